@@ -1,0 +1,92 @@
+# txpipe: the extension (PGXS), its child process txpipe_io, and the checks.
+
+EXTENSION = txpipe
+EXTVERSION = 0.1.0
+MODULE_big = txpipe
+
+# Read by the server: extension modules, and the one decoder file both sides need.
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c))) src/decode/names.o
+
+# The child process: pure C11, no PostgreSQL header.
+IO = txpipe_io
+IO_SRC = $(sort $(wildcard src/decode/*.c src/io/*.c))
+IO_OBJS = $(patsubst src/%.c,build/%.o,$(IO_SRC))
+IO_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g -fstack-protector-strong -pthread -Wall -Wextra \
+	-Wshadow -Wstrict-prototypes $(IO_EXTRA_CFLAGS)
+IO_LIBS = -lrdkafka -lcrypto -lz -lpthread
+
+SQL_PIECES = $(sort $(wildcard sql/[0-9]*.sql))
+DATA = $(wildcard sql/upgrade/txpipe--*--*.sql)
+DATA_built = txpipe--$(EXTVERSION).sql
+
+REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
+REGRESS_OPTS = --inputdir=test
+ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test
+
+PG_CPPFLAGS = -Isrc
+EXTRA_CLEAN = $(DATA_built) $(IO) build/ results/ output_iso/ tmp_check/ regression.diffs regression.out
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+override with_llvm = no
+include $(PGXS)
+
+# -Wdeclaration-after-statement stays as the server has it; WERROR=1 is what the tests build with.
+PG_CFLAGS_STRICT = -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers \
+	-Wno-cast-function-type
+override CFLAGS += $(PG_CFLAGS_STRICT)
+ifdef WERROR
+override CFLAGS += -Werror
+IO_CFLAGS += -Werror
+endif
+
+all: $(IO)
+
+$(OBJS): $(wildcard src/*.h src/io/*.h src/decode/*.h)
+
+txpipe--$(EXTVERSION).sql: $(SQL_PIECES)
+	cat $^ > $@
+
+build/%.o: src/%.c $(wildcard src/decode/*.h src/io/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(IO_CFLAGS) -c -o $@ $<
+
+$(IO): $(IO_OBJS)
+	$(CC) $(IO_CFLAGS) -o $@ $^ $(IO_LIBS)
+
+install: install-io
+
+.PHONY: install-io
+install-io: $(IO)
+	$(MKDIR_P) '$(DESTDIR)$(pkglibdir)'
+	$(INSTALL_PROGRAM) $(IO) '$(DESTDIR)$(pkglibdir)/$(IO)'
+
+uninstall: uninstall-io
+
+.PHONY: uninstall-io
+uninstall-io:
+	rm -f '$(DESTDIR)$(pkglibdir)/$(IO)'
+
+# Programs of the tests and the demo: each test/*/NAME.c becomes build/test/NAME.
+build/test/%: test/kafka/%.c
+	@mkdir -p $(@D)
+	$(CC) $(IO_CFLAGS) -o $@ $< -lrdkafka -lpthread
+
+DECODE_TESTS = $(patsubst test/decode/%.c,build/test/%,$(sort $(wildcard test/decode/test_*.c)))
+DECODE_OBJS = $(patsubst src/%.c,build/%.o,$(sort $(wildcard src/decode/*.c)))
+
+$(DECODE_TESTS): build/test/%: test/decode/%.c $(wildcard test/decode/*.h) $(DECODE_OBJS)
+	@mkdir -p $(@D)
+	$(CC) $(IO_CFLAGS) -Isrc -o $@ $< $(DECODE_OBJS) -lm
+
+.PHONY: check-decode lint format
+check-decode: $(DECODE_TESTS)
+	@set -e; for t in $(DECODE_TESTS); do $$t; done
+
+lint:
+	test/lint
+
+FORMATTED = $(sort $(wildcard src/*.[ch] src/*/*.[ch] test/decode/*.[ch] test/kafka/*.[ch]))
+format:
+	clang-format-14 -i $(FORMATTED)
