@@ -1,0 +1,114 @@
+-- 10_stream_tables.sql: what a stream is, how far it has come, and what it could not use.
+--
+-- The tables are the extension's own; people read the views of 40_status.sql, which show a stream to
+-- those who may read its target. Names are kept beside OIDs, because OIDs do not survive a dump.
+
+CREATE TABLE txpipe.stream (
+    stream_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    stream text NOT NULL UNIQUE CHECK (stream <> ''),
+    owner_oid oid NOT NULL,
+    owner_name name NOT NULL,
+    server name NOT NULL,
+    topic text NOT NULL CHECK (topic <> ''),
+    target_oid oid NOT NULL,
+    target_schema name NOT NULL,
+    target_table name NOT NULL,
+    format text NOT NULL CHECK (format IN ('json', 'csv', 'text', 'bytea')),
+    columns jsonb CHECK (jsonb_typeof(columns) = 'object'),
+    start_at text NOT NULL DEFAULT 'earliest',
+    options jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(options) = 'object'),
+    state text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'paused', 'error')),
+    reason text,
+    since timestamptz NOT NULL DEFAULT now(),
+    restarts bigint NOT NULL DEFAULT 0,
+    last_error text,
+    last_error_at timestamptz,
+    created_at timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 50);
+SELECT pg_catalog.pg_extension_config_dump('txpipe.stream', '');
+SELECT pg_catalog.pg_extension_config_dump('txpipe.stream_stream_id_seq', '');
+REVOKE ALL ON txpipe.stream FROM PUBLIC;
+COMMENT ON TABLE txpipe.stream IS 'Definitions and states of streams: one row feeds one table from one topic';
+COMMENT ON COLUMN txpipe.stream.stream_id IS 'Number of the stream';
+COMMENT ON COLUMN txpipe.stream.stream IS 'Name of the stream, unique in the database';
+COMMENT ON COLUMN txpipe.stream.owner_oid IS 'Role that everything touching the target runs as';
+COMMENT ON COLUMN txpipe.stream.owner_name IS 'Name of that role when the stream was created';
+COMMENT ON COLUMN txpipe.stream.server IS 'Foreign server of the wrapper txpipe_kafka: where the brokers are';
+COMMENT ON COLUMN txpipe.stream.topic IS 'Kafka topic';
+COMMENT ON COLUMN txpipe.stream.target_oid IS 'Table that receives the rows';
+COMMENT ON COLUMN txpipe.stream.target_schema IS 'Schema of that table when the stream was created';
+COMMENT ON COLUMN txpipe.stream.target_table IS 'Name of that table when the stream was created';
+COMMENT ON COLUMN txpipe.stream.format IS 'Format of the messages: json, csv, text or bytea';
+COMMENT ON COLUMN txpipe.stream.columns IS 'Mapping of columns to paths; NULL: fields match columns by name';
+COMMENT ON COLUMN txpipe.stream.start_at IS 'Where partitions without a stored offset begin: earliest, latest or a timestamp';
+COMMENT ON COLUMN txpipe.stream.options IS 'Options of the stream, listed in txpipe.option';
+COMMENT ON COLUMN txpipe.stream.state IS 'running (a worker serves it), paused (by a user), error (a worker retries with back-off)';
+COMMENT ON COLUMN txpipe.stream.reason IS 'Why the stream is in this state';
+COMMENT ON COLUMN txpipe.stream.since IS 'When it came into this state';
+COMMENT ON COLUMN txpipe.stream.restarts IS 'How often it was opened again after an error';
+COMMENT ON COLUMN txpipe.stream.last_error IS 'The last error, as a sentence';
+COMMENT ON COLUMN txpipe.stream.last_error_at IS 'When that error happened';
+COMMENT ON COLUMN txpipe.stream.created_at IS 'When the stream was created';
+
+-- One row for each partition, updated once a batch: free space on the page keeps those updates HOT.
+CREATE TABLE txpipe.stream_offset (
+    stream_id integer NOT NULL REFERENCES txpipe.stream ON DELETE CASCADE,
+    topic text NOT NULL,
+    partition integer NOT NULL CHECK (partition >= 0),
+    next_offset bigint NOT NULL CHECK (next_offset >= 0),
+    end_offset bigint NOT NULL DEFAULT -1,
+    rows_total bigint NOT NULL DEFAULT 0,
+    dead_letters_total bigint NOT NULL DEFAULT 0,
+    last_timestamp timestamptz,
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (stream_id, topic, partition)
+) WITH (fillfactor = 30);
+SELECT pg_catalog.pg_extension_config_dump('txpipe.stream_offset', '');
+REVOKE ALL ON txpipe.stream_offset FROM PUBLIC;
+COMMENT ON TABLE txpipe.stream_offset IS 'Position of every stream in every partition, written in the commit that holds the rows';
+COMMENT ON COLUMN txpipe.stream_offset.stream_id IS 'Stream';
+COMMENT ON COLUMN txpipe.stream_offset.topic IS 'Kafka topic';
+COMMENT ON COLUMN txpipe.stream_offset.partition IS 'Kafka partition';
+COMMENT ON COLUMN txpipe.stream_offset.next_offset IS 'First offset not yet consumed';
+COMMENT ON COLUMN txpipe.stream_offset.end_offset IS 'End of the partition (high watermark) as last heard; -1: not heard yet';
+COMMENT ON COLUMN txpipe.stream_offset.rows_total IS 'Rows inserted from this partition';
+COMMENT ON COLUMN txpipe.stream_offset.dead_letters_total IS 'Messages of this partition stored as dead letters';
+COMMENT ON COLUMN txpipe.stream_offset.last_timestamp IS 'Kafka timestamp of the last message consumed';
+COMMENT ON COLUMN txpipe.stream_offset.updated_at IS 'When this row last changed';
+
+CREATE TABLE txpipe.dead_letter_store (
+    dead_letter_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    stream_id integer NOT NULL REFERENCES txpipe.stream ON DELETE CASCADE,
+    kafka_topic text NOT NULL,
+    kafka_partition integer NOT NULL,
+    kafka_offset bigint NOT NULL,
+    kafka_timestamp timestamptz,
+    kafka_key bytea,
+    kafka_headers jsonb,
+    payload bytea,
+    code text NOT NULL,
+    message text NOT NULL,
+    column_name text,
+    state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'replayed', 'dismissed')),
+    stored_at timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (stream_id, kafka_topic, kafka_partition, kafka_offset)
+);
+SELECT pg_catalog.pg_extension_config_dump('txpipe.dead_letter_store', '');
+SELECT pg_catalog.pg_extension_config_dump('txpipe.dead_letter_store_dead_letter_id_seq', '');
+REVOKE ALL ON txpipe.dead_letter_store FROM PUBLIC;
+COMMENT ON TABLE txpipe.dead_letter_store IS 'Messages that could not become rows, stored in the commit of their neighbours; read them in txpipe.dead_letter';
+COMMENT ON COLUMN txpipe.dead_letter_store.dead_letter_id IS 'Number of the dead letter';
+COMMENT ON COLUMN txpipe.dead_letter_store.stream_id IS 'Stream';
+COMMENT ON COLUMN txpipe.dead_letter_store.kafka_topic IS 'Topic of the message';
+COMMENT ON COLUMN txpipe.dead_letter_store.kafka_partition IS 'Partition of the message';
+COMMENT ON COLUMN txpipe.dead_letter_store.kafka_offset IS 'Offset of the message';
+COMMENT ON COLUMN txpipe.dead_letter_store.kafka_timestamp IS 'Timestamp of the message';
+COMMENT ON COLUMN txpipe.dead_letter_store.kafka_key IS 'Key of the message, its bytes';
+COMMENT ON COLUMN txpipe.dead_letter_store.kafka_headers IS 'Headers of the message';
+COMMENT ON COLUMN txpipe.dead_letter_store.payload IS 'The message, its bytes unchanged; NULL: it had none';
+COMMENT ON COLUMN txpipe.dead_letter_store.code IS 'Why: a code of the decoder, or the SQLSTATE PostgreSQL refused the row with';
+COMMENT ON COLUMN txpipe.dead_letter_store.message IS 'Why, as a sentence';
+COMMENT ON COLUMN txpipe.dead_letter_store.column_name IS 'Column at fault, where there is one';
+COMMENT ON COLUMN txpipe.dead_letter_store.state IS 'open, replayed or dismissed';
+COMMENT ON COLUMN txpipe.dead_letter_store.stored_at IS 'When it was stored';
+
