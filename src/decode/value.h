@@ -6,14 +6,20 @@
 
 #include "decode.h"
 
-/* What the format knows about a value beyond its text. */
+/*
+ * What the format knows about a value beyond its text.
+ *
+ * For a json or jsonb column a format that reads JSON passes every value but null as TXD_KIND_JSON, as it
+ * was written: a string with its quotes and escapes. TXD_KIND_TEXT there means that the text is to be
+ * read as JSON itself (a CSV field).
+ */
 typedef enum TxdKind
 {
-	TXD_KIND_TEXT,				/* a string: JSON escapes resolved, CSV quotes removed */
-	TXD_KIND_NUMBER,			/* JSON number, in JSON syntax */
-	TXD_KIND_BOOL,				/* JSON true or false */
-	TXD_KIND_JSON,				/* JSON object or array, as written */
-	TXD_KIND_BYTES				/* bytes of any content: a key, a payload */
+	TXD_KIND_TEXT,   /* a string: JSON escapes resolved, CSV quotes removed */
+	TXD_KIND_NUMBER, /* JSON number, in JSON syntax */
+	TXD_KIND_BOOL,   /* JSON true or false */
+	TXD_KIND_JSON,   /* JSON object or array, as written, already checked to be JSON */
+	TXD_KIND_BYTES   /* bytes of any content: a key, a payload */
 } TxdKind;
 
 /*
@@ -28,7 +34,8 @@ extern bool txd_value(const TxdColumn *column, TxdForm form, const TxdZone *zone
 extern bool txd_null(const TxdColumn *column, TxdForm form, TxdBuf *out, TxdError *err);
 
 /* Appends an int64 (partition, offset, line) as whatever integer or text type the column has. */
-extern bool txd_integer(const TxdColumn *column, TxdForm form, int64_t v, TxdBuf *out, TxdError *err);
+extern bool txd_integer(const TxdColumn *column, TxdForm form, int64_t v, TxdBuf *out,
+						TxdError *err);
 
 /* Appends Unix microseconds as a timestamp[tz] (or their text). */
 extern bool txd_unix_us(const TxdColumn *column, TxdForm form, const TxdZone *zone, int64_t us,
@@ -38,7 +45,7 @@ extern bool txd_unix_us(const TxdColumn *column, TxdForm form, const TxdZone *zo
 extern size_t txd_utf8_prefix(const char *text, size_t len);
 
 /* Fills err: code, column's name, printf-style message (cut to fit at a character boundary). */
-extern bool txd_refuse(TxdError *err, const char *code, const TxdColumn *column, const char *fmt,...)
-	__attribute__((format(printf, 4, 5)));
+extern bool txd_refuse(TxdError *err, const char *code, const TxdColumn *column, const char *fmt,
+					   ...) __attribute__((format(printf, 4, 5)));
 
 #endif

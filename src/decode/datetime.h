@@ -1,0 +1,31 @@
+/*
+ * datetime.h — date, time, timestamp and timestamptz: the accepted syntax is documented in datetime.c.
+ */
+#ifndef TXD_DATETIME_H
+#define TXD_DATETIME_H
+
+#include "decode.h"
+
+/* Room for any timestamp's text. */
+#define TXD_DATETIME_TEXT 64
+
+/* Appends a date, time or timestamp given in its own syntax. */
+extern bool txd_put_datetime(const TxdColumn *column, TxdForm form, const TxdZone *zone,
+							 const char *text, size_t len, TxdBuf *out, TxdError *err);
+
+/* Appends a date or timestamp given as a number of seconds, milli- or microseconds since 1970. */
+extern bool txd_put_epoch(const TxdColumn *column, TxdForm form, const TxdZone *zone,
+						  const char *text, size_t len, TxdBuf *out, TxdError *err);
+
+/* Appends an instant: as it is to timestamptz, as the zone's clock shows it to timestamp and date. */
+extern bool txd_put_unix_us(const TxdColumn *column, TxdForm form, const TxdZone *zone, int64_t us,
+							TxdBuf *out, TxdError *err);
+
+/* An instant's text in UTC, as timestamptz shows it; returns its length. */
+extern size_t txd_unix_us_text(int64_t us, char *text);
+
+/* zone.c: seconds east of UTC at an instant, and of a local time as PostgreSQL would decide. */
+extern int32_t txd_zone_at_instant(const TxdZone *zone, int64_t unix_seconds);
+extern int32_t txd_zone_at_local(const TxdZone *zone, int64_t local_seconds);
+
+#endif
