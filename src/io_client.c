@@ -1,0 +1,505 @@
+/*
+ * io_client.c — the server's end of a txpipe_io child: spawning, frames, and its end.
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "io_client.h"
+
+#define TXP_IO_PROGRAM "txpipe_io"
+#define READ_CHUNK (256 * 1024)
+
+struct TxpIo
+{
+	pid_t pid;	 /* 0 once reaped */
+	pgsocket fd; /* PGINVALID_SOCKET once closed */
+	bool gone;
+	int exit_status; /* of waitpid, valid once pid is 0 */
+	uint32 last_channel;
+	StringInfoData in; /* bytes received and not yet returned */
+	int in_start;
+	MemoryContextCallback on_reset;
+	struct TxpIo *next; /* all children of this process */
+};
+
+static TxpIo *children = NULL;
+static bool exit_hook_set = false;
+
+/* Kills and reaps; safe to call again. SIGKILL: the child has nothing of value to finish. */
+static void
+end_child(TxpIo *io)
+{
+	if (io->fd != PGINVALID_SOCKET)
+	{
+		closesocket(io->fd);
+		io->fd = PGINVALID_SOCKET;
+		ReleaseExternalFD();
+	}
+	if (io->pid > 0)
+	{
+		kill(io->pid, SIGKILL);
+		while (waitpid(io->pid, &io->exit_status, 0) < 0 && errno == EINTR)
+			;
+		io->pid = 0;
+	}
+	io->gone = true;
+}
+
+static void
+forget(TxpIo *io)
+{
+	for (TxpIo **p = &children; *p != NULL; p = &(*p)->next)
+	{
+		if (*p == io)
+		{
+			*p = io->next;
+			return;
+		}
+	}
+}
+
+static void
+end_all_children(int code, Datum arg)
+{
+	for (TxpIo *io = children; io != NULL; io = io->next)
+		end_child(io);
+	children = NULL;
+}
+
+static void
+end_on_reset(void *arg)
+{
+	TxpIo *io = arg;
+
+	forget(io);
+	end_child(io);
+}
+
+/*
+ * Between fork and exec only async-signal-safe calls: everything but the socket is closed, since a child
+ * that held a data file or the logger's pipe would keep it open for as long as it lives.
+ */
+static void
+become_io(const char *program, int sock, const char *parent)
+{
+	sigset_t none;
+	int null;
+
+	setpgid(0, 0);
+	for (int sig = 1; sig < 32; sig++)
+		signal(sig, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+
+	null = open("/dev/null", O_RDWR);
+	/* Out of the way first: either may be one of the numbers to be filled. */
+	null = fcntl(null, F_DUPFD, 10);
+	sock = fcntl(sock, F_DUPFD, 10);
+	if (null < 0 || sock < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0 ||
+		dup2(sock, TXP_IO_SOCKET) < 0)
+		_exit(127);
+	closefrom(TXP_IO_SOCKET + 1);
+	{
+		char *argv[] = {TXP_IO_PROGRAM, (char *) parent, NULL};
+		char *envp[] = {"LC_ALL=C", "PATH=/usr/bin:/bin", NULL};
+
+		execve(program, argv, envp);
+	}
+	_exit(127);
+}
+
+static void
+spawn(TxpIo *io)
+{
+	char program[MAXPGPATH];
+	char parent[16];
+	int pair[2];
+	pid_t pid;
+	sigset_t all;
+	sigset_t before;
+
+	snprintf(program, sizeof(program), "%s/%s", pkglib_path, TXP_IO_PROGRAM);
+	snprintf(parent, sizeof(parent), "%d", (int) getpid());
+	if (access(program, X_OK) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FILE),
+				 errmsg("could not find the program \"%s\": %m", program),
+				 errhint("Install txpipe completely: \"make install\" puts it there.")));
+	if (!AcquireExternalFD() || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+						errmsg("could not create a socket pair for %s: %m", TXP_IO_PROGRAM)));
+
+	/* A handler of ours must not run in the child before exec. */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	pid = fork();
+	if (pid == 0)
+		become_io(program, pair[1], parent);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	close(pair[1]);
+	if (pid < 0)
+	{
+		int save_errno = errno;
+
+		close(pair[0]);
+		ReleaseExternalFD();
+		errno = save_errno;
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+						errmsg("could not start %s: %m", TXP_IO_PROGRAM)));
+	}
+	io->pid = pid;
+	io->fd = pair[0];
+	pg_set_noblock(io->fd);
+}
+
+TxpIo *
+txp_io_start(MemoryContext lifetime)
+{
+	MemoryContext old = MemoryContextSwitchTo(lifetime);
+	TxpIo *io = palloc0(sizeof(TxpIo));
+	StringInfoData hello;
+
+	if (!exit_hook_set)
+	{
+		on_proc_exit(end_all_children, 0);
+		exit_hook_set = true;
+	}
+	io->fd = PGINVALID_SOCKET;
+	initStringInfo(&io->in);
+	HOLD_INTERRUPTS();
+	spawn(io);
+	io->next = children;
+	children = io;
+	io->on_reset.func = end_on_reset;
+	io->on_reset.arg = io;
+	MemoryContextRegisterResetCallback(lifetime, &io->on_reset);
+	RESUME_INTERRUPTS();
+
+	initStringInfo(&hello);
+	txp_put_u32(&hello, TXP_PROTOCOL_VERSION);
+	txp_io_send(io, TXP_HELLO, 0, 0, &hello);
+	pfree(hello.data);
+	MemoryContextSwitchTo(old);
+	return io;
+}
+
+void
+txp_io_stop(TxpIo *io)
+{
+	if (io == NULL)
+		return;
+	forget(io);
+	end_child(io);
+}
+
+pgsocket
+txp_io_socket(const TxpIo *io)
+{
+	return io->fd;
+}
+
+bool
+txp_io_gone(const TxpIo *io)
+{
+	return io->gone;
+}
+
+pid_t
+txp_io_pid(const TxpIo *io)
+{
+	return io->pid;
+}
+
+uint32
+txp_io_new_channel(TxpIo *io)
+{
+	return ++io->last_channel;
+}
+
+/* Waits for the socket or a signal; returns false when timeout_ms have passed. */
+static bool
+wait_for_socket(TxpIo *io, int socket_event, long timeout_ms)
+{
+	int events = socket_event | WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
+	int rc;
+
+	if (timeout_ms >= 0)
+		events |= WL_TIMEOUT;
+	rc = WaitLatchOrSocket(MyLatch, events, io->fd, timeout_ms, PG_WAIT_EXTENSION);
+	if (rc & WL_LATCH_SET)
+	{
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return (rc & WL_TIMEOUT) == 0;
+}
+
+static bool
+send_all(TxpIo *io, const char *data, size_t len)
+{
+	while (len > 0 && !io->gone)
+	{
+		ssize_t n = send(io->fd, data, len, MSG_NOSIGNAL);
+
+		if (n >= 0)
+		{
+			data += n;
+			len -= n;
+		}
+		else if (errno == EAGAIN || errno == EWOULDBLOCK)
+			(void) wait_for_socket(io, WL_SOCKET_WRITEABLE, -1);
+		else if (errno != EINTR)
+			end_child(io);
+	}
+	return !io->gone;
+}
+
+bool
+txp_io_send(TxpIo *io, TxpFrameType type, uint32 channel, uint32 seq, const StringInfo payload)
+{
+	TxpFrameHeader header = {payload ? payload->len : 0, type, channel, seq};
+
+	return send_all(io, (char *) &header, sizeof(header)) &&
+		   (payload == NULL || send_all(io, payload->data, payload->len));
+}
+
+/* Takes what the socket has, up to one chunk, or enough for the frame begun. */
+static bool
+read_some(TxpIo *io)
+{
+	ssize_t n;
+
+	if (io->in_start > 0 && io->in_start == io->in.len)
+	{
+		resetStringInfo(&io->in);
+		io->in_start = 0;
+	}
+	else if (io->in_start > READ_CHUNK)
+	{
+		memmove(io->in.data, io->in.data + io->in_start, io->in.len - io->in_start);
+		io->in.len -= io->in_start;
+		io->in_start = 0;
+	}
+	enlargeStringInfo(&io->in, READ_CHUNK);
+	n = recv(io->fd, io->in.data + io->in.len, io->in.maxlen - io->in.len - 1, 0);
+	if (n > 0)
+	{
+		io->in.len += n;
+		return true;
+	}
+	if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
+		end_child(io);
+	return false;
+}
+
+/* The frame at the head of the buffer, if all of it is there. */
+static bool
+take_frame(TxpIo *io, TxpFrame *frame)
+{
+	TxpFrameHeader header;
+	int available = io->in.len - io->in_start;
+
+	if (available < (int) sizeof(header))
+		return false;
+	memcpy(&header, io->in.data + io->in_start, sizeof(header));
+	if (header.size > TXP_FRAME_MAX)
+	{
+		end_child(io);
+		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+						errmsg("%s sent a frame of %u bytes", TXP_IO_PROGRAM, header.size)));
+	}
+	if ((uint32) available < sizeof(header) + header.size)
+	{
+		enlargeStringInfo(&io->in, sizeof(header) + header.size - available);
+		return false;
+	}
+	frame->type = header.type;
+	frame->channel = header.channel;
+	frame->seq = header.seq;
+	frame->size = header.size;
+	frame->data = MemoryContextAllocHuge(CurrentMemoryContext, (Size) header.size + 1);
+	memcpy(frame->data, io->in.data + io->in_start + sizeof(header), header.size);
+	frame->data[header.size] = '\0';
+	io->in_start += sizeof(header) + header.size;
+	return true;
+}
+
+/* librdkafka's syslog levels: notices and worse deserve a line in the server log. */
+static void
+write_log(TxpFrame *frame)
+{
+	TxpReader r = txp_reader(frame->data, frame->size);
+	int level = txp_read_i32(&r);
+	char *text = txp_span_text(txp_read_span(&r));
+
+	if (!r.bad)
+		elog(level <= 5 ? LOG : DEBUG1, "%s: %s", TXP_IO_PROGRAM, text);
+	pfree(frame->data);
+}
+
+bool
+txp_io_receive(TxpIo *io, int timeout_ms, TxpFrame *frame)
+{
+	TimestampTz deadline = 0;
+
+	if (timeout_ms > 0)
+		deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+	for (;;)
+	{
+		long left = timeout_ms;
+
+		while (take_frame(io, frame))
+		{
+			if (frame->type != TXP_LOG)
+				return true;
+			write_log(frame);
+		}
+		if (io->gone)
+			return false;
+		if (read_some(io))
+			continue;
+		if (timeout_ms == 0 || io->gone)
+			return false;
+		if (timeout_ms > 0)
+		{
+			left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+			if (left <= 0)
+				return false;
+		}
+		(void) wait_for_socket(io, WL_SOCKET_READABLE, left);
+	}
+}
+
+static void
+raise_gone(TxpIo *io)
+{
+	if (WIFSIGNALED(io->exit_status) && WTERMSIG(io->exit_status) != SIGKILL)
+		ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
+						errmsg("%s was ended by signal %d", TXP_IO_PROGRAM,
+							   WTERMSIG(io->exit_status)),
+						errhint("Nothing was lost; the call can be repeated.")));
+	ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE), errmsg("%s has ended", TXP_IO_PROGRAM),
+					errhint("Nothing was lost; the call can be repeated. The server log may say "
+							"more.")));
+}
+
+void
+txp_io_expect(TxpIo *io, uint32 channel, TxpFrameType type, int timeout_ms, TxpFrame *frame)
+{
+	for (;;)
+	{
+		if (!txp_io_receive(io, timeout_ms, frame))
+		{
+			if (io->gone)
+				raise_gone(io);
+			ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
+							errmsg("no answer from the brokers within %d ms", timeout_ms),
+							errhint("Check bootstrap_servers of the server and that the brokers are "
+									"up.")));
+		}
+		if (frame->channel == channel && frame->type == type)
+			return;
+		if (frame->channel == channel && frame->type == TXP_ERROR)
+		{
+			TxpIoError error;
+
+			txp_io_read_error(frame, &error);
+			if (error.fatal)
+				txp_io_raise(&error);
+		}
+		pfree(frame->data);
+	}
+}
+
+void
+txp_io_read_error(const TxpFrame *frame, TxpIoError *error)
+{
+	TxpReader r = txp_reader(frame->data, frame->size);
+	char *state;
+
+	error->fatal = txp_read_u8(&r) != 0;
+	state = txp_span_text(txp_read_span(&r));
+	error->message = txp_span_text(txp_read_span(&r));
+	error->detail = txp_span_text(txp_read_span(&r));
+	error->hint = txp_span_text(txp_read_span(&r));
+	txp_reader_check(&r);
+	error->sqlstate = (state && strlen(state) == 5)
+						  ? MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4])
+						  : ERRCODE_INTERNAL_ERROR;
+}
+
+void
+txp_io_raise(const TxpIoError *error)
+{
+	ereport(ERROR,
+			(errcode(error->sqlstate), errmsg("%s", error->message),
+			 error->detail ? errdetail("%s", error->detail) : 0,
+			 error->hint ? errhint("%s", error->hint) : 0));
+}
+
+void
+txp_put_u8(StringInfo buf, uint8 v)
+{
+	appendBinaryStringInfo(buf, (char *) &v, sizeof(v));
+}
+
+void
+txp_put_u32(StringInfo buf, uint32 v)
+{
+	appendBinaryStringInfo(buf, (char *) &v, sizeof(v));
+}
+
+void
+txp_put_i32(StringInfo buf, int32 v)
+{
+	appendBinaryStringInfo(buf, (char *) &v, sizeof(v));
+}
+
+void
+txp_put_i64(StringInfo buf, int64 v)
+{
+	appendBinaryStringInfo(buf, (char *) &v, sizeof(v));
+}
+
+void
+txp_put_bytes(StringInfo buf, const char *data, uint32 len)
+{
+	txp_put_u32(buf, len);
+	appendBinaryStringInfo(buf, data, len);
+}
+
+void
+txp_put_str(StringInfo buf, const char *s)
+{
+	if (s == NULL)
+		txp_put_u32(buf, TXP_ABSENT);
+	else
+		txp_put_bytes(buf, s, strlen(s));
+}
+
+char *
+txp_span_text(TxpSpan span)
+{
+	return span.data == NULL ? NULL : pnstrdup(span.data, span.len);
+}
+
+void
+txp_reader_check(const TxpReader *r)
+{
+	if (r->bad)
+		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+						errmsg("%s sent an incomplete frame", TXP_IO_PROGRAM)));
+}

@@ -1,0 +1,83 @@
+/*
+ * io_client.h — the server's end of a txpipe_io child: spawning, frames, and its end.
+ *
+ * A child belongs to one process and lives as long as the memory context it was started in; it is killed
+ * and reaped before this process exits, because an orphan that dies by a signal would make a postmaster
+ * that reaps orphans restart the server.
+ */
+#ifndef TXP_IO_CLIENT_H
+#define TXP_IO_CLIENT_H
+
+#include "postgres.h"
+#include "lib/stringinfo.h"
+
+#include "io/frame.h"
+#include "io/wire.h"
+
+typedef struct TxpIo TxpIo;
+
+typedef struct TxpFrame
+{
+	TxpFrameType type;
+	uint32 channel;
+	uint32 seq;
+	char *data; /* palloc'd in the context that was current in txp_io_receive */
+	uint32 size;
+} TxpFrame;
+
+/* Starts a child. ERRORs when that fails. */
+extern TxpIo *txp_io_start(MemoryContext lifetime);
+/* Ends it now; NULL is fine. */
+extern void txp_io_stop(TxpIo *io);
+
+/* Socket to wait on, and whether the child is known to be gone. */
+extern pgsocket txp_io_socket(const TxpIo *io);
+extern bool txp_io_gone(const TxpIo *io);
+extern pid_t txp_io_pid(const TxpIo *io);
+
+/* A channel number that was not used before with this child. */
+extern uint32 txp_io_new_channel(TxpIo *io);
+
+/* Sends one frame; waits while the socket is full. Returns false when the child is gone. */
+extern bool txp_io_send(TxpIo *io, TxpFrameType type, uint32 channel, uint32 seq,
+						const StringInfo payload);
+
+/*
+ * Next frame: at once, or within timeout_ms (-1: no limit). Handles interrupts while it waits. LOG frames
+ * go to the server log and are not returned. Returns false on timeout and when the child is gone.
+ */
+extern bool txp_io_receive(TxpIo *io, int timeout_ms, TxpFrame *frame);
+
+/*
+ * For callers with one channel: the next frame of the channel, which must be of the type asked for. An
+ * ERROR frame that is fatal, a dead child and a timeout become errors.
+ */
+extern void txp_io_expect(TxpIo *io, uint32 channel, TxpFrameType type, int timeout_ms,
+						  TxpFrame *frame);
+
+/* An ERROR frame, taken apart. Strings are palloc'd; detail and hint may be NULL. */
+typedef struct TxpIoError
+{
+	bool fatal;
+	int sqlstate;
+	char *message;
+	char *detail;
+	char *hint;
+} TxpIoError;
+
+extern void txp_io_read_error(const TxpFrame *frame, TxpIoError *error);
+extern void txp_io_raise(const TxpIoError *error) pg_attribute_noreturn();
+
+/* Payload writing. */
+extern void txp_put_u8(StringInfo buf, uint8 v);
+extern void txp_put_u32(StringInfo buf, uint32 v);
+extern void txp_put_i32(StringInfo buf, int32 v);
+extern void txp_put_i64(StringInfo buf, int64 v);
+extern void txp_put_bytes(StringInfo buf, const char *data, uint32 len);
+extern void txp_put_str(StringInfo buf, const char *s); /* NULL is written as absent */
+
+/* Payload reading: a span as a palloc'd C string, NULL when absent; an incomplete payload is an error. */
+extern char *txp_span_text(TxpSpan span);
+extern void txp_reader_check(const TxpReader *r);
+
+#endif

@@ -1,0 +1,36 @@
+/*
+ * isolate.h — finding the rows PostgreSQL refuses, and telling them from trouble that is not a row's.
+ */
+#ifndef TXP_ISOLATE_H
+#define TXP_ISOLATE_H
+
+#include "postgres.h"
+#include "nodes/bitmapset.h"
+#include "nodes/pg_list.h"
+
+/* One refused row. */
+typedef struct TxpRefusal
+{
+	uint32 row; /* position in the batch, from 0 */
+	char *code; /* SQLSTATE */
+	char *message;
+	char *column; /* or NULL */
+} TxpRefusal;
+
+/* Applies rows first … first + count - 1, except those in `skip`; ERRORs when they are refused. */
+typedef void (*TxpApply)(void *arg, uint32 first, uint32 count, const Bitmapset *skip);
+
+/*
+ * Is the error one that rows cause (bad data, constraint, a trigger's own RAISE), so that leaving them out
+ * helps? Everything else (no such table, lock timeout, disk full …) is not.
+ */
+extern bool txp_error_is_of_rows(int sqlerrcode);
+
+/*
+ * Finds the rows out of `nrows` that make `apply` fail, by halving in subtransactions which are all rolled
+ * back. Returns the list of TxpRefusal in row order. Errors that are not of rows are passed on.
+ * Must be called in a transaction; allocates in the current memory context.
+ */
+extern List *txp_isolate(uint32 nrows, TxpApply apply, void *arg);
+
+#endif

@@ -1,0 +1,72 @@
+/*
+ * rights.c — whose rights a piece of work has, and under which settings it runs.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_authid.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/guc.h"
+
+#include "rights.h"
+
+/* Searching pg_catalog first and the temporary schema last leaves no room for planted objects. */
+#define TXP_SEARCH_PATH "pg_catalog, pg_temp"
+
+static void
+fix_setting(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+static void
+switch_to(Oid user, int sec_context, TxpRights *saved)
+{
+	GetUserIdAndSecContext(&saved->user, &saved->sec_context);
+	SetUserIdAndSecContext(user, sec_context);
+	saved->guc_level = NewGUCNestLevel();
+	fix_setting("search_path", TXP_SEARCH_PATH);
+}
+
+void
+txp_rights_owner(Oid owner, TxpRights *saved)
+{
+	int user_context;
+	Oid user;
+
+	GetUserIdAndSecContext(&user, &user_context);
+	switch_to(owner, user_context | SECURITY_LOCAL_USERID_CHANGE, saved);
+	/* text_recv converts from client_encoding; the decoders speak UTF-8. */
+	if (pg_get_client_encoding() != PG_UTF8)
+		fix_setting("client_encoding", "UTF8");
+}
+
+void
+txp_rights_catalog(TxpRights *saved)
+{
+	switch_to(BOOTSTRAP_SUPERUSERID, SECURITY_LOCAL_USERID_CHANGE, saved);
+}
+
+void
+txp_rights_restore(const TxpRights *saved)
+{
+	/* "false" undoes SETs of user SQL too, not only our own settings. */
+	AtEOXact_GUC(false, saved->guc_level);
+	SetUserIdAndSecContext(saved->user, saved->sec_context);
+}
+
+Oid
+txp_rights_resolve(Oid oid, const char *name, const char *what)
+{
+	char *now = GetUserNameFromId(oid, true);
+
+	if (now == NULL || strcmp(now, name) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("owner \"%s\" of %s does not exist any more", name, what),
+				 now ? errdetail("The role with its OID is now called \"%s\".", now)
+					 : errdetail("No role has its OID."),
+				 errhint("Drop it and create it again as the role it shall run as.")));
+	return oid;
+}

@@ -1,0 +1,31 @@
+/*
+ * rights.h — whose rights a piece of work has, and under which settings it runs.
+ *
+ * Work on users' tables runs as the stream's or feed's owner with SECURITY_LOCAL_USERID_CHANGE, a fixed
+ * search_path and UTF-8 text, and settings changed meanwhile are undone. Work on our catalogs runs as the
+ * bootstrap superuser. An error needs no clean-up: the abort of the (sub)transaction restores both.
+ */
+#ifndef TXP_RIGHTS_H
+#define TXP_RIGHTS_H
+
+#include "postgres.h"
+
+typedef struct TxpRights
+{
+	Oid user;
+	int sec_context;
+	int guc_level;
+} TxpRights;
+
+/* Begin work as `owner`, or on our catalogs; txp_rights_restore ends it. They nest. */
+extern void txp_rights_owner(Oid owner, TxpRights *saved);
+extern void txp_rights_catalog(TxpRights *saved);
+extern void txp_rights_restore(const TxpRights *saved);
+
+/*
+ * The role a definition runs as: the OID when it still has the name that was stored with it. ERRORs
+ * otherwise, because after a restore the OID may be somebody else's. `what` names the definition.
+ */
+extern Oid txp_rights_resolve(Oid oid, const char *name, const char *what);
+
+#endif

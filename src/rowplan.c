@@ -1,0 +1,358 @@
+/*
+ * rowplan.c — how messages or file records become rows.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_type.h"
+#include "nodes/value.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/lsyscache.h"
+#include "utils/numeric.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "io_client.h"
+#include "rowplan.h"
+
+#define MAX_COLUMNS 1600
+
+TxdFormat
+txp_format_by_name(const char *name)
+{
+	static const char *const names[] = {"json", "csv", "text", "bytea"};
+
+	for (int i = 0; i < (int) lengthof(names); i++)
+	{
+		if (strcmp(name, names[i]) == 0)
+			return (TxdFormat) i;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("format \"%s\" is not known", name),
+			 errhint("Formats: json, csv, text, bytea.")));
+}
+
+/* numeric's typmod holds precision and scale (scale may be negative since PostgreSQL 15). */
+static void
+set_numeric_limits(TxdColumn *column, int32 typmod)
+{
+	if (typmod < (int32) VARHDRSZ)
+		return;
+	column->precision = ((typmod - VARHDRSZ) >> 16) & 0xffff;
+	column->scale = (((typmod - VARHDRSZ) & 0x7ff) ^ 1024) - 1024;
+}
+
+static void
+set_type(TxdColumn *column, Oid type, int32 typmod)
+{
+	static const struct
+	{
+		Oid oid;
+		TxdType type;
+	} known[] = {
+		{INT2OID, TXD_INT2},
+		{INT4OID, TXD_INT4},
+		{INT8OID, TXD_INT8},
+		{FLOAT4OID, TXD_FLOAT4},
+		{FLOAT8OID, TXD_FLOAT8},
+		{NUMERICOID, TXD_NUMERIC},
+		{BOOLOID, TXD_BOOL},
+		{TEXTOID, TXD_STRING},
+		{VARCHAROID, TXD_VARCHAR},
+		{BPCHAROID, TXD_CHAR},
+		{DATEOID, TXD_DATE},
+		{TIMEOID, TXD_TIME},
+		{TIMESTAMPOID, TXD_TIMESTAMP},
+		{TIMESTAMPTZOID, TXD_TIMESTAMPTZ},
+		{UUIDOID, TXD_UUID},
+		{JSONOID, TXD_JSONTEXT},
+		{JSONBOID, TXD_JSONB},
+		{BYTEAOID, TXD_BYTEA},
+	};
+
+	column->type = TXD_OTHER;
+	for (int i = 0; i < (int) lengthof(known); i++)
+	{
+		if (known[i].oid == type)
+			column->type = known[i].type;
+	}
+	column->precision = 0;
+	if (column->type == TXD_NUMERIC)
+		set_numeric_limits(column, typmod);
+	else if ((column->type == TXD_VARCHAR || column->type == TXD_CHAR) &&
+			 typmod >= (int32) VARHDRSZ)
+		column->length = typmod - VARHDRSZ;
+	else if (column->type == TXD_TIME || column->type == TXD_TIMESTAMP ||
+			 column->type == TXD_TIMESTAMPTZ)
+		column->precision = typmod;
+}
+
+static TxpRowPlan *
+new_plan(TxdFormat format, const TxdCsvOptions *csv)
+{
+	TxpRowPlan *plan = palloc0(sizeof(TxpRowPlan));
+
+	plan->format = format;
+	plan->form = TXD_BINARY;
+	plan->csv = *csv;
+	plan->columns = palloc0(sizeof(TxdColumn) * MAX_COLUMNS);
+	plan->desc = CreateTemplateTupleDesc(MAX_COLUMNS);
+	plan->desc->natts = 0;
+	return plan;
+}
+
+/* Next free column of the plan, its name and type set. */
+static TxdColumn *
+append_column(TxpRowPlan *plan, const char *name, Oid type, int32 typmod, Oid collation)
+{
+	TxdColumn *column;
+
+	if (plan->ncolumns == MAX_COLUMNS)
+		ereport(ERROR, (errcode(ERRCODE_TOO_MANY_COLUMNS), errmsg("too many mapped columns")));
+	column = &plan->columns[plan->ncolumns++];
+	column->name = pstrdup(name);
+	set_type(column, type, typmod);
+	if (column->type == TXD_OTHER)
+		plan->form = TXD_TEXT;
+	plan->desc->natts = plan->ncolumns;
+	TupleDescInitEntry(plan->desc, plan->ncolumns, name, type, typmod, 0);
+	TupleDescInitEntryCollation(plan->desc, plan->ncolumns, collation);
+	plan->names = lappend(plan->names, makeString(pstrdup(name)));
+	return column;
+}
+
+static void
+finish_plan(TxpRowPlan *plan, const char *whose)
+{
+	if (plan->ncolumns == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("no column of %s would be filled", whose),
+						errhint("Map columns to fields: columns => '{\"column\": \"path\"}'.")));
+}
+
+static bool
+is_kafka_name(const char *name, TxdSource *source)
+{
+	static const char *const names[] = {"kafka_topic",	   "kafka_partition", "kafka_offset",
+										"kafka_timestamp", "kafka_key",		  "kafka_headers"};
+
+	for (int i = 0; i < (int) lengthof(names); i++)
+	{
+		if (strcmp(name, names[i]) == 0)
+		{
+			*source = TXD_FROM_TOPIC + i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Metadata have one sensible set of types each; the decoder would refuse every single row otherwise. */
+static void
+check_source_type(const TxdColumn *column)
+{
+	bool ok = true;
+
+	switch (column->source)
+	{
+		case TXD_FROM_PARTITION:
+		case TXD_FROM_OFFSET:
+		case TXD_FROM_LINE:
+			ok = column->type == TXD_INT4 || column->type == TXD_INT8 ||
+				 column->type == TXD_NUMERIC || column->type == TXD_STRING;
+			break;
+		case TXD_FROM_TIMESTAMP:
+			ok = column->type == TXD_TIMESTAMP || column->type == TXD_TIMESTAMPTZ;
+			break;
+		case TXD_FROM_TOPIC:
+			ok = column->type == TXD_STRING || column->type == TXD_VARCHAR ||
+				 column->type == TXD_OTHER;
+			break;
+		case TXD_FROM_REST:
+		case TXD_FROM_HEADERS:
+			ok = column->type == TXD_JSONB || column->type == TXD_JSONTEXT ||
+				 column->type == TXD_STRING;
+			break;
+		default:
+			break;
+	}
+	if (!ok)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" has a type that cannot hold what it is mapped to",
+						column->name),
+				 errhint("Use jsonb for $rest and kafka_headers, bigint for offsets and lines, "
+						 "integer for partitions, timestamptz for times, text for topics.")));
+}
+
+static JsonbValue *
+mapping_of(Jsonb *columns, const char *name, JsonbValue *v)
+{
+	return getKeyJsonValueFromContainer(&columns->root, name, strlen(name), v);
+}
+
+/* Every member of a mapping must name a column that can be written. */
+static void
+check_mapping_names(Relation target, Jsonb *columns)
+{
+	JsonbIterator *it = JsonbIteratorInit(&columns->root);
+	JsonbValue v;
+	JsonbIteratorToken token;
+
+	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
+	{
+		char *name;
+		AttrNumber attnum;
+
+		if (token != WJB_KEY)
+			continue;
+		name = pnstrdup(v.val.string.val, v.val.string.len);
+		attnum = get_attnum(RelationGetRelid(target), name);
+		if (attnum <= 0)
+			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+							errmsg("column \"%s\" of relation \"%s\" does not exist", name,
+								   RelationGetRelationName(target)),
+							errhint("The members of \"columns\" are columns of the target.")));
+		if (TupleDescAttr(RelationGetDescr(target), attnum - 1)->attgenerated)
+			ereport(ERROR, (errcode(ERRCODE_GENERATED_ALWAYS),
+							errmsg("column \"%s\" is generated and cannot be mapped", name),
+							errhint("Leave it out of \"columns\".")));
+	}
+}
+
+/* Does the column take part, and from where? */
+static bool
+plan_attribute(TxpRowPlan *plan, Form_pg_attribute att, Jsonb *columns)
+{
+	const char *name = NameStr(att->attname);
+	TxdSource source = TXD_FROM_FIELD;
+	bool filled_by_server = att->atthasdef || att->attidentity || att->attgenerated;
+	TxdColumn *column;
+	JsonbValue v;
+
+	if (att->attisdropped || (columns ? mapping_of(columns, name, &v) == NULL : filled_by_server))
+		return false;
+	column = append_column(plan, name, att->atttypid, att->atttypmod, att->attcollation);
+	column->not_null = att->attnotnull;
+	if (columns)
+		txp_mapping_column(column, &v, NULL, NULL);
+	else if (is_kafka_name(name, &source))
+		column->source = source;
+	check_source_type(column);
+	return true;
+}
+
+/* text and bytea messages are one value: it goes to the only column that takes a field. */
+static void
+use_whole_message(TxpRowPlan *plan)
+{
+	int fields = 0;
+
+	for (int i = 0; i < plan->ncolumns; i++)
+	{
+		if (plan->columns[i].source == TXD_FROM_FIELD)
+		{
+			plan->columns[i].source = TXD_FROM_VALUE;
+			fields++;
+		}
+	}
+	if (fields > 1)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a message of this format is one value, but %d columns want one",
+							   fields),
+						errhint("Say which: columns => '{\"column\": \"$value\"}'.")));
+}
+
+TxpRowPlan *
+txp_rowplan_for_target(Relation target, TxdFormat format, Jsonb *columns, const TxdCsvOptions *csv)
+{
+	TxpRowPlan *plan = new_plan(format, csv);
+	TupleDesc desc = RelationGetDescr(target);
+
+	if (columns)
+		check_mapping_names(target, columns);
+	for (int i = 0; i < desc->natts; i++)
+		(void) plan_attribute(plan, TupleDescAttr(desc, i), columns);
+	if (format == TXD_PLAIN_TEXT || format == TXD_BYTES)
+		use_whole_message(plan);
+	finish_plan(plan, psprintf("table \"%s\"", RelationGetRelationName(target)));
+	return plan;
+}
+
+TxpRowPlan *
+txp_rowplan_for_mapping(TxdFormat format, Jsonb *columns, const TxdCsvOptions *csv)
+{
+	TxpRowPlan *plan = new_plan(format, csv);
+	JsonbIterator *it = JsonbIteratorInit(&columns->root);
+	JsonbValue v;
+	JsonbIteratorToken token;
+
+	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
+	{
+		TxdColumn spec = {0};
+		TxdColumn *column;
+		Oid type = TEXTOID;
+		int32 typmod = -1;
+
+		if (token != WJB_KEY)
+			continue;
+		spec.name = pnstrdup(v.val.string.val, v.val.string.len);
+		(void) JsonbIteratorNext(&it, &v, true);
+		txp_mapping_column(&spec, &v, &type, &typmod);
+		column = append_column(plan, spec.name, type, typmod, get_typcollation(type));
+		spec.type = column->type;
+		spec.length = column->length;
+		spec.precision = column->precision;
+		spec.scale = column->scale;
+		*column = spec;
+		check_source_type(column);
+	}
+	finish_plan(plan, "the mapping");
+	return plan;
+}
+
+void
+txp_rowplan_add(TxpRowPlan *plan, const char *name, Oid type, TxdSource source,
+				const char *constant)
+{
+	TxdColumn *column = append_column(plan, name, type, -1, get_typcollation(type));
+
+	column->source = source;
+	column->default_text = constant;
+}
+
+static void
+pack_column(StringInfo buf, const TxdColumn *column)
+{
+	txp_put_str(buf, column->name);
+	txp_put_u8(buf, column->type);
+	txp_put_i32(buf, column->length);
+	txp_put_i32(buf, column->precision);
+	txp_put_i32(buf, column->scale);
+	txp_put_u8(buf, column->not_null);
+	txp_put_u8(buf, column->source);
+	txp_put_u8(buf, column->convert);
+	txp_put_u32(buf, column->npaths);
+	for (int i = 0; i < column->npaths; i++)
+		txp_put_str(buf, column->paths[i]);
+	txp_put_str(buf, column->default_text);
+}
+
+void
+txp_rowplan_pack(const TxpRowPlan *plan, StringInfo buf)
+{
+	txp_put_u8(buf, plan->format);
+	txp_put_u8(buf, plan->form);
+	txp_put_u8(buf, plan->csv.delimiter);
+	txp_put_u8(buf, plan->csv.quote);
+	txp_put_u8(buf, plan->csv.header);
+	txp_put_u8(buf, plan->csv.ragged);
+	txp_put_str(buf, plan->csv.null_text);
+	txp_pack_zone(buf);
+	txp_put_u32(buf, plan->ncolumns);
+	for (int i = 0; i < plan->ncolumns; i++)
+		pack_column(buf, &plan->columns[i]);
+}

@@ -1,0 +1,59 @@
+/*
+ * rowplan.h — how messages or file records become rows: the columns the decoder fills, their types, and
+ * the row's shape for PostgreSQL.
+ *
+ * Without a mapping, fields fill a target's columns by name; columns with a default, identity or
+ * generation expression are then left to PostgreSQL, and columns named kafka_topic, kafka_partition,
+ * kafka_offset, kafka_timestamp, kafka_key and kafka_headers get the message's own data.
+ */
+#ifndef TXP_ROWPLAN_H
+#define TXP_ROWPLAN_H
+
+#include "postgres.h"
+#include "access/tupdesc.h"
+#include "decode/decode.h"
+#include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
+#include "utils/jsonb.h"
+#include "utils/relcache.h"
+
+typedef struct TxpRowPlan
+{
+	TxdFormat format;
+	TxdForm form; /* text as soon as one column has a type the decoder does not know */
+	int ncolumns;
+	TxdColumn *columns;
+	TupleDesc desc; /* one attribute per column, in order */
+	List *names;	/* the same as String nodes: COPY's column list */
+	TxdCsvOptions csv;
+} TxpRowPlan;
+
+/* "json", "csv", "text", "bytea"; ERRORs for another name. */
+extern TxdFormat txp_format_by_name(const char *name);
+
+/*
+ * Plan for rows of `target`. `columns` (may be NULL) is {"column": "path"} or {"column": {"path": p | [p …],
+ * "as": conversion, "default": text, "required": true}}. CSV files have a header, CSV messages have none.
+ */
+extern TxpRowPlan *txp_rowplan_for_target(Relation target, TxdFormat format, Jsonb *columns,
+										  const TxdCsvOptions *csv);
+
+/* Plan without a target: each column of the mapping says its "type" (default text). */
+extern TxpRowPlan *txp_rowplan_for_mapping(TxdFormat format, Jsonb *columns,
+										   const TxdCsvOptions *csv);
+
+/* Adds a column that is the same in every row (file_id), or the record's line (source LINE). */
+extern void txp_rowplan_add(TxpRowPlan *plan, const char *name, Oid type, TxdSource source,
+							const char *constant);
+
+/* Writes the plan as the protocol's `schema`, with the changes of txpipe.input_time_zone. */
+extern void txp_rowplan_pack(const TxpRowPlan *plan, StringInfo buf);
+
+/* mapping.c: fills `column` from one member of a mapping; the type is set already, or by "type" (then
+ * *type and *typmod are set). */
+extern void txp_mapping_column(TxdColumn *column, JsonbValue *spec, Oid *type, int32 *typmod);
+
+/* tzchanges.c: appends the schema's time zone part. */
+extern void txp_pack_zone(StringInfo buf);
+
+#endif

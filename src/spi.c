@@ -1,0 +1,79 @@
+/*
+ * spi.c — running our own SQL: prepared once per process, checked, always with the catalogs' rights.
+ */
+#include "postgres.h"
+
+#include "commands/extension.h"
+#include "utils/memutils.h"
+
+#include "rights.h"
+#include "spi.h"
+
+static void
+prepare(TxpStatement *statement)
+{
+	SPIPlanPtr plan = SPI_prepare(statement->sql, statement->nargs, statement->argtypes);
+
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	if (SPI_keepplan(plan) != 0)
+		elog(ERROR, "SPI_keepplan failed");
+	statement->plan = plan;
+}
+
+uint64
+txp_spi_run(TxpStatement *statement, Datum *values, const char *nulls)
+{
+	TxpRights saved;
+	int code;
+
+	txp_rights_catalog(&saved);
+	if (statement->plan == NULL)
+		prepare(statement);
+	code = SPI_execute_plan(statement->plan, values, nulls, false, 0);
+	if (code < 0)
+		elog(ERROR, "SPI_execute_plan returned %s for: %s", SPI_result_code_string(code),
+			 statement->sql);
+	txp_rights_restore(&saved);
+	return SPI_processed;
+}
+
+uint64
+txp_spi_do(TxpStatement *statement, Datum *values, const char *nulls)
+{
+	uint64 processed;
+
+	SPI_connect();
+	processed = txp_spi_run(statement, values, nulls);
+	SPI_finish();
+	return processed;
+}
+
+Datum
+txp_spi_value(uint64 row, int column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
+}
+
+Datum
+txp_spi_datum(uint64 row, int column)
+{
+	bool isnull;
+	Datum value = txp_spi_value(row, column, &isnull);
+
+	if (isnull)
+		elog(ERROR, "unexpected null in column %d of a txpipe catalog", column);
+	return value;
+}
+
+char *
+txp_spi_text(uint64 row, int column)
+{
+	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
+}
+
+bool
+txp_extension_exists(void)
+{
+	return OidIsValid(get_extension_oid("txpipe", true));
+}

@@ -1,0 +1,39 @@
+/*
+ * spi.h — running our own SQL: prepared once per process, checked, always with the catalogs' rights.
+ */
+#ifndef TXP_SPI_H
+#define TXP_SPI_H
+
+#include "postgres.h"
+#include "executor/spi.h"
+
+#define TXP_MAX_ARGS 16
+
+/* A statement of ours; declare it static, the plan is kept in it. */
+typedef struct TxpStatement
+{
+	const char *sql;
+	int nargs;
+	Oid argtypes[TXP_MAX_ARGS];
+	SPIPlanPtr plan;
+} TxpStatement;
+
+/*
+ * Runs it with the catalogs' rights inside an SPI connection of the caller and returns SPI_processed;
+ * results are in SPI_tuptable. `nulls` as in SPI, or NULL. Any unexpected SPI code is an error.
+ */
+extern uint64 txp_spi_run(TxpStatement *statement, Datum *values, const char *nulls);
+
+/* The same with an SPI connection of its own, for statements without a result. */
+extern uint64 txp_spi_do(TxpStatement *statement, Datum *values, const char *nulls);
+
+/* A column of row `row` of SPI_tuptable; the text form is NULL for SQL NULL. Column numbers from 1. */
+extern Datum txp_spi_value(uint64 row, int column, bool *isnull);
+extern char *txp_spi_text(uint64 row, int column);
+/* The same for a column that is never NULL. */
+extern Datum txp_spi_datum(uint64 row, int column);
+
+/* Does `txpipe` exist in this database, with its catalogs? */
+extern bool txp_extension_exists(void);
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * tzchanges.c — the UTC offset changes of txpipe.input_time_zone, for decoders that know no time zones.
+ */
+#include "postgres.h"
+
+#include "pgtime.h"
+#include "utils/timestamp.h"
+
+#include "guc.h"
+#include "io_client.h"
+#include "rowplan.h"
+
+/* From 1900 to 2100, as Unix time: what transaction data can reasonably hold. */
+#define FIRST_SECOND INT64CONST(-2208988800)
+#define LAST_SECOND INT64CONST(4102444800)
+
+void
+txp_pack_zone(StringInfo buf)
+{
+	pg_tz *zone = txp_input_zone();
+	StringInfoData offsets;
+	pg_time_t t = FIRST_SECOND;
+	pg_time_t boundary;
+	long before;
+	long after;
+	int before_dst;
+	int after_dst;
+	int count_at = buf->len;
+	uint32 n = 0;
+	int rc;
+
+	initStringInfo(&offsets);
+	txp_put_u32(buf, 0);
+	while ((rc = pg_next_dst_boundary(&t, &before, &before_dst, &boundary, &after, &after_dst,
+									  zone)) > 0 &&
+		   boundary < LAST_SECOND)
+	{
+		if (n == 0)
+			txp_put_i32(&offsets, (int32) before);
+		txp_put_i64(buf, boundary);
+		txp_put_i32(&offsets, (int32) after);
+		n++;
+		t = boundary;
+	}
+	if (rc < 0)
+		elog(ERROR, "could not read time zone \"%s\"", txp_input_time_zone);
+	if (n == 0)
+		txp_put_i32(&offsets, (int32) before);
+	memcpy(buf->data + count_at, &n, sizeof(n));
+	appendBinaryStringInfo(buf, offsets.data, offsets.len);
+	pfree(offsets.data);
+}
