@@ -3,6 +3,8 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
+
 #include "pgtime.h"
 #include "utils/guc.h"
 
