@@ -1,0 +1,340 @@
+/*
+ * decode.c — one message to one row: the format finds the values, this file writes them in column order.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "decoder.h"
+#include "value.h"
+
+static const TxdZone *
+zone_of(const TxdDecoder *d)
+{
+	return d->schema.zone.offset != NULL ? &d->schema.zone : NULL;
+}
+
+/* Encodes defaults and constants once; they are in the type's own syntax, no conversion applies. */
+static bool
+encode_presets(TxdDecoder *d, TxdError *err)
+{
+	for (int i = 0; i < d->schema.ncolumns; i++)
+	{
+		TxdColumn col = d->schema.columns[i];
+
+		col.convert = TXD_AS_IS;
+		if (col.default_text != NULL &&
+			!txd_value(&col, d->schema.form, zone_of(d), TXD_KIND_TEXT, col.default_text,
+					   strlen(col.default_text), false, &d->presets[i], err))
+			return false;
+	}
+	return true;
+}
+
+static bool
+prepare(TxdDecoder *d, TxdError *err)
+{
+	int n = d->schema.ncolumns;
+
+	if (!encode_presets(d, err))
+		return false;
+	for (int i = 0; i < n; i++)
+	{
+		TxdSource source = d->schema.columns[i].source;
+
+		d->needs_object |= source == TXD_FROM_FIELD || source == TXD_FROM_REST;
+		d->wants_rest |= source == TXD_FROM_REST;
+	}
+	if (d->schema.format == TXD_CSV)
+		return d->schema.csv.header || txd_csv_bind_numbers(d, err);
+	if (d->schema.format != TXD_JSON)
+		return true;
+	d->match = txd_match_new(&d->schema, err);
+	return d->match != NULL;
+}
+
+static void *
+alloc_zeroed(size_t size)
+{
+	return memset(txd_alloc(size), 0, size);
+}
+
+TxdDecoder *
+txd_new(const TxdSchema *schema, TxdError *err)
+{
+	TxdDecoder *d;
+	int n = schema->ncolumns;
+
+	if (!txd_schema_check(schema, err))
+		return NULL;
+	d = alloc_zeroed(sizeof(TxdDecoder));
+	d->arena = txd_schema_copy(schema, &d->schema);
+	d->presets = alloc_zeroed(n * sizeof(TxdBuf));
+	d->found = alloc_zeroed(n * sizeof(TxdFound));
+	d->places = alloc_zeroed(n * sizeof(TxdCsvPlaces));
+	if (prepare(d, err))
+		return d;
+	/* The message outlives the decoder: it must name the caller's column. */
+	for (int i = 0; i < n; i++)
+		if (err->column == d->schema.columns[i].name)
+			err->column = schema->columns[i].name;
+	txd_free(d);
+	return NULL;
+}
+
+void
+txd_free(TxdDecoder *d)
+{
+	if (d == NULL)
+		return;
+	for (int i = 0; i < d->schema.ncolumns; i++)
+	{
+		txd_buf_free(&d->presets[i]);
+		free(d->places[i].field);
+	}
+	txd_match_free(d->match);
+	txd_buf_free(&d->scratch);
+	txd_buf_free(&d->cleaned);
+	txd_buf_free(&d->name);
+	txd_buf_free(&d->rest);
+	free(d->record.fields);
+	free(d->loose);
+	free(d->places);
+	free(d->found);
+	free(d->presets);
+	free(d->arena);
+	free(d);
+}
+
+bool
+txd_check_text(const TxdColumn *column, const char *text, size_t len, TxdError *err)
+{
+	size_t good = txd_utf8_prefix(text, len);
+
+	if (good == len)
+		return true;
+	if (text[good] == '\0')
+		return txd_refuse(err, "nul_byte", column, "NUL byte at byte %zu", good + 1);
+	return txd_refuse(err, "bad_encoding", column, "invalid UTF-8 at byte %zu", good + 1);
+}
+
+bool
+txd_put_text(TxdDecoder *d, const TxdColumn *column, TxdKind kind, const char *text, size_t len,
+			 bool checked, TxdBuf *rows, TxdError *err)
+{
+	TxdConvert as = column->convert;
+
+	if (as != TXD_AS_IS && as != TXD_AS_EPOCH_S && as != TXD_AS_EPOCH_MS && as != TXD_AS_EPOCH_US)
+	{
+		if (kind == TXD_KIND_JSON || kind == TXD_KIND_BOOL)
+			return txd_refuse(err, "wrong_type", column, "expected a text or a number");
+		if (!checked && !txd_check_text(column, text, len, err))
+			return false;
+		checked = true;
+		d->cleaned.len = 0;
+		if (!txd_clean(column, &text, &len, &d->cleaned, err))
+			return false;
+		if (text == NULL)
+			return txd_null(column, d->schema.form, rows, err);
+	}
+	return txd_value(column, d->schema.form, zone_of(d), kind, text, len, checked, rows, err);
+}
+
+static bool
+put_preset(TxdDecoder *d, int i, TxdBuf *rows, TxdError *err)
+{
+	const TxdBuf *preset = &d->presets[i];
+
+	if (d->schema.columns[i].default_text == NULL)
+		return txd_null(&d->schema.columns[i], d->schema.form, rows, err);
+	txd_buf_append(rows, preset->data, preset->len);
+	return true;
+}
+
+static bool
+is_json(const TxdColumn *column)
+{
+	return column->type == TXD_JSONTEXT || column->type == TXD_JSONB;
+}
+
+/* Appends valid JSON as it is written. */
+static bool
+put_json(TxdDecoder *d, const TxdColumn *column, const char *text, size_t len, TxdBuf *rows,
+		 TxdError *err)
+{
+	return txd_put_text(d, column, is_json(column) ? TXD_KIND_JSON : TXD_KIND_TEXT, text, len, true,
+						rows, err);
+}
+
+static inline bool
+put_json_field(TxdDecoder *d, int i, TxdBuf *rows, TxdError *err)
+{
+	const TxdColumn *column = &d->schema.columns[i];
+	const TxdJsonValue *v = &d->found[i].value;
+	const char *text = v->text;
+	size_t len = v->len;
+
+	if (d->found[i].serial != d->serial)
+		return put_preset(d, i, rows, err);
+	if (v->null)
+		return txd_null(column, d->schema.form, rows, err);
+	if (is_json(column) && column->convert == TXD_AS_IS)
+	{
+		bool string = v->kind == TXD_KIND_TEXT;
+
+		return put_json(d, column, text - string, len + 2 * string, rows, err);
+	}
+	if (v->escaped)
+	{
+		d->scratch.len = 0;
+		if (!txd_json_unescape(text, len, &d->scratch))
+			return txd_refuse(err, "nul_byte", column, "text contains \\u0000");
+		text = d->scratch.data;
+		len = d->scratch.len;
+	}
+	return txd_put_text(d, column, v->kind, text, len, true, rows, err);
+}
+
+static bool
+put_csv_field(TxdDecoder *d, int i, TxdBuf *rows, TxdError *err)
+{
+	const TxdColumn *column = &d->schema.columns[i];
+	const TxdCsvField *field = txd_csv_find(d, i);
+	const char *null_text = d->schema.csv.null_text;
+	const char *text;
+	size_t len;
+
+	if (field == NULL)
+		return put_preset(d, i, rows, err);
+	if (!field->quoted && field->len == strlen(null_text) &&
+		memcmp(field->text, null_text, field->len) == 0)
+		return txd_null(column, d->schema.form, rows, err);
+	d->scratch.len = 0;
+	text = txd_csv_text(field, d->schema.csv.quote, &d->scratch, &len);
+	return txd_put_text(d, column, TXD_KIND_TEXT, text, len, false, rows, err);
+}
+
+static bool
+put_field(TxdDecoder *d, int i, const TxdMessage *message, TxdBuf *rows, TxdError *err)
+{
+	if (d->schema.format == TXD_JSON)
+		return put_json_field(d, i, rows, err);
+	if (d->schema.format == TXD_CSV)
+		return put_csv_field(d, i, rows, err);
+	return txd_put_plain(d, &d->schema.columns[i], message, rows, err);
+}
+
+/* "$value": JSON as it is written, of other formats what plain.c makes of it. */
+static bool
+put_whole(TxdDecoder *d, const TxdColumn *column, const TxdMessage *message, TxdBuf *rows,
+		  TxdError *err)
+{
+	if (d->schema.format == TXD_JSON && column->type != TXD_BYTEA)
+		return put_json(d, column, message->payload, message->payload_len, rows, err);
+	return txd_put_plain(d, column, message, rows, err);
+}
+
+static bool
+put_timestamp(TxdDecoder *d, const TxdColumn *column, int64_t ms, TxdBuf *rows, TxdError *err)
+{
+	int64_t us;
+
+	if (ms == -1)
+		return txd_null(column, d->schema.form, rows, err);
+	if (column->type == TXD_INT8)
+		return txd_integer(column, d->schema.form, ms, rows, err);
+	if (__builtin_mul_overflow(ms, INT64_C(1000), &us))
+		return txd_refuse(err, "out_of_range", column, "timestamp out of range");
+	return txd_unix_us(column, d->schema.form, zone_of(d), us, rows, err);
+}
+
+/* Appends what the message brings besides its payload. */
+static bool
+put_metadata(TxdDecoder *d, int i, const TxdMessage *m, TxdBuf *rows, TxdError *err)
+{
+	const TxdColumn *column = &d->schema.columns[i];
+	TxdForm form = d->schema.form;
+
+	switch (column->source)
+	{
+		case TXD_FROM_TOPIC:
+			if (m->topic == NULL)
+				break;
+			return txd_put_text(d, column, TXD_KIND_TEXT, m->topic, strlen(m->topic), false, rows,
+								err);
+		case TXD_FROM_PARTITION:
+			if (m->topic == NULL)
+				break;
+			return txd_integer(column, form, m->partition, rows, err);
+		case TXD_FROM_OFFSET:
+			if (m->topic == NULL)
+				break;
+			return txd_integer(column, form, m->offset, rows, err);
+		case TXD_FROM_TIMESTAMP:
+			return put_timestamp(d, column, m->timestamp_ms, rows, err);
+		case TXD_FROM_KEY:
+			if (m->key == NULL)
+				break;
+			return txd_put_text(d, column,
+								column->type == TXD_BYTEA ? TXD_KIND_BYTES : TXD_KIND_TEXT, m->key,
+								m->key_len, false, rows, err);
+		case TXD_FROM_HEADERS:
+			if (m->headers == NULL)
+				break;
+			return txd_put_text(d, column, TXD_KIND_TEXT, m->headers, m->headers_len, false, rows,
+								err);
+		case TXD_FROM_LINE:
+			return txd_integer(column, form, m->line, rows, err);
+		default:
+			return put_preset(d, i, rows, err);
+	}
+	return txd_null(column, form, rows, err);
+}
+
+static bool
+put_row(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err)
+{
+	bool text = d->schema.form == TXD_TEXT;
+
+	if (!text)
+		txd_buf_be16(rows, (uint16_t) d->schema.ncolumns);
+	for (int i = 0; i < d->schema.ncolumns; i++)
+	{
+		const TxdColumn *column = &d->schema.columns[i];
+		bool ok;
+
+		if (text && i > 0)
+			txd_buf_byte(rows, '\t');
+		if (column->source == TXD_FROM_FIELD)
+			ok = put_field(d, i, message, rows, err);
+		else if (column->source == TXD_FROM_VALUE)
+			ok = put_whole(d, column, message, rows, err);
+		else if (column->source == TXD_FROM_REST)
+			ok = put_json(d, column, d->rest.data, d->rest.len, rows, err);
+		else
+			ok = put_metadata(d, i, message, rows, err);
+		if (!ok)
+			return false;
+	}
+	if (text)
+		txd_buf_byte(rows, '\n');
+	return true;
+}
+
+bool
+txd_decode(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err)
+{
+	size_t before = rows->len;
+	bool ok = true;
+
+	if (message->payload == NULL)
+		return txd_refuse(err, "tombstone", NULL, "message has no payload");
+	d->serial++;
+	if (d->schema.format == TXD_JSON)
+		ok = txd_json_fields(d, message, err);
+	else if (d->schema.format == TXD_CSV)
+		ok = txd_csv_fields(d, message, err);
+	if (ok && put_row(d, message, rows, err))
+		return true;
+	rows->len = before;
+	return false;
+}

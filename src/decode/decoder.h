@@ -1,0 +1,107 @@
+/*
+ * decoder.h — what a decoder holds, and the steps its formats contribute. Private to src/decode.
+ *
+ * Decoding has two steps: the format finds each column's value in the message (or refuses the message as
+ * a whole), then decode.c writes the row in column order.
+ */
+#ifndef TXD_DECODER_H
+#define TXD_DECODER_H
+
+#include "clean.h"
+#include "csv.h"
+#include "json.h"
+#include "match.h"
+
+/* A column's value in the message numbered `serial`; of an older number: absent. */
+typedef struct TxdFound
+{
+	TxdJsonValue value;
+	uint64_t serial;
+	int rank; /* alternative it came from; the lowest wins */
+} TxdFound;
+
+/* A field that matches a column by one of the looser name rules. */
+typedef struct TxdLoose
+{
+	TxdJsonValue name;
+	TxdJsonValue value;
+	int column;
+	bool ambiguous;
+} TxdLoose;
+
+/* Which fields of a record, counted from 0, may fill a column: the first the record has does. */
+typedef struct TxdCsvPlaces
+{
+	int n;
+	int *field;
+} TxdCsvPlaces;
+
+struct TxdDecoder
+{
+	TxdSchema schema; /* a copy; its strings live in `arena` */
+	void *arena;
+	TxdBuf *presets; /* per column its default or constant, encoded; data NULL: none */
+	uint64_t serial;
+	TxdBuf scratch; /* a value with escapes or doubled quotes resolved */
+	TxdBuf cleaned; /* what a conversion makes of it */
+
+	/* JSON */
+	TxdMatch *match;
+	TxdFound *found;
+	bool needs_object; /* a column is filled from a field or from the rest */
+	bool wants_rest;
+	TxdBuf name; /* a field name with escapes resolved */
+	TxdBuf rest;
+	TxdLoose *loose;
+	size_t nloose;
+	size_t max_loose;
+
+	/* CSV */
+	TxdCsvPlaces *places;
+	TxdCsvRecord record;
+	int nheader;    /* fields a record should have */
+	bool bound;     /* places are known */
+	bool any_width; /* columns chose field numbers: further fields are not an error */
+};
+
+/* Copies the schema into one block of memory, which is returned; refuses what makes no sense. */
+extern bool txd_schema_check(const TxdSchema *schema, TxdError *err);
+extern void *txd_schema_copy(const TxdSchema *from, TxdSchema *to);
+
+/* Finds the columns' values in a JSON message. */
+extern bool txd_json_fields(TxdDecoder *d, const TxdMessage *message, TxdError *err);
+
+/* Splits a CSV record and checks its width. */
+extern bool txd_csv_fields(TxdDecoder *d, const TxdMessage *message, TxdError *err);
+
+/* Binds columns to field numbers: given in their paths, else in order of the columns. */
+extern bool txd_csv_bind_numbers(TxdDecoder *d, TxdError *err);
+
+/* The column's field in the split record, or NULL where it is absent. */
+extern const TxdCsvField *txd_csv_find(const TxdDecoder *d, int column);
+
+/* Checks bytes from outside to be UTF-8 without NUL. */
+extern bool txd_check_text(const TxdColumn *column, const char *text, size_t len, TxdError *err);
+
+/* Applies the column's conversion and appends the value; `checked` as in txd_value. */
+extern bool txd_put_text(TxdDecoder *d, const TxdColumn *column, TxdKind kind, const char *text,
+						 size_t len, bool checked, TxdBuf *rows, TxdError *err);
+
+/* Appends what a format without fields makes of its payload. */
+extern bool txd_put_plain(TxdDecoder *d, const TxdColumn *column, const TxdMessage *message,
+						  TxdBuf *rows, TxdError *err);
+
+/* At most `most` bytes of text, cut at a character boundary: for "%.*s" in messages. */
+static inline int
+txd_shorten(const char *text, size_t len, int most)
+{
+	int n = most;
+
+	if (len <= (size_t) most)
+		return (int) len;
+	while (n > 0 && ((unsigned char) text[n] & 0xc0) == 0x80)
+		n--;
+	return n;
+}
+
+#endif

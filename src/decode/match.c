@@ -1,0 +1,302 @@
+/*
+ * match.c — field-name to column matching: the trie of paths and the rules for names.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+#include "match.h"
+
+/* Names that no path mentions are remembered up to this many, so that memory stays bounded. */
+#define MAX_REMEMBERED 512
+#define MAX_REMEMBERED_NAME 128
+
+static char
+fold(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char) (c | 0x20) : c;
+}
+
+static bool
+is_upper(char c)
+{
+	return c >= 'A' && c <= 'Z';
+}
+
+static bool
+is_lower(char c)
+{
+	return c >= 'a' && c <= 'z';
+}
+
+static bool
+folded_equal(const char *field, size_t len, const char *column)
+{
+	for (size_t i = 0; i < len; i++)
+		if (fold(field[i]) != fold(column[i]) || column[i] == '\0')
+			return false;
+	return column[len] == '\0';
+}
+
+static bool
+snake_equal(const char *field, size_t len, const char *column)
+{
+	for (size_t i = 0; i < len; i++)
+	{
+		if (i > 0 && is_upper(field[i]))
+		{
+			char before = field[i - 1];
+			bool starts_word = is_lower(before) || (before >= '0' && before <= '9') ||
+							   (is_upper(before) && i + 1 < len && is_lower(field[i + 1]));
+
+			if (starts_word && *column++ != '_')
+				return false;
+		}
+		if (*column == '\0' || fold(field[i]) != fold(*column))
+			return false;
+		column++;
+	}
+	return *column == '\0';
+}
+
+TxdNameMatch
+txd_name_match(const char *field, size_t len, const char *column)
+{
+	if (len == strlen(column) && memcmp(field, column, len) == 0)
+		return TXD_NAME_EXACT;
+	if (folded_equal(field, len, column))
+		return TXD_NAME_FOLDED;
+	return snake_equal(field, len, column) ? TXD_NAME_SNAKE : TXD_NAME_NONE;
+}
+
+/* Multiply-mix over words; short names, the common case, need no loop. */
+static inline uint32_t
+hash_name(int parent, const char *s, size_t len)
+{
+	const uint64_t k = UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t h = ((uint64_t) parent << 32 ^ len) * k;
+	uint64_t w = 0;
+	uint32_t half;
+
+	for (; len > 8; s += 8, len -= 8)
+	{
+		memcpy(&w, s, 8);
+		h = (h ^ w) * k;
+		h ^= h >> 29;
+	}
+	if (len >= 4)
+	{
+		memcpy(&half, s, 4);
+		w = half;
+		memcpy(&half, s + len - 4, 4);
+		w = w << 32 | half;
+	}
+	else if (len > 0)
+		w = (uint64_t) (unsigned char) s[0] << 16 | (uint64_t) (unsigned char) s[len / 2] << 8 |
+			(unsigned char) s[len - 1];
+	h = (h ^ w) * k;
+	return (uint32_t) (h >> 32);
+}
+
+/* The edge of that name, or the free place where it belongs. */
+static inline TxdEdge *
+find_edge(TxdMatch *m, int parent, const char *name, size_t len, uint32_t hash)
+{
+	for (uint32_t i = hash & m->mask;; i = (i + 1) & m->mask)
+	{
+		TxdEdge *e = &m->edges[i];
+
+		if (e->name == NULL || (e->hash == hash && e->parent == parent && e->len == len &&
+								memcmp(e->name, name, len) == 0))
+			return e;
+	}
+}
+
+static void
+fill_edge(TxdMatch *m, TxdEdge *e, int parent, const char *name, size_t len, uint32_t hash)
+{
+	char *copy = txd_alloc(len + 1);
+
+	memcpy(copy, name, len);
+	copy[len] = '\0';
+	*e = (TxdEdge){copy, (uint32_t) len, hash, parent, -1, -1, false};
+	m->nedges++;
+}
+
+static int
+add_node(TxdMatch *m, int column)
+{
+	m->nodes[m->nnodes] = (TxdNode){-1, false, column, 0};
+	return m->nnodes++;
+}
+
+static int
+child_node(TxdMatch *m, int parent, const char *name, size_t len, int column)
+{
+	uint32_t hash = hash_name(parent, name, len);
+	TxdEdge *e = find_edge(m, parent, name, len, hash);
+
+	if (e->name == NULL)
+	{
+		fill_edge(m, e, parent, name, len, hash);
+		e->node = add_node(m, column);
+		m->nodes[parent].inner = true;
+	}
+	return e->node;
+}
+
+static void
+add_hit(TxdMatch *m, int node, int column, int rank)
+{
+	m->hits[m->nhits] = (TxdHit){column, rank, m->nodes[node].hit};
+	m->nodes[node].hit = m->nhits++;
+}
+
+/* Adds one path: segments divided by dots, "\." a dot and "\\" a backslash of a name. */
+static bool
+add_path(TxdMatch *m, int column, int rank, const char *path, TxdBuf *name, TxdError *err)
+{
+	const TxdColumn *col = &m->schema->columns[column];
+	int node = 0;
+	int depth = 0;
+	const char *p = path;
+
+	do
+	{
+		name->len = 0;
+		for (; *p != '\0' && *p != '.'; p++)
+		{
+			if (*p == '\\' && *++p != '.' && *p != '\\')
+				return txd_refuse(err, "bad_value", col,
+								  "path \"%s\" has a backslash before neither dot nor backslash",
+								  path);
+			txd_buf_byte(name, *p);
+		}
+		if (name->len == 0)
+			return txd_refuse(err, "bad_value", col, "path \"%s\" has an empty part", path);
+		if (++depth > TXD_JSON_DEPTH)
+			return txd_refuse(err, "bad_value", col, "path has more than 64 parts");
+		node = child_node(m, node, name->data, name->len, column);
+	} while (*p++ == '.');
+	add_hit(m, node, column, rank);
+	return true;
+}
+
+static bool
+add_columns(TxdMatch *m, TxdError *err)
+{
+	TxdBuf name = {NULL, 0, 0};
+	bool ok = true;
+
+	for (int i = 0; ok && i < m->schema->ncolumns; i++)
+	{
+		const TxdColumn *col = &m->schema->columns[i];
+
+		if (col->source != TXD_FROM_FIELD)
+			continue;
+		for (int k = 0; ok && k < col->npaths; k++)
+			ok = add_path(m, i, k, col->paths[k], &name, err);
+		if (col->npaths == 0)
+		{
+			add_hit(m, child_node(m, 0, col->name, strlen(col->name), i), i, 0);
+			m->loose = true;
+		}
+	}
+	txd_buf_free(&name);
+	return ok;
+}
+
+TxdMatch *
+txd_match_new(const TxdSchema *schema, TxdError *err)
+{
+	TxdMatch *m = txd_alloc(sizeof(TxdMatch));
+	size_t hits = 0;
+	size_t nodes = 1;
+	size_t size = 16;
+
+	for (int i = 0; i < schema->ncolumns; i++)
+	{
+		const TxdColumn *col = &schema->columns[i];
+
+		hits += col->npaths + 1;
+		nodes++;
+		for (int k = 0; k < col->npaths; k++)
+			nodes += strlen(col->paths[k]) + 1;
+	}
+	memset(m, 0, sizeof(*m));
+	m->schema = schema;
+	m->nodes = txd_alloc(nodes * sizeof(TxdNode));
+	m->hits = txd_alloc(hits * sizeof(TxdHit));
+	while (size < 2 * (nodes + MAX_REMEMBERED))
+		size *= 2;
+	m->mask = (uint32_t) size - 1;
+	m->edges = txd_alloc(size * sizeof(TxdEdge));
+	memset(m->edges, 0, size * sizeof(TxdEdge));
+	add_node(m, -1);
+	if (!add_columns(m, err))
+	{
+		txd_match_free(m);
+		return NULL;
+	}
+	m->max_edges = m->nedges + MAX_REMEMBERED;
+	return m;
+}
+
+void
+txd_match_free(TxdMatch *m)
+{
+	if (m == NULL)
+		return;
+	for (uint32_t i = 0; i <= m->mask; i++)
+		free((char *) m->edges[i].name);
+	free(m->edges);
+	free(m->hits);
+	free(m->nodes);
+	free(m);
+}
+
+/* Applies the looser rules to a top-level field that no path or column names exactly. */
+static void
+match_loosely(const TxdMatch *m, TxdEdge *e)
+{
+	TxdNameMatch best = TXD_NAME_NONE;
+
+	for (int i = 0; i < m->schema->ncolumns; i++)
+	{
+		const TxdColumn *col = &m->schema->columns[i];
+		TxdNameMatch how;
+
+		if (col->source != TXD_FROM_FIELD || col->npaths > 0)
+			continue;
+		how = txd_name_match(e->name, e->len, col->name);
+		if (how < best)
+		{
+			best = how;
+			e->loose = i;
+			e->ambiguous = false;
+		}
+		else if (how == best && how != TXD_NAME_NONE)
+			e->ambiguous = true;
+	}
+}
+
+const TxdEdge *
+txd_match_field(TxdMatch *m, int node, const char *name, size_t len, TxdEdge *unknown)
+{
+	uint32_t hash = hash_name(node, name, len);
+	TxdEdge *e = find_edge(m, node, name, len, hash);
+
+	if (e->name != NULL)
+		return e;
+	*unknown = (TxdEdge){name, (uint32_t) len, hash, node, -1, -1, false};
+	if (!m->loose || node != 0)
+		return unknown;
+	if (m->nedges == m->max_edges || len > MAX_REMEMBERED_NAME)
+	{
+		match_loosely(m, unknown);
+		return unknown;
+	}
+	fill_edge(m, e, node, name, len, hash);
+	match_loosely(m, e);
+	return e;
+}

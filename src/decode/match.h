@@ -1,0 +1,83 @@
+/*
+ * match.h — which columns a field belongs to.
+ *
+ * Paths form a trie whose edges are kept in one hash table keyed by (parent node, field name). A column
+ * without a path matches a top-level field by name: exactly, else case-insensitively (ASCII), else with
+ * the field's camelCase turned to snake_case. Exact names are edges like any other; what the other two
+ * rules say about a field name is remembered in the same table.
+ */
+#ifndef TXD_MATCH_H
+#define TXD_MATCH_H
+
+#include "decode.h"
+
+/* How well a field's name matches a column's. */
+typedef enum TxdNameMatch
+{
+	TXD_NAME_EXACT = 0,
+	TXD_NAME_FOLDED = 1,
+	TXD_NAME_SNAKE = 2,
+	TXD_NAME_NONE = 3
+} TxdNameMatch;
+
+/* A field name under a node, and what is known about it. */
+typedef struct TxdEdge
+{
+	const char *name; /* NULL: free place in the table */
+	uint32_t len;
+	uint32_t hash;
+	int parent;
+	int node;       /* the node it leads to, or -1 */
+	int loose;      /* else: the column it matches by one of the looser rules, or -1 */
+	bool ambiguous; /* it matches further columns as well */
+} TxdEdge;
+
+/* A column whose path ends at a node: as its alternative number `rank`. */
+typedef struct TxdHit
+{
+	int column;
+	int rank;
+	int next; /* the node's next hit, or -1 */
+} TxdHit;
+
+typedef struct TxdNode
+{
+	int hit;        /* first hit, or -1 */
+	bool inner;     /* paths go on below it */
+	int column;     /* a column its path leads to, for messages */
+	uint64_t stamp; /* last message that had it */
+} TxdNode;
+
+typedef struct TxdMatch
+{
+	TxdNode *nodes; /* 0 is the message itself */
+	int nnodes;
+	TxdHit *hits;
+	int nhits;
+	TxdEdge *edges; /* open addressing, at most half full */
+	uint32_t mask;
+	uint32_t nedges;
+	uint32_t max_edges;
+	const TxdSchema *schema;
+	bool loose; /* some column is matched by name */
+} TxdMatch;
+
+/* Builds the trie of the schema's TXD_FROM_FIELD columns; NULL with err filled for an unusable path. */
+extern TxdMatch *txd_match_new(const TxdSchema *schema, TxdError *err);
+extern void txd_match_free(TxdMatch *match);
+
+/*
+ * What is known about the field `name` under `node`. `unknown` is filled and returned where nothing is
+ * kept about it.
+ */
+extern const TxdEdge *txd_match_field(TxdMatch *match, int node, const char *name, size_t len,
+									  TxdEdge *unknown);
+
+/*
+ * How the field's name matches the column's. camelCase to snake_case: lower case, with an underscore
+ * before a capital that follows a small letter or digit, and before the last capital of a run that a
+ * small letter follows (customerId, CustomerID: customer_id; HTTPServer: http_server).
+ */
+extern TxdNameMatch txd_name_match(const char *field, size_t len, const char *column);
+
+#endif

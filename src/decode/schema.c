@@ -1,0 +1,134 @@
+/*
+ * schema.c — a decoder's own copy of its schema, and the checks that a schema makes sense.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "decoder.h"
+#include "value.h"
+
+#define MAX_COLUMNS 1600 /* PostgreSQL's limit */
+
+/* Where copies go; without a base only their size is counted. */
+typedef struct Arena
+{
+	char *base;
+	size_t used;
+} Arena;
+
+static void *
+arena_put(Arena *a, const void *bytes, size_t len)
+{
+	char *to = NULL;
+
+	if (bytes == NULL)
+		return NULL;
+	if (a->base != NULL)
+	{
+		to = a->base + a->used;
+		memcpy(to, bytes, len);
+	}
+	a->used += (len + 15) & ~(size_t) 15;
+	return to;
+}
+
+static char *
+arena_text(Arena *a, const char *s)
+{
+	return arena_put(a, s, s != NULL ? strlen(s) + 1 : 0);
+}
+
+static void
+copy_columns(const TxdSchema *from, TxdSchema *to, Arena *a)
+{
+	TxdColumn *columns = arena_put(a, from->columns, from->ncolumns * sizeof(TxdColumn));
+
+	for (int i = 0; i < from->ncolumns; i++)
+	{
+		const TxdColumn *col = &from->columns[i];
+		TxdColumn copy = *col;
+
+		copy.name = arena_text(a, col->name);
+		copy.default_text = arena_text(a, col->default_text);
+		if (col->npaths > 0)
+			copy.paths = arena_put(a, col->paths, col->npaths * sizeof(char *));
+		for (int k = 0; k < col->npaths; k++)
+		{
+			char *path = arena_text(a, col->paths[k]);
+
+			if (a->base != NULL)
+				copy.paths[k] = path;
+		}
+		if (a->base != NULL)
+			columns[i] = copy;
+	}
+	to->columns = columns;
+}
+
+void *
+txd_schema_copy(const TxdSchema *from, TxdSchema *to)
+{
+	Arena a = {NULL, 0};
+	int n = from->zone.nchanges;
+
+	for (int pass = 0; pass < 2; pass++)
+	{
+		*to = *from;
+		copy_columns(from, to, &a);
+		to->csv.null_text = arena_text(&a, from->csv.null_text != NULL ? from->csv.null_text : "");
+		to->zone.at = arena_put(&a, from->zone.at, n * sizeof(int64_t));
+		to->zone.offset = arena_put(&a, from->zone.offset, (n + 1) * sizeof(int32_t));
+		if (pass == 0)
+			a = (Arena){txd_alloc(a.used), 0};
+	}
+	return a.base;
+}
+
+static bool
+check_csv(const TxdCsvOptions *csv, TxdError *err)
+{
+	if (csv->delimiter == csv->quote || csv->delimiter == '\0' || csv->quote == '\0' ||
+		strchr("\r\n", csv->delimiter) != NULL || strchr("\r\n", csv->quote) != NULL ||
+		(csv->delimiter & 0x80) != 0 || (csv->quote & 0x80) != 0)
+		return txd_refuse(
+			err, "bad_value", NULL,
+			"CSV delimiter and quote must be two different ASCII characters, no line ends");
+	return true;
+}
+
+static bool
+check_column(const TxdSchema *schema, const TxdColumn *col, int *nplain, TxdError *err)
+{
+	if (col->type == TXD_OTHER && schema->form != TXD_TEXT)
+		return txd_refuse(err, "wrong_type", col, "type needs the text form");
+	for (int k = 0; k < col->npaths; k++)
+		if (col->paths == NULL || col->paths[k] == NULL)
+			return txd_refuse(err, "bad_value", col, "path %d is missing", k + 1);
+	if (col->source == TXD_FROM_REST && schema->format != TXD_JSON)
+		return txd_refuse(err, "bad_value", col, "\"$rest\" needs the format json");
+	if (col->source == TXD_FROM_FIELD && schema->format != TXD_JSON && schema->format != TXD_CSV &&
+		++*nplain > 1)
+		return txd_refuse(err, "bad_value", col, "formats without fields fill one column");
+	return true;
+}
+
+bool
+txd_schema_check(const TxdSchema *schema, TxdError *err)
+{
+	int nplain = 0;
+
+	if (schema->ncolumns < 1 || schema->ncolumns > MAX_COLUMNS)
+		return txd_refuse(err, "bad_value", NULL, "%d columns, not 1 to 1600", schema->ncolumns);
+	if (schema->zone.nchanges > 0 && (schema->zone.at == NULL || schema->zone.offset == NULL))
+		return txd_refuse(err, "bad_value", NULL, "time zone has no offsets");
+	if (schema->format == TXD_CSV && !check_csv(&schema->csv, err))
+		return false;
+	for (int i = 0; i < schema->ncolumns; i++)
+	{
+		if (schema->columns[i].name == NULL)
+			return txd_refuse(err, "bad_value", NULL, "column %d has no name", i + 1);
+		if (!check_column(schema, &schema->columns[i], &nplain, err))
+			return false;
+	}
+	return true;
+}
