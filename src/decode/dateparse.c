@@ -4,8 +4,9 @@
  * The subset of PostgreSQL's syntax that means the same under every DateStyle and time zone setting:
  *
  *   date      YYYY-MM-DD or YYYY/MM/DD, year of 4 to 7 digits, month and day of 1 or 2; YYYYMMDD
- *   time      hh:mm or hh:mm:ss or hh:mm:ss.f, hour of 1 or 2 digits, f of 1 to 9 digits
- *   zone      Z, UTC, or + or - followed by hh, hhmm, hh:mm or hh:mm:ss; blanks may precede it
+ *   time      hh:mm or hh:mm:ss or hh:mm:ss.f, each part of 1 or 2 digits, f of 1 to 9
+ *   zone      Z, UTC, or + or - followed by hh, hh:mm, hh:mm:ss (parts of 1 or 2 digits), hmm or hhmm;
+ *             blanks may precede it
  *   moment    date, or date T time zone, or date blanks time zone; or infinity, -infinity
  *
  * 24:00:00 and a second of 60 are taken as PostgreSQL takes them.
@@ -132,13 +133,13 @@ parse_time(const char **p, const char *end, TxdMoment *moment)
 	if (hour < 0 || *p == end || **p != ':')
 		return TXD_PARSE_BAD;
 	(*p)++;
-	minute = read_number(p, end, 2, 2);
+	minute = read_number(p, end, 1, 2);
 	if (minute < 0)
 		return TXD_PARSE_BAD;
 	if (*p < end && **p == ':')
 	{
 		(*p)++;
-		second = read_number(p, end, 2, 2);
+		second = read_number(p, end, 1, 2);
 		if (second < 0)
 			return TXD_PARSE_BAD;
 		if (*p < end && **p == '.')
@@ -151,6 +152,8 @@ parse_time(const char **p, const char *end, TxdMoment *moment)
 				return parse;
 		}
 	}
+	else if (*p < end && **p == '.')
+		return TXD_PARSE_BAD;
 	moment->has_time = true;
 	moment->us = (hour * 60 + minute) * MINUTE_US + second * INT64_C(1000000) + us;
 	if (minute > 59 || second > 60 || moment->us > DAY_US)
@@ -178,10 +181,10 @@ parse_zone(const char **p, const char *end, TxdMoment *moment)
 		return TXD_PARSE_BAD;
 	west = *(*p)++ == '-';
 	start = *p;
-	hour = read_number(p, end, 2, 4);
-	if (hour < 0 || *p - start == 3)
+	hour = read_number(p, end, 1, 4);
+	if (hour < 0)
 		return TXD_PARSE_BAD;
-	if (*p - start == 4)
+	if (*p - start > 2)
 	{
 		minute = hour % 100;
 		hour /= 100;
@@ -189,11 +192,11 @@ parse_zone(const char **p, const char *end, TxdMoment *moment)
 	else if (*p < end && **p == ':')
 	{
 		(*p)++;
-		minute = read_number(p, end, 2, 2);
+		minute = read_number(p, end, 1, 2);
 		if (minute >= 0 && *p < end && **p == ':')
 		{
 			(*p)++;
-			second = read_number(p, end, 2, 2);
+			second = read_number(p, end, 1, 2);
 		}
 		if (minute < 0 || second < 0)
 			return TXD_PARSE_BAD;

@@ -198,17 +198,16 @@ append_moment(const TxdColumn *column, TxdForm form, const TxdZone *zone, const 
 	}
 	if (m->days > END_US / DAY_US)
 		return refuse_range(column, text, len, err);
-	/* The last day's product still fits; its time of day may not. */
-	if (__builtin_add_overflow(m->days * DAY_US, m->us, &us) || us < FIRST_US || us >= END_US)
-		return refuse_range(column, text, len, err);
+	/* Days of margin are left between the range and int64, so that no time of day or zone overflows. */
+	us = m->days * DAY_US + m->us;
 	if (column->type == TXD_TIMESTAMPTZ)
 	{
 		int64_t local = floor_div(us, SECOND_US) + EPOCH_US / SECOND_US;
-		int32_t east = m->has_zone ? m->zone : txd_zone_at_local(zone, local);
 
-		if (__builtin_sub_overflow(us, east * SECOND_US, &us) || us < FIRST_US || us >= END_US)
-			return refuse_range(column, text, len, err);
+		us -= SECOND_US * (m->has_zone ? m->zone : txd_zone_at_local(zone, local));
 	}
+	if (us < FIRST_US || us >= END_US)
+		return refuse_range(column, text, len, err);
 	return append_timestamp(column, form, us, out);
 }
 

@@ -24,7 +24,11 @@ extern bool txd_put_unix_us(const TxdColumn *column, TxdForm form, const TxdZone
 /* An instant's text in UTC, as timestamptz shows it; returns its length. */
 extern size_t txd_unix_us_text(int64_t us, char *text);
 
-/* zone.c: seconds east of UTC at an instant, and of a local time as PostgreSQL would decide. */
+/*
+ * zone.c: seconds east of UTC at an instant, and of a local time as PostgreSQL would decide. A table whose
+ * last change is later than the year 2400 is taken to repeat every 400 years; any other ends with its
+ * last offset.
+ */
 extern int32_t txd_zone_at_instant(const TxdZone *zone, int64_t unix_seconds);
 extern int32_t txd_zone_at_local(const TxdZone *zone, int64_t local_seconds);
 

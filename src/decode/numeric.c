@@ -55,7 +55,7 @@ txd_scan_decimal(const char *text, size_t len, TxdDecimal *decimal)
 		}
 		if (p == first)
 			return false;
-		if (exponent > TXD_EXPONENT_LIMIT)
+		if (exponent >= TXD_EXPONENT_LIMIT)
 		{
 			exponent = TXD_EXPONENT_LIMIT;
 			decimal->huge = true;

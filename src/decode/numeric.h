@@ -14,10 +14,11 @@ typedef struct TxdDecimal
 	const char *digits_end; /* behind the last digit or point of the mantissa */
 	int64_t whole;          /* digits before the point, plus the exponent */
 	int64_t scale;          /* digits after the point, less the exponent; 0 when negative */
-	bool huge;              /* the exponent is beyond the limit, and was read as the limit */
+	bool huge;              /* the exponent reaches the limit, and was read as the limit */
 } TxdDecimal;
 
-#define TXD_EXPONENT_LIMIT 1000000000
+/* Where numeric_in stops reading an exponent: INT_MAX / 2. */
+#define TXD_EXPONENT_LIMIT 1073741823
 
 /* [sign] digits [. digits] [e [sign] digits], a digit before or after the point; no white space. */
 extern bool txd_scan_decimal(const char *text, size_t len, TxdDecimal *decimal);

@@ -5,6 +5,21 @@
 
 #define DAY_SECONDS 86400
 
+/* The calendar, and with it the rules of summer time, repeats every 400 years. */
+#define CYCLE_SECONDS INT64_C(12622780800)
+#define YEAR_2400 INT64_C(13569465600)
+
+/* Moves a time behind the last change to where the table says what it is like, if the table repeats. */
+static int64_t
+within_table(const TxdZone *zone, int64_t t)
+{
+	int64_t last = zone->nchanges > 0 ? zone->at[zone->nchanges - 1] : 0;
+
+	if (last < YEAR_2400 || t < last)
+		return t;
+	return t - ((t - last) / CYCLE_SECONDS + 1) * CYCLE_SECONDS;
+}
+
 /* Index of the first change after t; nchanges when there is none. */
 static int
 first_change_after(const TxdZone *zone, int64_t t)
@@ -29,7 +44,7 @@ txd_zone_at_instant(const TxdZone *zone, int64_t unix_seconds)
 {
 	if (zone == NULL || zone->offset == NULL)
 		return 0;
-	return zone->offset[first_change_after(zone, unix_seconds)];
+	return zone->offset[first_change_after(zone, within_table(zone, unix_seconds))];
 }
 
 /*
@@ -46,6 +61,8 @@ txd_zone_at_local(const TxdZone *zone, int64_t local_seconds)
 
 	if (zone == NULL || zone->offset == NULL)
 		return 0;
+	/* Two days before the last change its overlap or gap is not in sight yet. */
+	local_seconds = within_table(zone, local_seconds + 2 * DAY_SECONDS) - 2 * DAY_SECONDS;
 	i = first_change_after(zone, local_seconds - DAY_SECONDS);
 	if (i == zone->nchanges)
 		return zone->offset[i];
