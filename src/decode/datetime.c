@@ -32,6 +32,12 @@ floor_div(int64_t a, int64_t b)
 	return a / b - (a % b < 0);
 }
 
+static int64_t
+floor_mod(int64_t a, int64_t b)
+{
+	return a % b + (a % b < 0 ? b : 0);
+}
+
 static char *
 put_digits(char *p, int64_t v, int width)
 {
@@ -100,7 +106,7 @@ timestamp_text(char *text, int64_t us, const char *zone)
 	char *p = put_date(text, days, &bc);
 
 	*p++ = ' ';
-	p = put_time(p, us - days * DAY_US);
+	p = put_time(p, floor_mod(us, DAY_US));
 	p = put_suffix(p, zone);
 	return (size_t) (put_suffix(p, bc ? " BC" : "") - text);
 }
@@ -114,7 +120,7 @@ txd_unix_us_text(int64_t us, char *text)
 	char *p = put_date(text, days - EPOCH_DAYS, &bc);
 
 	*p++ = ' ';
-	p = put_time(p, us - days * DAY_US);
+	p = put_time(p, floor_mod(us, DAY_US));
 	p = put_suffix(p, "+00");
 	return (size_t) (put_suffix(p, bc ? " BC" : "") - text);
 }

@@ -6,8 +6,6 @@
 #include "field.h"
 #include "datetime.h"
 
-#include <inttypes.h>
-
 bool
 txd_null(const TxdColumn *column, TxdForm form, TxdBuf *out, TxdError *err)
 {
@@ -307,9 +305,16 @@ bool
 txd_integer(const TxdColumn *column, TxdForm form, int64_t v, TxdBuf *out, TxdError *err)
 {
 	char digits[24];
-	int len = snprintf(digits, sizeof(digits), "%" PRId64, v);
+	char *end = digits + sizeof(digits);
+	char *p = end;
+	uint64_t rest = v < 0 ? -(uint64_t) v : (uint64_t) v;
 
-	return txd_value(column, form, NULL, TXD_KIND_NUMBER, digits, (size_t) len, true, out, err);
+	do
+		*--p = (char) ('0' + rest % 10);
+	while ((rest /= 10) > 0);
+	if (v < 0)
+		*--p = '-';
+	return txd_value(column, form, NULL, TXD_KIND_NUMBER, p, (size_t) (end - p), true, out, err);
 }
 
 bool
