@@ -90,3 +90,23 @@ lint:
 FORMATTED = $(sort $(wildcard src/*.[ch] src/*/*.[ch] test/decode/*.[ch] test/kafka/*.[ch]))
 format:
 	clang-format-14 -i $(FORMATTED)
+
+# Speed and fuzzing of the decoders; not part of the tests.
+FUZZ_SECONDS ?= 60
+
+build/test/bench_decode: test/decode/bench_decode.c $(DECODE_OBJS)
+	@mkdir -p $(@D)
+	$(CC) $(IO_CFLAGS) -Isrc -o $@ $< $(DECODE_OBJS) -lm
+
+build/fuzz/%: test/decode/fuzz_%.c $(wildcard src/decode/*.[ch])
+	@mkdir -p $@.corpus
+	clang-14 -std=c11 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all -Isrc -o $@ $< $(filter src/decode/%.c,$^) -lm
+
+.PHONY: bench-decode fuzz
+bench-decode: build/test/bench_decode
+	$<
+
+fuzz: build/fuzz/json build/fuzz/csv
+	@set -e; for f in json csv; do build/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -max_len=600 \
+		-dict=test/decode/fuzz_$$f.dict build/fuzz/$$f.corpus; done

@@ -72,23 +72,19 @@ static bool
 clean_address(const TxdColumn *column, const char **text, size_t *len, TxdError *err)
 {
 	const char *end = *text + *len;
-	int part = TXD_AS_POSTAL_CODE; /* the part that ends at `end` */
+	const char *slash[4] = {NULL, NULL, NULL, end}; /* where the four parts end */
+	int part = (int) column->convert - TXD_AS_STREET;
+	int n = 3;
 
-	for (const char *p = end; part > TXD_AS_STREET; part--)
-	{
-		while (p > *text && p[-1] != '/')
-			p--;
-		if (p == *text)
-			return txd_refuse_value(err, "bad_value", column, "not street/city/state/postal code",
-									*text, *len);
-		if (part == (int) column->convert)
-		{
-			*text = p;
-			break;
-		}
-		end = --p;
-	}
-	*len = end - *text;
+	for (const char *p = end; n > 0 && p > *text; p--)
+		if (p[-1] == '/')
+			slash[--n] = p - 1;
+	if (n > 0)
+		return txd_refuse_value(err, "bad_value", column, "not street/city/state/postal code",
+								*text, *len);
+	if (part > 0)
+		*text = slash[part - 1] + 1;
+	*len = slash[part] - *text;
 	txd_trim(text, len);
 	null_if_empty(text, len);
 	return true;

@@ -41,7 +41,7 @@ count_line_ends(const char *p, size_t len)
 	return n;
 }
 
-/* Position after the quoted field whose opening quote is at i; len where its close is not in sight. */
+/* Position after the quoted field whose quote is at i; beyond len when its end is not in sight. */
 static size_t
 skip_quoted(char quote, const char *p, size_t i, size_t len)
 {

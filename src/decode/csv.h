@@ -1,9 +1,9 @@
 /*
  * csv.h — CSV records (RFC 4180, as COPY reads them): where one ends, and its fields.
  *
- * A quote opens a quoted field only as the field's first byte; elsewhere it is data, as a backslash is
- * everywhere. A record's line end (LF, CRLF, or a CR at its very end) and a byte-order mark before it are
- * no part of it.
+ * A quote opens a quoted field only as the field's first byte; elsewhere it is data, as a backslash
+ * is everywhere. A record's line end (LF, CRLF, or a CR at its very end) and a byte-order mark
+ * before it are no part of it.
  */
 #ifndef TXD_CSV_H
 #define TXD_CSV_H

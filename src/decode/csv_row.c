@@ -33,8 +33,8 @@ trim_names(TxdCsvRecord *header)
 }
 
 /*
- * Finds the one header name that matches one of the column's names as well as `how`. *place stays -1 when
- * none does; two that do are refused.
+ * Finds the one header name that matches one of the names of the column as `how` says. *place stays
+ * -1 when none does; two that do are refused.
  */
 static bool
 match_names(const TxdCsvRecord *header, const TxdColumn *col, TxdNameMatch how, int *place,
@@ -100,7 +100,7 @@ txd_bind_header(TxdDecoder *d, const char *record, size_t len, TxdError *err)
 		!txd_csv_split(&d->schema.csv, record, len, &d->record, err))
 		return false;
 	d->scratch.len = 0;
-	txd_buf_reserve(&d->scratch, len); /* for all names at once: they must not move */
+	txd_buf_reserve(&d->scratch, len + 1); /* for all names at once: they must not move */
 	clean_names(&d->record, d->schema.csv.quote, &d->scratch);
 	for (int i = 0; i < d->schema.ncolumns; i++)
 		if (d->schema.columns[i].source == TXD_FROM_FIELD && !bind_column(d, i, err))

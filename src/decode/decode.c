@@ -1,5 +1,6 @@
 /*
- * decode.c — one message to one row: the format finds the values, this file writes them in column order.
+ * decode.c — one message to one row: the format finds the values, this file writes them in column
+ * order.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /*
  * decoder.h — what a decoder holds, and the steps its formats contribute. Private to src/decode.
  *
- * Decoding has two steps: the format finds each column's value in the message (or refuses the message as
- * a whole), then decode.c writes the row in column order.
+ * Decoding has two steps: the format finds each column's value in the message (or refuses the
+ * message as a whole), then decode.c writes the row in column order.
  */
 #ifndef TXD_DECODER_H
 #define TXD_DECODER_H

@@ -22,13 +22,15 @@ txd_json_fail(TxdJson *j, const char *code, const char *what)
 	return txd_refuse(j->err, code, NULL, "%s at byte %zu", what, (size_t) (j->p - j->start) + 1);
 }
 
-static bool
-fail_syntax(TxdJson *j, const char *what)
+bool
+txd_json_syntax(TxdJson *j, const char *what)
 {
 	return txd_json_fail(j, "bad_json", j->p < j->end ? what : "message ends too early");
 }
 
-/* First byte that is a quote, a backslash, a control character or not ASCII; eight bytes at a time. */
+/*
+ * First byte that is a quote, a backslash, a control character or not ASCII; eight bytes at a time.
+ */
 static inline const char *
 skip_plain(const char *p, const char *end)
 {
@@ -132,7 +134,7 @@ read_string(TxdJson *j, TxdJsonValue *v)
 	{
 		j->p = skip_plain(j->p, j->end);
 		if (j->p == j->end)
-			return fail_syntax(j, "");
+			return txd_json_syntax(j, "");
 		if (*j->p == '"')
 			break;
 		if (*j->p == '\\')
@@ -223,16 +225,17 @@ read_number(TxdJson *j, TxdJsonValue *v)
 	const char *s = j->p;
 	bool plain = true;
 
-	j->p += *j->p == '-';
+	if (txd_json_peek(j) == '-')
+		j->p++;
 	if (txd_json_peek(j) == '0')
 		j->p++;
 	else if (!read_digits(j))
-		return fail_syntax(j, "expected a digit");
+		return txd_json_syntax(j, j->p == s ? "expected a value" : "expected a digit");
 	if (txd_json_peek(j) == '.')
 	{
 		j->p++;
 		if (!read_digits(j))
-			return fail_syntax(j, "expected a digit");
+			return txd_json_syntax(j, "expected a digit");
 	}
 	if ((txd_json_peek(j) | 0x20) == 'e')
 	{
@@ -241,7 +244,7 @@ read_number(TxdJson *j, TxdJsonValue *v)
 		if (txd_json_peek(j) == '+' || txd_json_peek(j) == '-')
 			j->p++;
 		if (!read_digits(j))
-			return fail_syntax(j, "expected a digit");
+			return txd_json_syntax(j, "expected a digit");
 	}
 	*v = (TxdJsonValue){s, j->p - s, TXD_KIND_NUMBER, false, false};
 	if (j->jsonb && (!plain || v->len > PLAIN_NUMBER) && !number_fits(s, v->len))
@@ -275,20 +278,8 @@ read_scalar(TxdJson *j, TxdJsonValue *v)
 			return read_word(j, "false", 5, v);
 		case 'n':
 			return read_word(j, "null", 4, v);
-		case '-':
-		case '0':
-		case '1':
-		case '2':
-		case '3':
-		case '4':
-		case '5':
-		case '6':
-		case '7':
-		case '8':
-		case '9':
-			return read_number(j, v);
 		default:
-			return fail_syntax(j, "expected a value");
+			return read_number(j, v);
 	}
 }
 
@@ -296,12 +287,12 @@ bool
 txd_json_name(TxdJson *j, TxdJsonValue *name)
 {
 	if (txd_json_peek(j) != '"')
-		return fail_syntax(j, "expected a field name");
+		return txd_json_syntax(j, "expected a field name");
 	if (!read_string(j, name))
 		return false;
 	txd_json_space(j);
 	if (txd_json_peek(j) != ':')
-		return fail_syntax(j, "expected \":\"");
+		return txd_json_syntax(j, "expected \":\"");
 	j->p++;
 	txd_json_space(j);
 	return true;
@@ -325,7 +316,8 @@ next_value(TxdJson *j, uint64_t *objects, int *level)
 			return !object || txd_json_name(j, &name);
 		}
 		if (txd_json_peek(j) != (object ? '}' : ']'))
-			return fail_syntax(j, object ? "expected \",\" or \"}\"" : "expected \",\" or \"]\"");
+			return txd_json_syntax(j,
+								   object ? "expected \",\" or \"}\"" : "expected \",\" or \"]\"");
 		j->p++;
 		*objects >>= 1;
 		--*level;

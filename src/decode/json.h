@@ -48,7 +48,12 @@ txd_json_peek(const TxdJson *j)
 /* Fills err with code and "what at byte N"; returns false. */
 extern bool txd_json_fail(TxdJson *j, const char *code, const char *what);
 
-/* Reads a member's name, the colon and the space around them; j->p is where the name should begin. */
+/* The same with code bad_json; at the end of the text, what is that it ends. */
+extern bool txd_json_syntax(TxdJson *j, const char *what);
+
+/*
+ * Reads a member's name, the colon and the space around them; j->p is where the name should begin.
+ */
 extern bool txd_json_name(TxdJson *j, TxdJsonValue *name);
 
 /* Reads the value at j->p, which lies inside `depth` containers. */

@@ -1,9 +1,10 @@
 /*
  * json_fields.c — walks a JSON message once and notes the value of each column.
  *
- * Objects that paths lead into are walked field by field, everything else is only validated. The first
- * alternative of a column that is present wins; a path through a value that is no object is absent.
- * "$rest" collects what no column is mapped to, as written, inside the objects it came from.
+ * Objects that paths lead into are walked field by field, everything else is only validated. The
+ * first alternative of a column that is present wins; a path through a value that is no object is
+ * absent. "$rest" collects what no column is mapped to, as written, inside the objects it came
+ * from.
  */
 #include <string.h>
 
@@ -57,7 +58,10 @@ note_found(TxdDecoder *d, const TxdNode *node, const TxdJsonValue *value)
 /* Reads the object at j->p field by field; `rest`: collects what is not mapped. */
 static bool read_object(TxdDecoder *d, TxdJson *j, int node, int depth, bool rest);
 
-/* Reads an object that paths lead into; leaves no trace of it in the rest when nothing of it is left. */
+/*
+ * Reads an object that paths lead into; leaves no trace of it in the rest when nothing of it is
+ * left.
+ */
 static bool
 read_inner(TxdDecoder *d, TxdJson *j, int node, int depth, bool rest, const TxdJsonValue *name,
 		   TxdJsonValue *value)
@@ -163,7 +167,7 @@ read_object(TxdDecoder *d, TxdJson *j, int node, int depth, bool rest)
 			return true;
 		}
 		if (txd_json_peek(j) != ',')
-			return txd_json_fail(j, "bad_json", "expected \",\" or \"}\"");
+			return txd_json_syntax(j, "expected \",\" or \"}\"");
 		j->p++;
 		txd_json_space(j);
 	}

@@ -1,10 +1,10 @@
 /*
  * match.h — which columns a field belongs to.
  *
- * Paths form a trie whose edges are kept in one hash table keyed by (parent node, field name). A column
- * without a path matches a top-level field by name: exactly, else case-insensitively (ASCII), else with
- * the field's camelCase turned to snake_case. Exact names are edges like any other; what the other two
- * rules say about a field name is remembered in the same table.
+ * Paths form a trie whose edges are kept in one hash table keyed by (parent node, field name). A
+ * column without a path matches a top-level field by name: exactly, else case-insensitively
+ * (ASCII), else with the field's camelCase turned to snake_case. Exact names are edges like any
+ * other; what the other two rules say about a field name is remembered in the same table.
  */
 #ifndef TXD_MATCH_H
 #define TXD_MATCH_H
@@ -62,21 +62,24 @@ typedef struct TxdMatch
 	bool loose; /* some column is matched by name */
 } TxdMatch;
 
-/* Builds the trie of the schema's TXD_FROM_FIELD columns; NULL with err filled for an unusable path. */
+/*
+ * Builds the trie of the schema's TXD_FROM_FIELD columns; NULL with err filled for an unusable
+ * path.
+ */
 extern TxdMatch *txd_match_new(const TxdSchema *schema, TxdError *err);
 extern void txd_match_free(TxdMatch *match);
 
 /*
- * What is known about the field `name` under `node`. `unknown` is filled and returned where nothing is
- * kept about it.
+ * What is known about the field `name` under `node`. `unknown` is filled and returned where nothing
+ * is kept about it.
  */
 extern const TxdEdge *txd_match_field(TxdMatch *match, int node, const char *name, size_t len,
 									  TxdEdge *unknown);
 
 /*
- * How the field's name matches the column's. camelCase to snake_case: lower case, with an underscore
- * before a capital that follows a small letter or digit, and before the last capital of a run that a
- * small letter follows (customerId, CustomerID: customer_id; HTTPServer: http_server).
+ * How the field's name matches the column's. camelCase to snake_case: lower case, with an
+ * underscore before a capital that follows a small letter or digit, and before the last capital of
+ * a run that a small letter follows (customerId, CustomerID: customer_id; HTTPServer: http_server).
  */
 extern TxdNameMatch txd_name_match(const char *field, size_t len, const char *column);
 

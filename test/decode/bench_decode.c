@@ -1,5 +1,6 @@
 /*
- * bench_decode.c — rows a second of the decoders on one core: 260-byte JSON and CSV with 11 columns.
+ * bench_decode.c — rows a second of the decoders on one core: 260-byte JSON and CSV with 11
+ * columns.
  */
 #include <stdio.h>
 #include <stdlib.h>
