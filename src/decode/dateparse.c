@@ -60,12 +60,14 @@ parse_date(const char **p, const char *end, TxdMoment *moment)
 	int month;
 	int day;
 	int year_digits;
+	char separator;
 
 	/* Eight digits without separators need a look at what follows: a year has at most seven. */
 	while (*p < end && txd_is_digit(**p))
 		(*p)++;
 	year_digits = (int) (*p - start > 9 ? 9 : *p - start);
-	if (year_digits == 8)
+	separator = *p < end && (**p == '-' || **p == '/') ? **p : '\0';
+	if (year_digits == 8 && separator == '\0')
 	{
 		*p = start;
 		year = read_number(p, start + 4, 4, 4);
@@ -74,9 +76,7 @@ parse_date(const char **p, const char *end, TxdMoment *moment)
 	}
 	else
 	{
-		char separator = *p < end ? **p : '\0';
-
-		if (year_digits < 4 || year_digits > 7 || (separator != '-' && separator != '/'))
+		if (year_digits < 4 || year_digits > 7 || separator == '\0')
 			return TXD_PARSE_BAD;
 		*p = start;
 		year = read_number(p, end, 4, 7);
@@ -96,10 +96,15 @@ parse_date(const char **p, const char *end, TxdMoment *moment)
 	return TXD_PARSE_OK;
 }
 
-/* Digits behind the second's point, in microseconds; more than six are rounded half to even. */
+/*
+ * Digits behind the second's point, in microseconds. More than six are rounded by way of a double, as
+ * PostgreSQL does it: what looks like a half in decimal need not be one there.
+ */
 static TxdParse
 parse_fraction(const char **p, const char *end, TxdMoment *moment, int64_t *us)
 {
+	static const double power[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
+	double exact;
 	int64_t v = 0;
 	int n = 0;
 
@@ -113,12 +118,17 @@ parse_fraction(const char **p, const char *end, TxdMoment *moment, int64_t *us)
 	}
 	if (n == 0)
 		return TXD_PARSE_BAD;
-	for (; n < 9; n++)
+	if (n > 6)
+	{
+		exact = (double) v / power[n] * 1e6;
+		v = (int64_t) exact;
+		exact -= (double) v;
+		if (exact > 0.5 || (exact == 0.5 && v % 2 == 1))
+			v++;
+	}
+	for (; n < 6; n++)
 		v *= 10;
-	*us = v / 1000;
-	v %= 1000;
-	if (v > 500 || (v == 500 && *us % 2 == 1))
-		(*us)++;
+	*us = v;
 	return TXD_PARSE_OK;
 }
 

@@ -122,7 +122,4 @@ extern bool txd_put_numeric(const TxdColumn *column, const char *text, size_t le
 extern bool txd_put_real(const TxdColumn *column, const char *text, size_t len, TxdBuf *out,
 						 TxdError *err);
 
-/* json.c: refuses what is not one JSON value, and with jsonb what jsonb cannot keep. */
-extern bool txd_json_valid(const char *s, size_t len, bool jsonb, TxdError *err);
-
 #endif

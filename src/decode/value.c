@@ -1,10 +1,11 @@
 /*
  * value.c — one value to its COPY field: what each kind of value may become, and the row form.
  *
- * The types' own syntax is in scalar.c, numeric.c, real.c and datetime.c; JSON's in json.c.
+ * The types' own syntax is in scalar.c, numeric.c, real.c and datetime.c; JSON's in json.h.
  */
 #include "field.h"
 #include "datetime.h"
+#include "json.h"
 
 bool
 txd_null(const TxdColumn *column, TxdForm form, TxdBuf *out, TxdError *err)
