@@ -5,31 +5,13 @@
 #include <string.h>
 
 #include "decoder.h"
-#include "value.h"
+#include "field.h"
 
 static void
 add_place(TxdCsvPlaces *places, int field)
 {
 	places->field = txd_realloc(places->field, (places->n + 1) * sizeof(int));
 	places->field[places->n++] = field;
-}
-
-/* Header names are compared without the white space around them. */
-static void
-trim_names(TxdCsvRecord *header)
-{
-	for (int i = 0; i < header->n; i++)
-	{
-		TxdCsvField *f = &header->fields[i];
-
-		while (f->len > 0 && (*f->text == ' ' || *f->text == '\t'))
-		{
-			f->text++;
-			f->len--;
-		}
-		while (f->len > 0 && (f->text[f->len - 1] == ' ' || f->text[f->len - 1] == '\t'))
-			f->len--;
-	}
 }
 
 /*
@@ -86,9 +68,12 @@ static void
 clean_names(TxdCsvRecord *header, char quote, TxdBuf *text)
 {
 	for (int i = 0; i < header->n; i++)
-		header->fields[i].text =
-			txd_csv_text(&header->fields[i], quote, text, &header->fields[i].len);
-	trim_names(header);
+	{
+		TxdCsvField *name = &header->fields[i];
+
+		name->text = txd_csv_text(name, quote, text, &name->len);
+		txd_trim(&name->text, &name->len);
+	}
 }
 
 bool

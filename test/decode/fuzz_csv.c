@@ -44,6 +44,8 @@ decode_file(const TxdSchema *schema, const char *p, size_t len)
 	TxdMessage message = {.timestamp_ms = -1, .line = 1};
 	bool header = schema->csv.header;
 
+	if (d == NULL)
+		abort();
 	while (len > 0)
 	{
 		size_t ends;
@@ -79,6 +81,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	schema.csv.header = data[0] & 1;
 	schema.csv.ragged = data[0] & 2;
+	columns[2].npaths = columns[3].npaths = schema.csv.header ? 2 : 0; /* names need a header */
 	if (size > 4096)
 		size = 4096;
 	copy = malloc(size - 1 > 0 ? size - 1 : 1); /* of exactly this size for the sanitiser */
