@@ -1,0 +1,57 @@
+
+-- 50_warehouse.sql: create_warehouse(), which makes the schema dwh and the three feeds that fill it.
+--
+-- The warehouse belongs to the role that calls this, not to the extension: nothing in dwh refers to an
+-- object of txpipe, so DROP EXTENSION leaves it as it is and pg_dump dumps it. The parts:
+-- 52 the tables, 54 the functions that live in dwh, 56 and 58 the feeds and their steps.
+
+CREATE FUNCTION txpipe.create_warehouse()
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    holder name := (SELECT rolname FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner
+                    WHERE nspname = 'dwh');
+BEGIN
+    IF holder IS NULL THEN
+        CREATE SCHEMA dwh;
+        PERFORM txpipe.warehouse_dimensions();
+        PERFORM txpipe.warehouse_facts();
+    ELSIF to_regclass('dwh.version') IS NULL THEN
+        RAISE EXCEPTION 'schema "dwh" exists and is not a txpipe warehouse'
+            USING ERRCODE = 'duplicate_schema',
+                  HINT = 'rename it (ALTER SCHEMA dwh RENAME TO dwh_old), then call txpipe.create_warehouse() again';
+    ELSIF holder <> current_user THEN
+        RAISE EXCEPTION 'the warehouse in schema "dwh" belongs to role "%"', holder
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = format('call it as its owner: SET ROLE %I', holder);
+    END IF;
+    PERFORM txpipe.warehouse_functions();
+    PERFORM txpipe.warehouse_dimension_feeds();
+    PERFORM txpipe.warehouse_sales_feed();
+END
+$body$;
+COMMENT ON FUNCTION txpipe.create_warehouse() IS
+'Makes the schema dwh (dimensions, facts, keys), owned by the caller, and the feeds branches, sales_agents and
+sales_transactions of the group "retail". Called again it brings the functions and steps up to date and makes
+feeds that are missing; tables and data stay. Needs CREATE on the database and EXECUTE on txpipe.create_feed,
+txpipe.on_load and txpipe.warehouse_*. Errors: 42P06 when another schema dwh is there, 42501 when the
+warehouse belongs to another role.';
+
+-- Report functions call this first: an error that says what to do instead of a missing relation.
+CREATE FUNCTION txpipe.require_warehouse()
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    IF to_regclass('dwh.fact_sales') IS NULL THEN
+        RAISE EXCEPTION 'there is no warehouse in this database'
+            USING ERRCODE = 'undefined_table',
+                  HINT = 'call txpipe.create_warehouse()';
+    END IF;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.require_warehouse() IS
+'Raises 42P01 with a hint where the database has no warehouse';

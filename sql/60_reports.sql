@@ -1,0 +1,170 @@
+
+-- 60_reports.sql: the reports over dwh. They run as the caller, who needs SELECT on the tables of dwh.
+--
+-- Dates are inclusive, NULL is open-ended. Ties share a rank and top_n limits the rank, so a report may
+-- have more rows than top_n. The BETWEEN over coalesce prunes partitions in saved plans as well.
+
+CREATE FUNCTION txpipe.check_top_n(top_n integer)
+RETURNS void
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    IF top_n < 1 THEN
+        RAISE EXCEPTION 'top_n must be at least 1, not %', top_n
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'NULL reports every rank';
+    END IF;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.check_top_n(integer) IS 'Raises 22023 when top_n is below 1; part of the reports';
+
+CREATE FUNCTION txpipe.top_products(from_date date DEFAULT NULL, to_date date DEFAULT NULL,
+                                    top_n integer DEFAULT 10)
+RETURNS TABLE (rank bigint, product_id bigint, product_name text, units bigint, total_paid numeric)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
+SET search_path = pg_catalog, pg_temp
+AS $body$
+#variable_conflict use_column
+BEGIN
+    PERFORM txpipe.require_warehouse();
+    PERFORM txpipe.check_top_n(top_products.top_n);
+    RETURN QUERY
+    SELECT r.* FROM (
+        SELECT rank() OVER (ORDER BY sum(f.units) DESC) AS rank, p.product_id, p.product_name,
+               sum(f.units)::bigint, sum(f.total_paid)
+        FROM dwh.fact_sales f JOIN dwh.dim_product p ON p.product_key = f.product_key
+        WHERE f.transaction_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
+        GROUP BY p.product_id, p.product_name
+    ) r
+    WHERE top_products.top_n IS NULL OR r.rank <= top_products.top_n
+    ORDER BY r.rank, r.product_id, r.product_name COLLATE "C";
+END
+$body$;
+COMMENT ON FUNCTION txpipe.top_products(date, date, integer) IS
+'Most selling products by units, between two days of sale. Result: rank, product_id and product_name (two ids may
+share a name), units (pieces), total_paid (money, exact)';
+
+CREATE FUNCTION txpipe.top_offers(from_date date DEFAULT NULL, to_date date DEFAULT NULL,
+                                  top_n integer DEFAULT 10)
+RETURNS TABLE (rank bigint, offer_code text, discount_pct integer, redemptions bigint)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
+SET search_path = pg_catalog, pg_temp
+AS $body$
+#variable_conflict use_column
+BEGIN
+    PERFORM txpipe.require_warehouse();
+    PERFORM txpipe.check_top_n(top_offers.top_n);
+    RETURN QUERY
+    SELECT r.* FROM (
+        SELECT rank() OVER (ORDER BY count(*) DESC) AS rank, o.offer_code, f.discount_pct, count(*)
+        FROM dwh.fact_sales f JOIN dwh.dim_offer o ON o.offer_key = f.offer_key
+        WHERE f.transaction_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
+          AND f.discount_pct > 0
+        GROUP BY o.offer_code, f.discount_pct
+    ) r
+    WHERE top_offers.top_n IS NULL OR r.rank <= top_offers.top_n
+    ORDER BY r.rank, r.offer_code COLLATE "C", r.discount_pct;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.top_offers(date, date, integer) IS
+'Most redeemed offers between two days of sale; a redemption is a sale with a discount. Result: rank, offer_code
+(offer_1 to offer_5), discount_pct (per cent), redemptions (sales)';
+
+CREATE FUNCTION txpipe.top_offers_by_product(from_date date DEFAULT NULL, to_date date DEFAULT NULL,
+                                             top_n integer DEFAULT 10)
+RETURNS TABLE (product_id bigint, product_name text, rank bigint, offer_code text, redemptions bigint)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100
+SET search_path = pg_catalog, pg_temp
+AS $body$
+#variable_conflict use_column
+BEGIN
+    PERFORM txpipe.require_warehouse();
+    PERFORM txpipe.check_top_n(top_offers_by_product.top_n);
+    RETURN QUERY
+    SELECT r.* FROM (
+        SELECT p.product_id, p.product_name,
+               rank() OVER (PARTITION BY p.product_id, p.product_name ORDER BY count(*) DESC) AS rank,
+               o.offer_code, count(*)
+        FROM dwh.fact_sales f
+        JOIN dwh.dim_product p ON p.product_key = f.product_key
+        JOIN dwh.dim_offer o ON o.offer_key = f.offer_key
+        WHERE f.transaction_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
+          AND f.discount_pct > 0
+        GROUP BY p.product_id, p.product_name, o.offer_code
+    ) r
+    WHERE top_offers_by_product.top_n IS NULL OR r.rank <= top_offers_by_product.top_n
+    ORDER BY r.product_id, r.product_name COLLATE "C", r.rank, r.offer_code COLLATE "C";
+END
+$body$;
+COMMENT ON FUNCTION txpipe.top_offers_by_product(date, date, integer) IS
+'Most redeemed offers of each product between two days of sale. Result: product_id, product_name, rank within the
+product, offer_code, redemptions (sales)';
+
+CREATE FUNCTION txpipe.lowest_online_cities(from_date date DEFAULT NULL, to_date date DEFAULT NULL,
+                                            top_n integer DEFAULT 10)
+RETURNS TABLE (rank bigint, city text, state text, orders bigint, units bigint, total_paid numeric)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
+SET search_path = pg_catalog, pg_temp
+AS $body$
+#variable_conflict use_column
+BEGIN
+    PERFORM txpipe.require_warehouse();
+    PERFORM txpipe.check_top_n(lowest_online_cities.top_n);
+    RETURN QUERY
+    SELECT r.* FROM (
+        SELECT rank() OVER (ORDER BY sum(f.total_paid)) AS rank, l.city, l.state, count(*),
+               sum(f.units)::bigint, sum(f.total_paid)
+        FROM dwh.fact_sales f JOIN dwh.dim_location l ON l.location_key = f.location_key
+        WHERE f.transaction_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
+          AND f.is_online
+        GROUP BY l.city, l.state
+    ) r
+    WHERE lowest_online_cities.top_n IS NULL OR r.rank <= lowest_online_cities.top_n
+    ORDER BY r.rank, r.city COLLATE "C", r.state COLLATE "C";
+END
+$body$;
+COMMENT ON FUNCTION txpipe.lowest_online_cities(date, date, integer) IS
+'Cities with the lowest online sales by amount paid, ascending, between two days of sale. Result: rank, city (with
+its state: names repeat; (unknown) where the address has none), state, orders (sales), units (pieces), total_paid
+(money, exact)';
+
+-- One definition for the report of a day and for the export of many days in one scan.
+CREATE FUNCTION txpipe.b2b_lines(days date[])
+RETURNS TABLE (day date, sales_agent_name text, product_name text, total_sold_units bigint)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+#variable_conflict use_column
+BEGIN
+    PERFORM txpipe.require_warehouse();
+    RETURN QUERY
+    SELECT f.transaction_date, a.name, p.product_name, sum(f.units)::bigint
+    FROM dwh.fact_sales f
+    JOIN (SELECT sales_agent_key, coalesce(name, '(unknown)') AS name FROM dwh.dim_sales_agent) a
+        ON a.sales_agent_key = f.sales_agent_key
+    JOIN dwh.dim_product p ON p.product_key = f.product_key
+    WHERE f.transaction_date = ANY (days) AND NOT f.is_online
+    GROUP BY f.transaction_date, a.name, p.product_name
+    ORDER BY f.transaction_date, a.name COLLATE "C", p.product_name COLLATE "C";
+END
+$body$;
+COMMENT ON FUNCTION txpipe.b2b_lines(date[]) IS 'The lines of txpipe.b2b_sales() for several days; part of it and of export_b2b()';
+
+CREATE FUNCTION txpipe.b2b_sales(day date)
+RETURNS TABLE (sales_agent_name text, product_name text, total_sold_units bigint)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    IF day IS NULL THEN
+        RAISE EXCEPTION 'day must not be NULL'
+            USING ERRCODE = 'null_value_not_allowed',
+                  HINT = 'name a day of sale: SELECT * FROM txpipe.b2b_sales(''2023-05-20'')';
+    END IF;
+    RETURN QUERY SELECT l.sales_agent_name, l.product_name, l.total_sold_units
+                 FROM txpipe.b2b_lines(ARRAY[day]) l;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.b2b_sales(date) IS
+'What each sales agent sold in branches on one day of sale. Result, ordered by the two names (C collation):
+sales_agent_name ((unknown) while no delivery has named the agent), product_name (names, not ids), total_sold_units';

@@ -1,0 +1,105 @@
+
+-- 70_export.sql: the daily B2B files, and the log that knows which days changed since.
+
+CREATE TABLE txpipe.export_log (
+    export_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    day date NOT NULL,
+    version bigint NOT NULL,
+    path text NOT NULL,
+    rows bigint NOT NULL,
+    sha256 bytea NOT NULL,
+    exported_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX export_log_day ON txpipe.export_log (day, export_id);
+SELECT pg_catalog.pg_extension_config_dump('txpipe.export_log', '');
+SELECT pg_catalog.pg_extension_config_dump('txpipe.export_log_export_id_seq', '');
+REVOKE ALL ON txpipe.export_log FROM PUBLIC;
+COMMENT ON TABLE txpipe.export_log IS 'Files written by export_b2b';
+COMMENT ON COLUMN txpipe.export_log.export_id IS 'Number of the export';
+COMMENT ON COLUMN txpipe.export_log.day IS 'Day of sale the file is about';
+COMMENT ON COLUMN txpipe.export_log.version IS 'Version of the day (dwh.sales_day) the file holds; 0: the day had no sales';
+COMMENT ON COLUMN txpipe.export_log.path IS 'Path of the file on the server';
+COMMENT ON COLUMN txpipe.export_log.rows IS 'Lines after the header';
+COMMENT ON COLUMN txpipe.export_log.sha256 IS 'SHA-256 of the file';
+COMMENT ON COLUMN txpipe.export_log.exported_at IS 'When it was written';
+
+CREATE FUNCTION txpipe.write_export(name text, content text)
+RETURNS text
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'txpipe_write_export';
+COMMENT ON FUNCTION txpipe.write_export(text, text) IS
+'Writes a UTF-8 file below txpipe.export_directory and returns its path. The file appears whole or not at all
+(temporary name, fsync, rename) and replaces one of the same name. ROLLBACK does not undo it. Errors: 22023 for a
+name that is not a plain file name, 55000 when txpipe.export_directory is not set, 58P01 when it does not exist.';
+
+-- A field of RFC 4180.
+CREATE FUNCTION txpipe.csv_field(value text)
+RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT CASE WHEN value ~ '[",\r\n]' THEN '"' || replace(value, '"', '""') || '"' ELSE value END
+$body$;
+COMMENT ON FUNCTION txpipe.csv_field(text) IS 'A text as a field of CSV (RFC 4180), quoted where it must be';
+
+CREATE FUNCTION txpipe.export_b2b(day date DEFAULT NULL)
+RETURNS SETOF text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    header CONSTANT text := E'sales_agent_name,product_name,total_sold_units\r\n';
+    files bigint := 0;
+    lines bigint := 0;
+    path text;
+    this_run bigint;
+    file record;
+BEGIN
+    PERFORM txpipe.require_warehouse();
+    -- One export at a time: the log must name the version that is in the file.
+    LOCK TABLE txpipe.export_log IN SHARE ROW EXCLUSIVE MODE;
+    INSERT INTO txpipe.run (job) VALUES ('export_b2b') RETURNING run_id INTO this_run;
+    FOR file IN
+        WITH due AS MATERIALIZED (
+            SELECT d.transaction_date AS day, d.version
+            FROM dwh.sales_day d
+            LEFT JOIN (SELECT DISTINCT ON (l.day) l.day, l.version, l.exported_at
+                       FROM txpipe.export_log l ORDER BY l.day, l.export_id DESC) l ON l.day = d.transaction_date
+            WHERE CASE WHEN export_b2b.day IS NULL
+                       THEN l.day IS NULL OR l.version <> d.version OR l.exported_at < d.changed_at
+                       ELSE d.transaction_date = export_b2b.day END
+            UNION ALL
+            SELECT export_b2b.day, 0
+            WHERE NOT EXISTS (SELECT FROM dwh.sales_day d WHERE d.transaction_date = export_b2b.day)
+              AND export_b2b.day IS NOT NULL
+        ), content AS (
+            SELECT b.day, count(*) AS lines,
+                   string_agg(format(E'%s,%s,%s\r\n', txpipe.csv_field(b.sales_agent_name),
+                                     txpipe.csv_field(b.product_name), b.total_sold_units), ''
+                              ORDER BY b.sales_agent_name COLLATE "C", b.product_name COLLATE "C") AS body
+            FROM txpipe.b2b_lines(ARRAY(SELECT due.day FROM due)) b GROUP BY b.day
+        )
+        SELECT due.day, due.version, coalesce(c.lines, 0) AS lines, header || coalesce(c.body, '') AS body
+        FROM due LEFT JOIN content c ON c.day = due.day ORDER BY due.day
+    LOOP
+        path := txpipe.write_export(format('b2b_sales_%s.csv', to_char(file.day, 'YYYY-MM-DD')), file.body);
+        INSERT INTO txpipe.export_log (day, version, path, rows, sha256)
+            VALUES (file.day, file.version, path, file.lines, sha256(convert_to(file.body, 'UTF8')));
+        files := files + 1;
+        lines := lines + file.lines;
+        RETURN NEXT path;
+    END LOOP;
+    IF files = 0 THEN
+        DELETE FROM txpipe.run r WHERE r.run_id = this_run;
+    ELSE
+        UPDATE txpipe.run r SET state = 'succeeded', finished_at = clock_timestamp(),
+               message = format('%s lines in %s files', lines, files)
+        WHERE r.run_id = this_run;
+    END IF;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.export_b2b(date) IS
+'Writes txpipe.b2b_sales() of a day to b2b_sales_YYYY-MM-DD.csv below txpipe.export_directory (RFC 4180, UTF-8,
+always with its header) and returns the path. NULL, the default: every day whose figures changed since its last
+file, oldest first; no rows when there is none. ROLLBACK undoes the log, not the files: those days are written again.
+Errors: those of txpipe.write_export; 42P01 without a warehouse.';

@@ -1,0 +1,163 @@
+
+-- 85_check_setup.sql: what a newcomer's installation still lacks.
+
+CREATE FUNCTION txpipe.directory_problem(setting text, OUT problem text, OUT hint text)
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'txpipe_directory_problem';
+COMMENT ON FUNCTION txpipe.directory_problem(text) IS
+'What is wrong with the directory named by landing_directory, lake_directory or export_directory (txpipe.…), and what
+mends it: not set, missing, no directory, not writable by the server. Both NULL when all is well.';
+
+CREATE FUNCTION txpipe.check_preload(OUT item text, OUT ok boolean, OUT detail text, OUT hint text)
+RETURNS SETOF record
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    libraries text := current_setting('shared_preload_libraries');
+    library text[] := regexp_split_to_array(nullif(trim(libraries), ''), '\s*,\s*');
+    limit_now integer := current_setting('max_worker_processes')::integer;
+    needed integer;
+BEGIN
+    item := 'preload';
+    ok := coalesce('txpipe' = ANY (library), false);
+    detail := format('shared_preload_libraries = %L', libraries);
+    hint := NULL;
+    IF NOT ok THEN
+        SELECT format('ALTER SYSTEM SET shared_preload_libraries = %s; -- then restart the server',
+                      string_agg(quote_literal(trim(l, '"')), ', ' ORDER BY l <> 'pg_cron', l = 'txpipe'))
+            INTO hint FROM unnest(library || 'txpipe'::text) AS l;
+    END IF;
+    RETURN NEXT;
+
+    item := 'workers';
+    needed := 1 + coalesce(current_setting('txpipe.max_workers', true), '2')::integer
+              + coalesce('pg_cron' = ANY (library), false)::integer
+              + CASE WHEN current_setting('cron.use_background_workers', true) = 'on'
+                     THEN least(current_setting('cron.max_running_jobs')::integer, 4) ELSE 0 END
+              + (current_setting('max_logical_replication_workers')::integer > 0)::integer;
+    ok := limit_now >= needed;
+    detail := format('max_worker_processes = %s, of which the launcher, its workers and other libraries need %s; '
+                     'parallel queries use what is left', limit_now, needed);
+    hint := CASE WHEN NOT ok THEN format('ALTER SYSTEM SET max_worker_processes = %s; -- then restart the server',
+                                         needed + 4) END;
+    RETURN NEXT;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.check_preload() IS 'Part of check_setup(): preloaded libraries and the budget of workers';
+
+CREATE FUNCTION txpipe.check_cron(OUT item text, OUT ok boolean, OUT detail text, OUT hint text)
+RETURNS SETOF record
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    failure text;
+BEGIN
+    item := 'pg_cron';
+    BEGIN
+        PERFORM txpipe.require_cron();
+        ok := true;
+        detail := 'installed in this database';
+    EXCEPTION WHEN feature_not_supported OR object_not_in_prerequisite_state THEN
+        GET STACKED DIAGNOSTICS detail = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+        ok := false;
+    END;
+    RETURN NEXT;
+    IF NOT ok THEN
+        RETURN;
+    END IF;
+
+    item := 'pg_cron login';
+    hint := NULL;
+    IF current_setting('cron.use_background_workers', true) = 'on' THEN
+        detail := 'jobs run in background workers and need no login';
+    ELSE
+        detail := format('jobs log in to host %L without a password; pg_hba.conf must allow it (trust, peer or .pgpass)',
+                         current_setting('cron.host', true));
+        EXECUTE $sql$SELECT d.return_message FROM cron.job_run_details d
+                     WHERE d.runid = (SELECT max(runid) FROM cron.job_run_details)
+                       AND d.status = 'failed' AND d.return_message ~ 'connection failed|authentication|password'$sql$
+            INTO failure;
+        ok := failure IS NULL;
+        IF NOT ok THEN
+            detail := detail || '; the last job could not: ' || trim(failure, E'\n ');
+            hint := 'ALTER SYSTEM SET cron.use_background_workers = on; -- then restart the server';
+        END IF;
+    END IF;
+    RETURN NEXT;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.check_cron() IS 'Part of check_setup(): pg_cron and its login';
+
+CREATE FUNCTION txpipe.check_brokers(OUT item text, OUT ok boolean, OUT detail text, OUT hint text)
+RETURNS SETOF record
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    server name;
+BEGIN
+    FOR server IN
+        SELECT s.srvname FROM pg_foreign_server s JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw
+        WHERE w.fdwname = 'txpipe_kafka' ORDER BY s.srvname
+    LOOP
+        item := format('brokers of server "%s"', server);
+        BEGIN
+            SELECT format('reachable, %s topics', count(*)) INTO detail FROM txpipe.topics(server::text);
+            ok := true;
+            hint := NULL;
+        EXCEPTION WHEN OTHERS THEN
+            GET STACKED DIAGNOSTICS detail = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+            ok := false;
+            hint := coalesce(nullif(hint, ''),
+                             format('ALTER SERVER %I OPTIONS (SET bootstrap_servers ''host:9092'');', server));
+        END;
+        RETURN NEXT;
+    END LOOP;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.check_brokers() IS 'Part of check_setup(): the brokers of every server of txpipe_kafka';
+
+CREATE FUNCTION txpipe.check_setup(OUT item text, OUT ok boolean, OUT detail text, OUT hint text)
+RETURNS SETOF record
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    setting text;
+    earlier timestamptz;
+BEGIN
+    RETURN QUERY SELECT * FROM txpipe.check_preload();
+    RETURN QUERY SELECT * FROM txpipe.check_cron();
+    FOREACH setting IN ARRAY ARRAY['landing_directory', 'lake_directory', 'export_directory']
+    LOOP
+        item := replace(setting, '_', ' ');
+        SELECT d.problem, d.hint INTO detail, hint FROM txpipe.directory_problem(setting) d;
+        ok := detail IS NULL;
+        IF ok THEN
+            detail := current_setting('txpipe.' || setting);
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+    RETURN QUERY SELECT * FROM txpipe.check_brokers();
+
+    -- The upper half of the system identifier is the time of initdb.
+    item := 'clock';
+    SELECT max(t) INTO earlier FROM (
+        SELECT to_timestamp(system_identifier >> 32) AS t FROM pg_control_system()
+        UNION ALL SELECT max(arrived_at) FROM txpipe.file_ledger
+        UNION ALL SELECT max(updated_at) FROM txpipe.stream_offset) s;
+    ok := clock_timestamp() >= earlier;
+    detail := format('the server''s time is %s', clock_timestamp());
+    hint := NULL;
+    IF NOT ok THEN
+        detail := detail || format(', before %s, which is stored here as past', earlier);
+        hint := 'sudo timedatectl set-ntp true';
+    END IF;
+    RETURN NEXT;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.check_setup() IS
+'What an installation needs, one line each: item, ok, detail, and a hint to paste where it is not ok. Looks at preloaded
+libraries, the worker budget, pg_cron and its login, the three directories, the brokers of every server, the clock.';

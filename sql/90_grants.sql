@@ -1,0 +1,16 @@
+
+-- 90_grants.sql: deny by default. The few things everybody may call run as the caller.
+
+REVOKE EXECUTE ON ALL ROUTINES IN SCHEMA txpipe FROM PUBLIC;
+
+-- Reports: the caller needs USAGE on dwh and SELECT on its tables.
+GRANT EXECUTE ON FUNCTION
+    txpipe.require_warehouse(),
+    txpipe.check_top_n(integer),
+    txpipe.top_products(date, date, integer),
+    txpipe.top_offers(date, date, integer),
+    txpipe.top_offers_by_product(date, date, integer),
+    txpipe.lowest_online_cities(date, date, integer),
+    txpipe.b2b_lines(date[]),
+    txpipe.b2b_sales(date)
+TO PUBLIC;
