@@ -8,6 +8,8 @@
 
 #include "compat.h"
 #include "guc.h"
+#include "launcher.h"
+#include "shared.h"
 
 PG_MODULE_MAGIC;
 
@@ -17,4 +19,9 @@ void
 _PG_init(void)
 {
 	txp_guc_init();
+	if (process_shared_preload_libraries_in_progress)
+	{
+		txp_shared_init();
+		txp_launcher_register();
+	}
 }

@@ -1,0 +1,147 @@
+/*
+ * dead_letter.c — messages that could not become rows, stored as they came, with the reason.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+#include "dead_letter.h"
+#include "isolate.h"
+#include "spi.h"
+
+/* Columns of the INSERT, each an array with one element per letter. */
+enum
+{
+	COL_PARTITION,
+	COL_OFFSET,
+	COL_TIMESTAMP,
+	COL_KEY,
+	COL_HEADERS,
+	COL_PAYLOAD,
+	COL_CODE,
+	COL_MESSAGE,
+	COL_COLUMN,
+	NCOLS
+};
+
+static const Oid element_type[NCOLS] = {INT4OID,  INT8OID, TIMESTAMPTZOID, BYTEAOID, TEXTOID,
+										BYTEAOID, TEXTOID, TEXTOID,		   TEXTOID};
+
+typedef struct Letters
+{
+	int n;
+	Datum *values[NCOLS];
+	bool *nulls[NCOLS];
+} Letters;
+
+static void
+put(Letters *letters, int column, Datum value, bool isnull)
+{
+	letters->values[column][letters->n] = value;
+	letters->nulls[column][letters->n] = isnull;
+}
+
+static void
+put_span(Letters *letters, int column, TxpSpan span)
+{
+	/* text and bytea have the same shape */
+	put(letters, column,
+		span.data ? PointerGetDatum(cstring_to_text_with_len(span.data, span.len)) : 0,
+		span.data == NULL);
+}
+
+static TimestampTz
+from_unix_ms(int64 ms)
+{
+	return (ms - INT64CONST(1000) * (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY) *
+		   1000;
+}
+
+static void
+put_message(Letters *letters, const TxpMessage *m)
+{
+	put(letters, COL_PARTITION, Int32GetDatum(m->partition), false);
+	put(letters, COL_OFFSET, Int64GetDatum(m->offset), false);
+	put(letters, COL_TIMESTAMP, TimestampTzGetDatum(from_unix_ms(m->timestamp_ms)),
+		m->timestamp_ms < 0);
+	put_span(letters, COL_KEY, m->key);
+	put_span(letters, COL_HEADERS, m->headers);
+	put_span(letters, COL_PAYLOAD, m->payload);
+}
+
+static Datum
+column_array(Letters *letters, int column)
+{
+	int dims[1] = {letters->n};
+	int lower[1] = {1};
+	int16 len;
+	bool byval;
+	char align;
+
+	get_typlenbyvalalign(element_type[column], &len, &byval, &align);
+	return PointerGetDatum(construct_md_array(letters->values[column], letters->nulls[column], 1,
+											  dims, lower, element_type[column], len, byval,
+											  align));
+}
+
+static void
+insert_letters(const TxpStream *stream, Letters *letters)
+{
+	static TxpStatement statement = {
+		"INSERT INTO txpipe.dead_letter_store (stream_id, kafka_topic, kafka_partition, kafka_offset, "
+		"kafka_timestamp, kafka_key, kafka_headers, payload, code, message, column_name) "
+		"SELECT $1, $2, p, o, t, k, h::pg_catalog.jsonb, v, c, m, n "
+		"FROM unnest($3::int[], $4::bigint[], $5::timestamptz[], $6::bytea[], $7::text[], "
+		"$8::bytea[], $9::text[], $10::text[], $11::text[]) AS u(p, o, t, k, h, v, c, m, n)",
+		2 + NCOLS,
+		{INT4OID, TEXTOID, INT4ARRAYOID, INT8ARRAYOID, 1185 /* timestamptz[] */, BYTEAARRAYOID,
+		 TEXTARRAYOID, BYTEAARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}};
+	Datum values[2 + NCOLS];
+
+	values[0] = Int32GetDatum(stream->id);
+	values[1] = CStringGetTextDatum(stream->topic);
+	for (int c = 0; c < NCOLS; c++)
+		values[2 + c] = column_array(letters, c);
+	(void) txp_spi_do(&statement, values, NULL);
+}
+
+void
+txp_dead_letters_store(const TxpStream *stream, const TxpBatch *batch, List *refusals)
+{
+	Size count = (Size) batch->nrejects + list_length(refusals);
+	Letters letters = {0};
+	ListCell *lc;
+
+	if (count == 0)
+		return;
+	for (int c = 0; c < NCOLS; c++)
+	{
+		letters.values[c] = palloc(sizeof(Datum) * count);
+		letters.nulls[c] = palloc(sizeof(bool) * count);
+	}
+	for (uint32 i = 0; i < batch->nrejects; i++)
+	{
+		put_message(&letters, &batch->rejects[i]);
+		put_span(&letters, COL_CODE, batch->rejects[i].code);
+		put_span(&letters, COL_MESSAGE, batch->rejects[i].message);
+		put_span(&letters, COL_COLUMN, batch->rejects[i].column);
+		letters.n++;
+	}
+	foreach (lc, refusals)
+	{
+		TxpRefusal *refusal = lfirst(lc);
+
+		put_message(&letters, &batch->raw[refusal->row]);
+		put(&letters, COL_CODE, CStringGetTextDatum(refusal->code), false);
+		put(&letters, COL_MESSAGE, CStringGetTextDatum(refusal->message), false);
+		put(&letters, COL_COLUMN, refusal->column ? CStringGetTextDatum(refusal->column) : 0,
+			refusal->column == NULL);
+		letters.n++;
+	}
+	insert_letters(stream, &letters);
+}

@@ -1,0 +1,15 @@
+/*
+ * dead_letter.h — messages that could not become rows.
+ */
+#ifndef TXP_DEAD_LETTER_H
+#define TXP_DEAD_LETTER_H
+
+#include "batch.h"
+
+/*
+ * Stores the batch's decoder rejects and, of a raw batch, the rows that PostgreSQL refused (a list of
+ * TxpRefusal), in the current transaction.
+ */
+extern void txp_dead_letters_store(const TxpStream *stream, const TxpBatch *batch, List *refusals);
+
+#endif

@@ -1,0 +1,227 @@
+/*
+ * launcher.c — starts stream workers where there are streams, and starts them again when they end.
+ *
+ * It is connected to no database and reads nothing but pg_database. Which databases have streams it
+ * learns from a first worker in each, which ends at once where there is none, and from sessions that
+ * change a stream. Workers never restart by themselves: this is the only place that decides.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_database.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "dblock.h"
+#include "guc.h"
+#include "launcher.h"
+#include "shared.h"
+#include "worker.h"
+
+#define DATABASE_SCAN_MS 60000
+#define RETRY_MS 1000
+
+/* Workers started by this launcher, by slot. */
+static BackgroundWorkerHandle *started[TXP_MAX_WORKERS];
+static bool slots_exhausted = false;
+
+void
+txp_launcher_register(void)
+{
+	BackgroundWorker worker = {
+		.bgw_name = "txpipe launcher",
+		.bgw_type = "txpipe launcher",
+		.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
+		.bgw_start_time = BgWorkerStart_RecoveryFinished,
+		.bgw_restart_time = 5,
+		.bgw_library_name = "txpipe",
+		.bgw_function_name = "txp_launcher_main",
+	};
+
+	RegisterBackgroundWorker(&worker);
+}
+
+/* Brings the list of databases up to date: new ones are looked into, dropped ones forgotten. */
+static void
+scan_databases(void)
+{
+	TxpDatabaseState *known = palloc(sizeof(TxpDatabaseState) * TXP_MAX_DATABASES);
+	Relation rel;
+	TableScanDesc scan;
+	HeapTuple tuple;
+	int n;
+
+	StartTransactionCommand();
+	(void) GetTransactionSnapshot();
+	n = txp_shared_databases(known);
+	rel = table_open(DatabaseRelationId, AccessShareLock);
+	scan = table_beginscan_catalog(rel, 0, NULL);
+	while (HeapTupleIsValid(tuple = heap_getnext(scan, ForwardScanDirection)))
+	{
+		Form_pg_database db = (Form_pg_database) GETSTRUCT(tuple);
+
+		if (!db->datallowconn || db->datistemplate)
+			continue;
+		txp_shared_know_database(db->oid);
+		for (int i = 0; i < n; i++)
+		{
+			if (known[i].database == db->oid)
+				known[i].database = InvalidOid;
+		}
+	}
+	table_endscan(scan);
+	table_close(rel, AccessShareLock);
+	CommitTransactionCommand();
+	for (int i = 0; i < n; i++)
+	{
+		if (OidIsValid(known[i].database))
+			txp_shared_forget_database(known[i].database);
+	}
+	pfree(known);
+}
+
+/* Forgets workers that ended; those that never reached their main function left their slot behind. */
+static void
+collect_ended(void)
+{
+	for (int slot = 0; slot < TXP_MAX_WORKERS; slot++)
+	{
+		pid_t pid;
+
+		if (started[slot] == NULL || GetBackgroundWorkerPid(started[slot], &pid) != BGWH_STOPPED)
+			continue;
+		txp_shared_release_unattached(slot);
+		pfree(started[slot]);
+		started[slot] = NULL;
+	}
+}
+
+static bool
+start_worker(Oid database)
+{
+	BackgroundWorker worker = {
+		.bgw_name = "txpipe worker",
+		.bgw_type = "txpipe worker",
+		.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
+		.bgw_start_time = BgWorkerStart_RecoveryFinished,
+		.bgw_restart_time = BGW_NEVER_RESTART,
+		.bgw_library_name = "txpipe",
+		.bgw_function_name = "txp_worker_main",
+		.bgw_notify_pid = MyProcPid,
+	};
+	int slot = txp_shared_reserve_worker(database);
+
+	if (slot < 0)
+		return false;
+	/* The slot's last worker may still be on its way out; it needs no watching any more. */
+	if (started[slot])
+		pfree(started[slot]);
+	started[slot] = NULL;
+	worker.bgw_main_arg = Int32GetDatum(slot);
+	if (!RegisterDynamicBackgroundWorker(&worker, &started[slot]))
+	{
+		txp_shared_release_worker(slot, true);
+		if (!slots_exhausted)
+			ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+							  errmsg("no free background worker slot for txpipe"),
+							  errhint("Raise max_worker_processes and restart the server.")));
+		slots_exhausted = true;
+		return false;
+	}
+	slots_exhausted = false;
+	return true;
+}
+
+/* Is nobody waiting to drop, rename or copy the database? Then it still exists, too. */
+static bool
+database_is_free(Oid database)
+{
+	bool free;
+
+	StartTransactionCommand();
+	free = txp_database_try_lock(database);
+	CommitTransactionCommand();
+	return free;
+}
+
+/* How many workers the database should have now. */
+static int
+wanted_workers(const TxpDatabaseState *state)
+{
+	if (state->streams == 0)
+		return state->dirty && state->workers == 0 ? 1 : state->workers;
+	return Min(state->streams, txp_max_workers);
+}
+
+/* Starts what is missing. Returns in how many milliseconds to look again, -1: when woken. */
+static long
+start_workers(void)
+{
+	TxpDatabaseState *states = palloc(sizeof(TxpDatabaseState) * TXP_MAX_DATABASES);
+	TimestampTz now = GetCurrentTimestamp();
+	long again = DATABASE_SCAN_MS;
+	int n = txp_shared_databases(states);
+
+	for (int i = 0; i < n; i++)
+	{
+		TimestampTz due = states[i].not_before;
+
+		if (states[i].workers >= wanted_workers(&states[i]))
+			continue;
+		if (due > now)
+			again = Min(again, TimestampDifferenceMilliseconds(now, due));
+		else if (!database_is_free(states[i].database) || !start_worker(states[i].database))
+			again = Min(again, RETRY_MS);
+		else
+			again = Min(again, 10); /* the next one, if it wants several */
+	}
+	pfree(states);
+	return again;
+}
+
+void
+txp_launcher_main(Datum arg)
+{
+	TimestampTz next_scan = 0;
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	pgstat_report_appname("txpipe launcher");
+	txp_launcher_attach();
+
+	for (;;)
+	{
+		long wait_ms;
+
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
+		collect_ended();
+		if (GetCurrentTimestamp() >= next_scan)
+		{
+			scan_databases();
+			next_scan = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), DATABASE_SCAN_MS);
+		}
+		wait_ms = start_workers();
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait_ms,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	}
+}

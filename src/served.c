@@ -1,0 +1,320 @@
+/*
+ * served.c — one stream in the hands of a worker.
+ *
+ * Every entry point is one catch at the boundary of a batch: copy the error, abort, write what happened
+ * where people can SELECT it, go on with the other streams.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "batch.h"
+#include "isolate.h"
+#include "served.h"
+#include "spi.h"
+
+#define FIRST_RETRY_MS 1000
+#define MAX_RETRY_MS 60000
+#define CONFLICT_RETRY_MS 100
+#define WORKER_STATES "running,error"
+
+static void
+begin(void)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+static void
+commit(void)
+{
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+/* Commits as the owner: what is still deferred must not run with our rights. */
+static void
+commit_as(Oid owner)
+{
+	Oid user;
+	int context;
+
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE);
+	commit();
+	SetUserIdAndSecContext(user, context);
+}
+
+static void
+set_state(int32 id, const char *state, const char *reason, const char *error)
+{
+	begin();
+	txp_stream_set_state(id, state, reason, error);
+	commit();
+}
+
+static void
+put_off(TxpServed *served, int ms)
+{
+	txp_served_close(served);
+	served->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+}
+
+static void
+put_off_after_failure(TxpServed *served)
+{
+	int ms = FIRST_RETRY_MS;
+
+	for (int i = 0; i < served->failures && ms < MAX_RETRY_MS; i++)
+		ms *= 2;
+	served->failures++;
+	put_off(served, Min(ms, MAX_RETRY_MS));
+}
+
+/* Takes the error out of PG_CATCH and ends its transaction. */
+static ErrorData *
+take_error(MemoryContext context)
+{
+	ErrorData *error;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	HOLD_INTERRUPTS();
+	FlushErrorState();
+	AbortCurrentTransaction();
+	RESUME_INTERRUPTS();
+	MemoryContextSwitchTo(context);
+	return error;
+}
+
+static bool
+extension_is_gone(void)
+{
+	bool gone;
+
+	StartTransactionCommand();
+	gone = !txp_extension_exists();
+	CommitTransactionCommand();
+	return gone;
+}
+
+/* Notes a trouble for the stream, outside of any transaction; `fatal` ones put it off. */
+static void
+note_trouble(TxpServed *served, const char *message, bool fatal)
+{
+	served->shown_running = false;
+	if (extension_is_gone())
+	{
+		served->wanted = false;
+		return;
+	}
+	ereport(LOG, (errmsg("txpipe stream %d: %s", served->id, message)));
+	if (fatal)
+		put_off_after_failure(served);
+	set_state(served->id, "error", message, message);
+}
+
+static char *
+describe(int sqlstate, const char *message, const char *detail, const char *hint)
+{
+	return psprintf("%s: %s%s%s%s%s", unpack_sql_state(sqlstate), message, detail ? " " : "",
+					detail ? detail : "", hint ? " " : "", hint ? hint : "");
+}
+
+static void
+note_error(TxpServed *served, MemoryContext context)
+{
+	ErrorData *error = take_error(context);
+
+	note_trouble(served,
+				 describe(error->sqlerrcode, error->message, error->detail, error->hint), true);
+}
+
+void
+txp_served_open(TxpServed *served, TxpIo *io)
+{
+	MemoryContext old = CurrentMemoryContext;
+	TxpStream *stream;
+
+	served->context =
+		AllocSetContextCreate(TopMemoryContext, "txpipe stream", ALLOCSET_DEFAULT_SIZES);
+	PG_TRY();
+	{
+		begin();
+		MemoryContextSwitchTo(served->context);
+		stream = txp_stream_load(NULL, served->id);
+		if (stream)
+			served->link = txp_link_open(io, stream, TXP_OPEN_TIMEOUT_MS);
+		else
+			served->wanted = false;
+		MemoryContextSwitchTo(old);
+		commit();
+		served->opened_at = GetCurrentTimestamp();
+	}
+	PG_CATCH();
+	{
+		note_error(served, old);
+	}
+	PG_END_TRY();
+	if (served->link == NULL)
+		txp_served_close(served);
+}
+
+void
+txp_served_close(TxpServed *served)
+{
+	if (served->link)
+		txp_link_close(served->link);
+	served->link = NULL;
+	if (served->context)
+		MemoryContextDelete(served->context);
+	served->context = NULL;
+}
+
+void
+txp_served_check_answer(TxpServed *served)
+{
+	if (served->link && !served->link->started &&
+		TimestampDifferenceExceeds(served->opened_at, GetCurrentTimestamp(),
+								   2 * TXP_OPEN_TIMEOUT_MS))
+		note_trouble(served, "08001: the brokers did not answer in time.", true);
+}
+
+/* A batch or other news arrived: whatever was wrong is over. */
+static void
+note_running(TxpServed *served)
+{
+	served->failures = 0;
+	if (served->shown_running)
+		return;
+	set_state(served->id, "running", NULL, NULL);
+	served->shown_running = true;
+}
+
+static void
+start(TxpServed *served, const TxpFrame *frame)
+{
+	begin();
+	txp_link_start(served->link, frame);
+	commit();
+	note_running(served);
+}
+
+/* One batch, one transaction. */
+static void
+write_batch(TxpServed *served, const TxpFrame *frame)
+{
+	TxpLink *link = served->link;
+	TxpBatchResult result;
+	TxpBatch batch;
+
+	txp_batch_read(frame, &batch);
+	begin();
+	result = txp_batch_write(link, &batch, WORKER_STATES);
+	if (result != TXP_BATCH_WRITTEN)
+	{
+		PopActiveSnapshot();
+		AbortCurrentTransaction();
+		/* A new shape needs a new plan at once; another writer deserves a moment. */
+		put_off(served, result == TXP_BATCH_STALE ? 0 : CONFLICT_RETRY_MS);
+		return;
+	}
+	commit_as(link->stream->owner);
+	txp_io_send(link->io, TXP_BATCH_DONE, link->channel, frame->seq, NULL);
+	note_running(served);
+}
+
+static void
+report_batch(const TxpServed *served, const TxpFrame *frame)
+{
+	char activity[NAMEDATALEN * 4];
+
+	snprintf(activity, sizeof(activity), "stream %s: batch %u", served->link->stream->name,
+			 frame->seq);
+	pgstat_report_activity(STATE_RUNNING, activity);
+}
+
+/* Rows that PostgreSQL refuses: nothing is lost, the batch comes again with the raw messages. */
+static void
+handle_batch(TxpServed *served, const TxpFrame *frame)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool refused = false;
+
+	report_batch(served, frame);
+	PG_TRY();
+	{
+		write_batch(served, frame);
+	}
+	PG_CATCH();
+	{
+		if (frame->type != TXP_BATCH || !txp_error_is_of_rows(geterrcode()))
+			PG_RE_THROW();
+		FreeErrorData(take_error(context));
+		refused = true;
+	}
+	PG_END_TRY();
+	if (refused)
+		txp_io_send(served->link->io, TXP_BATCH_REPEAT, served->link->channel, frame->seq, NULL);
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+/* The child's own troubles with a stream. */
+static void
+handle_error(TxpServed *served, const TxpFrame *frame)
+{
+	TxpIoError error;
+
+	txp_io_read_error(frame, &error);
+	note_trouble(served, describe(error.sqlstate, error.message, error.detail, error.hint),
+				 error.fatal);
+}
+
+static void
+handle_frame(TxpServed *served, const TxpFrame *frame)
+{
+	switch (frame->type)
+	{
+		case TXP_PARTITIONS:
+			start(served, frame);
+			break;
+		case TXP_BATCH:
+		case TXP_BATCH_RAW:
+			handle_batch(served, frame);
+			break;
+		case TXP_ENDS:
+			begin();
+			txp_batch_store_ends(served->link, frame);
+			commit();
+			note_running(served);
+			break;
+		case TXP_ERROR:
+			handle_error(served, frame);
+			break;
+		default:
+			break;
+	}
+}
+
+void
+txp_served_frame(TxpServed *served, const TxpFrame *frame)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		handle_frame(served, frame);
+	}
+	PG_CATCH();
+	{
+		note_error(served, context);
+		pgstat_report_activity(STATE_IDLE, NULL);
+	}
+	PG_END_TRY();
+}

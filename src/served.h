@@ -1,0 +1,34 @@
+/*
+ * served.h — one stream in the hands of a worker: opened, fed batch by batch, put off after an error.
+ */
+#ifndef TXP_SERVED_H
+#define TXP_SERVED_H
+
+#include "postgres.h"
+#include "datatype/timestamp.h"
+
+#include "io_client.h"
+#include "link.h"
+
+typedef struct TxpServed
+{
+	int32 id;
+	bool wanted;		   /* still to be served, by the last look into the catalogs */
+	bool shown_running;	   /* the catalogs say "running" without a reason */
+	int failures;		   /* in a row */
+	TimestampTz retry_at;  /* not opened before this */
+	TimestampTz opened_at; /* of the link */
+	MemoryContext context; /* of the link; NULL: not open */
+	TxpLink *link;
+} TxpServed;
+
+/* Opens the stream in the child. Errors are noted in the catalogs and put the stream off. */
+extern void txp_served_open(TxpServed *served, TxpIo *io);
+/* A frame of its channel arrived. Errors as above; only a lost child or a signal to end are passed on. */
+extern void txp_served_frame(TxpServed *served, const TxpFrame *frame);
+/* Closes the channel, if open; the child may be gone already. */
+extern void txp_served_close(TxpServed *served);
+/* Closes it and notes that it did not answer in time, when that is so. */
+extern void txp_served_check_answer(TxpServed *served);
+
+#endif

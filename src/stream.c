@@ -1,0 +1,184 @@
+/*
+ * stream.c — definitions and states of streams, as the catalogs have them.
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "rights.h"
+#include "spi.h"
+#include "stream.h"
+
+/*
+ * The table a definition means: the one with its OID, unless the OID is not in use any more (a restored
+ * dump); then the one with the stored name.
+ */
+static Oid
+resolve_target(Oid oid, char *schema, char *table)
+{
+	if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(oid)))
+		return oid;
+	return RangeVarGetRelid(makeRangeVar(schema, table, -1), NoLock, true);
+}
+
+static Jsonb *
+jsonb_or_null(uint64 row, int column)
+{
+	bool isnull;
+	Datum value = txp_spi_value(row, column, &isnull);
+
+	return isnull ? NULL : DatumGetJsonbPCopy(value);
+}
+
+static TxpStream *
+read_stream(MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	TxpStream *stream = palloc0(sizeof(TxpStream));
+	char *schema;
+	char *table;
+
+	stream->id = DatumGetInt32(txp_spi_datum(0, 1));
+	stream->name = txp_spi_text(0, 2);
+	stream->owner = txp_rights_resolve(DatumGetObjectId(txp_spi_datum(0, 3)), txp_spi_text(0, 4),
+									   psprintf("stream \"%s\"", stream->name));
+	stream->server = txp_spi_text(0, 5);
+	stream->topic = txp_spi_text(0, 6);
+	schema = txp_spi_text(0, 8);
+	table = txp_spi_text(0, 9);
+	stream->target = resolve_target(DatumGetObjectId(txp_spi_datum(0, 7)), schema, table);
+	stream->target_name = quote_qualified_identifier(schema, table);
+	stream->format = txp_spi_text(0, 10);
+	stream->columns = jsonb_or_null(0, 11);
+	stream->start_at = txp_spi_text(0, 12);
+	stream->options = jsonb_or_null(0, 13);
+	stream->state = txp_spi_text(0, 14);
+	MemoryContextSwitchTo(old);
+	return stream;
+}
+
+TxpStream *
+txp_stream_load(const char *name, int32 id)
+{
+	static TxpStatement statement = {
+		"SELECT stream_id, stream, owner_oid, owner_name, server, topic, target_oid, target_schema, "
+		"target_table, format, columns, start_at, options, state FROM txpipe.stream "
+		"WHERE stream = $1 OR ($1 IS NULL AND stream_id = $2)",
+		2,
+		{TEXTOID, INT4OID}};
+	MemoryContext context = CurrentMemoryContext;
+	TxpStream *stream = NULL;
+	Datum values[2] = {name ? CStringGetTextDatum(name) : 0, Int32GetDatum(id)};
+
+	SPI_connect();
+	if (txp_spi_run(&statement, values, name ? "  " : "n ") > 0)
+		stream = read_stream(context);
+	SPI_finish();
+	return stream;
+}
+
+TxpStream *
+txp_stream_of_user(const char *name)
+{
+	TxpStream *stream = txp_stream_load(name, 0);
+
+	if (stream == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("stream \"%s\" does not exist", name),
+						errhint("txpipe.stream_status lists the streams you may see.")));
+	if (!has_privs_of_role(GetUserId(), stream->owner))
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("must be owner of stream \"%s\"", name),
+						errhint("Its owner is \"%s\".", GetUserNameFromId(stream->owner, false))));
+	return stream;
+}
+
+List *
+txp_stream_runnable(void)
+{
+	static TxpStatement statement = {"SELECT stream_id FROM txpipe.stream "
+									 "WHERE state IN ('running', 'error') ORDER BY stream_id",
+									 0,
+									 {0}};
+	MemoryContext context = CurrentMemoryContext;
+	List *ids = NIL;
+	uint64 n;
+
+	SPI_connect();
+	n = txp_spi_run(&statement, NULL, NULL);
+	for (uint64 i = 0; i < n; i++)
+	{
+		int32 id = DatumGetInt32(txp_spi_datum(i, 1));
+		MemoryContext old = MemoryContextSwitchTo(context);
+
+		ids = lappend_int(ids, id);
+		MemoryContextSwitchTo(old);
+	}
+	SPI_finish();
+	return ids;
+}
+
+void
+txp_stream_set_state(int32 id, const char *state, const char *reason, const char *error)
+{
+	/* A user's pause wins over whatever a worker has to say. */
+	static TxpStatement statement = {
+		"UPDATE txpipe.stream SET state = $2, reason = $3, "
+		"since = CASE WHEN state = $2 THEN since ELSE clock_timestamp() END, "
+		"last_error = coalesce($4, last_error), "
+		"last_error_at = CASE WHEN $4 IS NULL THEN last_error_at ELSE clock_timestamp() END, "
+		"restarts = restarts + CASE WHEN $4 IS NULL THEN 0 ELSE 1 END "
+		"WHERE stream_id = $1 AND (state <> 'paused' OR $4 IS NULL) "
+		"AND ((state, reason) IS DISTINCT FROM ($2, $3) OR $4 IS NOT NULL)",
+		4,
+		{INT4OID, TEXTOID, TEXTOID, TEXTOID}};
+	Datum values[4] = {Int32GetDatum(id), CStringGetTextDatum(state),
+					   reason ? CStringGetTextDatum(reason) : 0,
+					   error ? CStringGetTextDatum(error) : 0};
+	char nulls[5] = {' ', ' ', reason ? ' ' : 'n', error ? ' ' : 'n', '\0'};
+
+	(void) txp_spi_do(&statement, values, nulls);
+}
+
+/* The input function's error says what is wrong; this says what would be right. */
+static void
+hint_start_at(void *arg)
+{
+	errhint("start_at takes earliest, latest, or a timestamp with time zone.");
+}
+
+TxpStartAt
+txp_start_parse(const char *start_at, int64 *unix_ms)
+{
+	ErrorContextCallback context = {0};
+	TimestampTz when;
+
+	*unix_ms = 0;
+	if (strcmp(start_at, "earliest") == 0)
+		return TXP_START_EARLIEST;
+	if (strcmp(start_at, "latest") == 0)
+		return TXP_START_LATEST;
+	context.callback = hint_start_at;
+	context.previous = error_context_stack;
+	error_context_stack = &context;
+	when = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(start_at),
+												   ObjectIdGetDatum(InvalidOid),
+												   Int32GetDatum(-1)));
+	error_context_stack = context.previous;
+	if (TIMESTAMP_NOT_FINITE(when))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("invalid start_at \"%s\"", start_at),
+						errhint("Write earliest, latest, or a timestamp with time zone.")));
+	*unix_ms = when / 1000 +
+			   INT64CONST(1000) * (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY;
+	return TXP_START_TIMESTAMP;
+}

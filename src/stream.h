@@ -1,0 +1,46 @@
+/*
+ * stream.h — definitions and states of streams, as the catalogs have them.
+ */
+#ifndef TXP_STREAM_H
+#define TXP_STREAM_H
+
+#include "postgres.h"
+#include "nodes/pg_list.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "io/frame.h"
+
+typedef struct TxpStream
+{
+	int32 id;
+	char *name;
+	Oid owner; /* checked: txp_rights_resolve */
+	char *server;
+	char *topic;
+	Oid target; /* InvalidOid when the table is gone */
+	char *target_name;
+	char *format;
+	Jsonb *columns; /* or NULL */
+	char *start_at;
+	Jsonb *options;
+	char *state; /* running, paused, error */
+} TxpStream;
+
+/* Reads one definition, in a transaction; NULL when there is none. By id when name is NULL. */
+extern TxpStream *txp_stream_load(const char *name, int32 id);
+
+/* The same, and ERRORs unless it exists and the current user may change it. */
+extern TxpStream *txp_stream_of_user(const char *name);
+
+/* Ids of all streams that shall run in this database, in order. */
+extern List *txp_stream_runnable(void);
+
+/* Changes the state; `error` (or NULL) is also kept as last_error. Unchanged states write nothing. */
+extern void txp_stream_set_state(int32 id, const char *state, const char *reason,
+								 const char *error);
+
+/* Where start_at points: kind and, for a timestamp, Unix milliseconds. ERRORs on nonsense. */
+extern TxpStartAt txp_start_parse(const char *start_at, int64 *unix_ms);
+
+#endif

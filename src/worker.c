@@ -1,0 +1,313 @@
+/*
+ * worker.c — a stream worker: one of a small pool per database, each serving many streams.
+ *
+ * Between batches it holds no transaction, no lock and no snapshot. At least every second it asks for its
+ * database's lock without waiting; when that is refused, somebody wants to drop, rename or copy the
+ * database, and it leaves.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "dblock.h"
+#include "guc.h"
+#include "io_client.h"
+#include "served.h"
+#include "shared.h"
+#include "spi.h"
+#include "stream.h"
+#include "worker.h"
+
+#define LOOK_MS 1000
+/* How long a database is left alone for the one who needs it. */
+#define YIELD_MS 1000
+
+static List *all = NIL;				  /* TxpServed of the streams this worker has claimed */
+static TxpIo *io = NULL;			  /* NULL while nothing is to be done */
+static MemoryContext batch_context;	  /* reset after each frame */
+static uint32 seen_generation = 0;	  /* of the catalogs */
+static bool looked = false;			  /* into the catalogs, ever */
+static int runnable = 0;			  /* streams of the database, by that look */
+static TimestampTz next_look = 0;	  /* at the database's lock */
+
+/* Is the extension here, and nobody waiting for the database? */
+static bool
+may_stay(void)
+{
+	bool stay = true;
+
+	if (GetCurrentTimestamp() < next_look)
+		return true;
+	next_look = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOOK_MS);
+	StartTransactionCommand();
+	if (!txp_database_try_lock(MyDatabaseId))
+	{
+		txp_worker_yield_database(YIELD_MS);
+		stay = false;
+	}
+	else if (!txp_extension_exists())
+	{
+		txp_worker_report(0);
+		stay = false;
+	}
+	CommitTransactionCommand();
+	return stay;
+}
+
+static TxpServed *
+find_served(int32 id)
+{
+	ListCell *lc;
+
+	foreach (lc, all)
+	{
+		TxpServed *served = lfirst(lc);
+
+		if (served->id == id)
+			return served;
+	}
+	return NULL;
+}
+
+static void
+add_served(int32 id)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	TxpServed *served = palloc0(sizeof(TxpServed));
+
+	served->id = id;
+	served->wanted = true;
+	all = lappend(all, served);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+drop_unwanted(void)
+{
+	ListCell *lc;
+
+	foreach (lc, all)
+	{
+		TxpServed *served = lfirst(lc);
+
+		if (served->wanted)
+			continue;
+		txp_served_close(served);
+		txp_unclaim(served->id);
+		pfree(served);
+		all = foreach_delete_current(all, lc);
+	}
+}
+
+static List *
+read_runnable(void)
+{
+	List *ids = NIL;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (txp_extension_exists())
+	{
+		MemoryContext old = MemoryContextSwitchTo(batch_context);
+
+		ids = txp_stream_runnable();
+		MemoryContextSwitchTo(old);
+	}
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	return ids;
+}
+
+/*
+ * Looks into the catalogs when they changed: serves no more than its share of the streams, and takes of
+ * the unclaimed ones up to it.
+ */
+static void
+refresh_streams(void)
+{
+	uint32 generation = txp_worker_generation();
+	List *ids;
+	ListCell *lc;
+	int share;
+
+	if (looked && generation == seen_generation)
+		return;
+	ids = read_runnable();
+	runnable = list_length(ids);
+	txp_worker_report(runnable);
+	seen_generation = generation;
+	looked = true;
+
+	share = (runnable + txp_worker_count() - 1) / txp_worker_count();
+	foreach (lc, all)
+	{
+		TxpServed *served = lfirst(lc);
+
+		served->wanted = list_member_int(ids, served->id) && share-- > 0;
+	}
+	drop_unwanted();
+	foreach (lc, ids)
+	{
+		if (share > 0 && find_served(lfirst_int(lc)) == NULL && txp_claim(lfirst_int(lc)))
+		{
+			add_served(lfirst_int(lc));
+			share--;
+		}
+	}
+	MemoryContextReset(batch_context);
+}
+
+/* A child that died is replaced, and every stream opened anew at the offsets of our table. */
+static void
+ensure_child(void)
+{
+	ListCell *lc;
+
+	if (io && !txp_io_gone(io))
+		return;
+	foreach (lc, all)
+		txp_served_close(lfirst(lc));
+	if (io)
+	{
+		ereport(LOG, (errmsg("txpipe_io has ended unexpectedly; starting another")));
+		txp_io_stop(io);
+		io = NULL;
+	}
+	if (all != NIL)
+		io = txp_io_start(TopMemoryContext);
+}
+
+static void
+open_due(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	ListCell *lc;
+
+	foreach (lc, all)
+	{
+		TxpServed *served = lfirst(lc);
+
+		if (served->link)
+			txp_served_check_answer(served);
+		else if (served->retry_at <= now)
+			txp_served_open(served, io);
+	}
+	drop_unwanted();
+}
+
+static TxpServed *
+served_by_channel(uint32 channel)
+{
+	ListCell *lc;
+
+	foreach (lc, all)
+	{
+		TxpServed *served = lfirst(lc);
+
+		if (served->link && served->link->channel == channel)
+			return served;
+	}
+	return NULL;
+}
+
+/* One frame, if one is there. */
+static bool
+serve_frame(void)
+{
+	TxpFrame frame;
+	TxpServed *served;
+
+	MemoryContextReset(batch_context);
+	MemoryContextSwitchTo(batch_context);
+	if (io == NULL || !txp_io_receive(io, 0, &frame))
+		return false;
+	served = served_by_channel(frame.channel);
+	if (served)
+		txp_served_frame(served, &frame);
+	Assert(!IsTransactionState());
+	return true;
+}
+
+/* Until a frame, a signal, or the next thing that is due. */
+static void
+wait_for_work(void)
+{
+	int events = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;
+	TimestampTz now = GetCurrentTimestamp();
+	long ms = LOOK_MS;
+	ListCell *lc;
+
+	foreach (lc, all)
+	{
+		TxpServed *served = lfirst(lc);
+
+		if (served->link == NULL)
+			ms = Min(ms, TimestampDifferenceMilliseconds(now, served->retry_at));
+	}
+	if (io && !txp_io_gone(io))
+		events |= WL_SOCKET_READABLE;
+	(void) WaitLatchOrSocket(MyLatch, events, io ? txp_io_socket(io) : PGINVALID_SOCKET, ms,
+							 PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+}
+
+static void
+connect_to_database(Datum arg)
+{
+	int number;
+	Oid database;
+	char name[32];
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	database = txp_worker_attach(DatumGetInt32(arg), &number);
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	snprintf(name, sizeof(name), "txpipe worker %d", number);
+	pgstat_report_appname(name);
+	SetConfigOption("application_name", name, PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption("client_encoding", "UTF8", PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_OVERRIDE);
+	batch_context =
+		AllocSetContextCreate(TopMemoryContext, "txpipe batch", ALLOCSET_DEFAULT_SIZES);
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+void
+txp_worker_main(Datum arg)
+{
+	connect_to_database(arg);
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
+		if (!may_stay())
+			break;
+		refresh_streams();
+		if (all == NIL && runnable < txp_worker_count())
+			break; /* more workers than streams */
+		ensure_child();
+		open_due();
+		if (!serve_frame())
+			wait_for_work();
+	}
+	txp_worker_done();
+	proc_exit(0);
+}
