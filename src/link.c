@@ -49,6 +49,14 @@ plan_rows(TxpLink *link)
 	txp_rights_restore(&saved);
 }
 
+void
+txp_link_check(TxpStream *stream)
+{
+	TxpLink link = {.stream = stream};
+
+	plan_rows(&link);
+}
+
 TxpLink *
 txp_link_open(TxpIo *io, TxpStream *stream, int timeout_ms)
 {
@@ -71,9 +79,9 @@ txp_link_open(TxpIo *io, TxpStream *stream, int timeout_ms)
 	txp_put_i64(&buf, start_ms);
 	txp_put_u32(&buf, timeout_ms);
 	txp_rowplan_pack(link->plan, &buf);
-	txp_put_u32(&buf, txp_option_int(TXP_OPTION_STREAM, stream->options, "batch_rows"));
-	txp_put_u32(&buf, txp_option_int(TXP_OPTION_STREAM, stream->options, "batch_bytes"));
-	txp_put_u32(&buf, txp_option_int(TXP_OPTION_STREAM, stream->options, "linger_ms"));
+	txp_put_u32(&buf, stream->batch_rows);
+	txp_put_u32(&buf, stream->batch_bytes);
+	txp_put_u32(&buf, stream->linger_ms);
 
 	link->channel = txp_io_new_channel(io);
 	txp_io_send(io, TXP_STREAM_OPEN, link->channel, 0, &buf);

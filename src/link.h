@@ -34,6 +34,9 @@ typedef struct TxpLink
  */
 extern TxpLink *txp_link_open(TxpIo *io, TxpStream *stream, int timeout_ms);
 
+/* ERRORs unless the stream's mapping, target, rights and server work, as far as that needs no broker. */
+extern void txp_link_check(TxpStream *stream);
+
 /*
  * On PARTITIONS: stores an offset row for partitions that have none, refuses offsets the topic does not
  * have any more, and starts the channel.

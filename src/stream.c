@@ -14,6 +14,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "options.h"
 #include "rights.h"
 #include "spi.h"
 #include "stream.h"
@@ -39,6 +40,14 @@ jsonb_or_null(uint64 row, int column)
 	return isnull ? NULL : DatumGetJsonbPCopy(value);
 }
 
+void
+txp_stream_apply_options(TxpStream *stream)
+{
+	stream->batch_rows = txp_option_int(TXP_OPTION_STREAM, stream->options, "batch_rows");
+	stream->batch_bytes = txp_option_int(TXP_OPTION_STREAM, stream->options, "batch_bytes");
+	stream->linger_ms = txp_option_int(TXP_OPTION_STREAM, stream->options, "linger_ms");
+}
+
 static TxpStream *
 read_stream(MemoryContext context)
 {
@@ -62,6 +71,7 @@ read_stream(MemoryContext context)
 	stream->start_at = txp_spi_text(0, 12);
 	stream->options = jsonb_or_null(0, 13);
 	stream->state = txp_spi_text(0, 14);
+	txp_stream_apply_options(stream);
 	MemoryContextSwitchTo(old);
 	return stream;
 }

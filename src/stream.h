@@ -24,13 +24,19 @@ typedef struct TxpStream
 	Jsonb *columns; /* or NULL */
 	char *start_at;
 	Jsonb *options;
+	uint32 batch_rows; /* of the options */
+	uint32 batch_bytes;
+	uint32 linger_ms;
 	char *state; /* running, paused, error */
 } TxpStream;
 
 /* Reads one definition, in a transaction; NULL when there is none. By id when name is NULL. */
 extern TxpStream *txp_stream_load(const char *name, int32 id);
 
-/* The same, and ERRORs unless it exists and the current user may change it. */
+/* Fills the fields that come from the (checked) options. */
+extern void txp_stream_apply_options(TxpStream *stream);
+
+/* Load, and ERRORs unless it exists and the current user may change it. */
 extern TxpStream *txp_stream_of_user(const char *name);
 
 /* Ids of all streams that shall run in this database, in order. */

@@ -10,9 +10,9 @@
 #include "io_client.h"
 #include "rowplan.h"
 
-/* From 1900 to 2100, as Unix time: what transaction data can reasonably hold. */
-#define FIRST_SECOND INT64CONST(-2208988800)
-#define LAST_SECOND INT64CONST(4102444800)
+/* 1800 to 2401, as Unix time: past 2400 the decoder goes on in cycles of 400 years, as PostgreSQL does. */
+#define FIRST_SECOND INT64CONST(-5364662400)
+#define LAST_SECOND INT64CONST(13601088000)
 
 void
 txp_pack_zone(StringInfo buf)

@@ -1,0 +1,48 @@
+-- 20_server.sql: where brokers are, who logs in, and what can be set.
+
+CREATE FUNCTION txpipe.kafka_validator(options text[], catalog oid) RETURNS void
+    LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'txpipe_kafka_validator';
+COMMENT ON FUNCTION txpipe.kafka_validator(text[], oid) IS
+    'Checks the options of servers and user mappings of the wrapper txpipe_kafka';
+
+CREATE FOREIGN DATA WRAPPER txpipe_kafka VALIDATOR txpipe.kafka_validator;
+COMMENT ON FOREIGN DATA WRAPPER txpipe_kafka IS
+    'Connections to Kafka brokers; it has no foreign tables';
+
+CREATE FUNCTION txpipe.list_options(
+        OUT name text, OUT applies_to text, OUT type text, OUT default_value text, OUT unit text,
+        OUT description text)
+    RETURNS SETOF record
+    LANGUAGE c STABLE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'txpipe_list_options';
+COMMENT ON FUNCTION txpipe.list_options() IS 'Rows of the view txpipe.option';
+
+CREATE VIEW txpipe.option AS SELECT * FROM txpipe.list_options();
+GRANT SELECT ON txpipe.option TO PUBLIC;
+COMMENT ON VIEW txpipe.option IS 'Every option of servers, user mappings, streams and feeds';
+COMMENT ON COLUMN txpipe.option.name IS 'Name of the option';
+COMMENT ON COLUMN txpipe.option.applies_to IS 'server, user mapping, stream or feed';
+COMMENT ON COLUMN txpipe.option.type IS 'text, secret, integer, boolean or character';
+COMMENT ON COLUMN txpipe.option.default_value IS 'Value when it is not given; NULL: none';
+COMMENT ON COLUMN txpipe.option.unit IS 'Unit of a number';
+COMMENT ON COLUMN txpipe.option.description IS 'What it does';
+
+CREATE FUNCTION txpipe.topics(server text)
+    RETURNS TABLE (topic text, partitions integer, messages bigint)
+    LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'txpipe_topics';
+COMMENT ON FUNCTION txpipe.topics(text) IS
+    'Topics of the brokers of a server: number of partitions, and of messages they hold now. Needs USAGE '
+    'on the server. Waits at most 15 s; 08001 when no broker answers';
+
+CREATE FUNCTION txpipe.produce(
+        server text, topic text, value text, key text DEFAULT NULL, headers jsonb DEFAULT NULL,
+        partition integer DEFAULT NULL, OUT kafka_partition integer, OUT kafka_offset bigint)
+    LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'txpipe_produce';
+COMMENT ON FUNCTION txpipe.produce(text, text, text, text, jsonb, integer) IS
+    'Sends one message and waits for the brokers'' acknowledgement: returns where it is. A NULL value is a '
+    'tombstone; headers is an object of strings; without a partition the key chooses it. ROLLBACK does not '
+    'take the message back. Waits at most 15 s';
+

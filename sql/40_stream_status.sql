@@ -1,0 +1,110 @@
+-- 40_stream_status.sql: what people read. A stream is shown to those who may SELECT from its target, its
+-- dead letters, which hold whole messages, to members of its owner.
+
+CREATE VIEW txpipe.stream_status WITH (security_barrier) AS
+    SELECT s.stream,
+           s.state,
+           CASE WHEN s.reason IS NULL AND s.state = 'running' AND w.workers = 0
+                THEN 'waiting for a worker' ELSE s.reason END AS reason,
+           s.since,
+           w.workers,
+           o.lag_messages,
+           o.lag_seconds,
+           coalesce(o.rows_total, 0) AS rows_total,
+           coalesce(o.dead_letters_total, 0) AS dead_letters_total,
+           s.restarts,
+           s.last_error,
+           s.last_error_at
+      FROM txpipe.stream s
+      CROSS JOIN LATERAL (SELECT txpipe.stream_workers(s.stream_id) AS workers) w
+      LEFT JOIN LATERAL (
+           SELECT sum(greatest(p.end_offset - p.next_offset, 0))::bigint AS lag_messages,
+                  coalesce(extract(epoch FROM clock_timestamp() -
+                      min(p.last_timestamp) FILTER (WHERE p.end_offset > p.next_offset)), 0)::numeric(20,3)
+                      AS lag_seconds,
+                  sum(p.rows_total)::bigint AS rows_total,
+                  sum(p.dead_letters_total)::bigint AS dead_letters_total
+             FROM txpipe.stream_offset p
+            WHERE p.stream_id = s.stream_id) o ON true
+     WHERE pg_catalog.has_table_privilege(s.target_oid, 'SELECT')
+        OR pg_catalog.pg_has_role(s.owner_oid, 'USAGE');
+GRANT SELECT ON txpipe.stream_status TO PUBLIC;
+COMMENT ON VIEW txpipe.stream_status IS 'State, lag and totals of the streams whose target you may read';
+COMMENT ON COLUMN txpipe.stream_status.stream IS 'Name of the stream';
+COMMENT ON COLUMN txpipe.stream_status.state IS 'running, paused or error';
+COMMENT ON COLUMN txpipe.stream_status.reason IS 'Why it is in this state';
+COMMENT ON COLUMN txpipe.stream_status.since IS 'When it came into this state';
+COMMENT ON COLUMN txpipe.stream_status.workers IS 'Workers that serve it now';
+COMMENT ON COLUMN txpipe.stream_status.lag_messages IS 'Messages in the topic that are not yet in the table';
+COMMENT ON COLUMN txpipe.stream_status.lag_seconds IS 'Age in seconds of the last message consumed, of the partition furthest behind; 0 without a lag';
+COMMENT ON COLUMN txpipe.stream_status.rows_total IS 'Rows inserted since the stream was created';
+COMMENT ON COLUMN txpipe.stream_status.dead_letters_total IS 'Dead letters stored since the stream was created';
+COMMENT ON COLUMN txpipe.stream_status.restarts IS 'How often it was opened again after an error';
+COMMENT ON COLUMN txpipe.stream_status.last_error IS 'The last error: SQLSTATE and sentence';
+COMMENT ON COLUMN txpipe.stream_status.last_error_at IS 'When that error happened';
+
+CREATE VIEW txpipe.stream_partition WITH (security_barrier) AS
+    SELECT s.stream,
+           o.topic,
+           o.partition,
+           o.next_offset,
+           nullif(o.end_offset, -1) AS end_offset,
+           CASE WHEN o.end_offset >= 0 THEN greatest(o.end_offset - o.next_offset, 0) END AS lag,
+           o.rows_total,
+           o.dead_letters_total,
+           o.last_timestamp,
+           o.updated_at
+      FROM txpipe.stream_offset o
+      JOIN txpipe.stream s USING (stream_id)
+     WHERE pg_catalog.has_table_privilege(s.target_oid, 'SELECT')
+        OR pg_catalog.pg_has_role(s.owner_oid, 'USAGE');
+GRANT SELECT ON txpipe.stream_partition TO PUBLIC;
+COMMENT ON VIEW txpipe.stream_partition IS 'Position of streams in every partition';
+COMMENT ON COLUMN txpipe.stream_partition.stream IS 'Name of the stream';
+COMMENT ON COLUMN txpipe.stream_partition.topic IS 'Kafka topic';
+COMMENT ON COLUMN txpipe.stream_partition.partition IS 'Kafka partition';
+COMMENT ON COLUMN txpipe.stream_partition.next_offset IS 'First offset not yet consumed';
+COMMENT ON COLUMN txpipe.stream_partition.end_offset IS 'End of the partition as last heard; NULL: not heard yet';
+COMMENT ON COLUMN txpipe.stream_partition.lag IS 'Offsets between the two';
+COMMENT ON COLUMN txpipe.stream_partition.rows_total IS 'Rows inserted from the partition';
+COMMENT ON COLUMN txpipe.stream_partition.dead_letters_total IS 'Dead letters of the partition';
+COMMENT ON COLUMN txpipe.stream_partition.last_timestamp IS 'Kafka timestamp of the last message consumed';
+COMMENT ON COLUMN txpipe.stream_partition.updated_at IS 'When the position last changed';
+
+CREATE VIEW txpipe.dead_letter WITH (security_barrier) AS
+    SELECT d.dead_letter_id,
+           s.stream,
+           d.kafka_topic,
+           d.kafka_partition,
+           d.kafka_offset,
+           d.kafka_timestamp,
+           d.kafka_key,
+           d.kafka_headers,
+           d.payload,
+           txpipe.utf8(d.payload) AS payload_text,
+           d.code,
+           d.message,
+           d.column_name,
+           d.state,
+           d.stored_at
+      FROM txpipe.dead_letter_store d
+      JOIN txpipe.stream s USING (stream_id)
+     WHERE pg_catalog.pg_has_role(s.owner_oid, 'USAGE');
+GRANT SELECT ON txpipe.dead_letter TO PUBLIC;
+COMMENT ON VIEW txpipe.dead_letter IS 'Messages of your streams that could not become rows, with the reason';
+COMMENT ON COLUMN txpipe.dead_letter.dead_letter_id IS 'Number of the dead letter';
+COMMENT ON COLUMN txpipe.dead_letter.stream IS 'Name of the stream';
+COMMENT ON COLUMN txpipe.dead_letter.kafka_topic IS 'Topic of the message';
+COMMENT ON COLUMN txpipe.dead_letter.kafka_partition IS 'Partition of the message';
+COMMENT ON COLUMN txpipe.dead_letter.kafka_offset IS 'Offset of the message';
+COMMENT ON COLUMN txpipe.dead_letter.kafka_timestamp IS 'Timestamp of the message';
+COMMENT ON COLUMN txpipe.dead_letter.kafka_key IS 'Key of the message, its bytes';
+COMMENT ON COLUMN txpipe.dead_letter.kafka_headers IS 'Headers of the message';
+COMMENT ON COLUMN txpipe.dead_letter.payload IS 'The message, its bytes unchanged; NULL: it had none';
+COMMENT ON COLUMN txpipe.dead_letter.payload_text IS 'The same as text, where it is valid text';
+COMMENT ON COLUMN txpipe.dead_letter.code IS 'Why: a code of the decoder, or the SQLSTATE PostgreSQL refused the row with';
+COMMENT ON COLUMN txpipe.dead_letter.message IS 'Why, as a sentence';
+COMMENT ON COLUMN txpipe.dead_letter.column_name IS 'Column at fault, where there is one';
+COMMENT ON COLUMN txpipe.dead_letter.state IS 'open, replayed or dismissed';
+COMMENT ON COLUMN txpipe.dead_letter.stored_at IS 'When it was stored';
+

@@ -1,0 +1,61 @@
+/*
+ * args.c — arguments of SQL-callable functions.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "args.h"
+
+#define MS_PER_DAY 86400000.0
+
+static void
+require(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	if (PG_ARGISNULL(n))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("argument \"%s\" must not be null", name),
+						errhint("Give it a value.")));
+}
+
+char *
+txp_arg_text(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	require(fcinfo, n, name);
+	return text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+char *
+txp_arg_text_or_null(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+Jsonb *
+txp_arg_jsonb_or_null(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : PG_GETARG_JSONB_P(n);
+}
+
+bool
+txp_arg_bool(FunctionCallInfo fcinfo, int n, bool if_null)
+{
+	return PG_ARGISNULL(n) ? if_null : PG_GETARG_BOOL(n);
+}
+
+int
+txp_arg_interval_ms(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	Interval *interval;
+	double ms;
+
+	require(fcinfo, n, name);
+	interval = PG_GETARG_INTERVAL_P(n);
+	ms = interval->time / 1000.0 + (double) interval->day * MS_PER_DAY;
+	if (interval->month != 0 || ms < 0 || ms > MS_PER_DAY)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("argument \"%s\" must be between 0 and one day", name),
+						errhint("For example interval '10 s'.")));
+	return (int) ms;
+}

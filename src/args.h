@@ -1,0 +1,20 @@
+/*
+ * args.h — arguments of SQL-callable functions.
+ */
+#ifndef TXP_ARGS_H
+#define TXP_ARGS_H
+
+#include "postgres.h"
+#include "fmgr.h"
+#include "utils/jsonb.h"
+
+/* A text argument; ERRORs (22004), naming the argument, when it is NULL. */
+extern char *txp_arg_text(FunctionCallInfo fcinfo, int n, const char *name);
+/* NULL when the argument is. */
+extern char *txp_arg_text_or_null(FunctionCallInfo fcinfo, int n);
+extern Jsonb *txp_arg_jsonb_or_null(FunctionCallInfo fcinfo, int n);
+extern bool txp_arg_bool(FunctionCallInfo fcinfo, int n, bool if_null);
+/* An interval in milliseconds, from 0 to a day; ERRORs (22023) otherwise. */
+extern int txp_arg_interval_ms(FunctionCallInfo fcinfo, int n, const char *name);
+
+#endif

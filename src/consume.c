@@ -1,0 +1,169 @@
+/*
+ * consume.c — CALL txpipe.consume(): one batch of a stream in the calling session.
+ *
+ * Called on its own it commits before it waits for the brokers, so that it holds no lock meanwhile.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "args.h"
+#include "batch.h"
+#include "isolate.h"
+#include "link.h"
+#include "shared.h"
+#include "stream.h"
+
+#define LINGER_MS 100
+#define LOCAL_TIMEOUT_MS 60000
+/* Without workers a stream counts as idle in any state. */
+#define ANY_STATE "paused,running,error"
+#define PAUSED_STATE "paused"
+
+static void
+write_batch(TxpLink *link, TxpBatch *batch, const char *states)
+{
+	TxpBatchResult result = txp_batch_write(link, batch, states);
+
+	if (result == TXP_BATCH_STALE)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("the target of stream \"%s\" was changed meanwhile", link->stream->name),
+				 errhint("Call again.")));
+	if (result == TXP_BATCH_CONFLICT)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("stream \"%s\" is being consumed by somebody else", link->stream->name),
+				 errhint("Nothing was lost or doubled; call again when the other is done.")));
+}
+
+/* Writes the batch; false, with all undone, when PostgreSQL refuses rows of it. */
+static bool
+try_batch(TxpLink *link, TxpBatch *batch, const char *states)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool written = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		write_batch(link, batch, states);
+		written = true;
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		if (!txp_error_is_of_rows(geterrcode()))
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return written;
+}
+
+static void
+consume_frame(TxpLink *link, TxpFrame *frame, const char *states)
+{
+	TxpBatch batch;
+
+	txp_batch_read(frame, &batch);
+	if (!try_batch(link, &batch, states))
+	{
+		txp_io_send(link->io, TXP_BATCH_REPEAT, link->channel, frame->seq, NULL);
+		txp_io_expect(link->io, link->channel, TXP_BATCH_RAW, LOCAL_TIMEOUT_MS, frame);
+		txp_batch_read(frame, &batch);
+		write_batch(link, &batch, states);
+	}
+	ereport(NOTICE, (errmsg("stream \"%s\": %u messages read, %u not decodable",
+							link->stream->name, batch.nrows + batch.nrejects, batch.nrejects)));
+}
+
+/* Waits for a batch; an ERROR frame that is fatal is raised, silence until the timeout is no error. */
+static bool
+wait_for_batch(TxpLink *link, int timeout_ms, TxpFrame *frame)
+{
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+	TxpIoError error;
+
+	for (;;)
+	{
+		long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+
+		if (!txp_io_receive(link->io, (int) left, frame))
+		{
+			if (txp_io_gone(link->io))
+				ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
+								errmsg("txpipe_io has ended"),
+								errhint("Nothing was lost; call again.")));
+			return false;
+		}
+		if (frame->type == TXP_BATCH)
+			return true;
+		if (frame->type == TXP_ERROR)
+		{
+			txp_io_read_error(frame, &error);
+			if (error.fatal)
+				txp_io_raise(&error);
+		}
+	}
+}
+
+static void
+commit_if(bool nonatomic)
+{
+	if (nonatomic)
+		SPI_commit();
+}
+
+PG_FUNCTION_INFO_V1(txpipe_consume);
+Datum
+txpipe_consume(PG_FUNCTION_ARGS)
+{
+	bool nonatomic = fcinfo->context && IsA(fcinfo->context, CallContext) &&
+					 !castNode(CallContext, fcinfo->context)->atomic;
+	TxpStream *stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream"));
+	int timeout_ms = txp_arg_interval_ms(fcinfo, 2, "timeout");
+	const char *states = txp_shared_available() ? PAUSED_STATE : ANY_STATE;
+	TxpFrame frame;
+	TxpLink *link;
+
+	if (PG_ARGISNULL(1) || PG_GETARG_INT32(1) < 1)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("max_messages must be at least 1"), errhint("The default is 10000.")));
+	if (txp_shared_available() && strcmp(stream->state, "paused") != 0)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+						errmsg("stream \"%s\" is running", stream->name),
+						errhint("Pause it first: SELECT txpipe.pause_stream(%s).",
+								quote_literal_cstr(stream->name))));
+	stream->batch_rows = PG_GETARG_INT32(1);
+	stream->linger_ms = LINGER_MS;
+
+	SPI_connect_ext(nonatomic ? SPI_OPT_NONATOMIC : 0);
+	link = txp_link_open(txp_io_start(CurrentMemoryContext), stream, Max(timeout_ms, 1000));
+	commit_if(nonatomic);
+	txp_io_expect(link->io, link->channel, TXP_PARTITIONS, Max(timeout_ms, 1000) + 1000, &frame);
+	txp_link_start(link, &frame);
+	commit_if(nonatomic);
+	if (wait_for_batch(link, timeout_ms, &frame))
+		consume_frame(link, &frame, states);
+	else
+		ereport(NOTICE, (errmsg("stream \"%s\": no message within %d ms", stream->name,
+								timeout_ms)));
+	txp_io_stop(link->io);
+	SPI_finish();
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,137 @@
+/*
+ * kafka_sql.c — SQL functions that talk to brokers and leave tables alone: topics, produce.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+
+#include "args.h"
+#include "io_client.h"
+#include "options.h"
+
+#define REQUEST_TIMEOUT_MS 10000
+
+/* Sends one request on a child of its own and returns it with the answer. */
+static TxpIo *
+ask(TxpFrameType request, StringInfo payload, TxpFrameType answer, TxpFrame *frame)
+{
+	TxpIo *io = txp_io_start(CurrentMemoryContext);
+	uint32 channel = txp_io_new_channel(io);
+
+	txp_io_send(io, request, channel, 0, payload);
+	explicit_bzero(payload->data, payload->len);
+	txp_io_expect(io, channel, answer, REQUEST_TIMEOUT_MS + 5000, frame);
+	return io;
+}
+
+PG_FUNCTION_INFO_V1(txpipe_topics);
+Datum
+txpipe_topics(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Oid server = txp_server_by_name(txp_arg_text(fcinfo, 0, "server"));
+	StringInfoData buf;
+	TxpFrame frame;
+	TxpReader r;
+	uint32 n;
+
+	InitMaterializedSRF(fcinfo, 0);
+	initStringInfo(&buf);
+	txp_pack_properties(&buf, server, GetUserId());
+	txp_put_str(&buf, NULL);
+	txp_put_u32(&buf, REQUEST_TIMEOUT_MS);
+	txp_io_stop(ask(TXP_TOPICS, &buf, TXP_TOPIC_LIST, &frame));
+
+	r = txp_reader(frame.data, frame.size);
+	n = txp_read_count(&r, 16);
+	for (uint32 i = 0; i < n; i++)
+	{
+		TxpSpan topic = txp_read_span(&r);
+		Datum values[3];
+		bool nulls[3] = {false};
+
+		values[0] = PointerGetDatum(cstring_to_text_with_len(topic.data, topic.len));
+		values[1] = Int32GetDatum(txp_read_i32(&r));
+		values[2] = Int64GetDatum(txp_read_i64(&r));
+		txp_reader_check(&r);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/* [str name, opt value] of a JSON object of strings. */
+static void
+put_headers(StringInfo buf, Jsonb *headers)
+{
+	JsonbIterator *it;
+	JsonbValue v;
+	JsonbIteratorToken token;
+
+	txp_put_u32(buf, headers ? JB_ROOT_COUNT(headers) : 0);
+	if (headers == NULL)
+		return;
+	it = JsonbIteratorInit(&headers->root);
+	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			txp_put_bytes(buf, v.val.string.val, v.val.string.len);
+		else if (token == WJB_VALUE && v.type == jbvString)
+			txp_put_bytes(buf, v.val.string.val, v.val.string.len);
+		else if (token == WJB_VALUE && v.type == jbvNull)
+			txp_put_str(buf, NULL);
+		else if (token == WJB_VALUE || token == WJB_ELEM)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("headers must be a JSON object of strings"),
+							errhint("For example '{\"source\": \"txpipe\"}'.")));
+	}
+}
+
+PG_FUNCTION_INFO_V1(txpipe_produce);
+Datum
+txpipe_produce(PG_FUNCTION_ARGS)
+{
+	Oid server = txp_server_by_name(txp_arg_text(fcinfo, 0, "server"));
+	char *topic = txp_arg_text(fcinfo, 1, "topic");
+	StringInfoData buf;
+	TxpFrame frame;
+	TxpReader r;
+	TupleDesc desc;
+	Datum values[2];
+	bool nulls[2] = {false};
+
+	initStringInfo(&buf);
+	txp_pack_properties(&buf, server, GetUserId());
+	txp_put_str(&buf, topic);
+	txp_put_i32(&buf, PG_ARGISNULL(5) ? -1 : PG_GETARG_INT32(5));
+	txp_put_str(&buf, txp_arg_text_or_null(fcinfo, 3));
+	txp_put_str(&buf, txp_arg_text_or_null(fcinfo, 2));
+	put_headers(&buf, txp_arg_jsonb_or_null(fcinfo, 4));
+	txp_put_u32(&buf, REQUEST_TIMEOUT_MS);
+	txp_io_stop(ask(TXP_PRODUCE, &buf, TXP_PRODUCED, &frame));
+
+	r = txp_reader(frame.data, frame.size);
+	values[0] = Int32GetDatum(txp_read_i32(&r));
+	values[1] = Int64GetDatum(txp_read_i64(&r));
+	txp_reader_check(&r);
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+}
+
+/* bytea as text where it is valid UTF-8, else NULL; for payload_text and line. */
+PG_FUNCTION_INFO_V1(txpipe_utf8);
+Datum
+txpipe_utf8(PG_FUNCTION_ARGS)
+{
+	bytea *bytes = PG_GETARG_BYTEA_PP(0);
+
+	if (!pg_verify_mbstr(GetDatabaseEncoding(), VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), true))
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes)));
+}

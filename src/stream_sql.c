@@ -1,0 +1,208 @@
+/*
+ * stream_sql.c — SQL functions that create, pause, resume and drop streams.
+ *
+ * They run with the caller's rights, who becomes the owner; only statements on our catalogs switch.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "args.h"
+#include "io_client.h"
+#include "link.h"
+#include "options.h"
+#include "shared.h"
+#include "spi.h"
+#include "stream.h"
+
+/* create_stream's arguments as a stream that has no id yet. */
+static TxpStream *
+stream_of_arguments(FunctionCallInfo fcinfo)
+{
+	TxpStream *stream = palloc0(sizeof(TxpStream));
+	int64 start_ms;
+
+	stream->name = txp_arg_text(fcinfo, 0, "stream");
+	stream->owner = GetUserId();
+	stream->server = txp_arg_text(fcinfo, 1, "server");
+	stream->topic = txp_arg_text(fcinfo, 2, "topic");
+	if (PG_ARGISNULL(3))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("argument \"target\" must not be null"),
+						errhint("Create the table that shall receive the rows, and name it.")));
+	stream->target = PG_GETARG_OID(3);
+	stream->format = txp_arg_text(fcinfo, 4, "format");
+	(void) txp_format_by_name(stream->format);
+	stream->columns = txp_arg_jsonb_or_null(fcinfo, 5);
+	if (stream->columns && !JB_ROOT_IS_OBJECT(stream->columns))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("columns must be a JSON object"),
+						errhint("For example '{\"customer_id\": \"customerId\"}'.")));
+	if (!PG_ARGISNULL(6))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("upsert by key columns is not available in this version"),
+						errhint("Leave key_columns out: rows are appended.")));
+	stream->start_at = txp_arg_text(fcinfo, 7, "start_at");
+	(void) txp_start_parse(stream->start_at, &start_ms);
+	stream->state = txp_arg_bool(fcinfo, 8, false) ? "paused" : "running";
+	stream->options = txp_arg_jsonb_or_null(fcinfo, 10);
+	if (stream->options)
+		txp_options_check(TXP_OPTION_STREAM, stream->options);
+	if (stream->name[0] == '\0' || stream->topic[0] == '\0')
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("stream and topic must have a name"),
+						errhint("Give both a name that is not empty.")));
+	(void) txp_server_by_name(stream->server);
+	txp_stream_apply_options(stream);
+	return stream;
+}
+
+static int32
+insert_stream(const TxpStream *stream)
+{
+	static TxpStatement statement = {
+		"INSERT INTO txpipe.stream (stream, owner_oid, owner_name, server, topic, target_oid, "
+		"target_schema, target_table, format, columns, start_at, state, options, reason) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, coalesce($13, '{}'), "
+		"CASE $12 WHEN 'paused' THEN 'created paused' END) RETURNING stream_id",
+		13,
+		{TEXTOID, OIDOID, NAMEOID, NAMEOID, TEXTOID, OIDOID, NAMEOID, NAMEOID, TEXTOID, JSONBOID,
+		 TEXTOID, TEXTOID, JSONBOID}};
+	char *schema = get_namespace_name(get_rel_namespace(stream->target));
+	Datum values[13] = {
+		CStringGetTextDatum(stream->name),
+		ObjectIdGetDatum(stream->owner),
+		DirectFunctionCall1(namein, CStringGetDatum(GetUserNameFromId(stream->owner, false))),
+		DirectFunctionCall1(namein, CStringGetDatum(stream->server)),
+		CStringGetTextDatum(stream->topic),
+		ObjectIdGetDatum(stream->target),
+		DirectFunctionCall1(namein, CStringGetDatum(schema)),
+		DirectFunctionCall1(namein, CStringGetDatum(get_rel_name(stream->target))),
+		CStringGetTextDatum(stream->format),
+		stream->columns ? JsonbPGetDatum(stream->columns) : 0,
+		CStringGetTextDatum(stream->start_at),
+		CStringGetTextDatum(stream->state),
+		stream->options ? JsonbPGetDatum(stream->options) : 0};
+	char nulls[14] = "             ";
+	int32 id;
+
+	if (stream->columns == NULL)
+		nulls[9] = 'n';
+	if (stream->options == NULL)
+		nulls[12] = 'n';
+	SPI_connect();
+	(void) txp_spi_run(&statement, values, nulls);
+	id = DatumGetInt32(txp_spi_datum(0, 1));
+	SPI_finish();
+	return id;
+}
+
+/*
+ * Asks the brokers before anything is stored: a wrong topic is told to the one who typed it, and the start
+ * offsets are those of now.
+ */
+static TxpIo *
+find_partitions(TxpStream *stream, TxpFrame *partitions)
+{
+	TxpIo *io = txp_io_start(CurrentMemoryContext);
+	TxpLink *link = txp_link_open(io, stream, TXP_OPEN_TIMEOUT_MS);
+
+	txp_io_expect(io, link->channel, TXP_PARTITIONS, TXP_OPEN_TIMEOUT_MS + 5000, partitions);
+	return io;
+}
+
+PG_FUNCTION_INFO_V1(txpipe_create_stream);
+Datum
+txpipe_create_stream(PG_FUNCTION_ARGS)
+{
+	TxpStream *stream = stream_of_arguments(fcinfo);
+	TxpFrame partitions;
+
+	if (txp_stream_load(stream->name, 0) != NULL)
+	{
+		bool if_not_exists = txp_arg_bool(fcinfo, 9, false);
+
+		ereport(if_not_exists ? NOTICE : ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("stream \"%s\" already exists%s", stream->name,
+						if_not_exists ? ", skipping" : ""),
+				 if_not_exists ? 0
+							   : errhint("Choose another name, or drop it first: "
+										 "SELECT txpipe.drop_stream(…).")));
+		PG_RETURN_VOID();
+	}
+	if (strcmp(stream->state, "paused") == 0)
+	{
+		txp_link_check(stream);
+		(void) insert_stream(stream);
+		PG_RETURN_VOID();
+	}
+	txp_io_stop(find_partitions(stream, &partitions));
+	txp_offsets_store(insert_stream(stream), stream->topic, &partitions);
+	if (!txp_shared_available())
+		ereport(NOTICE, (errmsg("no worker will serve stream \"%s\"", stream->name),
+						 errhint("Add txpipe to shared_preload_libraries and restart the server, "
+								 "or call txpipe.consume().")));
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(txpipe_pause_stream);
+Datum
+txpipe_pause_stream(PG_FUNCTION_ARGS)
+{
+	TxpStream *stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream"));
+
+	if (strcmp(stream->state, "paused") != 0)
+		txp_stream_set_state(stream->id, "paused",
+							 psprintf("paused by %s", GetUserNameFromId(GetUserId(), false)),
+							 NULL);
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(txpipe_resume_stream);
+Datum
+txpipe_resume_stream(PG_FUNCTION_ARGS)
+{
+	TxpStream *stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream"));
+
+	txp_stream_set_state(stream->id, "running", NULL, NULL);
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(txpipe_drop_stream);
+Datum
+txpipe_drop_stream(PG_FUNCTION_ARGS)
+{
+	static TxpStatement statement = {"DELETE FROM txpipe.stream WHERE stream_id = $1", 1, {INT4OID}};
+	TxpStream *stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream"));
+	Datum values[1] = {Int32GetDatum(stream->id)};
+
+	(void) txp_spi_do(&statement, values, NULL);
+	PG_RETURN_VOID();
+}
+
+/* Statement trigger of txpipe.stream: launcher and workers look again when this commits. */
+PG_FUNCTION_INFO_V1(txpipe_wake);
+Datum
+txpipe_wake(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("function \"wake\" is a trigger function")));
+	txp_wake_at_commit();
+	return PointerGetDatum(NULL);
+}
+
+PG_FUNCTION_INFO_V1(txpipe_stream_workers);
+Datum
+txpipe_stream_workers(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT32(txp_shared_workers_of(PG_GETARG_INT32(0)));
+}
