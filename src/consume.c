@@ -88,8 +88,8 @@ consume_frame(TxpLink *link, TxpFrame *frame, const char *states)
 		txp_batch_read(frame, &batch);
 		write_batch(link, &batch, states);
 	}
-	ereport(NOTICE, (errmsg("stream \"%s\": %u messages read, %u not decodable",
-							link->stream->name, batch.nrows + batch.nrejects, batch.nrejects)));
+	ereport(NOTICE, (errmsg("stream \"%s\": %u messages read, %u not decodable", link->stream->name,
+							batch.nrows + batch.nrejects, batch.nrejects)));
 }
 
 /* Waits for a batch; an ERROR frame that is fatal is raised, silence until the timeout is no error. */
@@ -106,8 +106,7 @@ wait_for_batch(TxpLink *link, int timeout_ms, TxpFrame *frame)
 		if (!txp_io_receive(link->io, (int) left, frame))
 		{
 			if (txp_io_gone(link->io))
-				ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
-								errmsg("txpipe_io has ended"),
+				ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE), errmsg("txpipe_io has ended"),
 								errhint("Nothing was lost; call again.")));
 			return false;
 		}
@@ -142,13 +141,14 @@ txpipe_consume(PG_FUNCTION_ARGS)
 	TxpLink *link;
 
 	if (PG_ARGISNULL(1) || PG_GETARG_INT32(1) < 1)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("max_messages must be at least 1"), errhint("The default is 10000.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_messages must be at least 1"), errhint("The default is 10000.")));
 	if (txp_shared_available() && strcmp(stream->state, "paused") != 0)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
-						errmsg("stream \"%s\" is running", stream->name),
-						errhint("Pause it first: SELECT txpipe.pause_stream(%s).",
-								quote_literal_cstr(stream->name))));
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE), errmsg("stream \"%s\" is running", stream->name),
+				 errhint("Pause it first: SELECT txpipe.pause_stream(%s).",
+						 quote_literal_cstr(stream->name))));
 	stream->batch_rows = PG_GETARG_INT32(1);
 	stream->linger_ms = LINGER_MS;
 
@@ -161,8 +161,8 @@ txpipe_consume(PG_FUNCTION_ARGS)
 	if (wait_for_batch(link, timeout_ms, &frame))
 		consume_frame(link, &frame, states);
 	else
-		ereport(NOTICE, (errmsg("stream \"%s\": no message within %d ms", stream->name,
-								timeout_ms)));
+		ereport(NOTICE,
+				(errmsg("stream \"%s\": no message within %d ms", stream->name, timeout_ms)));
 	txp_io_stop(link->io);
 	SPI_finish();
 	PG_RETURN_VOID();

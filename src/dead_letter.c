@@ -30,7 +30,7 @@ enum
 };
 
 static const Oid element_type[NCOLS] = {INT4OID,  INT8OID, TIMESTAMPTZOID, BYTEAOID, TEXTOID,
-										BYTEAOID, TEXTOID, TEXTOID,		   TEXTOID};
+										BYTEAOID, TEXTOID, TEXTOID,        TEXTOID};
 
 typedef struct Letters
 {
@@ -93,7 +93,8 @@ static void
 insert_letters(const TxpStream *stream, Letters *letters)
 {
 	static TxpStatement statement = {
-		"INSERT INTO txpipe.dead_letter_store (stream_id, kafka_topic, kafka_partition, kafka_offset, "
+		"INSERT INTO txpipe.dead_letter_store (stream_id, kafka_topic, kafka_partition, "
+		"kafka_offset, "
 		"kafka_timestamp, kafka_key, kafka_headers, payload, code, message, column_name) "
 		"SELECT $1, $2, p, o, t, k, h::pg_catalog.jsonb, v, c, m, n "
 		"FROM unnest($3::int[], $4::bigint[], $5::timestamptz[], $6::bytea[], $7::text[], "

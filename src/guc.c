@@ -34,8 +34,8 @@ check_time_zone(char **newval, void **extra, GucSource source)
 static void
 define_directory(const char *name, const char *description, char **variable)
 {
-	DefineCustomStringVariable(name, description, NULL, variable, "", PGC_SUSET,
-							   GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+	DefineCustomStringVariable(name, description, NULL, variable, "", PGC_SUSET, GUC_SUPERUSER_ONLY,
+							   NULL, NULL, NULL);
 }
 
 void
@@ -44,20 +44,18 @@ txp_guc_init(void)
 	DefineCustomIntVariable("txpipe.max_workers", "Stream workers per database.",
 							"Each serves many streams, a batch at a time.", &txp_max_workers, 2, 1,
 							32, PGC_SIGHUP, 0, NULL, NULL, NULL);
-	DefineCustomStringVariable("txpipe.input_time_zone",
-							   "Time zone of times in messages and files that carry none.", NULL,
-							   &txp_input_time_zone, "UTC", PGC_USERSET, 0, check_time_zone, NULL,
-							   NULL);
+	DefineCustomStringVariable(
+		"txpipe.input_time_zone", "Time zone of times in messages and files that carry none.", NULL,
+		&txp_input_time_zone, "UTC", PGC_USERSET, 0, check_time_zone, NULL, NULL);
 	define_directory("txpipe.landing_directory", "Directory where groups of files arrive.",
 					 &txp_landing_directory);
 	define_directory("txpipe.lake_directory", "Directory that keeps every loaded file unchanged.",
 					 &txp_lake_directory);
 	define_directory("txpipe.export_directory", "Directory that exports are written to.",
 					 &txp_export_directory);
-	DefineCustomIntVariable("txpipe.settle_time",
-							"A file is read when it has not changed for this long.", NULL,
-							&txp_settle_time, 10000, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MS, NULL, NULL,
-							NULL);
+	DefineCustomIntVariable(
+		"txpipe.settle_time", "A file is read when it has not changed for this long.", NULL,
+		&txp_settle_time, 10000, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("txpipe");
 }
 

@@ -7,12 +7,12 @@
 #include "postgres.h"
 #include "pgtime.h"
 
-extern int txp_max_workers;			 /* txpipe.max_workers: pool size per database */
-extern char *txp_input_time_zone;	 /* txpipe.input_time_zone: zone of zone-less times */
-extern char *txp_landing_directory;	 /* txpipe.landing_directory; superuser only, "" when unset */
-extern char *txp_lake_directory;	 /* txpipe.lake_directory */
-extern char *txp_export_directory;	 /* txpipe.export_directory */
-extern int txp_settle_time;			 /* txpipe.settle_time, in milliseconds */
+extern int txp_max_workers;         /* txpipe.max_workers: pool size per database */
+extern char *txp_input_time_zone;   /* txpipe.input_time_zone: zone of zone-less times */
+extern char *txp_landing_directory; /* txpipe.landing_directory; superuser only, "" when unset */
+extern char *txp_lake_directory;    /* txpipe.lake_directory */
+extern char *txp_export_directory;  /* txpipe.export_directory */
+extern int txp_settle_time;         /* txpipe.settle_time, in milliseconds */
 
 extern void txp_guc_init(void);
 

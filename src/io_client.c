@@ -24,7 +24,7 @@
 
 struct TxpIo
 {
-	pid_t pid;	 /* 0 once reaped */
+	pid_t pid;   /* 0 once reaped */
 	pgsocket fd; /* PGINVALID_SOCKET once closed */
 	bool gone;
 	int exit_status; /* of waitpid, valid once pid is 0 */
@@ -134,10 +134,9 @@ spawn(TxpIo *io)
 	snprintf(program, sizeof(program), "%s/%s", pkglib_path, TXP_IO_PROGRAM);
 	snprintf(parent, sizeof(parent), "%d", (int) getpid());
 	if (access(program, X_OK) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_FILE),
-				 errmsg("could not find the program \"%s\": %m", program),
-				 errhint("Install txpipe completely: \"make install\" puts it there.")));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FILE),
+						errmsg("could not find the program \"%s\": %m", program),
+						errhint("Install txpipe completely: \"make install\" puts it there.")));
 	if (!AcquireExternalFD() || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 						errmsg("could not create a socket pair for %s: %m", TXP_IO_PROGRAM)));
@@ -387,10 +386,10 @@ static void
 raise_gone(TxpIo *io)
 {
 	if (WIFSIGNALED(io->exit_status) && WTERMSIG(io->exit_status) != SIGKILL)
-		ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
-						errmsg("%s was ended by signal %d", TXP_IO_PROGRAM,
-							   WTERMSIG(io->exit_status)),
-						errhint("Nothing was lost; the call can be repeated.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("%s was ended by signal %d", TXP_IO_PROGRAM, WTERMSIG(io->exit_status)),
+				 errhint("Nothing was lost; the call can be repeated.")));
 	ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE), errmsg("%s has ended", TXP_IO_PROGRAM),
 					errhint("Nothing was lost; the call can be repeated. The server log may say "
 							"more.")));
@@ -405,10 +404,11 @@ txp_io_expect(TxpIo *io, uint32 channel, TxpFrameType type, int timeout_ms, TxpF
 		{
 			if (io->gone)
 				raise_gone(io);
-			ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
-							errmsg("no answer from the brokers within %d ms", timeout_ms),
-							errhint("Check bootstrap_servers of the server and that the brokers are "
-									"up.")));
+			ereport(ERROR,
+					(errcode(ERRCODE_CONNECTION_FAILURE),
+					 errmsg("no answer from the brokers within %d ms", timeout_ms),
+					 errhint("Check bootstrap_servers of the server and that the brokers are "
+							 "up.")));
 		}
 		if (frame->channel == channel && frame->type == type)
 			return;
@@ -444,10 +444,9 @@ txp_io_read_error(const TxpFrame *frame, TxpIoError *error)
 void
 txp_io_raise(const TxpIoError *error)
 {
-	ereport(ERROR,
-			(errcode(error->sqlstate), errmsg("%s", error->message),
-			 error->detail ? errdetail("%s", error->detail) : 0,
-			 error->hint ? errhint("%s", error->hint) : 0));
+	ereport(ERROR, (errcode(error->sqlstate), errmsg("%s", error->message),
+					error->detail ? errdetail("%s", error->detail) : 0,
+					error->hint ? errhint("%s", error->hint) : 0));
 }
 
 void

@@ -84,8 +84,8 @@ note_refusal(Search *search, uint32 row, ErrorData *error)
 
 	refusal->row = row;
 	refusal->code = pstrdup(unpack_sql_state(error->sqlerrcode));
-	refusal->message = error->detail ? psprintf("%s: %s", error->message, error->detail)
-									 : pstrdup(error->message);
+	refusal->message =
+		error->detail ? psprintf("%s: %s", error->message, error->detail) : pstrdup(error->message);
 	refusal->column = error->column_name ? pstrdup(error->column_name) : NULL;
 	search->refusals = lappend(search->refusals, refusal);
 }

@@ -41,8 +41,8 @@ plan_rows(TxpLink *link)
 						errhint("Create the table again, or drop the stream.")));
 	txp_rights_owner(stream->owner, &saved);
 	target = table_open(stream->target, AccessShareLock);
-	link->plan = txp_rowplan_for_target(target, txp_format_by_name(stream->format),
-										stream->columns, &csv);
+	link->plan =
+		txp_rowplan_for_target(target, txp_format_by_name(stream->format), stream->columns, &csv);
 	txp_sink_check(target, link->plan);
 	link->target_desc = CreateTupleDescCopyConstr(RelationGetDescr(target));
 	table_close(target, AccessShareLock);
@@ -128,7 +128,8 @@ static void
 store_offsets(int32 stream_id, const char *topic, Partitions *parts)
 {
 	static TxpStatement statement = {
-		"INSERT INTO txpipe.stream_offset AS o (stream_id, topic, partition, next_offset, end_offset) "
+		"INSERT INTO txpipe.stream_offset AS o (stream_id, topic, partition, next_offset, "
+		"end_offset) "
 		"SELECT $1, $2, p, s, e FROM unnest($3::int[], $4::bigint[], $5::bigint[]) AS u(p, s, e) "
 		"ON CONFLICT (stream_id, topic, partition) DO UPDATE SET end_offset = excluded.end_offset "
 		"WHERE o.end_offset <> excluded.end_offset",

@@ -29,16 +29,18 @@ static const struct
 static void
 bad_mapping(const TxdColumn *column, const char *what, const char *hint)
 {
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("mapping of column \"%s\" %s", column->name, what), errhint("%s", hint)));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("mapping of column \"%s\" %s", column->name, what), errhint("%s", hint)));
 }
 
 static char *
 string_value(const TxdColumn *column, const JsonbValue *v, const char *member)
 {
 	if (v->type != jbvString)
-		bad_mapping(column, psprintf("has a \"%s\" that is not a string", member),
-					"Write {\"column\": \"path\"} or {\"column\": {\"path\": \"…\", \"as\": \"…\"}}.");
+		bad_mapping(
+			column, psprintf("has a \"%s\" that is not a string", member),
+			"Write {\"column\": \"path\"} or {\"column\": {\"path\": \"…\", \"as\": \"…\"}}.");
 	return pnstrdup(v->val.string.val, v->val.string.len);
 }
 
@@ -54,9 +56,10 @@ add_path(TxdColumn *column, char *path)
 		}
 	}
 	if (path[0] == '\0' || path[0] == '$')
-		bad_mapping(column, psprintf("has the path \"%s\"", path),
-					"Paths are field names joined by dots, or $rest, $value, $key, or a kafka_… name; "
-					"write \\. for a dot in a name.");
+		bad_mapping(
+			column, psprintf("has the path \"%s\"", path),
+			"Paths are field names joined by dots, or $rest, $value, $key, or a kafka_… name; "
+			"write \\. for a dot in a name.");
 	column->source = TXD_FROM_FIELD;
 	column->paths = column->paths ? repalloc(column->paths, sizeof(char *) * (column->npaths + 1))
 								  : palloc(sizeof(char *));

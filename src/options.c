@@ -167,12 +167,11 @@ check_value(TxpOptionScope scope, const char *name, const char *value)
 		v = strtoll(value, &end, 10);
 		ok = errno == 0 && *value != '\0' && *end == '\0' && v >= option->min && v <= option->max;
 		if (!ok)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("invalid value for option \"%s\": \"%s\"", name, value),
-					 errhint("A whole number from " INT64_FORMAT " to " INT64_FORMAT "%s%s.",
-							 option->min, option->max, option->unit ? " " : "",
-							 option->unit ? option->unit : "")));
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("invalid value for option \"%s\": \"%s\"", name, value),
+							errhint("A whole number from " INT64_FORMAT " to " INT64_FORMAT "%s%s.",
+									option->min, option->max, option->unit ? " " : "",
+									option->unit ? option->unit : "")));
 	}
 	else if (option->type == OPTION_BOOLEAN)
 		ok = parse_bool(value, &flag);
@@ -211,9 +210,9 @@ txp_options_check(TxpOptionScope scope, Jsonb *jb)
 	JsonbIteratorToken token;
 
 	if (!JB_ROOT_IS_OBJECT(jb))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("options must be a JSON object"),
-						errhint("For example '{\"batch_rows\": 5000}'.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("options must be a JSON object"),
+				 errhint("For example '{\"batch_rows\": 5000}'.")));
 	it = JsonbIteratorInit(&jb->root);
 	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
 	{
@@ -330,16 +329,16 @@ txp_server_by_name(const char *name)
 	ForeignServer *server = GetForeignServerByName(name, true);
 
 	if (server == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("server \"%s\" does not exist", name),
-						errhint("CREATE SERVER %s FOREIGN DATA WRAPPER " WRAPPER_NAME
-								" OPTIONS (bootstrap_servers 'host:port').",
-								quote_identifier(name))));
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("server \"%s\" does not exist", name),
+				 errhint("CREATE SERVER %s FOREIGN DATA WRAPPER " WRAPPER_NAME
+						 " OPTIONS (bootstrap_servers 'host:port').",
+						 quote_identifier(name))));
 	if (strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, WRAPPER_NAME) != 0)
-		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-						errmsg("server \"%s\" is not one of the wrapper " WRAPPER_NAME, name),
-						errhint("Name a server created with FOREIGN DATA WRAPPER " WRAPPER_NAME
-								".")));
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("server \"%s\" is not one of the wrapper " WRAPPER_NAME, name),
+				 errhint("Name a server created with FOREIGN DATA WRAPPER " WRAPPER_NAME ".")));
 	if (pg_foreign_server_aclcheck(server->serverid, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_SERVER, name);
 	return server->serverid;
@@ -361,8 +360,7 @@ mapping_options(Oid server, Oid user)
 								ObjectIdGetDatum(server));
 	if (!HeapTupleIsValid(tuple))
 		return NIL;
-	datum =
-		SysCacheGetAttr(USERMAPPINGUSERSERVER, tuple, Anum_pg_user_mapping_umoptions, &isnull);
+	datum = SysCacheGetAttr(USERMAPPINGUSERSERVER, tuple, Anum_pg_user_mapping_umoptions, &isnull);
 	if (!isnull)
 		defs = untransformRelOptions(datum);
 	ReleaseSysCache(tuple);
@@ -372,8 +370,8 @@ mapping_options(Oid server, Oid user)
 void
 txp_pack_properties(StringInfo buf, Oid server, Oid user)
 {
-	List *defs = list_concat(list_copy(GetForeignServer(server)->options),
-							 mapping_options(server, user));
+	List *defs =
+		list_concat(list_copy(GetForeignServer(server)->options), mapping_options(server, user));
 	ListCell *lc;
 
 	txp_put_u32(buf, list_length(defs));

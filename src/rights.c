@@ -17,7 +17,8 @@
 static void
 fix_setting(const char *name, const char *value)
 {
-	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
 }
 
 static void
@@ -62,11 +63,10 @@ txp_rights_resolve(Oid oid, const char *name, const char *what)
 	char *now = GetUserNameFromId(oid, true);
 
 	if (now == NULL || strcmp(now, name) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("owner \"%s\" of %s does not exist any more", name, what),
-				 now ? errdetail("The role with its OID is now called \"%s\".", now)
-					 : errdetail("No role has its OID."),
-				 errhint("Drop it and create it again as the role it shall run as.")));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("owner \"%s\" of %s does not exist any more", name, what),
+						now ? errdetail("The role with its OID is now called \"%s\".", now)
+							: errdetail("No role has its OID."),
+						errhint("Drop it and create it again as the role it shall run as.")));
 	return oid;
 }

@@ -53,24 +53,15 @@ set_type(TxdColumn *column, Oid type, int32 typmod)
 		Oid oid;
 		TxdType type;
 	} known[] = {
-		{INT2OID, TXD_INT2},
-		{INT4OID, TXD_INT4},
-		{INT8OID, TXD_INT8},
-		{FLOAT4OID, TXD_FLOAT4},
-		{FLOAT8OID, TXD_FLOAT8},
-		{NUMERICOID, TXD_NUMERIC},
-		{BOOLOID, TXD_BOOL},
-		{TEXTOID, TXD_STRING},
-		{VARCHAROID, TXD_VARCHAR},
-		{BPCHAROID, TXD_CHAR},
-		{DATEOID, TXD_DATE},
-		{TIMEOID, TXD_TIME},
-		{TIMESTAMPOID, TXD_TIMESTAMP},
-		{TIMESTAMPTZOID, TXD_TIMESTAMPTZ},
-		{UUIDOID, TXD_UUID},
-		{JSONOID, TXD_JSONTEXT},
-		{JSONBOID, TXD_JSONB},
-		{BYTEAOID, TXD_BYTEA},
+		{INT2OID, TXD_INT2},           {INT4OID, TXD_INT4},
+		{INT8OID, TXD_INT8},           {FLOAT4OID, TXD_FLOAT4},
+		{FLOAT8OID, TXD_FLOAT8},       {NUMERICOID, TXD_NUMERIC},
+		{BOOLOID, TXD_BOOL},           {TEXTOID, TXD_STRING},
+		{VARCHAROID, TXD_VARCHAR},     {BPCHAROID, TXD_CHAR},
+		{DATEOID, TXD_DATE},           {TIMEOID, TXD_TIME},
+		{TIMESTAMPOID, TXD_TIMESTAMP}, {TIMESTAMPTZOID, TXD_TIMESTAMPTZ},
+		{UUIDOID, TXD_UUID},           {JSONOID, TXD_JSONTEXT},
+		{JSONBOID, TXD_JSONB},         {BYTEAOID, TXD_BYTEA},
 	};
 
 	column->type = TXD_OTHER;
@@ -136,8 +127,8 @@ finish_plan(TxpRowPlan *plan, const char *whose)
 static bool
 is_kafka_name(const char *name, TxdSource *source)
 {
-	static const char *const names[] = {"kafka_topic",	   "kafka_partition", "kafka_offset",
-										"kafka_timestamp", "kafka_key",		  "kafka_headers"};
+	static const char *const names[] = {"kafka_topic",     "kafka_partition", "kafka_offset",
+										"kafka_timestamp", "kafka_key",       "kafka_headers"};
 
 	for (int i = 0; i < (int) lengthof(names); i++)
 	{
@@ -180,12 +171,12 @@ check_source_type(const TxdColumn *column)
 			break;
 	}
 	if (!ok)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"%s\" has a type that cannot hold what it is mapped to",
-						column->name),
-				 errhint("Use jsonb for $rest and kafka_headers, bigint for offsets and lines, "
-						 "integer for partitions, timestamptz for times, text for topics.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("column \"%s\" has a type that cannot hold what it is mapped to", column->name),
+			 errhint("Use jsonb for $rest and kafka_headers, bigint for offsets and lines, "
+					 "integer for partitions, timestamptz for times, text for topics.")));
 }
 
 static JsonbValue *
@@ -260,10 +251,10 @@ use_whole_message(TxpRowPlan *plan)
 		}
 	}
 	if (fields > 1)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("a message of this format is one value, but %d columns want one",
-							   fields),
-						errhint("Say which: columns => '{\"column\": \"$value\"}'.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a message of this format is one value, but %d columns want one", fields),
+				 errhint("Say which: columns => '{\"column\": \"$value\"}'.")));
 }
 
 TxpRowPlan *

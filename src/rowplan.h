@@ -24,7 +24,7 @@ typedef struct TxpRowPlan
 	int ncolumns;
 	TxdColumn *columns;
 	TupleDesc desc; /* one attribute per column, in order */
-	List *names;	/* the same as String nodes: COPY's column list */
+	List *names;    /* the same as String nodes: COPY's column list */
 	TxdCsvOptions csv;
 } TxpRowPlan;
 

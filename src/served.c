@@ -132,8 +132,8 @@ note_error(TxpServed *served, MemoryContext context)
 {
 	ErrorData *error = take_error(context);
 
-	note_trouble(served,
-				 describe(error->sqlerrcode, error->message, error->detail, error->hint), true);
+	note_trouble(served, describe(error->sqlerrcode, error->message, error->detail, error->hint),
+				 true);
 }
 
 void

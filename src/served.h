@@ -13,9 +13,9 @@
 typedef struct TxpServed
 {
 	int32 id;
-	bool wanted;		   /* still to be served, by the last look into the catalogs */
-	bool shown_running;	   /* the catalogs say "running" without a reason */
-	int failures;		   /* in a row */
+	bool wanted;           /* still to be served, by the last look into the catalogs */
+	bool shown_running;    /* the catalogs say "running" without a reason */
+	int failures;          /* in a row */
 	TimestampTz retry_at;  /* not opened before this */
 	TimestampTz opened_at; /* of the link */
 	MemoryContext context; /* of the link; NULL: not open */

@@ -32,7 +32,7 @@ typedef struct DatabaseEntry
 typedef struct WorkerEntry
 {
 	Oid database; /* InvalidOid: free */
-	int number;	  /* within the database, from 1 */
+	int number;   /* within the database, from 1 */
 	PGPROC *proc; /* NULL until it is attached */
 	TimestampTz since;
 } WorkerEntry;
@@ -185,8 +185,7 @@ txp_shared_workers_of(int32 stream_id)
 	LWLockAcquire(shared->lock, LW_SHARED);
 	for (int i = 0; i < TXP_MAX_CLAIMS; i++)
 	{
-		if (shared->claims[i].database == MyDatabaseId &&
-			shared->claims[i].stream_id == stream_id)
+		if (shared->claims[i].database == MyDatabaseId && shared->claims[i].stream_id == stream_id)
 			n++;
 	}
 	LWLockRelease(shared->lock);
@@ -243,8 +242,8 @@ txp_shared_databases(TxpDatabaseState *states)
 
 		if (!OidIsValid(entry->database))
 			continue;
-		*state = (TxpDatabaseState){entry->database, entry->streams, 0, entry->dirty,
-									entry->not_before};
+		*state =
+			(TxpDatabaseState){entry->database, entry->streams, 0, entry->dirty, entry->not_before};
 		for (int w = 0; w < TXP_MAX_WORKERS; w++)
 			state->workers += shared->workers[w].database == entry->database;
 		n++;
@@ -306,8 +305,8 @@ note_failure(const WorkerEntry *worker)
 		ms *= 2;
 	entry->failures++;
 	entry->dirty = true;
-	entry->not_before = Max(entry->not_before,
-							TimestampTzPlusMilliseconds(now, Min(ms, MAX_BACKOFF_MS)));
+	entry->not_before =
+		Max(entry->not_before, TimestampTzPlusMilliseconds(now, Min(ms, MAX_BACKOFF_MS)));
 }
 
 void

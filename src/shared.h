@@ -31,9 +31,9 @@ extern void txp_launcher_attach(void);
 typedef struct TxpDatabaseState
 {
 	Oid database;
-	int streams;			/* runnable streams when a worker last looked */
-	int workers;			/* worker slots in use */
-	bool dirty;				/* catalogs changed and no worker has looked since */
+	int streams;            /* runnable streams when a worker last looked */
+	int workers;            /* worker slots in use */
+	bool dirty;             /* catalogs changed and no worker has looked since */
 	TimestampTz not_before; /* somebody needs the database, or a worker failed: none before this */
 } TxpDatabaseState;
 

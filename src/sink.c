@@ -101,9 +101,10 @@ txp_sink_check(Relation target, const TxpRowPlan *plan)
 
 	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE &&
 		relkind != RELKIND_FOREIGN_TABLE)
-		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-						errmsg("\"%s\" is not a table", RelationGetRelationName(target)),
-						errhint("Rows are inserted into ordinary, partitioned and foreign tables.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a table", RelationGetRelationName(target)),
+				 errhint("Rows are inserted into ordinary, partitioned and foreign tables.")));
 	check_insert_privilege(target, plan);
 	if (target->rd_rules != NULL)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -111,10 +112,11 @@ txp_sink_check(Relation target, const TxpRowPlan *plan)
 							   RelationGetRelationName(target)),
 						errhint("Use triggers instead of rules.")));
 	if (check_enable_rls(RelationGetRelid(target), InvalidOid, false) == RLS_ENABLED)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("table \"%s\" has row-level security, which COPY would bypass",
-							   RelationGetRelationName(target)),
-						errhint("Let the table's owner, to whom it does not apply, own the stream.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("table \"%s\" has row-level security, which COPY would bypass",
+						RelationGetRelationName(target)),
+				 errhint("Let the table's owner, to whom it does not apply, own the stream.")));
 }
 
 static List *

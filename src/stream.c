@@ -80,7 +80,8 @@ TxpStream *
 txp_stream_load(const char *name, int32 id)
 {
 	static TxpStatement statement = {
-		"SELECT stream_id, stream, owner_oid, owner_name, server, topic, target_oid, target_schema, "
+		"SELECT stream_id, stream, owner_oid, owner_name, server, topic, target_oid, "
+		"target_schema, "
 		"target_table, format, columns, start_at, options, state FROM txpipe.stream "
 		"WHERE stream = $1 OR ($1 IS NULL AND stream_id = $2)",
 		2,
@@ -102,9 +103,9 @@ txp_stream_of_user(const char *name)
 	TxpStream *stream = txp_stream_load(name, 0);
 
 	if (stream == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("stream \"%s\" does not exist", name),
-						errhint("txpipe.stream_status lists the streams you may see.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("stream \"%s\" does not exist", name),
+				 errhint("txpipe.stream_status lists the streams you may see.")));
 	if (!has_privs_of_role(GetUserId(), stream->owner))
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("must be owner of stream \"%s\"", name),
@@ -180,15 +181,15 @@ txp_start_parse(const char *start_at, int64 *unix_ms)
 	context.callback = hint_start_at;
 	context.previous = error_context_stack;
 	error_context_stack = &context;
-	when = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(start_at),
-												   ObjectIdGetDatum(InvalidOid),
-												   Int32GetDatum(-1)));
+	when =
+		DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(start_at),
+												ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 	error_context_stack = context.previous;
 	if (TIMESTAMP_NOT_FINITE(when))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("invalid start_at \"%s\"", start_at),
 						errhint("Write earliest, latest, or a timestamp with time zone.")));
-	*unix_ms = when / 1000 +
-			   INT64CONST(1000) * (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY;
+	*unix_ms =
+		when / 1000 + INT64CONST(1000) * (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY;
 	return TXP_START_TIMESTAMP;
 }

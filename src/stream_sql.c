@@ -42,9 +42,9 @@ stream_of_arguments(FunctionCallInfo fcinfo)
 	(void) txp_format_by_name(stream->format);
 	stream->columns = txp_arg_jsonb_or_null(fcinfo, 5);
 	if (stream->columns && !JB_ROOT_IS_OBJECT(stream->columns))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("columns must be a JSON object"),
-						errhint("For example '{\"customer_id\": \"customerId\"}'.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("columns must be a JSON object"),
+				 errhint("For example '{\"customer_id\": \"customerId\"}'.")));
 	if (!PG_ARGISNULL(6))
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("upsert by key columns is not available in this version"),
@@ -161,8 +161,7 @@ txpipe_pause_stream(PG_FUNCTION_ARGS)
 
 	if (strcmp(stream->state, "paused") != 0)
 		txp_stream_set_state(stream->id, "paused",
-							 psprintf("paused by %s", GetUserNameFromId(GetUserId(), false)),
-							 NULL);
+							 psprintf("paused by %s", GetUserNameFromId(GetUserId(), false)), NULL);
 	PG_RETURN_VOID();
 }
 
@@ -180,7 +179,8 @@ PG_FUNCTION_INFO_V1(txpipe_drop_stream);
 Datum
 txpipe_drop_stream(PG_FUNCTION_ARGS)
 {
-	static TxpStatement statement = {"DELETE FROM txpipe.stream WHERE stream_id = $1", 1, {INT4OID}};
+	static TxpStatement statement = {
+		"DELETE FROM txpipe.stream WHERE stream_id = $1", 1, {INT4OID}};
 	TxpStream *stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream"));
 	Datum values[1] = {Int32GetDatum(stream->id)};
 

@@ -33,13 +33,13 @@
 /* How long a database is left alone for the one who needs it. */
 #define YIELD_MS 1000
 
-static List *all = NIL;				  /* TxpServed of the streams this worker has claimed */
-static TxpIo *io = NULL;			  /* NULL while nothing is to be done */
-static MemoryContext batch_context;	  /* reset after each frame */
-static uint32 seen_generation = 0;	  /* of the catalogs */
-static bool looked = false;			  /* into the catalogs, ever */
-static int runnable = 0;			  /* streams of the database, by that look */
-static TimestampTz next_look = 0;	  /* at the database's lock */
+static List *all = NIL;             /* TxpServed of the streams this worker has claimed */
+static TxpIo *io = NULL;            /* NULL while nothing is to be done */
+static MemoryContext batch_context; /* reset after each frame */
+static uint32 seen_generation = 0;  /* of the catalogs */
+static bool looked = false;         /* into the catalogs, ever */
+static int runnable = 0;            /* streams of the database, by that look */
+static TimestampTz next_look = 0;   /* at the database's lock */
 
 /* Is the extension here, and nobody waiting for the database? */
 static bool
@@ -281,8 +281,7 @@ connect_to_database(Datum arg)
 	SetConfigOption("client_encoding", "UTF8", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_OVERRIDE);
-	batch_context =
-		AllocSetContextCreate(TopMemoryContext, "txpipe batch", ALLOCSET_DEFAULT_SIZES);
+	batch_context = AllocSetContextCreate(TopMemoryContext, "txpipe batch", ALLOCSET_DEFAULT_SIZES);
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 

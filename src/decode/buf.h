@@ -11,9 +11,9 @@
 
 typedef struct TxdBuf
 {
-	char	   *data;
-	size_t		len;
-	size_t		cap;
+	char *data;
+	size_t len;
+	size_t cap;
 } TxdBuf;
 
 /* Makes room for `more` further bytes and returns where they go; the length is unchanged. */

@@ -18,8 +18,8 @@ typedef enum TxdFormat
 {
 	TXD_JSON = 0,
 	TXD_CSV = 1,
-	TXD_PLAIN_TEXT = 2,			/* the whole message is one UTF-8 text */
-	TXD_BYTES = 3				/* the whole message is one bytea */
+	TXD_PLAIN_TEXT = 2, /* the whole message is one UTF-8 text */
+	TXD_BYTES = 3       /* the whole message is one bytea */
 } TxdFormat;
 
 /*
@@ -41,75 +41,75 @@ typedef enum TxdType
 	TXD_FLOAT8 = 4,
 	TXD_NUMERIC = 5,
 	TXD_BOOL = 6,
-	TXD_STRING = 7,				/* text */
+	TXD_STRING = 7, /* text */
 	TXD_VARCHAR = 8,
-	TXD_CHAR = 9,				/* char(n), sent unpadded */
+	TXD_CHAR = 9, /* char(n), sent unpadded */
 	TXD_DATE = 10,
 	TXD_TIME = 11,
 	TXD_TIMESTAMP = 12,
 	TXD_TIMESTAMPTZ = 13,
 	TXD_UUID = 14,
-	TXD_JSONTEXT = 15,			/* json */
+	TXD_JSONTEXT = 15, /* json */
 	TXD_JSONB = 16,
 	TXD_BYTEA = 17,
-	TXD_OTHER = 18				/* passed as text; needs TXD_TEXT */
+	TXD_OTHER = 18 /* passed as text; needs TXD_TEXT */
 } TxdType;
 
 /* Where a column's value comes from. */
 typedef enum TxdSource
 {
-	TXD_FROM_FIELD = 0,			/* a field of the message, by path or name */
-	TXD_FROM_REST = 1,			/* "$rest": every field no column is mapped to, as one JSON object */
-	TXD_FROM_VALUE = 2,			/* "$value": the whole message */
-	TXD_FROM_TOPIC = 3,			/* kafka_topic */
+	TXD_FROM_FIELD = 0, /* a field of the message, by path or name */
+	TXD_FROM_REST = 1,  /* "$rest": every field no column is mapped to, as one JSON object */
+	TXD_FROM_VALUE = 2, /* "$value": the whole message */
+	TXD_FROM_TOPIC = 3, /* kafka_topic */
 	TXD_FROM_PARTITION = 4,
 	TXD_FROM_OFFSET = 5,
-	TXD_FROM_TIMESTAMP = 6,		/* kafka_timestamp, NULL when the message has none */
-	TXD_FROM_KEY = 7,			/* "$key" and kafka_key: the key's bytes */
-	TXD_FROM_HEADERS = 8,		/* kafka_headers: a JSON object */
-	TXD_FROM_LINE = 9,			/* line number of a file's record, its first line counting as 1 */
-	TXD_FROM_CONSTANT = 10		/* the column's default_text in every row (file_id, group_key) */
+	TXD_FROM_TIMESTAMP = 6, /* kafka_timestamp, NULL when the message has none */
+	TXD_FROM_KEY = 7,       /* "$key" and kafka_key: the key's bytes */
+	TXD_FROM_HEADERS = 8,   /* kafka_headers: a JSON object */
+	TXD_FROM_LINE = 9,      /* line number of a file's record, its first line counting as 1 */
+	TXD_FROM_CONSTANT = 10  /* the column's default_text in every row (file_id, group_key) */
 } TxdSource;
 
 /* Conversion applied to the field's text before the type's own syntax ("as" in a mapping). */
 typedef enum TxdConvert
 {
 	TXD_AS_IS = 0,
-	TXD_AS_WHOLE = 1,			/* "whole": 2.0 is 2; any other fraction is refused */
-	TXD_AS_EMAIL = 2,			/* "email": trimmed, cut after the first ".com" */
-	TXD_AS_STREET = 3,			/* "address_street" of street/city/state/postal code, split from the */
-	TXD_AS_CITY = 4,			/* right; a part that is empty is NULL; fewer than three slashes: */
-	TXD_AS_STATE = 5,			/* refused (bad_value) */
+	TXD_AS_WHOLE = 1,  /* "whole": 2.0 is 2; any other fraction is refused */
+	TXD_AS_EMAIL = 2,  /* "email": trimmed, cut after the first ".com" */
+	TXD_AS_STREET = 3, /* "address_street" of street/city/state/postal code, split from the */
+	TXD_AS_CITY = 4,   /* right; a part that is empty is NULL; fewer than three slashes: */
+	TXD_AS_STATE = 5,  /* refused (bad_value) */
 	TXD_AS_POSTAL_CODE = 6,
-	TXD_AS_EPOCH_S = 7,			/* "epoch_s": number of seconds since 1970, fraction allowed */
+	TXD_AS_EPOCH_S = 7, /* "epoch_s": number of seconds since 1970, fraction allowed */
 	TXD_AS_EPOCH_MS = 8,
 	TXD_AS_EPOCH_US = 9,
-	TXD_AS_TRIM = 10			/* "trim": white space at both ends cut; nothing left is NULL */
+	TXD_AS_TRIM = 10 /* "trim": white space at both ends cut; nothing left is NULL */
 } TxdConvert;
 
 typedef struct TxdColumn
 {
 	const char *name;
-	TxdType		type;
-	int32_t		length;			/* varchar(n), char(n): most characters; 0: no limit */
-	int32_t		precision;		/* numeric(p,s): p, 0: no limit; date-time types: -1 or digits allowed */
-	int32_t		scale;			/* numeric(p,s): s */
-	bool		not_null;		/* NULL is refused as missing_value */
-	TxdSource	source;
-	TxdConvert	convert;
-	int			npaths;			/* 0 with TXD_FROM_FIELD: match by the column's name */
-	const char **paths;			/* alternatives, first present wins; JSON: dotted, "\." is a dot; */
-								/* CSV: a header name, or without header a field number from 1 */
-	const char *default_text;	/* used where the field is absent; NULL: SQL NULL */
+	TxdType type;
+	int32_t length;    /* varchar(n), char(n): most characters; 0: no limit */
+	int32_t precision; /* numeric(p,s): p, 0: no limit; date-time types: -1 or digits allowed */
+	int32_t scale;     /* numeric(p,s): s */
+	bool not_null;     /* NULL is refused as missing_value */
+	TxdSource source;
+	TxdConvert convert;
+	int npaths;               /* 0 with TXD_FROM_FIELD: match by the column's name */
+	const char **paths;       /* alternatives, first present wins; JSON: dotted, "\." is a dot; */
+							  /* CSV: a header name, or without header a field number from 1 */
+	const char *default_text; /* used where the field is absent; NULL: SQL NULL */
 } TxdColumn;
 
 typedef struct TxdCsvOptions
 {
-	char		delimiter;		/* ',' */
-	char		quote;			/* '"', doubled inside a quoted field */
-	bool		header;			/* the first record names the fields (files only) */
-	bool		ragged;			/* fewer fields than the header: the missing ones are absent */
-	const char *null_text;		/* an unquoted field equal to this is NULL; "" by default */
+	char delimiter;        /* ',' */
+	char quote;            /* '"', doubled inside a quoted field */
+	bool header;           /* the first record names the fields (files only) */
+	bool ragged;           /* fewer fields than the header: the missing ones are absent */
+	const char *null_text; /* an unquoted field equal to this is NULL; "" by default */
 } TxdCsvOptions;
 
 /*
@@ -118,35 +118,35 @@ typedef struct TxdCsvOptions
  */
 typedef struct TxdZone
 {
-	int			nchanges;
-	const int64_t *at;			/* Unix time in seconds, ascending; nchanges entries */
-	const int32_t *offset;		/* seconds east of UTC; nchanges + 1 entries */
+	int nchanges;
+	const int64_t *at;     /* Unix time in seconds, ascending; nchanges entries */
+	const int32_t *offset; /* seconds east of UTC; nchanges + 1 entries */
 } TxdZone;
 
 typedef struct TxdSchema
 {
-	TxdFormat	format;
-	TxdForm		form;
-	int			ncolumns;
-	TxdColumn  *columns;
+	TxdFormat format;
+	TxdForm form;
+	int ncolumns;
+	TxdColumn *columns;
 	TxdCsvOptions csv;
-	TxdZone		zone;
+	TxdZone zone;
 } TxdSchema;
 
 /* One message of Kafka, or one record of a file (then key, topic and offset are unset). */
 typedef struct TxdMessage
 {
-	const char *payload;		/* NULL: a tombstone */
-	size_t		payload_len;
-	const char *key;			/* NULL: none */
-	size_t		key_len;
-	const char *headers;		/* a JSON object, or NULL */
-	size_t		headers_len;
+	const char *payload; /* NULL: a tombstone */
+	size_t payload_len;
+	const char *key; /* NULL: none */
+	size_t key_len;
+	const char *headers; /* a JSON object, or NULL */
+	size_t headers_len;
 	const char *topic;
-	int32_t		partition;
-	int64_t		offset;
-	int64_t		timestamp_ms;	/* Unix milliseconds; -1: none */
-	int64_t		line;
+	int32_t partition;
+	int64_t offset;
+	int64_t timestamp_ms; /* Unix milliseconds; -1: none */
+	int64_t line;
 } TxdMessage;
 
 /*
@@ -156,9 +156,9 @@ typedef struct TxdMessage
  */
 typedef struct TxdError
 {
-	const char *code;			/* static string */
-	const char *column;			/* column's name as long as the decoder lives, or NULL */
-	char		message[400];	/* one factual clause in lower case, UTF-8, the value shortened */
+	const char *code;   /* static string */
+	const char *column; /* column's name as long as the decoder lives, or NULL */
+	char message[400];  /* one factual clause in lower case, UTF-8, the value shortened */
 } TxdError;
 
 typedef struct TxdDecoder TxdDecoder;
@@ -182,6 +182,6 @@ extern size_t txd_csv_record(const TxdCsvOptions *csv, const char *p, size_t len
 							 size_t *line_ends);
 
 /* Names of enum members as SQL writes them; -1 for an unknown name. */
-extern int	txd_convert_by_name(const char *name);
+extern int txd_convert_by_name(const char *name);
 
 #endif

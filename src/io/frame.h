@@ -16,16 +16,16 @@
 #include <stdint.h>
 
 #define TXP_PROTOCOL_VERSION 1
-#define TXP_IO_SOCKET 3			/* the child's end of the socket pair */
-#define TXP_FRAME_MAX (1u << 30)	/* a larger size is a broken stream */
+#define TXP_IO_SOCKET 3          /* the child's end of the socket pair */
+#define TXP_FRAME_MAX (1u << 30) /* a larger size is a broken stream */
 #define TXP_ABSENT 0xFFFFFFFFu
 
 typedef struct TxpFrameHeader
 {
-	uint32_t	size;			/* of the payload */
-	uint32_t	type;			/* TxpFrameType */
-	uint32_t	channel;
-	uint32_t	seq;			/* batch number within the channel, from 1; else 0 */
+	uint32_t size; /* of the payload */
+	uint32_t type; /* TxpFrameType */
+	uint32_t channel;
+	uint32_t seq; /* batch number within the channel, from 1; else 0 */
 } TxpFrameHeader;
 
 typedef enum TxpFrameType

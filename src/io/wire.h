@@ -16,19 +16,19 @@ typedef struct TxpReader
 {
 	const char *p;
 	const char *end;
-	bool		bad;
+	bool bad;
 } TxpReader;
 
 typedef struct TxpSpan
 {
-	const char *data;			/* NULL: absent */
-	uint32_t	len;
+	const char *data; /* NULL: absent */
+	uint32_t len;
 } TxpSpan;
 
 static inline TxpReader
 txp_reader(const char *data, size_t len)
 {
-	return (TxpReader) {data, data + len, false};
+	return (TxpReader){data, data + len, false};
 }
 
 static inline void
@@ -45,15 +45,14 @@ txp_read(TxpReader *r, void *to, size_t len)
 	r->p += len;
 }
 
-#define TXP_READ_AS(name, type) \
-static inline type \
-name(TxpReader *r) \
-{ \
-	type		v; \
-\
-	txp_read(r, &v, sizeof(v)); \
-	return v; \
-}
+#define TXP_READ_AS(name, type)                                                                    \
+	static inline type name(TxpReader *r)                                                          \
+	{                                                                                              \
+		type v;                                                                                    \
+                                                                                                   \
+		txp_read(r, &v, sizeof(v));                                                                \
+		return v;                                                                                  \
+	}
 
 TXP_READ_AS(txp_read_u8, uint8_t)
 TXP_READ_AS(txp_read_u32, uint32_t)
@@ -67,8 +66,8 @@ TXP_READ_AS(txp_read_i64, int64_t)
 static inline TxpSpan
 txp_read_span(TxpReader *r)
 {
-	uint32_t	len = txp_read_u32(r);
-	TxpSpan		span = {NULL, 0};
+	uint32_t len = txp_read_u32(r);
+	TxpSpan span = {NULL, 0};
 
 	if (len == TXP_ABSENT)
 		return span;
@@ -88,7 +87,7 @@ txp_read_span(TxpReader *r)
 static inline uint32_t
 txp_read_count(TxpReader *r, size_t size)
 {
-	uint32_t	n = txp_read_u32(r);
+	uint32_t n = txp_read_u32(r);
 
 	if ((size_t) (r->end - r->p) / size < n)
 	{
