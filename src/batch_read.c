@@ -3,7 +3,7 @@
  */
 #include "postgres.h"
 
-#include "batch.h"
+#include "batch_read.h"
 
 /* Smallest encodings: a count larger than what is left can hold is refused before allocating. */
 #define RANGE_BYTES 44

@@ -4,7 +4,8 @@
 #ifndef TXP_DEAD_LETTER_H
 #define TXP_DEAD_LETTER_H
 
-#include "batch.h"
+#include "batch_read.h"
+#include "stream.h"
 
 /*
  * Stores the batch's decoder rejects and, of a raw batch, the rows that PostgreSQL refused (a list of

@@ -11,8 +11,7 @@
 #include "postgres.h"
 #include "lib/stringinfo.h"
 
-#include "io/frame.h"
-#include "io/wire.h"
+#include "payload.h"
 
 typedef struct TxpIo TxpIo;
 
@@ -67,17 +66,5 @@ typedef struct TxpIoError
 
 extern void txp_io_read_error(const TxpFrame *frame, TxpIoError *error);
 extern void txp_io_raise(const TxpIoError *error) pg_attribute_noreturn();
-
-/* Payload writing. */
-extern void txp_put_u8(StringInfo buf, uint8 v);
-extern void txp_put_u32(StringInfo buf, uint32 v);
-extern void txp_put_i32(StringInfo buf, int32 v);
-extern void txp_put_i64(StringInfo buf, int64 v);
-extern void txp_put_bytes(StringInfo buf, const char *data, uint32 len);
-extern void txp_put_str(StringInfo buf, const char *s); /* NULL is written as absent */
-
-/* Payload reading: a span as a palloc'd C string, NULL when absent; an incomplete payload is an error. */
-extern char *txp_span_text(TxpSpan span);
-extern void txp_reader_check(const TxpReader *r);
 
 #endif
