@@ -214,8 +214,11 @@ start_cluster(const Options *o, rd_kafka_t **handle)
 {
 	char reason[512];
 	rd_kafka_mock_cluster_t *cluster = NULL;
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 
-	*handle = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), reason, sizeof(reason));
+	/* The handle is only the cluster's home: that it has no brokers to connect to is no news. */
+	rd_kafka_conf_set(conf, "log_level", "3", NULL, 0);
+	*handle = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
 	if (*handle != NULL)
 		cluster = rd_kafka_mock_cluster_new(*handle, o->brokers);
 	if (cluster == NULL)

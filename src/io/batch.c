@@ -1,0 +1,259 @@
+/*
+ * batch.c — building, sending, keeping and repeating batches.
+ */
+#include <stdlib.h>
+
+#include "batch.h"
+#include "headers.h"
+#include "link.h"
+#include "put.h"
+
+/* Above this a batch could outgrow a frame, raw payloads included. */
+#define MAX_BATCH_BYTES (256u << 20)
+
+void
+txp_window_init(TxpWindow *w, TxpChannel *channel, uint32_t batch_rows, uint32_t batch_bytes)
+{
+	*w = (TxpWindow){.channel = channel};
+	w->batch_rows = batch_rows > 0 ? batch_rows : 1;
+	w->batch_bytes = batch_bytes < MAX_BATCH_BYTES ? batch_bytes : MAX_BATCH_BYTES;
+}
+
+/* Empties a batch; its buffers stay for the next one. */
+static void
+reset_batch(TxpBatch *batch)
+{
+	for (uint32_t i = 0; i < batch->nrows; i++)
+	{
+		if (batch->row[i].source != NULL)
+			rd_kafka_message_destroy(batch->row[i].source);
+	}
+	batch->nrows = batch->nrejects = batch->nranges = 0;
+	batch->source_bytes = 0;
+	batch->block.len = batch->rejects.len = batch->raw.len = 0;
+}
+
+void
+txp_window_free(TxpWindow *w)
+{
+	for (int i = 0; i <= TXP_WINDOW; i++)
+	{
+		TxpBatch *batch = &w->slot[i];
+
+		reset_batch(batch);
+		free(batch->row);
+		free(batch->range);
+		txd_buf_free(&batch->block);
+		txd_buf_free(&batch->rejects);
+		txd_buf_free(&batch->raw);
+	}
+}
+
+static TxpBatch *
+unacked_slot(TxpWindow *w, int i)
+{
+	return &w->slot[(w->oldest + i) % (TXP_WINDOW + 1)];
+}
+
+TxpBatch *
+txp_window_open(TxpWindow *w)
+{
+	return unacked_slot(w, w->unacked);
+}
+
+bool
+txp_window_full(const TxpWindow *w)
+{
+	const TxpBatch *batch = txp_window_open((TxpWindow *) w);
+
+	return batch->nrows + batch->nrejects >= w->batch_rows ||
+		   batch->source_bytes >= w->batch_bytes || batch->block.len >= w->batch_bytes;
+}
+
+uint32_t
+txp_batch_range(TxpBatch *batch, int32_t partition, int64_t from)
+{
+	if (batch->nranges == batch->ranges_cap)
+	{
+		batch->ranges_cap = batch->ranges_cap == 0 ? 16 : batch->ranges_cap * 2;
+		batch->range = txd_realloc(batch->range, batch->ranges_cap * sizeof(TxpRange));
+	}
+	batch->range[batch->nranges] = (TxpRange){
+		.partition = partition, .from = from, .next = from, .end = -1, .last_timestamp_ms = -1};
+	return batch->nranges++;
+}
+
+/* A file's record belongs to no message: its place is its line. */
+static int64_t
+place_of(const TxdMessage *m)
+{
+	return m->topic == NULL ? m->line : m->offset;
+}
+
+static void
+add_reject(TxpBatch *batch, const TxdMessage *m, const TxdError *err, rd_kafka_message_t *source)
+{
+	TxdBuf *out = &batch->rejects;
+	TxdBuf headers = {0};
+	bool has_headers = m->headers == NULL && source != NULL && txp_headers_json(source, &headers);
+
+	txp_put_i32(out, m->partition);
+	txp_put_i64(out, place_of(m));
+	txp_put_i64(out, m->timestamp_ms);
+	txp_put_opt(out, m->key, m->key_len);
+	if (has_headers)
+		txp_put_opt(out, headers.data, headers.len);
+	else
+		txp_put_opt(out, m->headers, m->headers_len);
+	txp_put_opt(out, m->payload, m->payload_len);
+	txp_put_str(out, err->code);
+	txp_put_str(out, err->message);
+	txp_put_str(out, err->column);
+	txd_buf_free(&headers);
+	batch->nrejects++;
+	batch->source_bytes += m->payload_len + m->key_len;
+}
+
+static void
+add_row(TxpBatch *batch, const TxdMessage *m, size_t bytes, rd_kafka_message_t *source)
+{
+	TxpRow *row;
+
+	if (batch->nrows == batch->rows_cap)
+	{
+		batch->rows_cap = batch->rows_cap == 0 ? 256 : batch->rows_cap * 2;
+		batch->row = txd_realloc(batch->row, batch->rows_cap * sizeof(TxpRow));
+	}
+	row = &batch->row[batch->nrows++];
+	*row = (TxpRow){.bytes = (uint32_t) bytes, .line = m->line, .source = source};
+	if (source == NULL)
+	{
+		row->raw_at = batch->raw.len;
+		row->raw_len = (uint32_t) m->payload_len;
+		txd_buf_append(&batch->raw, m->payload, m->payload_len);
+	}
+	batch->source_bytes += m->payload_len + m->key_len;
+}
+
+bool
+txp_batch_add(TxpWindow *w, TxdDecoder *decoder, const TxdMessage *m, rd_kafka_message_t *source)
+{
+	TxpBatch *batch = txp_window_open(w);
+	size_t before = batch->block.len;
+	TxdError err = {0};
+
+	if (txd_decode(decoder, m, &batch->block, &err))
+	{
+		add_row(batch, m, batch->block.len - before, source);
+		return true;
+	}
+	add_reject(batch, m, &err, source);
+	if (source != NULL)
+		rd_kafka_message_destroy(source);
+	return false;
+}
+
+static void
+put_batch(TxdBuf *out, const TxpBatch *batch)
+{
+	txd_buf_reserve(out, batch->block.len + batch->rejects.len + 64 + batch->nranges * 48);
+	txp_put_u32(out, batch->nrows);
+	txp_put_u32(out, batch->nrejects);
+	txp_put_u32(out, batch->nranges);
+	for (uint32_t i = 0; i < batch->nranges; i++)
+	{
+		const TxpRange *range = &batch->range[i];
+
+		txp_put_i32(out, range->partition);
+		txp_put_i64(out, range->from);
+		txp_put_i64(out, range->next);
+		txp_put_i64(out, range->end);
+		txp_put_i64(out, range->last_timestamp_ms);
+		txp_put_u32(out, range->rows);
+		txp_put_u32(out, range->rejects);
+	}
+	txp_put_u32(out, (uint32_t) batch->block.len);
+	txd_buf_append(out, batch->block.data, batch->block.len);
+	txd_buf_append(out, batch->rejects.data, batch->rejects.len);
+}
+
+static void
+put_raw(TxdBuf *out, const TxpBatch *batch, const TxpRow *row)
+{
+	const rd_kafka_message_t *m = row->source;
+	TxdBuf headers = {0};
+
+	txp_put_u32(out, row->bytes);
+	if (m == NULL)
+	{
+		txp_put_i32(out, 0);
+		txp_put_i64(out, row->line);
+		txp_put_i64(out, -1);
+		txp_put_opt(out, NULL, 0);
+		txp_put_opt(out, NULL, 0);
+		txp_put_opt(out, batch->raw.data + row->raw_at, row->raw_len);
+		return;
+	}
+	txp_put_i32(out, m->partition);
+	txp_put_i64(out, m->offset);
+	txp_put_i64(out, rd_kafka_message_timestamp(m, NULL));
+	txp_put_opt(out, m->key, m->key_len);
+	if (txp_headers_json(m, &headers))
+		txp_put_opt(out, headers.data, headers.len);
+	else
+		txp_put_opt(out, NULL, 0);
+	txp_put_opt(out, m->payload, m->len);
+	txd_buf_free(&headers);
+}
+
+void
+txp_window_emit(TxpWindow *w)
+{
+	TxpBatch *batch = txp_window_open(w);
+	TxdBuf frame = {0};
+
+	batch->seq = ++w->last_seq;
+	put_batch(&frame, batch);
+	txp_send(w->channel, TXP_BATCH, batch->seq, &frame);
+	w->unacked++;
+}
+
+static void
+repeat(TxpWindow *w, const TxpBatch *batch)
+{
+	TxdBuf frame = {0};
+
+	put_batch(&frame, batch);
+	for (uint32_t i = 0; i < batch->nrows; i++)
+		put_raw(&frame, batch, &batch->row[i]);
+	txp_send(w->channel, TXP_BATCH_RAW, batch->seq, &frame);
+}
+
+bool
+txp_window_mail(TxpWindow *w, const TxpMail *mail)
+{
+	TxpBatch *batch = unacked_slot(w, 0);
+
+	if (mail->header.type == TXP_BATCH_DONE && w->unacked > 0 && mail->header.seq == batch->seq)
+	{
+		reset_batch(batch);
+		w->oldest = (w->oldest + 1) % (TXP_WINDOW + 1);
+		w->unacked--;
+		return true;
+	}
+	for (int i = 0; i < w->unacked && mail->header.type == TXP_BATCH_REPEAT; i++)
+	{
+		if (unacked_slot(w, i)->seq == mail->header.seq)
+		{
+			repeat(w, unacked_slot(w, i));
+			return true;
+		}
+	}
+	txp_error(
+		w->channel,
+		(TxpError){.fatal = true,
+				   .sqlstate = "08P01",
+				   .hint = "Restart the server after an upgrade of txpipe; else report this."},
+		"frame of type %u for batch %u was not expected", mail->header.type, mail->header.seq);
+	return false;
+}

@@ -1,0 +1,89 @@
+/*
+ * batch.h — batches of decoded rows and the window of those not yet committed.
+ *
+ * A batch under construction collects rows and rejects; when it is emitted it becomes a BATCH frame and is
+ * kept, with its source messages, until the server acknowledges it. At most two are unacknowledged.
+ */
+#ifndef TXP_BATCH_H
+#define TXP_BATCH_H
+
+#include <librdkafka/rdkafka.h>
+
+#include "../decode/decode.h"
+#include "channel.h"
+
+#define TXP_WINDOW 2
+
+/* One accepted row and where it came from, for BATCH_RAW. */
+typedef struct TxpRow
+{
+	uint32_t bytes;   /* in the row block */
+	uint32_t raw_len; /* a file's record: in batch->raw */
+	size_t raw_at;
+	int64_t line;
+	rd_kafka_message_t *source; /* a stream's message, owned; NULL: a file's record */
+} TxpRow;
+
+typedef struct TxpRange
+{
+	int32_t partition;
+	uint32_t rows;
+	uint32_t rejects;
+	int64_t from;
+	int64_t next;
+	int64_t end;
+	int64_t last_timestamp_ms;
+} TxpRange;
+
+typedef struct TxpBatch
+{
+	uint32_t seq;
+	uint32_t nrows;
+	uint32_t nrejects;
+	uint32_t nranges;
+	uint32_t rows_cap;
+	uint32_t ranges_cap;
+	size_t source_bytes; /* of the messages or records in it */
+	TxpRow *row;
+	TxpRange *range;
+	TxdBuf block;
+	TxdBuf rejects; /* encoded as the frame has them */
+	TxdBuf raw;
+} TxpBatch;
+
+typedef struct TxpWindow
+{
+	TxpChannel *channel;
+	uint32_t batch_rows;
+	uint32_t batch_bytes;
+	uint32_t last_seq;
+	int oldest;  /* slot of the oldest unacknowledged batch */
+	int unacked; /* how many follow it; the next slot is under construction */
+	TxpBatch slot[TXP_WINDOW + 1];
+} TxpWindow;
+
+extern void txp_window_init(TxpWindow *w, TxpChannel *channel, uint32_t batch_rows,
+							uint32_t batch_bytes);
+extern void txp_window_free(TxpWindow *w);
+
+/* The batch under construction. */
+extern TxpBatch *txp_window_open(TxpWindow *w);
+extern bool txp_window_full(const TxpWindow *w);
+
+/*
+ * Decodes one message into the open batch: a row, or a reject. `source`, when given, belongs to the batch
+ * from here on; a file's record is copied.
+ */
+extern bool txp_batch_add(TxpWindow *w, TxdDecoder *decoder, const TxdMessage *message,
+						  rd_kafka_message_t *source);
+
+/* Adds a range to the open batch and returns its index. */
+extern uint32_t txp_batch_range(TxpBatch *batch, int32_t partition, int64_t from);
+
+/* Sends the open batch. */
+extern void txp_window_emit(TxpWindow *w);
+
+/* BATCH_DONE or BATCH_REPEAT; an unexpected one fails the channel and returns false. */
+extern bool txp_window_mail(TxpWindow *w, const TxpMail *mail);
+
+#endif

@@ -1,0 +1,239 @@
+/*
+ * request.c — TOPICS and PRODUCE: one question to the brokers, one answer.
+ */
+#include <stdlib.h>
+
+#include "handlers.h"
+#include "kafka.h"
+#include "link.h"
+#include "put.h"
+
+static const TxpProperty reader_properties[] = {{false, "allow.auto.create.topics", "false"},
+												{false, "isolation.level", "read_uncommitted"},
+												{false, NULL, NULL}};
+
+/* Idempotence implies acks=all, and retries that neither duplicate nor reorder. */
+static const TxpProperty writer_properties[] = {{false, "enable.idempotence", "true"},
+												{false, "allow.auto.create.topics", "false"},
+												{false, "linger.ms", "0"},
+												{false, NULL, NULL}};
+
+static void
+broken_frame(TxpChannel *channel)
+{
+	txp_error(channel, (TxpError){.fatal = true, .answer = true, .sqlstate = "08P01"},
+			  "the frame of a request is broken");
+}
+
+static char *
+span_text(TxpSpan span)
+{
+	char *text = txd_alloc(span.len + 1);
+
+	memcpy(text, span.data, span.len);
+	text[span.len] = '\0';
+	return text;
+}
+
+/* Topics of the brokers' own, such as __consumer_offsets, are not listed unless asked for. */
+static bool
+is_listed(const struct rd_kafka_metadata_topic *t, const char *wanted)
+{
+	if (wanted != NULL)
+		return strcmp(t->topic, wanted) == 0;
+	return strncmp(t->topic, "__", 2) != 0 && t->err == RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+/* Messages of each listed topic: the sum of high - low, all partitions asked together. */
+static bool
+send_topics(TxpKafka *k, const struct rd_kafka_metadata *md, const char *wanted, int64_t deadline)
+{
+	rd_kafka_topic_partition_list_t *low = rd_kafka_topic_partition_list_new(64);
+	rd_kafka_topic_partition_list_t *high;
+	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
+	TxdBuf frame = {0};
+	uint32_t n = 0;
+	int at = 0;
+
+	for (int t = 0; t < md->topic_cnt; t++)
+	{
+		for (int p = 0; is_listed(&md->topics[t], wanted) && p < md->topics[t].partition_cnt; p++)
+			rd_kafka_topic_partition_list_add(low, md->topics[t].topic, p);
+	}
+	high = rd_kafka_topic_partition_list_copy(low);
+	if (low->cnt > 0)
+		err = txp_kafka_positions(k, low, RD_KAFKA_OFFSET_BEGINNING, deadline);
+	if (low->cnt > 0 && !err)
+		err = txp_kafka_positions(k, high, RD_KAFKA_OFFSET_END, deadline);
+	txp_put_u32(&frame, 0);
+	for (int t = 0; t < md->topic_cnt && !err; t++)
+	{
+		int64_t messages = 0;
+
+		if (!is_listed(&md->topics[t], wanted))
+			continue;
+		for (int p = 0; p < md->topics[t].partition_cnt; p++, at++)
+			messages += high->elems[at].offset - low->elems[at].offset;
+		txp_put_str(&frame, md->topics[t].topic);
+		txp_put_i32(&frame, md->topics[t].partition_cnt);
+		txp_put_i64(&frame, messages);
+		n++;
+	}
+	memcpy(frame.data, &n, sizeof(n));
+	if (err)
+	{
+		txd_buf_free(&frame);
+		txp_kafka_fail(k, err, wanted);
+	}
+	else
+		txp_answer(k->channel, TXP_TOPIC_LIST, &frame);
+	rd_kafka_topic_partition_list_destroy(low);
+	rd_kafka_topic_partition_list_destroy(high);
+	return !err;
+}
+
+void
+txp_topics_main(TxpChannel *channel, TxpMail *opening)
+{
+	TxpReader r = txp_reader(opening->data, opening->header.size);
+	TxpKafka k = {.answers = true};
+	const struct rd_kafka_metadata_topic *found;
+	const struct rd_kafka_metadata *md;
+	char *wanted = NULL;
+	int64_t deadline;
+	TxpSpan topic;
+
+	if (!txp_kafka_open(&k, channel, RD_KAFKA_CONSUMER, &r, reader_properties))
+		return;
+	topic = txp_read_span(&r);
+	deadline = txp_now_ms() + txp_read_u32(&r);
+	if (r.bad || r.p != r.end)
+		broken_frame(channel);
+	else
+	{
+		if (topic.data != NULL)
+			wanted = span_text(topic);
+		md = txp_kafka_metadata(&k, wanted, deadline, &found);
+		if (md != NULL)
+		{
+			send_topics(&k, md, wanted, deadline);
+			rd_kafka_metadata_destroy(md);
+		}
+	}
+	free(wanted);
+	txp_kafka_close(&k);
+}
+
+typedef struct Delivery
+{
+	bool done;
+	rd_kafka_resp_err_t err;
+	int32_t partition;
+	int64_t offset;
+} Delivery;
+
+typedef struct Produce
+{
+	char *topic;
+	int32_t partition;
+	TxpSpan key;
+	TxpSpan value;
+	rd_kafka_headers_t *headers;
+	int64_t deadline;
+} Produce;
+
+static void
+on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
+{
+	Delivery *d = m->_private;
+
+	(void) rk;
+	(void) opaque;
+	*d = (Delivery){.done = true, .err = m->err, .partition = m->partition, .offset = m->offset};
+}
+
+static bool
+unpack(Produce *p, TxpReader *r)
+{
+	TxpSpan topic = txp_read_span(r);
+	uint32_t n;
+
+	p->partition = txp_read_i32(r);
+	p->key = txp_read_span(r);
+	p->value = txp_read_span(r);
+	n = txp_read_count(r, 2 * sizeof(uint32_t));
+	p->headers = rd_kafka_headers_new(n);
+	for (uint32_t i = 0; i < n && !r->bad; i++)
+	{
+		TxpSpan name = txp_read_span(r);
+		TxpSpan value = txp_read_span(r);
+
+		r->bad |= name.data == NULL;
+		if (!r->bad)
+			rd_kafka_header_add(p->headers, name.data, name.len, value.data,
+								value.data == NULL ? -1 : (ssize_t) value.len);
+	}
+	p->deadline = txp_now_ms() + txp_read_u32(r);
+	if (r->bad || r->p != r->end || topic.data == NULL || p->partition < -1)
+		return false;
+	p->topic = span_text(topic);
+	return true;
+}
+
+/* Sends the message and waits for the broker's word; a missing topic is found before, not made. */
+static void
+produce(TxpKafka *k, Produce *p)
+{
+	const struct rd_kafka_metadata_topic *found;
+	const struct rd_kafka_metadata *md = txp_kafka_metadata(k, p->topic, p->deadline, &found);
+	Delivery d = {.err = RD_KAFKA_RESP_ERR__TIMED_OUT};
+	TxdBuf frame = {0};
+	rd_kafka_resp_err_t err;
+
+	if (md == NULL)
+		return;
+	rd_kafka_metadata_destroy(md);
+	err = rd_kafka_producev(k->rk, RD_KAFKA_V_TOPIC(p->topic), RD_KAFKA_V_PARTITION(p->partition),
+							RD_KAFKA_V_KEY(p->key.data, p->key.len),
+							RD_KAFKA_V_VALUE((void *) p->value.data, p->value.len),
+							RD_KAFKA_V_HEADERS(p->headers), RD_KAFKA_V_OPAQUE(&d), RD_KAFKA_V_END);
+	if (err)
+	{
+		txp_kafka_fail(k, err, p->topic);
+		return;
+	}
+	p->headers = NULL; /* the message's now */
+	while (!d.done && txp_now_ms() < p->deadline && !txp_channel_ended(k->channel))
+		rd_kafka_poll(k->rk, 100);
+	if (!d.done || d.err)
+	{
+		txp_kafka_fail(k, d.err, p->topic);
+		/* The delivery report of a message given up must not find our stack gone. */
+		rd_kafka_purge(k->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+		for (int i = 0; i < 50 && !d.done; i++)
+			rd_kafka_poll(k->rk, 100);
+		return;
+	}
+	txp_put_i32(&frame, d.partition);
+	txp_put_i64(&frame, d.offset);
+	txp_answer(k->channel, TXP_PRODUCED, &frame);
+}
+
+void
+txp_produce_main(TxpChannel *channel, TxpMail *opening)
+{
+	TxpReader r = txp_reader(opening->data, opening->header.size);
+	TxpKafka k = {.answers = true, .on_delivery = on_delivery};
+	Produce p = {0};
+
+	if (!txp_kafka_open(&k, channel, RD_KAFKA_PRODUCER, &r, writer_properties))
+		return;
+	if (unpack(&p, &r))
+		produce(&k, &p);
+	else
+		broken_frame(channel);
+	if (p.headers != NULL)
+		rd_kafka_headers_destroy(p.headers);
+	free(p.topic);
+	txp_kafka_close(&k);
+}

@@ -1,0 +1,110 @@
+/*
+ * schema.c — unpacks the schema of a stream or file.
+ */
+#include <stdlib.h>
+
+#include "schema.h"
+
+/* A str or opt as a C string of its own; NULL when absent. */
+static char *
+read_text(TxpReader *r)
+{
+	TxpSpan span = txp_read_span(r);
+	char *text;
+
+	if (span.data == NULL)
+		return NULL;
+	text = txd_alloc(span.len + 1);
+	memcpy(text, span.data, span.len);
+	text[span.len] = '\0';
+	return text;
+}
+
+static void
+read_column(TxpReader *r, TxdColumn *column)
+{
+	column->name = read_text(r);
+	column->type = (TxdType) txp_read_u8(r);
+	column->length = txp_read_i32(r);
+	column->precision = txp_read_i32(r);
+	column->scale = txp_read_i32(r);
+	column->not_null = txp_read_u8(r) != 0;
+	column->source = (TxdSource) txp_read_u8(r);
+	column->convert = (TxdConvert) txp_read_u8(r);
+	column->npaths = (int) txp_read_count(r, sizeof(uint32_t));
+	column->paths = txd_alloc(((size_t) column->npaths + 1) * sizeof(char *));
+	for (int i = 0; i < column->npaths; i++)
+	{
+		column->paths[i] = read_text(r);
+		r->bad |= column->paths[i] == NULL;
+	}
+	column->default_text = read_text(r);
+	r->bad |= column->name == NULL || column->type > TXD_OTHER ||
+			  column->source > TXD_FROM_CONSTANT || column->convert > TXD_AS_TRIM;
+}
+
+static void
+read_zone(TxpReader *r, TxdZone *zone)
+{
+	int n = (int) txp_read_count(r, sizeof(int64_t) + sizeof(int32_t));
+	int64_t *at = txd_alloc(((size_t) n + 1) * sizeof(*at));
+	int32_t *offset = txd_alloc(((size_t) n + 1) * sizeof(*offset));
+
+	txp_read(r, at, (size_t) n * sizeof(*at));
+	txp_read(r, offset, ((size_t) n + 1) * sizeof(*offset));
+	*zone = (TxdZone){n, at, offset};
+}
+
+TxdSchema *
+txp_schema_read(TxpReader *r)
+{
+	TxdSchema *schema = txd_alloc(sizeof(*schema));
+
+	*schema = (TxdSchema){.format = (TxdFormat) txp_read_u8(r)};
+	schema->form = (TxdForm) txp_read_u8(r);
+	schema->csv.delimiter = (char) txp_read_u8(r);
+	schema->csv.quote = (char) txp_read_u8(r);
+	schema->csv.header = txp_read_u8(r) != 0;
+	schema->csv.ragged = txp_read_u8(r) != 0;
+	schema->csv.null_text = read_text(r);
+	read_zone(r, &schema->zone);
+	schema->ncolumns = (int) txp_read_count(r, 16);
+	schema->columns = txd_alloc(((size_t) schema->ncolumns + 1) * sizeof(TxdColumn));
+	memset(schema->columns, 0, ((size_t) schema->ncolumns + 1) * sizeof(TxdColumn));
+	for (int i = 0; i < schema->ncolumns && !r->bad; i++)
+		read_column(r, &schema->columns[i]);
+	r->bad |=
+		schema->format > TXD_BYTES || schema->form > TXD_TEXT || schema->csv.null_text == NULL;
+	return schema;
+}
+
+void
+txp_schema_free(TxdSchema *schema)
+{
+	for (int i = 0; i < schema->ncolumns; i++)
+	{
+		TxdColumn *column = &schema->columns[i];
+
+		for (int p = 0; p < column->npaths; p++)
+			free((void *) column->paths[p]);
+		free((void *) column->paths);
+		free((void *) column->name);
+		free((void *) column->default_text);
+	}
+	free(schema->columns);
+	free((void *) schema->zone.at);
+	free((void *) schema->zone.offset);
+	free((void *) schema->csv.null_text);
+	free(schema);
+}
+
+bool
+txp_schema_uses(const TxdSchema *schema, TxdSource source)
+{
+	for (int i = 0; i < schema->ncolumns; i++)
+	{
+		if (schema->columns[i].source == source)
+			return true;
+	}
+	return false;
+}
