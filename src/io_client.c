@@ -336,7 +336,7 @@ take_frame(TxpIo *io, TxpFrame *frame)
 	return true;
 }
 
-/* librdkafka's syslog levels: notices and worse deserve a line in the server log. */
+/* librdkafka's syslog levels: warnings and worse deserve a line in the server log. */
 static void
 write_log(TxpFrame *frame)
 {
@@ -345,7 +345,8 @@ write_log(TxpFrame *frame)
 	char *text = txp_span_text(txp_read_span(&r));
 
 	if (!r.bad)
-		elog(level <= 5 ? LOG : DEBUG1, "%s: %s", TXP_IO_PROGRAM, text);
+		ereport(level <= 4 ? LOG : DEBUG1,
+				(errmsg_internal("%s: %s", TXP_IO_PROGRAM, text), errhidestmt(true)));
 	pfree(frame->data);
 }
 

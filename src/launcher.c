@@ -22,6 +22,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "dblock.h"
@@ -144,16 +145,20 @@ start_worker(Oid database)
 	return true;
 }
 
-/* Is nobody waiting to drop, rename or copy the database? Then it still exists, too. */
+/* Does the database still exist, and is nobody waiting to drop, rename or copy it? */
 static bool
 database_is_free(Oid database)
 {
+	bool exists;
 	bool free;
 
 	StartTransactionCommand();
 	free = txp_database_try_lock(database);
+	exists = SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(database));
 	CommitTransactionCommand();
-	return free;
+	if (!exists)
+		txp_shared_forget_database(database);
+	return free && exists;
 }
 
 /* How many workers the database should have now. */
