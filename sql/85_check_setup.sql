@@ -1,12 +1,12 @@
 
 -- 85_check_setup.sql: what a newcomer's installation still lacks.
 
-CREATE FUNCTION txpipe.directory_problem(setting text, OUT problem text, OUT hint text)
+CREATE FUNCTION txpipe.directory_problem(setting text, OUT directory text, OUT problem text, OUT hint text)
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'txpipe_directory_problem';
 COMMENT ON FUNCTION txpipe.directory_problem(text) IS
 'What is wrong with the directory named by landing_directory, lake_directory or export_directory (txpipe.…), and what
-mends it: not set, missing, no directory, not writable by the server. Both NULL when all is well.';
+mends it: not set, missing, no directory, not writable by the server. Problem and hint are NULL when all is well.';
 
 CREATE FUNCTION txpipe.check_preload(OUT item text, OUT ok boolean, OUT detail text, OUT hint text)
 RETURNS SETOF record
@@ -133,11 +133,8 @@ BEGIN
     FOREACH setting IN ARRAY ARRAY['landing_directory', 'lake_directory', 'export_directory']
     LOOP
         item := replace(setting, '_', ' ');
-        SELECT d.problem, d.hint INTO detail, hint FROM txpipe.directory_problem(setting) d;
-        ok := detail IS NULL;
-        IF ok THEN
-            detail := current_setting('txpipe.' || setting);
-        END IF;
+        SELECT d.problem IS NULL, coalesce(d.problem, d.directory), d.hint INTO ok, detail, hint
+            FROM txpipe.directory_problem(setting) d;
         RETURN NEXT;
     END LOOP;
     RETURN QUERY SELECT * FROM txpipe.check_brokers();

@@ -14,3 +14,10 @@ GRANT EXECUTE ON FUNCTION
     txpipe.b2b_lines(date[]),
     txpipe.b2b_sales(date)
 TO PUBLIC;
+
+-- What the views that everybody may read call.
+GRANT EXECUTE ON FUNCTION
+    txpipe.list_options(),
+    txpipe.stream_workers(integer),
+    txpipe.utf8(bytea)
+TO PUBLIC;

@@ -158,7 +158,7 @@ server_user(void)
 	return user != NULL ? pstrdup(user->pw_name) : psprintf("%u", (unsigned) geteuid());
 }
 
-/* directory_problem(setting text, OUT problem text, OUT hint text) */
+/* directory_problem(setting text, OUT directory text, OUT problem text, OUT hint text) */
 Datum
 txpipe_directory_problem(PG_FUNCTION_ARGS)
 {
@@ -168,8 +168,8 @@ txpipe_directory_problem(PG_FUNCTION_ARGS)
 	char *hint = NULL;
 	struct stat st;
 	TupleDesc tupdesc;
-	Datum values[2] = {0};
-	bool nulls[2] = {true, true};
+	Datum values[3] = {0};
+	bool nulls[3] = {true, true, true};
 
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -197,11 +197,16 @@ txpipe_directory_problem(PG_FUNCTION_ARGS)
 		hint = psprintf("sudo chown %s %s && sudo chmod u+rwx %s", server_user(),
 						quote_literal_cstr(path), quote_literal_cstr(path));
 	}
+	if (path != NULL)
+	{
+		values[0] = CStringGetTextDatum(path);
+		nulls[0] = false;
+	}
 	if (problem != NULL)
 	{
-		values[0] = CStringGetTextDatum(problem);
-		values[1] = CStringGetTextDatum(hint);
-		nulls[0] = nulls[1] = false;
+		values[1] = CStringGetTextDatum(problem);
+		values[2] = CStringGetTextDatum(hint);
+		nulls[1] = nulls[2] = false;
 	}
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
 }
