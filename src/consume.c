@@ -81,6 +81,7 @@ consume_frame(TxpLink *link, TxpFrame *frame, const char *states)
 	TxpBatch batch;
 
 	txp_batch_read(frame, &batch);
+	PushActiveSnapshot(GetTransactionSnapshot());
 	if (!try_batch(link, &batch, states))
 	{
 		txp_io_send(link->io, TXP_BATCH_REPEAT, link->channel, frame->seq, NULL);
@@ -88,6 +89,7 @@ consume_frame(TxpLink *link, TxpFrame *frame, const char *states)
 		txp_batch_read(frame, &batch);
 		write_batch(link, &batch, states);
 	}
+	PopActiveSnapshot();
 	ereport(NOTICE, (errmsg("stream \"%s\": %u messages read, %u not decodable", link->stream->name,
 							batch.nrows + batch.nrejects, batch.nrejects)));
 }
@@ -134,12 +136,15 @@ txpipe_consume(PG_FUNCTION_ARGS)
 {
 	bool nonatomic = fcinfo->context && IsA(fcinfo->context, CallContext) &&
 					 !castNode(CallContext, fcinfo->context)->atomic;
-	TxpStream *stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream"));
 	int timeout_ms = txp_arg_interval_ms(fcinfo, 2, "timeout");
 	const char *states = txp_shared_available() ? PAUSED_STATE : ANY_STATE;
+	TxpStream *stream;
 	TxpFrame frame;
 	TxpLink *link;
 
+	/* Its memory outlives the commits below. */
+	SPI_connect_ext(nonatomic ? SPI_OPT_NONATOMIC : 0);
+	stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream"));
 	if (PG_ARGISNULL(1) || PG_GETARG_INT32(1) < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -152,7 +157,6 @@ txpipe_consume(PG_FUNCTION_ARGS)
 	stream->batch_rows = PG_GETARG_INT32(1);
 	stream->linger_ms = LINGER_MS;
 
-	SPI_connect_ext(nonatomic ? SPI_OPT_NONATOMIC : 0);
 	link = txp_link_open(txp_io_start(CurrentMemoryContext), stream, Max(timeout_ms, 1000));
 	commit_if(nonatomic);
 	txp_io_expect(link->io, link->channel, TXP_PARTITIONS, Max(timeout_ms, 1000) + 1000, &frame);

@@ -29,7 +29,8 @@ struct TxpIo
 	bool gone;
 	int exit_status; /* of waitpid, valid once pid is 0 */
 	uint32 last_channel;
-	StringInfoData in; /* bytes received and not yet returned */
+	MemoryContext context; /* holds this struct; its end is the child's */
+	StringInfoData in;     /* bytes received and not yet returned */
 	int in_start;
 	MemoryContextCallback on_reset;
 	struct TxpIo *next; /* all children of this process */
@@ -167,7 +168,8 @@ spawn(TxpIo *io)
 TxpIo *
 txp_io_start(MemoryContext lifetime)
 {
-	MemoryContext old = MemoryContextSwitchTo(lifetime);
+	MemoryContext context = AllocSetContextCreate(lifetime, "txpipe child", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
 	TxpIo *io = palloc0(sizeof(TxpIo));
 	StringInfoData hello;
 
@@ -176,21 +178,21 @@ txp_io_start(MemoryContext lifetime)
 		on_proc_exit(end_all_children, 0);
 		exit_hook_set = true;
 	}
+	io->context = context;
 	io->fd = PGINVALID_SOCKET;
 	initStringInfo(&io->in);
+	io->on_reset.func = end_on_reset;
+	io->on_reset.arg = io;
 	HOLD_INTERRUPTS();
 	spawn(io);
 	io->next = children;
 	children = io;
-	io->on_reset.func = end_on_reset;
-	io->on_reset.arg = io;
-	MemoryContextRegisterResetCallback(lifetime, &io->on_reset);
+	MemoryContextRegisterResetCallback(context, &io->on_reset);
 	RESUME_INTERRUPTS();
 
 	initStringInfo(&hello);
 	txp_put_u32(&hello, TXP_PROTOCOL_VERSION);
 	txp_io_send(io, TXP_HELLO, 0, 0, &hello);
-	pfree(hello.data);
 	MemoryContextSwitchTo(old);
 	return io;
 }
@@ -198,10 +200,8 @@ txp_io_start(MemoryContext lifetime)
 void
 txp_io_stop(TxpIo *io)
 {
-	if (io == NULL)
-		return;
-	forget(io);
-	end_child(io);
+	if (io != NULL)
+		MemoryContextDelete(io->context);
 }
 
 pgsocket
@@ -345,8 +345,11 @@ write_log(TxpFrame *frame)
 	char *text = txp_span_text(txp_read_span(&r));
 
 	if (!r.bad)
-		ereport(level <= 4 ? LOG : DEBUG1,
-				(errmsg_internal("%s: %s", TXP_IO_PROGRAM, text), errhidestmt(true)));
+	{
+		int severity = level <= 4 ? LOG : DEBUG1;
+
+		ereport(severity, (errmsg_internal("%s: %s", TXP_IO_PROGRAM, text), errhidestmt(true)));
+	}
 	pfree(frame->data);
 }
 

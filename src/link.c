@@ -156,7 +156,7 @@ txp_offsets_store(int32 stream_id, const char *topic, const TxpFrame *partitions
  * created anew. Going on anywhere else would be a silent jump.
  */
 static void
-check_offset(const TxpLink *link, const Partitions *parts, int32 partition, int64 next)
+check_offset(TxpLink *link, const Partitions *parts, int32 partition, int64 next)
 {
 	for (int i = 0; i < parts->n; i++)
 	{
@@ -172,6 +172,7 @@ check_offset(const TxpLink *link, const Partitions *parts, int32 partition, int6
 							   parts->low[i], parts->high[i]),
 					 errhint("Messages expired, or the topic was created anew. Drop and create the "
 							 "stream to begin where the topic begins now.")));
+		link->behind |= next < parts->high[i];
 		return;
 	}
 	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -23,6 +23,7 @@ typedef struct TxpLink
 	TxpRowPlan *plan;
 	TupleDesc target_desc; /* of the target when the plan was made */
 	bool started;
+	bool behind; /* there were messages to read at the start */
 } TxpLink;
 
 /* Longest wait for the broker's first answer. */

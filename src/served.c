@@ -186,7 +186,7 @@ txp_served_check_answer(TxpServed *served)
 		note_trouble(served, "08001: the brokers did not answer in time.", true);
 }
 
-/* A batch or other news arrived: whatever was wrong is over. */
+/* Whatever was wrong is over. */
 static void
 note_running(TxpServed *served)
 {
@@ -203,7 +203,9 @@ start(TxpServed *served, const TxpFrame *frame)
 	begin();
 	txp_link_start(served->link, frame);
 	commit();
-	note_running(served);
+	/* With messages to read, only a batch proves that all is well. */
+	if (!served->link->behind || served->failures == 0)
+		note_running(served);
 }
 
 /* One batch, one transaction. */

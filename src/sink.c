@@ -105,6 +105,11 @@ txp_sink_check(Relation target, const TxpRowPlan *plan)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a table", RelationGetRelationName(target)),
 				 errhint("Rows are inserted into ordinary, partitioned and foreign tables.")));
+	if (target->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is a temporary table", RelationGetRelationName(target)),
+				 errhint("Workers and later sessions cannot see it; use an ordinary table.")));
 	check_insert_privilege(target, plan);
 	if (target->rd_rules != NULL)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

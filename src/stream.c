@@ -114,9 +114,9 @@ txp_stream_of_user(const char *name)
 }
 
 List *
-txp_stream_runnable(void)
+txp_stream_runnable(List **healthy)
 {
-	static TxpStatement statement = {"SELECT stream_id FROM txpipe.stream "
+	static TxpStatement statement = {"SELECT stream_id, state = 'running' FROM txpipe.stream "
 									 "WHERE state IN ('running', 'error') ORDER BY stream_id",
 									 0,
 									 {0}};
@@ -129,9 +129,12 @@ txp_stream_runnable(void)
 	for (uint64 i = 0; i < n; i++)
 	{
 		int32 id = DatumGetInt32(txp_spi_datum(i, 1));
+		bool running = DatumGetBool(txp_spi_datum(i, 2));
 		MemoryContext old = MemoryContextSwitchTo(context);
 
 		ids = lappend_int(ids, id);
+		if (running)
+			*healthy = lappend_int(*healthy, id);
 		MemoryContextSwitchTo(old);
 	}
 	SPI_finish();

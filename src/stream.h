@@ -39,8 +39,8 @@ extern void txp_stream_apply_options(TxpStream *stream);
 /* Load, and ERRORs unless it exists and the current user may change it. */
 extern TxpStream *txp_stream_of_user(const char *name);
 
-/* Ids of all streams that shall run in this database, in order. */
-extern List *txp_stream_runnable(void);
+/* Ids of all streams that shall run in this database, in order; *healthy: those not in error. */
+extern List *txp_stream_runnable(List **healthy);
 
 /* Changes the state; `error` (or NULL) is also kept as last_error. Unchanged states write nothing. */
 extern void txp_stream_set_state(int32 id, const char *state, const char *reason,

@@ -32,6 +32,7 @@
 #define LOOK_MS 1000
 /* How long a database is left alone for the one who needs it. */
 #define YIELD_MS 1000
+#define LOCK_TIMEOUT_MS "900"
 
 static List *all = NIL;             /* TxpServed of the streams this worker has claimed */
 static TxpIo *io = NULL;            /* NULL while nothing is to be done */
@@ -111,7 +112,7 @@ drop_unwanted(void)
 }
 
 static List *
-read_runnable(void)
+read_runnable(List **healthy)
 {
 	List *ids = NIL;
 
@@ -121,7 +122,7 @@ read_runnable(void)
 	{
 		MemoryContext old = MemoryContextSwitchTo(batch_context);
 
-		ids = txp_stream_runnable();
+		ids = txp_stream_runnable(healthy);
 		MemoryContextSwitchTo(old);
 	}
 	PopActiveSnapshot();
@@ -137,13 +138,14 @@ static void
 refresh_streams(void)
 {
 	uint32 generation = txp_worker_generation();
+	List *healthy = NIL;
 	List *ids;
 	ListCell *lc;
 	int share;
 
 	if (looked && generation == seen_generation)
 		return;
-	ids = read_runnable();
+	ids = read_runnable(&healthy);
 	runnable = list_length(ids);
 	txp_worker_report(runnable);
 	seen_generation = generation;
@@ -155,6 +157,9 @@ refresh_streams(void)
 		TxpServed *served = lfirst(lc);
 
 		served->wanted = list_member_int(ids, served->id) && share-- > 0;
+		/* Resumed by its user: no back-off any more. */
+		if (served->link == NULL && list_member_int(healthy, served->id))
+			served->retry_at = 0;
 	}
 	drop_unwanted();
 	foreach (lc, ids)
@@ -281,6 +286,8 @@ connect_to_database(Datum arg)
 	SetConfigOption("client_encoding", "UTF8", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_OVERRIDE);
+	/* A locked target puts its own stream off, not the others, nor DROP DATABASE. */
+	SetConfigOption("lock_timeout", LOCK_TIMEOUT_MS, PGC_USERSET, PGC_S_OVERRIDE);
 	batch_context = AllocSetContextCreate(TopMemoryContext, "txpipe batch", ALLOCSET_DEFAULT_SIZES);
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
