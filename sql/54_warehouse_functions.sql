@@ -35,7 +35,7 @@ BEGIN
     'Time of a group of files, from its key. A key that holds YYYYMMDD[HH[MI]], with or without separators
     (2023-11-05T13, 20231105_13, 2023/11/05/13), is that time in UTC. Otherwise the last number in the key
     counts hours from 1970-01-01 00:00 UTC (group12 is 12:00), so that groups keep their order. Versions of
-    branches and sales agents begin at these times.';
+    branches and sales agents begin at these times; of two keys with the same time the later delivery counts.';
 
     CREATE OR REPLACE FUNCTION dwh.create_months(months date[])
     RETURNS TABLE (line_no bigint, outcome text, code text, message text, column_name text)

@@ -84,8 +84,9 @@ BEGIN
                CASE code WHEN 'bad_units' THEN format('units must be at least 1, not %s', units)
                          WHEN 'negative_price' THEN format('unit_price must not be negative, but is %s', unit_price)
                          WHEN 'several_offers' THEN format('a sale may redeem one offer, this one has %s', offers)
-                         ELSE format('transaction_date must be between %s and %s, not %s', earliest, latest,
-                                     transaction_date) END AS message,
+                         ELSE format('transaction_date must be between %s and %s, not %s',
+                                     to_char(earliest, 'YYYY-MM-DD'), to_char(latest, 'YYYY-MM-DD'),
+                                     to_char(transaction_date, 'YYYY-MM-DD')) END AS message,
                CASE code WHEN 'bad_units' THEN 'units' WHEN 'negative_price' THEN 'unit_price'
                          WHEN 'several_offers' THEN 'offer_1' ELSE 'transaction_date' END AS column_name
         FROM (

@@ -20,7 +20,7 @@ BEGIN
     ELSIF home <> current_database() THEN
         RAISE EXCEPTION 'pg_cron lives in database "%", not in this one', home
             USING ERRCODE = 'object_not_in_prerequisite_state',
-                  HINT = format($hint$psql -d '%s' -c "SELECT cron.schedule_in_database('txpipe_ingest', '5 * * * *', 'CALL txpipe.run_hourly()', '%s'), cron.schedule_in_database('txpipe_b2b', '0 1 * * *', 'SELECT txpipe.export_b2b()', '%2$s')"$hint$,
+                  HINT = format($hint$psql -d '%s' -c "SELECT cron.schedule_in_database('txpipe_ingest', '5 * * * *', 'CALL txpipe.run_hourly()', %L), cron.schedule_in_database('txpipe_b2b', '0 1 * * *', 'SELECT txpipe.export_b2b()', %2$L)"$hint$,
                                 home, current_database());
     ELSIF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') THEN
         RAISE EXCEPTION 'the extension pg_cron is not installed in this database'
