@@ -63,7 +63,7 @@ CREATE TABLE txpipe.file_ledger (
     sha256 bytea NOT NULL CHECK (length(sha256) = 32),
     bytes bigint NOT NULL,
     modified_at timestamptz NOT NULL,
-    state text NOT NULL CHECK (state IN ('waiting', 'loaded', 'duplicate', 'failed')),
+    state text NOT NULL CHECK (state IN ('waiting', 'loaded', 'duplicate', 'failed', 'replaced')),
     reason text,
     duplicate_of bigint REFERENCES txpipe.file_ledger,
     rows_read bigint NOT NULL DEFAULT 0,
@@ -81,10 +81,14 @@ CREATE TABLE txpipe.file_ledger (
     CHECK (state <> 'loaded' OR rows_read =
            rows_loaded + rows_duplicate + rows_filtered + rows_superseded + rows_rejected)
 );
--- Once by content within a feed: the row that is not a duplicate.
-CREATE UNIQUE INDEX file_ledger_content ON txpipe.file_ledger (feed_id, sha256) WHERE state <> 'duplicate';
+-- Once by content within a feed.
+CREATE UNIQUE INDEX file_ledger_content ON txpipe.file_ledger (feed_id, sha256)
+    WHERE state NOT IN ('duplicate', 'replaced');
 CREATE INDEX file_ledger_name ON txpipe.file_ledger (feed_id, file_name);
-CREATE INDEX file_ledger_open ON txpipe.file_ledger (feed_id, group_key) WHERE state IN ('waiting', 'failed');
+CREATE INDEX file_ledger_group ON txpipe.file_ledger (feed_id, group_key);
+CREATE INDEX file_ledger_open ON txpipe.file_ledger (feed_id) WHERE state IN ('waiting', 'failed');
+CREATE INDEX file_ledger_original ON txpipe.file_ledger (duplicate_of) WHERE duplicate_of IS NOT NULL;
+CREATE INDEX file_ledger_landing ON txpipe.file_ledger (feed_id) WHERE NOT landing_removed;
 SELECT pg_catalog.pg_extension_config_dump('txpipe.file_ledger', '');
 SELECT pg_catalog.pg_extension_config_dump('txpipe.file_ledger_file_id_seq', '');
 REVOKE ALL ON txpipe.file_ledger FROM PUBLIC;
@@ -96,7 +100,7 @@ COMMENT ON COLUMN txpipe.file_ledger.file_name IS 'Path below the landing direct
 COMMENT ON COLUMN txpipe.file_ledger.sha256 IS 'SHA-256 of the content';
 COMMENT ON COLUMN txpipe.file_ledger.bytes IS 'Size in bytes';
 COMMENT ON COLUMN txpipe.file_ledger.modified_at IS 'Modification time when it was read';
-COMMENT ON COLUMN txpipe.file_ledger.state IS 'waiting (for its group), loaded, duplicate (same content as an earlier file of the feed; counts as present), failed (tried again later)';
+COMMENT ON COLUMN txpipe.file_ledger.state IS 'waiting (for its group), loaded, duplicate (same content as an earlier file of the feed; counts as present), failed (tried again later), replaced (overwritten before it was loaded)';
 COMMENT ON COLUMN txpipe.file_ledger.reason IS 'Why it is in this state';
 COMMENT ON COLUMN txpipe.file_ledger.duplicate_of IS 'File with the same content';
 COMMENT ON COLUMN txpipe.file_ledger.rows_read IS 'Records in the file, the header not counted';
@@ -143,6 +147,7 @@ CREATE TABLE txpipe.run (
     groups_failed integer NOT NULL DEFAULT 0,
     rows_loaded bigint NOT NULL DEFAULT 0,
     message text,
+    session_pid integer NOT NULL DEFAULT pg_catalog.pg_backend_pid(),
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     finished_at timestamptz
 );
@@ -158,6 +163,7 @@ COMMENT ON COLUMN txpipe.run.groups_loaded IS 'Groups of files loaded';
 COMMENT ON COLUMN txpipe.run.groups_failed IS 'Groups that failed and will be tried again';
 COMMENT ON COLUMN txpipe.run.rows_loaded IS 'Rows loaded';
 COMMENT ON COLUMN txpipe.run.message IS 'What went wrong, or what was written';
+COMMENT ON COLUMN txpipe.run.session_pid IS 'Process of the session that ran it';
 COMMENT ON COLUMN txpipe.run.started_at IS 'When the run began';
 COMMENT ON COLUMN txpipe.run.finished_at IS 'When it ended';
 

@@ -1,0 +1,74 @@
+-- 30_feed.sql: defining feeds, and loading what has arrived.
+--
+-- Whoever may create feeds may read every file of the landing directory: EXECUTE is granted on purpose.
+
+CREATE FUNCTION txpipe.natural_key(key text)
+RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(string_agg(
+        CASE WHEN part[1] IS NULL THEN part[2]
+             ELSE lpad(length(ltrim(part[1], '0'))::text, 4, '0') || ltrim(part[1], '0') END,
+        '' ORDER BY position), '')
+    FROM regexp_matches(key, '([0-9]+)|([^0-9]+)', 'g') WITH ORDINALITY AS m (part, position)
+$$;
+COMMENT ON FUNCTION txpipe.natural_key(text) IS
+'Sort key in which digits compare as numbers: group2 comes before group10. Every run of digits becomes its
+length in four digits and the run without leading zeros. Compare keys with COLLATE "C"';
+
+CREATE FUNCTION txpipe.create_feed(feed text, file_pattern text, target regclass DEFAULT NULL,
+    format text DEFAULT 'csv', columns jsonb DEFAULT NULL, group_name text DEFAULT NULL,
+    required boolean DEFAULT true, step text DEFAULT NULL, after_load text DEFAULT 'archive',
+    options jsonb DEFAULT '{}')
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'txpipe_create_feed';
+COMMENT ON FUNCTION txpipe.create_feed(text, text, regclass, text, jsonb, text, boolean, text, text, jsonb) IS
+'Defines a feed, owned by the caller. file_pattern: regular expression that matches the whole path of a file below
+the landing directory; its first capture group is the group key. A file that several patterns match belongs to the
+feed of the lowest ordinal. target: table that receives the rows. format: csv (with a header) or json (one object a
+line). columns: {"column": "field"} or {"column": {"path": field or [alternatives], "as": conversion, "default": text,
+"required": true, "type": type when there is no target}}; NULL: fields match the target''s columns by name.
+group_name: feeds of one group name load together, in the order of the option ordinal (default: the feed''s own
+name). required: a group is complete only with a file of this feed. step: SQL of a step named load, as in on_load().
+after_load: archive (the file leaves the landing directory, its copy stays in the lake) or keep. options: ragged,
+delimiter, quote, null, ordinal, batch_rows, batch_bytes, as in txpipe.option.
+Errors: 22023 a value is not usable, 2201B the pattern is no regular expression, 42501 no right to insert into the
+target or the group is another role''s, 42703 a mapped column does not exist, 42710 the feed exists';
+
+CREATE FUNCTION txpipe.drop_feed(feed text)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'txpipe_drop_feed';
+COMMENT ON FUNCTION txpipe.drop_feed(text) IS
+'Drops a feed with its steps, its ledger of files and its rejected rows. Its target and the files stay, in the landing
+directory and in the lake. Waits for a load that is under way. Errors: 42704 no such feed, 42501 not the owner';
+
+CREATE FUNCTION txpipe.on_load(feed text, step text, sql text, ordinal integer DEFAULT NULL)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'txpipe_on_load';
+COMMENT ON FUNCTION txpipe.on_load(text, text, text, integer) IS
+'Adds a step to a feed or replaces it; sql NULL removes it. A step is one SELECT, INSERT, UPDATE, DELETE or MERGE,
+run for every batch of a file, as the feed''s owner with search_path pg_catalog: names need their schema. It sees the
+batch as the relation "batch": the mapped columns, file_id bigint, line_no bigint, group_key text. Steps run in order
+of ordinal (default: behind the others); what they leave goes to the target, where there is one. A step that returns
+rows returns (line_no bigint, outcome text, code text, message text, column_name text): those lines leave the batch;
+outcome is duplicate, filtered, superseded or rejected, and rejected lines are kept in txpipe.rejected_row.
+Constraints are checked at the end of every batch, deferred ones too.
+Errors: 42601 syntax, 22023 not one query, 42704 no such feed, 42501 not the owner';
+
+CREATE PROCEDURE txpipe.run_hourly(max_groups integer DEFAULT NULL)
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'txpipe_run_hourly';
+COMMENT ON PROCEDURE txpipe.run_hourly(integer) IS
+'Enters what has arrived in txpipe.landing_directory into the ledger and loads every complete group (at most
+max_groups of them; NULL: all), in natural order of the group keys, of feeds whose owner the caller is a member of.
+Commits group by group; a group that fails is tried again after a minute and then less often, and the others go on.
+Files younger than txpipe.settle_time are waited for, at most a minute. Inside a transaction block or a function all is
+done in that transaction, and landing files are removed by the next run. Runs at the same time never load twice.
+Errors: 55000 a directory is not set, 58P01 it does not exist, 42501 the server may not use it, 22023 bad argument';

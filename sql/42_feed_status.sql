@@ -1,0 +1,153 @@
+-- 42_feed_status.sql: what people read about feeds. Files are shown to those who may SELECT from the feed's
+-- target, rejected rows, which hold whole records, too; and all of it to members of the feed's owner.
+
+CREATE VIEW txpipe.feed_status WITH (security_barrier) AS
+    SELECT f.feed,
+           f.owner_name AS owner,
+           f.file_pattern,
+           CASE WHEN f.target_table IS NOT NULL
+                THEN pg_catalog.format('%I.%I', f.target_schema, f.target_table) END AS target,
+           f.format,
+           f.group_name,
+           f.required,
+           f.ordinal,
+           f.after_load,
+           (SELECT pg_catalog.array_agg(s.step ORDER BY s.ordinal)
+              FROM txpipe.feed_step s WHERE s.feed_id = f.feed_id) AS steps,
+           l.files_waiting,
+           l.files_failed,
+           l.files_loaded,
+           l.files_duplicate,
+           l.rows_loaded,
+           l.rows_rejected,
+           l.last_loaded_at
+      FROM txpipe.feed f
+      CROSS JOIN LATERAL (
+           SELECT count(*) FILTER (WHERE state = 'waiting') AS files_waiting,
+                  count(*) FILTER (WHERE state = 'failed') AS files_failed,
+                  count(*) FILTER (WHERE state = 'loaded') AS files_loaded,
+                  count(*) FILTER (WHERE state = 'duplicate') AS files_duplicate,
+                  coalesce(sum(rows_loaded), 0)::bigint AS rows_loaded,
+                  coalesce(sum(rows_rejected), 0)::bigint AS rows_rejected,
+                  max(loaded_at) AS last_loaded_at
+             FROM txpipe.file_ledger WHERE feed_id = f.feed_id) l
+     WHERE pg_catalog.has_table_privilege(f.target_oid, 'SELECT')
+        OR pg_catalog.pg_has_role(f.owner_oid, 'USAGE');
+GRANT SELECT ON txpipe.feed_status TO PUBLIC;
+COMMENT ON VIEW txpipe.feed_status IS 'Definitions and totals of the feeds whose target you may read';
+COMMENT ON COLUMN txpipe.feed_status.feed IS 'Name of the feed';
+COMMENT ON COLUMN txpipe.feed_status.owner IS 'Role it runs as';
+COMMENT ON COLUMN txpipe.feed_status.file_pattern IS 'Regular expression its files'' paths match';
+COMMENT ON COLUMN txpipe.feed_status.target IS 'Table that receives the rows; NULL: the steps say what happens';
+COMMENT ON COLUMN txpipe.feed_status.format IS 'Format of the files';
+COMMENT ON COLUMN txpipe.feed_status.group_name IS 'Feeds of one group name deliver groups of files that load together';
+COMMENT ON COLUMN txpipe.feed_status.required IS 'A group is complete only when a file of this feed is there';
+COMMENT ON COLUMN txpipe.feed_status.ordinal IS 'Order in which the feeds of a group load';
+COMMENT ON COLUMN txpipe.feed_status.after_load IS 'What happens to the landing file: archive or keep';
+COMMENT ON COLUMN txpipe.feed_status.steps IS 'Names of the steps, in order';
+COMMENT ON COLUMN txpipe.feed_status.files_waiting IS 'Files that wait for the others of their group';
+COMMENT ON COLUMN txpipe.feed_status.files_failed IS 'Files whose group failed and will be tried again';
+COMMENT ON COLUMN txpipe.feed_status.files_loaded IS 'Files loaded';
+COMMENT ON COLUMN txpipe.feed_status.files_duplicate IS 'Files with the same content as an earlier one';
+COMMENT ON COLUMN txpipe.feed_status.rows_loaded IS 'Rows loaded';
+COMMENT ON COLUMN txpipe.feed_status.rows_rejected IS 'Records in txpipe.rejected_row';
+COMMENT ON COLUMN txpipe.feed_status.last_loaded_at IS 'When a file was loaded last';
+
+CREATE VIEW txpipe.file WITH (security_barrier) AS
+    SELECT l.file_id,
+           f.feed,
+           l.group_key,
+           l.file_name,
+           pg_catalog.encode(l.sha256, 'hex') AS sha256,
+           l.bytes,
+           l.state,
+           l.reason,
+           l.rows_read,
+           l.rows_loaded,
+           l.rows_duplicate,
+           l.rows_rejected,
+           l.arrived_at,
+           l.loaded_at,
+           l.lake_path,
+           l.rows_filtered,
+           l.rows_superseded,
+           l.duplicate_of,
+           l.modified_at,
+           l.attempts,
+           l.retry_at,
+           l.landing_removed
+      FROM txpipe.file_ledger l
+      JOIN txpipe.feed f USING (feed_id)
+     WHERE pg_catalog.has_table_privilege(f.target_oid, 'SELECT')
+        OR pg_catalog.pg_has_role(f.owner_oid, 'USAGE');
+GRANT SELECT ON txpipe.file TO PUBLIC;
+COMMENT ON VIEW txpipe.file IS 'Every file seen of the feeds whose target you may read, and what became of it';
+COMMENT ON COLUMN txpipe.file.file_id IS 'Number of the file';
+COMMENT ON COLUMN txpipe.file.feed IS 'Feed it belongs to';
+COMMENT ON COLUMN txpipe.file.group_key IS 'Group it was delivered with';
+COMMENT ON COLUMN txpipe.file.file_name IS 'Path below txpipe.landing_directory';
+COMMENT ON COLUMN txpipe.file.sha256 IS 'SHA-256 of the content, in hexadecimal';
+COMMENT ON COLUMN txpipe.file.bytes IS 'Size in bytes';
+COMMENT ON COLUMN txpipe.file.state IS 'waiting, loaded, duplicate, failed, or replaced (overwritten before it was loaded)';
+COMMENT ON COLUMN txpipe.file.reason IS 'Why it is in this state';
+COMMENT ON COLUMN txpipe.file.rows_read IS 'Records in the file: loaded + duplicate + filtered + superseded + rejected';
+COMMENT ON COLUMN txpipe.file.rows_loaded IS 'Records loaded';
+COMMENT ON COLUMN txpipe.file.rows_duplicate IS 'Records that were there already';
+COMMENT ON COLUMN txpipe.file.rows_rejected IS 'Records in txpipe.rejected_row';
+COMMENT ON COLUMN txpipe.file.arrived_at IS 'When it was first seen';
+COMMENT ON COLUMN txpipe.file.loaded_at IS 'When it was loaded';
+COMMENT ON COLUMN txpipe.file.lake_path IS 'Its unchanged copy, below txpipe.lake_directory';
+COMMENT ON COLUMN txpipe.file.rows_filtered IS 'Records left out on purpose, by a step or a BEFORE trigger';
+COMMENT ON COLUMN txpipe.file.rows_superseded IS 'Records a later one of the same delivery replaced';
+COMMENT ON COLUMN txpipe.file.duplicate_of IS 'File with the same content';
+COMMENT ON COLUMN txpipe.file.modified_at IS 'Its modification time';
+COMMENT ON COLUMN txpipe.file.attempts IS 'How often loading was tried';
+COMMENT ON COLUMN txpipe.file.retry_at IS 'A failed file is not tried again before this time';
+COMMENT ON COLUMN txpipe.file.landing_removed IS 'It has left the landing directory';
+
+CREATE VIEW txpipe.rejected_row WITH (security_barrier) AS
+    SELECT r.file_id,
+           r.line_no,
+           coalesce(txpipe.utf8(r.line_bytes), pg_catalog.encode(r.line_bytes, 'escape')) AS line,
+           r.column_name,
+           r.code,
+           r.message,
+           r.state,
+           r.stored_at
+      FROM txpipe.rejected_line r
+      JOIN txpipe.file_ledger l USING (file_id)
+      JOIN txpipe.feed f USING (feed_id)
+     WHERE pg_catalog.has_table_privilege(f.target_oid, 'SELECT')
+        OR pg_catalog.pg_has_role(f.owner_oid, 'USAGE');
+GRANT SELECT ON txpipe.rejected_row TO PUBLIC;
+COMMENT ON VIEW txpipe.rejected_row IS 'Records of files that could not be used, with the reason';
+COMMENT ON COLUMN txpipe.rejected_row.file_id IS 'File, as in txpipe.file';
+COMMENT ON COLUMN txpipe.rejected_row.line_no IS 'Line in the file, the first being 1';
+COMMENT ON COLUMN txpipe.rejected_row.line IS 'The record; bytes that are not valid text are escaped as in bytea''s escape format';
+COMMENT ON COLUMN txpipe.rejected_row.column_name IS 'Column at fault, where there is one';
+COMMENT ON COLUMN txpipe.rejected_row.code IS 'Why: a code of the decoder or of a step, or an SQLSTATE';
+COMMENT ON COLUMN txpipe.rejected_row.message IS 'Why, as a sentence';
+COMMENT ON COLUMN txpipe.rejected_row.state IS 'open, replayed or dismissed';
+COMMENT ON COLUMN txpipe.rejected_row.stored_at IS 'When it was stored';
+
+CREATE VIEW txpipe.missing_group WITH (security_barrier) AS
+    SELECT g.group_name,
+           g.group_key,
+           pg_catalog.array_agg(r.feed ORDER BY r.ordinal, r.feed_id) AS missing_feeds,
+           g.since
+      FROM (SELECT f.group_name, l.group_key, min(l.arrived_at) AS since
+              FROM txpipe.file_ledger l JOIN txpipe.feed f USING (feed_id)
+             WHERE l.state <> 'replaced'
+               AND (pg_catalog.has_table_privilege(f.target_oid, 'SELECT')
+                    OR pg_catalog.pg_has_role(f.owner_oid, 'USAGE'))
+             GROUP BY f.group_name, l.group_key) g
+      JOIN txpipe.feed r ON r.group_name = g.group_name AND r.required
+     WHERE NOT EXISTS (SELECT FROM txpipe.file_ledger p
+                        WHERE p.feed_id = r.feed_id AND p.group_key = g.group_key AND p.state <> 'replaced')
+     GROUP BY g.group_name, g.group_key, g.since;
+GRANT SELECT ON txpipe.missing_group TO PUBLIC;
+COMMENT ON VIEW txpipe.missing_group IS 'Groups of files that are not complete: they wait for files of the feeds named';
+COMMENT ON COLUMN txpipe.missing_group.group_name IS 'Group name of the feeds';
+COMMENT ON COLUMN txpipe.missing_group.group_key IS 'Key of the group';
+COMMENT ON COLUMN txpipe.missing_group.missing_feeds IS 'Required feeds without a file of this group';
+COMMENT ON COLUMN txpipe.missing_group.since IS 'When its first file arrived';

@@ -1,0 +1,68 @@
+/*
+ * feed.h — definitions of feeds: which files belong to them and how their records become rows.
+ */
+#ifndef TXP_FEED_H
+#define TXP_FEED_H
+
+#include "postgres.h"
+#include "nodes/pg_list.h"
+#include "utils/jsonb.h"
+#include "utils/relcache.h"
+
+#include "rowplan.h"
+
+typedef struct TxpFeed
+{
+	int32 feed_id;
+	char *name;
+	Oid owner;
+	char *owner_name;
+	char *pattern;
+	Oid target; /* InvalidOid: the steps say what happens */
+	char *target_schema;
+	char *target_table;
+	char *format;
+	Jsonb *columns; /* or NULL */
+	char *group_name;
+	bool required;
+	bool archive;
+	Jsonb *options;
+	List *steps; /* of TxpStep, in order */
+} TxpFeed;
+
+/* How a file of the feed is read. */
+typedef struct TxpFeedPlan
+{
+	TxpRowPlan *rows;
+	int line_column; /* of line_no in the rows, or -1 */
+	List *steps;     /* the feed's, and one that fills the target; NIL: COPY into the target */
+	uint32 batch_rows;
+	uint32 batch_bytes;
+} TxpFeedPlan;
+
+/* Makes a definition and stores it. ERRORs when it is not sound. The current user becomes its owner. */
+extern void txp_feed_create(TxpFeed *feed);
+/* Adds or replaces a step; ordinal NULL: behind the others. sql NULL: removes it. */
+extern void txp_feed_set_step(int32 feed_id, const char *step, const char *sql,
+							  const int32 *ordinal);
+/* Number of a feed the current user may change. ERRORs otherwise. */
+extern int32 txp_feed_owned(const char *name);
+extern void txp_feed_drop(int32 feed_id);
+
+/*
+ * Feeds of a group name in the order they load, with their steps. Locks their rows until the transaction
+ * ends, so that two loads of a group follow one another.
+ */
+extern List *txp_feeds_lock(const char *group_name);
+
+/* The feed's target, by its OID or else its name; InvalidOid when it has none. ERRORs when it is gone. */
+extern Oid txp_feed_target(const TxpFeed *feed);
+
+/*
+ * Plan for a file. `target` is the feed's, opened, or NULL; file_id and group_key go into every row.
+ * Checks the current user's right to insert. The plan refers to `feed` and to the strings.
+ */
+extern void txp_feed_plan(const TxpFeed *feed, Relation target, const char *file_id,
+						  const char *group_key, TxpFeedPlan *plan);
+
+#endif

@@ -1,0 +1,219 @@
+/*
+ * filebatch.c — one batch of a file's records.
+ *
+ * The rows are applied in a subtransaction. When PostgreSQL refuses some, they are found by halving, and the
+ * others are applied once more without them.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+
+#include "batch_read.h"
+#include "filebatch.h"
+#include "isolate.h"
+#include "payload.h"
+#include "rights.h"
+#include "sink.h"
+#include "steps.h"
+
+typedef struct FileBatch
+{
+	TxpFileLoad *load;
+	TxpBatch batch;
+	TxpBatch raw; /* the same with the records; raw.raw is NULL until it was asked for */
+	TxpFrame *raw_frame;
+	TxpRows rows;
+	MemoryContext attempt_context; /* of what one attempt leaves behind */
+	TxpOutcomes outcomes;          /* of the last attempt */
+	uint64 copied;
+	List *refusals; /* of TxpRefusal: rows PostgreSQL refused */
+} FileBatch;
+
+/* TxpApply: the rows through the steps, or into the target. */
+static void
+apply(void *arg, uint32 first, uint32 count, const Bitmapset *skip)
+{
+	FileBatch *b = arg;
+	TxpFileLoad *load = b->load;
+	const TxpRowPlan *rows = load->plan->rows;
+	MemoryContext old;
+
+	MemoryContextReset(b->attempt_context);
+	old = MemoryContextSwitchTo(b->attempt_context);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (load->plan->steps != NIL)
+		txp_steps_run(load->plan->steps, rows, load->reader, &b->rows, load->plan->line_column,
+					  first, count, skip, &b->outcomes);
+	else
+	{
+		size_t len;
+		const char *bytes = txp_rows_bytes(&b->rows, first, count, skip, &len);
+
+		b->copied = txp_sink_copy(load->target, rows, bytes, len);
+	}
+	PopActiveSnapshot();
+	CommandCounterIncrement();
+	MemoryContextSwitchTo(old);
+}
+
+/* All rows but `skip` in a subtransaction; returns the error when it fails and everything is undone. */
+static ErrorData *
+attempt(FileBatch *b, const Bitmapset *skip)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		TxpRights saved;
+
+		txp_rights_owner(b->load->owner, &saved);
+		apply(b, 0, b->batch.nrows, skip);
+		txp_sink_fire_deferred();
+		txp_rights_restore(&saved);
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+	}
+	PG_END_TRY();
+	CurrentResourceOwner = owner;
+	return error;
+}
+
+static void
+isolate(FileBatch *b)
+{
+	TxpRights saved;
+
+	txp_rights_owner(b->load->owner, &saved);
+	b->refusals = txp_isolate(b->batch.nrows, apply, b);
+	txp_rights_restore(&saved);
+}
+
+static void
+apply_batch(FileBatch *b)
+{
+	ErrorData *error = attempt(b, NULL);
+	Bitmapset *skip = NULL;
+	ListCell *lc;
+
+	if (error == NULL)
+		return;
+	if (!txp_error_is_of_rows(error->sqlerrcode))
+		ReThrowError(error);
+	isolate(b);
+	/* No row fails by itself: then it is the statement that fails, whatever the rows. */
+	if (b->refusals == NIL)
+		ReThrowError(error);
+	FreeErrorData(error);
+	foreach (lc, b->refusals)
+		skip = bms_add_member(skip, ((TxpRefusal *) lfirst(lc))->row);
+	memset(&b->outcomes, 0, sizeof(b->outcomes));
+	b->copied = 0;
+	if (list_length(b->refusals) == b->batch.nrows)
+		return;
+	error = attempt(b, skip);
+	if (error != NULL)
+		ReThrowError(error);
+}
+
+/* Adds rows that became records without use; their bytes come with the batch asked for again. */
+static void
+reject_rows(FileBatch *b, List *refusals, TxpRejects *rejects)
+{
+	ListCell *lc;
+
+	if (refusals == NIL)
+		return;
+	if (b->raw.raw == NULL)
+	{
+		b->raw_frame = txp_fileio_repeat(b->load->channel, b->batch.seq);
+		txp_batch_read(b->raw_frame, &b->raw);
+		if (b->raw.nrows != b->batch.nrows)
+			ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+							errmsg("txpipe_io repeated a batch of %u rows with %u rows",
+								   b->batch.nrows, b->raw.nrows)));
+	}
+	foreach (lc, refusals)
+	{
+		TxpRefusal *r = lfirst(lc);
+		TxpMessage *m = &b->raw.raw[r->row];
+
+		txp_rejects_add(rejects, m->offset, m->payload, r->code, r->message, r->column);
+	}
+}
+
+static void
+store_rejects(FileBatch *b)
+{
+	TxpRejects rejects = {0};
+
+	for (uint32 i = 0; i < b->batch.nrejects; i++)
+	{
+		TxpMessage *m = &b->batch.rejects[i];
+
+		txp_rejects_add(&rejects, m->offset, m->payload, txp_span_text(m->code),
+						txp_span_text(m->message), txp_span_text(m->column));
+	}
+	reject_rows(b, b->refusals, &rejects);
+	reject_rows(b, b->outcomes.rejected, &rejects);
+	txp_rejects_store(b->load->file->file_id, &rejects);
+}
+
+static void
+count_batch(FileBatch *b)
+{
+	TxpLedgerFile *file = b->load->file;
+	uint64 *outcome = b->outcomes.count;
+	int64 refused = list_length(b->refusals);
+	int64 applied = (int64) b->batch.nrows - refused;
+
+	/* What COPY did not count, a BEFORE trigger has dropped. */
+	if (b->load->plan->steps == NIL)
+		outcome[TXP_FILTERED] = applied - b->copied;
+	file->read += (int64) b->batch.nrows + b->batch.nrejects;
+	file->duplicate += outcome[TXP_DUPLICATE];
+	file->filtered += outcome[TXP_FILTERED];
+	file->superseded += outcome[TXP_SUPERSEDED];
+	file->rejected += b->batch.nrejects + refused + outcome[TXP_REJECTED];
+	file->loaded += applied - outcome[TXP_DUPLICATE] - outcome[TXP_FILTERED] -
+					outcome[TXP_SUPERSEDED] - outcome[TXP_REJECTED];
+}
+
+void
+txp_filebatch_write(TxpFileLoad *load, const TxpFrame *frame)
+{
+	MemoryContext old = MemoryContextSwitchTo(load->batch_context);
+	FileBatch *b = palloc0(sizeof(FileBatch));
+
+	b->load = load;
+	b->attempt_context =
+		AllocSetContextCreate(load->batch_context, "txpipe attempt", ALLOCSET_DEFAULT_SIZES);
+	txp_batch_read(frame, &b->batch);
+	txp_rows_find(load->plan->rows, b->batch.rows.data, b->batch.rows.len, b->batch.nrows,
+				  &b->rows);
+	if (b->batch.nrows > 0)
+		apply_batch(b);
+	store_rejects(b);
+	count_batch(b);
+	if (b->raw_frame != NULL)
+	{
+		pfree(b->raw_frame->data);
+		pfree(b->raw_frame);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(load->batch_context);
+}

@@ -1,0 +1,33 @@
+/*
+ * filebatch.h — one batch of a file's records: rows into the target or through the steps, and what could
+ * not be used into txpipe.rejected_line.
+ */
+#ifndef TXP_FILEBATCH_H
+#define TXP_FILEBATCH_H
+
+#include "postgres.h"
+
+#include "feed.h"
+#include "fileio.h"
+#include "ledger.h"
+#include "rowreader.h"
+
+/* A file being loaded. */
+typedef struct TxpFileLoad
+{
+	Oid owner;
+	const TxpFeedPlan *plan;
+	Relation target; /* or NULL */
+	TxpRowReader *reader;
+	TxpFileChannel *channel;
+	MemoryContext batch_context; /* reset after every batch */
+	TxpLedgerFile *file;         /* counts go there */
+} TxpFileLoad;
+
+/*
+ * Writes a batch in the current transaction. Rows that PostgreSQL refuses are found and rejected; errors that
+ * are not the rows' own are raised, and the caller's subtransaction undoes everything.
+ */
+extern void txp_filebatch_write(TxpFileLoad *load, const TxpFrame *frame);
+
+#endif

@@ -1,0 +1,242 @@
+/*
+ * fileio.c — what a session asks of its txpipe_io child about files.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "fileio.h"
+#include "payload.h"
+
+#define UNIX_TO_POSTGRES_USECS                                                                     \
+	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * USECS_PER_SEC)
+
+TxpFileIo *
+txp_fileio_new(MemoryContext parent)
+{
+	TxpFileIo *files = MemoryContextAllocZero(parent, sizeof(TxpFileIo));
+
+	files->context = AllocSetContextCreate(parent, "txpipe files", ALLOCSET_DEFAULT_SIZES);
+	return files;
+}
+
+void
+txp_fileio_reset(TxpFileIo *files)
+{
+	MemoryContextReset(files->context);
+	files->io = NULL;
+}
+
+static TxpIo *
+child(TxpFileIo *files)
+{
+	if (files->io != NULL && txp_io_gone(files->io))
+		txp_fileio_reset(files);
+	if (files->io == NULL)
+		files->io = txp_io_start(files->context);
+	return files->io;
+}
+
+static void
+raise_gone(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE), errmsg("txpipe_io has ended"),
+					errhint("Nothing was lost; the call can be repeated. The server log may say "
+							"more.")));
+}
+
+/* Waits for a frame of the channel. Allocates in the current memory context. */
+static void
+receive(TxpFileIo *files, uint32 channel, TxpFrame *frame)
+{
+	for (;;)
+	{
+		if (!txp_io_receive(files->io, -1, frame))
+			raise_gone();
+		if (frame->channel == channel)
+			return;
+		pfree(frame->data);
+	}
+}
+
+/* One request with one answer; returns false and the error when that is what the child answers. */
+static bool
+ask(TxpFileIo *files, TxpFrameType type, StringInfo request, TxpFrameType answer, TxpFrame *frame,
+	TxpIoError *error)
+{
+	TxpIo *io = child(files);
+	uint32 channel = txp_io_new_channel(io);
+
+	if (!txp_io_send(io, type, channel, 0, request))
+		raise_gone();
+	receive(files, channel, frame);
+	if (frame->type == answer)
+		return true;
+	if (frame->type != TXP_ERROR)
+		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+						errmsg("txpipe_io answered with a frame of type %d", (int) frame->type)));
+	txp_io_read_error(frame, error);
+	return false;
+}
+
+bool
+txp_fileio_hash(TxpFileIo *files, const char *path, uint8 *sha256, int64 *bytes,
+				TimestampTz *modified_at)
+{
+	StringInfoData request;
+	TxpFrame frame;
+	TxpIoError error;
+	TxpReader r;
+	TxpSpan hash;
+
+	initStringInfo(&request);
+	txp_put_str(&request, path);
+	if (!ask(files, TXP_FILE_HASH, &request, TXP_FILE_HASHED, &frame, &error))
+	{
+		ereport(LOG, (errmsg("a landing file is left for later: %s", error.message)));
+		return false;
+	}
+	r = txp_reader(frame.data, frame.size);
+	*bytes = txp_read_i64(&r);
+	*modified_at = txp_read_i64(&r) - UNIX_TO_POSTGRES_USECS;
+	hash = txp_read_span(&r);
+	r.bad = r.bad || hash.len != TXP_SHA256_SIZE;
+	txp_reader_check(&r);
+	memcpy(sha256, hash.data, TXP_SHA256_SIZE);
+	return true;
+}
+
+/* "sales.csv" becomes "sales-1a2b3c4d.csv". */
+static char *
+name_with_hash(const char *name, const uint8 *sha256)
+{
+	const char *dot = strrchr(name, '.');
+	int stem = dot != NULL && dot > name ? (int) (dot - name) : (int) strlen(name);
+	char hex[9] = "";
+
+	hex_encode((const char *) sha256, 4, hex);
+	return psprintf("%.*s-%s%s", stem, name, hex, name + stem);
+}
+
+static bool
+copy_as(TxpFileIo *files, const char *source, const char *directory, const char *name,
+		const uint8 *sha256, TxpIoError *error)
+{
+	StringInfoData request;
+	TxpFrame frame;
+
+	initStringInfo(&request);
+	txp_put_str(&request, source);
+	txp_put_str(&request, directory);
+	txp_put_str(&request, name);
+	txp_put_bytes(&request, (const char *) sha256, TXP_SHA256_SIZE);
+	return ask(files, TXP_FILE_COPY, &request, TXP_FILE_COPIED, &frame, error);
+}
+
+char *
+txp_fileio_copy(TxpFileIo *files, const char *source, const char *directory, const char *name,
+				const uint8 *sha256)
+{
+	TxpIoError error;
+	char *other;
+
+	if (copy_as(files, source, directory, name, sha256, &error))
+		return pstrdup(name);
+	if (error.sqlstate != ERRCODE_DUPLICATE_OBJECT)
+		txp_io_raise(&error);
+	other = name_with_hash(name, sha256);
+	if (!copy_as(files, source, directory, other, sha256, &error))
+		txp_io_raise(&error);
+	return other;
+}
+
+TxpFileChannel *
+txp_fileio_open(TxpFileIo *files, const char *path, const TxpFeedPlan *plan)
+{
+	TxpFileChannel *channel = palloc0(sizeof(TxpFileChannel));
+	TxpIo *io = child(files);
+	StringInfoData request;
+
+	channel->files = files;
+	channel->channel = txp_io_new_channel(io);
+	channel->context = CurrentMemoryContext;
+	initStringInfo(&request);
+	txp_put_str(&request, path);
+	txp_rowplan_pack(plan->rows, &request);
+	txp_put_u32(&request, plan->batch_rows);
+	txp_put_u32(&request, plan->batch_bytes);
+	if (!txp_io_send(io, TXP_FILE_OPEN, channel->channel, 0, &request))
+		raise_gone();
+	return channel;
+}
+
+static TxpFrame *
+next_frame(TxpFileChannel *channel)
+{
+	MemoryContext old = MemoryContextSwitchTo(channel->context);
+	TxpFrame *frame = palloc(sizeof(TxpFrame));
+
+	receive(channel->files, channel->channel, frame);
+	MemoryContextSwitchTo(old);
+	if (frame->type == TXP_ERROR)
+	{
+		TxpIoError error;
+
+		txp_io_read_error(frame, &error);
+		txp_io_raise(&error);
+	}
+	return frame;
+}
+
+TxpFrame *
+txp_fileio_next(TxpFileChannel *channel)
+{
+	TxpFrame *frame;
+
+	if (channel->pending == NIL)
+		return next_frame(channel);
+	frame = linitial(channel->pending);
+	channel->pending = list_delete_first(channel->pending);
+	return frame;
+}
+
+TxpFrame *
+txp_fileio_repeat(TxpFileChannel *channel, uint32 seq)
+{
+	if (!txp_io_send(channel->files->io, TXP_BATCH_REPEAT, channel->channel, seq, NULL))
+		raise_gone();
+	for (;;)
+	{
+		TxpFrame *frame = next_frame(channel);
+		MemoryContext old;
+
+		if (frame->type == TXP_BATCH_RAW && frame->seq == seq)
+			return frame;
+		old = MemoryContextSwitchTo(channel->context);
+		channel->pending = lappend(channel->pending, frame);
+		MemoryContextSwitchTo(old);
+	}
+}
+
+void
+txp_fileio_done(TxpFileChannel *channel, uint32 seq)
+{
+	if (!txp_io_send(channel->files->io, TXP_BATCH_DONE, channel->channel, seq, NULL))
+		raise_gone();
+}
+
+void
+txp_fileio_close(TxpFileChannel *channel)
+{
+	TxpFrame frame;
+
+	if (!txp_io_send(channel->files->io, TXP_CLOSE, channel->channel, 0, NULL))
+		raise_gone();
+	do
+	{
+		receive(channel->files, channel->channel, &frame);
+		pfree(frame.data);
+	} while (frame.type != TXP_CLOSED);
+}

@@ -1,0 +1,57 @@
+/*
+ * fileio.h — what a session asks of its txpipe_io child about files: hashes, copies, records.
+ */
+#ifndef TXP_FILEIO_H
+#define TXP_FILEIO_H
+
+#include "postgres.h"
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+
+#include "feed.h"
+#include "io_client.h"
+
+#define TXP_SHA256_SIZE 32
+
+/* The child, started when it is first needed. */
+typedef struct TxpFileIo
+{
+	MemoryContext context; /* the child's lifetime; a child of the caller's */
+	TxpIo *io;
+} TxpFileIo;
+
+extern TxpFileIo *txp_fileio_new(MemoryContext parent);
+/* Ends the child and whatever it was doing; the next request starts another. */
+extern void txp_fileio_reset(TxpFileIo *files);
+
+/* Hash of a file's content and its size and time then; false (and a LOG line) when it cannot be read. */
+extern bool txp_fileio_hash(TxpFileIo *files, const char *path, uint8 *sha256, int64 *bytes,
+							TimestampTz *modified_at);
+
+/*
+ * Copies a file with the expected content. A file that is there with this content is left alone; where the
+ * name is taken by other content the first 8 digits of the hash go into it. Returns the name used.
+ */
+extern char *txp_fileio_copy(TxpFileIo *files, const char *source, const char *directory,
+							 const char *name, const uint8 *sha256);
+
+/* A file's records on their way. */
+typedef struct TxpFileChannel
+{
+	TxpFileIo *files;
+	uint32 channel;
+	List *pending; /* frames that came while another was waited for */
+	MemoryContext context;
+} TxpFileChannel;
+
+/* Begins to read; frames are allocated in the current memory context. */
+extern TxpFileChannel *txp_fileio_open(TxpFileIo *files, const char *path, const TxpFeedPlan *plan);
+/* Next BATCH or FILE_END; errors of the child are raised. */
+extern TxpFrame *txp_fileio_next(TxpFileChannel *channel);
+/* The batch again, with the records themselves. */
+extern TxpFrame *txp_fileio_repeat(TxpFileChannel *channel, uint32 seq);
+/* The batch is written. */
+extern void txp_fileio_done(TxpFileChannel *channel, uint32 seq);
+extern void txp_fileio_close(TxpFileChannel *channel);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * landing.h — the landing and lake directories as the server sees them: settings, paths, what is there.
+ */
+#ifndef TXP_LANDING_H
+#define TXP_LANDING_H
+
+#include "postgres.h"
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+
+/* A file of the landing directory; its name is the path below it. */
+typedef struct TxpLandingFile
+{
+	char *name;
+	int64 bytes;
+	TimestampTz modified_at;
+} TxpLandingFile;
+
+/* ERRORs unless both directories are set, exist and can be used. */
+extern void txp_landing_check(void);
+
+/* All regular files: no symbolic link is followed, names that begin with a dot are left alone. */
+extern List *txp_landing_scan(void);
+
+/* Reads size and time of a file again; false when it is no regular file any more. */
+extern bool txp_landing_stat(const char *name, int64 *bytes, TimestampTz *modified_at);
+
+/*
+ * Removes a file from the landing directory when it still is the one described and its copy in the lake
+ * has its size. Returns NULL when it is not there any more, by us or otherwise, else why it stays.
+ */
+extern char *txp_landing_remove(const TxpLandingFile *file, const char *lake_path);
+
+extern char *txp_landing_path(const char *name);
+extern char *txp_lake_path(const char *name);
+
+#endif

@@ -1,0 +1,98 @@
+/*
+ * ledger.h — the SQL on txpipe.file_ledger, rejected_line and run. All of it runs with the catalogs' rights.
+ */
+#ifndef TXP_LEDGER_H
+#define TXP_LEDGER_H
+
+#include "postgres.h"
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+
+#include "io/wire.h"
+#include "landing.h"
+
+/* A file of the landing directory that belongs to a feed and is not in the ledger as it is. */
+typedef struct TxpArrival
+{
+	TxpLandingFile file;
+	int32 feed_id;
+	char *group_key;
+	uint8 sha256[32];
+	bool settled; /* hashed, and unchanged since */
+} TxpArrival;
+
+/* A group of files, and who loads it. */
+typedef struct TxpGroup
+{
+	char *name;
+	char *key;
+} TxpGroup;
+
+/* A file to be loaded. */
+typedef struct TxpLedgerFile
+{
+	int64 file_id;
+	int32 feed_id;
+	TxpLandingFile file;
+	uint8 sha256[32];
+	char *directory; /* in the lake, below its top */
+	char *lake_path; /* set once it is there */
+	int64 read;
+	int64 loaded;
+	int64 duplicate;
+	int64 filtered;
+	int64 superseded;
+	int64 rejected;
+} TxpLedgerFile;
+
+/* Records that could not be used, collected for one statement. */
+typedef struct TxpRejects
+{
+	int count;
+	int allocated;
+	Datum *lines;
+	Datum *records;
+	Datum *columns;
+	bool *no_column;
+	Datum *codes;
+	Datum *messages;
+} TxpRejects;
+
+/* Which of the landing files (TxpLandingFile) are arrivals for feeds that `user` may run. */
+extern List *txp_ledger_arrivals(List *files, Oid user);
+/* Enters settled arrivals (TxpArrival): waiting, or duplicate, or known under their name already. */
+extern void txp_ledger_enter(List *arrivals);
+
+/*
+ * Complete groups with something to load that `user` may load, in natural order of their keys; at most
+ * `limit` (-1: all). With `only` just that one.
+ */
+extern List *txp_ledger_ready(Oid user, const TxpGroup *only, int64 limit);
+
+/* Files to load of a group whose feeds are locked, in order. Takes over content that waits elsewhere. */
+extern List *txp_ledger_files(const TxpGroup *group);
+extern void txp_ledger_loaded(const TxpLedgerFile *file);
+extern void txp_ledger_failed(const TxpGroup *group, const char *reason);
+/* Removes from the landing directory what is loaded, of feeds that archive and `user` may run. */
+extern void txp_ledger_clear_landing(Oid user);
+
+/* All text is UTF-8; column NULL: none. */
+extern void txp_rejects_add(TxpRejects *rejects, int64 line, TxpSpan record, const char *code,
+							const char *message, const char *column);
+extern void txp_rejects_store(int64 file_id, const TxpRejects *rejects);
+
+typedef struct TxpRunTotals
+{
+	int groups_loaded;
+	int groups_failed;
+	int64 files;
+	int64 rows;
+	int64 rejects;
+	char *failure; /* of the last group that failed, or NULL */
+} TxpRunTotals;
+
+/* The run's record: made when there is something to load; one that a dead session left is ended. */
+extern int64 txp_run_begin(const char *job);
+extern void txp_run_end(int64 run_id, const TxpRunTotals *totals);
+
+#endif

@@ -1,0 +1,184 @@
+/*
+ * ledger_store.c — rejected records, clearing the landing directory, and the records of runs.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "ledger.h"
+#include "spi.h"
+
+static void
+grow(TxpRejects *r)
+{
+	r->allocated = Max(64, r->allocated * 2);
+	if (r->count == 0)
+	{
+		r->lines = palloc(sizeof(Datum) * r->allocated);
+		r->records = palloc(sizeof(Datum) * r->allocated);
+		r->columns = palloc(sizeof(Datum) * r->allocated);
+		r->no_column = palloc(sizeof(bool) * r->allocated);
+		r->codes = palloc(sizeof(Datum) * r->allocated);
+		r->messages = palloc(sizeof(Datum) * r->allocated);
+		return;
+	}
+	r->lines = repalloc(r->lines, sizeof(Datum) * r->allocated);
+	r->records = repalloc(r->records, sizeof(Datum) * r->allocated);
+	r->columns = repalloc(r->columns, sizeof(Datum) * r->allocated);
+	r->no_column = repalloc(r->no_column, sizeof(bool) * r->allocated);
+	r->codes = repalloc(r->codes, sizeof(Datum) * r->allocated);
+	r->messages = repalloc(r->messages, sizeof(Datum) * r->allocated);
+}
+
+void
+txp_rejects_add(TxpRejects *r, int64 line, TxpSpan record, const char *code, const char *message,
+				const char *column)
+{
+	bytea *bytes = palloc(VARHDRSZ + record.len);
+
+	if (r->count == r->allocated)
+		grow(r);
+	SET_VARSIZE(bytes, VARHDRSZ + record.len);
+	if (record.len > 0)
+		memcpy(VARDATA(bytes), record.data, record.len);
+	r->lines[r->count] = Int64GetDatum(line);
+	r->records[r->count] = PointerGetDatum(bytes);
+	r->codes[r->count] = CStringGetTextDatum(code);
+	r->messages[r->count] = CStringGetTextDatum(message);
+	r->no_column[r->count] = column == NULL;
+	r->columns[r->count] = column ? CStringGetTextDatum(column) : (Datum) 0;
+	r->count++;
+}
+
+static Datum
+array_of(Datum *values, bool *nulls, int count, Oid type, int16 len, bool byval, char align)
+{
+	int lower = 1;
+
+	return PointerGetDatum(
+		construct_md_array(values, nulls, 1, &count, &lower, type, len, byval, align));
+}
+
+void
+txp_rejects_store(int64 file_id, const TxpRejects *r)
+{
+	static TxpStatement insert = {
+		"INSERT INTO txpipe.rejected_line (file_id, line_no, line_bytes, column_name, code, "
+		"message) "
+		"SELECT $1, r.* FROM unnest($2, $3, $4, $5, $6) AS r",
+		6,
+		{INT8OID, INT8ARRAYOID, BYTEAARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}};
+	Datum values[6];
+
+	if (r->count == 0)
+		return;
+	values[0] = Int64GetDatum(file_id);
+	values[1] = array_of(r->lines, NULL, r->count, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+						 TYPALIGN_DOUBLE);
+	values[2] = array_of(r->records, NULL, r->count, BYTEAOID, -1, false, TYPALIGN_INT);
+	values[3] = array_of(r->columns, r->no_column, r->count, TEXTOID, -1, false, TYPALIGN_INT);
+	values[4] = array_of(r->codes, NULL, r->count, TEXTOID, -1, false, TYPALIGN_INT);
+	values[5] = array_of(r->messages, NULL, r->count, TEXTOID, -1, false, TYPALIGN_INT);
+	(void) txp_spi_do(&insert, values, NULL);
+}
+
+/* A duplicate may go when its original is loaded: then the lake has its content. */
+void
+txp_ledger_clear_landing(Oid user)
+{
+	static TxpStatement query = {
+		"SELECT l.file_id, l.file_name, l.bytes, l.modified_at, l.lake_path "
+		"FROM txpipe.file_ledger l JOIN txpipe.feed f USING (feed_id) "
+		"LEFT JOIN txpipe.file_ledger o ON o.file_id = l.duplicate_of "
+		"WHERE NOT l.landing_removed AND f.after_load = 'archive' AND 'loaded' IN (l.state, "
+		"o.state) "
+		"AND pg_has_role($1, f.owner_oid, 'MEMBER')",
+		1,
+		{OIDOID}};
+	static TxpStatement update = {
+		"UPDATE txpipe.file_ledger SET landing_removed = true WHERE file_id = ANY ($1)",
+		1,
+		{INT8ARRAYOID}};
+	Datum values[] = {ObjectIdGetDatum(user)};
+	Datum *removed;
+	char *problem;
+	char *first_problem = NULL;
+	int nremoved = 0;
+	int nkept = 0;
+	uint64 n;
+
+	SPI_connect();
+	n = txp_spi_run(&query, values, NULL);
+	removed = palloc(sizeof(Datum) * (n + 1));
+	for (uint64 i = 0; i < n; i++)
+	{
+		TxpLandingFile file = {txp_spi_text(i, 2), DatumGetInt64(txp_spi_datum(i, 3)),
+							   DatumGetTimestampTz(txp_spi_datum(i, 4))};
+
+		CHECK_FOR_INTERRUPTS();
+		problem = txp_landing_remove(&file, txp_spi_text(i, 5));
+		if (problem == NULL)
+			removed[nremoved++] = txp_spi_datum(i, 1);
+		else if (nkept++ == 0)
+			first_problem = problem;
+	}
+	if (nremoved > 0)
+	{
+		values[0] = array_of(removed, NULL, nremoved, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+							 TYPALIGN_DOUBLE);
+		(void) txp_spi_run(&update, values, NULL);
+	}
+	if (nkept > 0)
+		ereport(WARNING, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						  errmsg("%d loaded files stay in the landing directory", nkept),
+						  errdetail("The first: %s.", first_problem),
+						  errhint("Let the operating system user of the server write to the "
+								  "landing directory and its folders.")));
+	SPI_finish();
+}
+
+int64
+txp_run_begin(const char *job)
+{
+	static TxpStatement end_dead = {
+		"UPDATE txpipe.run r SET state = 'failed', finished_at = clock_timestamp(), "
+		"message = 'its session ended before it did' WHERE r.job = $1 AND r.state = 'running' "
+		"AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = r.session_pid "
+		"                AND a.backend_start <= r.started_at)",
+		1,
+		{TEXTOID}};
+	static TxpStatement insert = {
+		"INSERT INTO txpipe.run (job, session_pid) VALUES ($1, $2) RETURNING run_id",
+		2,
+		{TEXTOID, INT4OID}};
+	Datum values[] = {CStringGetTextDatum(job), Int32GetDatum(MyProcPid)};
+	int64 run_id;
+
+	SPI_connect();
+	(void) txp_spi_run(&end_dead, values, NULL);
+	(void) txp_spi_run(&insert, values, NULL);
+	run_id = DatumGetInt64(txp_spi_datum(0, 1));
+	SPI_finish();
+	return run_id;
+}
+
+void
+txp_run_end(int64 run_id, const TxpRunTotals *totals)
+{
+	static TxpStatement update = {
+		"UPDATE txpipe.run SET state = CASE WHEN $3 > 0 THEN 'failed' ELSE 'succeeded' END, "
+		"groups_loaded = $2, groups_failed = $3, rows_loaded = $4, message = $5, "
+		"finished_at = clock_timestamp() WHERE run_id = $1",
+		5,
+		{INT8OID, INT4OID, INT4OID, INT8OID, TEXTOID}};
+	Datum values[] = {Int64GetDatum(run_id), Int32GetDatum(totals->groups_loaded),
+					  Int32GetDatum(totals->groups_failed), Int64GetDatum(totals->rows),
+					  totals->failure ? CStringGetTextDatum(totals->failure) : 0};
+
+	(void) txp_spi_do(&update, values, totals->failure ? NULL : "    n");
+}

@@ -1,0 +1,272 @@
+/*
+ * load.c — one group of files: all of them into their targets, or nothing.
+ *
+ * Order within a file: its copy is in the lake before its first row is in a table, and the rows are read
+ * from that copy. The landing file is removed by a later transaction.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/resowner.h"
+
+#include "filebatch.h"
+#include "load.h"
+#include "payload.h"
+#include "rights.h"
+#include "sink.h"
+
+typedef struct GroupLoad
+{
+	TxpFileIo *files;
+	const TxpGroup *group;
+	Oid user;
+	MemoryContext context; /* lives as long as the group's load */
+	List *loaded;          /* of TxpLedgerFile */
+	TxpLedgerFile *current;
+} GroupLoad;
+
+static TxpFeed *
+feed_by_id(List *feeds, int32 feed_id)
+{
+	ListCell *lc;
+
+	foreach (lc, feeds)
+	{
+		TxpFeed *feed = lfirst(lc);
+
+		if (feed->feed_id == feed_id)
+			return feed;
+	}
+	elog(ERROR, "feed %d is not in its group", feed_id);
+}
+
+static void
+copy_to_lake(GroupLoad *load, TxpLedgerFile *file)
+{
+	const char *slash = strrchr(file->file.name, '/');
+	const char *base = slash ? slash + 1 : file->file.name;
+	char *name = txp_fileio_copy(load->files, txp_landing_path(file->file.name),
+								 txp_lake_path(file->directory), base, file->sha256);
+
+	file->lake_path = psprintf("%s/%s", file->directory, name);
+}
+
+/* The plan is made with the owner's rights: they decide whether he may insert. */
+static Relation
+open_target(const TxpFeed *feed, const TxpLedgerFile *file, const char *group_key,
+			TxpFeedPlan *plan)
+{
+	TxpRights saved;
+	Relation target = NULL;
+	Oid relid;
+
+	if (feed->target_table == NULL && feed->steps == NIL)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("feed \"%s\" has neither a target nor a step", feed->name),
+						errhint("Add a step with txpipe.on_load().")));
+	txp_rights_owner(feed->owner, &saved);
+	relid = txp_feed_target(feed);
+	if (OidIsValid(relid))
+		target = table_open(relid, RowExclusiveLock);
+	txp_feed_plan(feed, target, psprintf(INT64_FORMAT, file->file_id), group_key, plan);
+	txp_rights_restore(&saved);
+	return target;
+}
+
+/* What the child read must be what was hashed, and every record must have become something. */
+static void
+check_end(const TxpFrame *frame, const TxpLedgerFile *file)
+{
+	TxpReader r = txp_reader(frame->data, frame->size);
+	int64 records = txp_read_i64(&r);
+	TxpSpan sha256;
+
+	(void) txp_read_i64(&r);
+	(void) txp_read_i64(&r);
+	(void) txp_read_i64(&r);
+	sha256 = txp_read_span(&r);
+	txp_reader_check(&r);
+	if (sha256.len != sizeof(file->sha256) || memcmp(sha256.data, file->sha256, sha256.len) != 0)
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+						errmsg("the copy \"%s\" in the lake has other content than the file that "
+							   "arrived",
+							   file->lake_path),
+						errhint("Move it out of the lake directory; the next run copies the file "
+								"again.")));
+	if (records != file->read || records != file->loaded + file->duplicate + file->filtered +
+												file->superseded + file->rejected)
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+						errmsg("file \"%s\" has " INT64_FORMAT " records, but " INT64_FORMAT
+							   " were accounted for",
+							   file->file.name, records, file->read)));
+}
+
+static void
+read_batches(TxpFileLoad *load)
+{
+	for (;;)
+	{
+		TxpFrame *frame = txp_fileio_next(load->channel);
+
+		CHECK_FOR_INTERRUPTS();
+		if (frame->type == TXP_BATCH)
+		{
+			txp_filebatch_write(load, frame);
+			txp_fileio_done(load->channel, frame->seq);
+		}
+		else if (frame->type == TXP_FILE_END)
+		{
+			check_end(frame, load->file);
+			break;
+		}
+		pfree(frame->data);
+		pfree(frame);
+	}
+	txp_fileio_close(load->channel);
+}
+
+static void
+load_one(GroupLoad *group, const TxpFeed *feed, TxpLedgerFile *file)
+{
+	MemoryContext context =
+		AllocSetContextCreate(group->context, "txpipe file", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old;
+	TxpFileLoad load = {.owner = feed->owner, .file = file};
+	TxpFeedPlan plan;
+
+	group->current = file;
+	copy_to_lake(group, file);
+	old = MemoryContextSwitchTo(context);
+	load.target = open_target(feed, file, group->group->key, &plan);
+	load.plan = &plan;
+	load.reader = txp_rowreader_new(plan.rows);
+	load.batch_context = AllocSetContextCreate(context, "txpipe batch", ALLOCSET_DEFAULT_SIZES);
+	load.channel = txp_fileio_open(group->files, txp_lake_path(file->lake_path), &plan);
+	read_batches(&load);
+	if (load.target != NULL)
+		table_close(load.target, NoLock);
+	txp_ledger_loaded(file);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	group->loaded = lappend(group->loaded, file);
+}
+
+/* With the feeds locked, what the ledger says now is what counts. */
+static void
+load_files(GroupLoad *load)
+{
+	List *feeds = txp_feeds_lock(load->group->name);
+	TxpRights saved;
+	TxpFeed *first;
+	ListCell *lc;
+
+	if (feeds == NIL || txp_ledger_ready(load->user, load->group, 1) == NIL)
+		return;
+	foreach (lc, feeds)
+	{
+		TxpFeed *feed = lfirst(lc);
+
+		(void) txp_rights_resolve(feed->owner, feed->owner_name,
+								  psprintf("feed \"%s\"", feed->name));
+	}
+	foreach (lc, txp_ledger_files(load->group))
+	{
+		TxpLedgerFile *file = lfirst(lc);
+
+		load_one(load, feed_by_id(feeds, file->feed_id), file);
+	}
+	load->current = NULL;
+	/* Feeds of a group have one owner. */
+	first = linitial(feeds);
+	txp_rights_owner(first->owner, &saved);
+	txp_sink_fire_deferred();
+	txp_rights_restore(&saved);
+}
+
+/* load_files in a subtransaction; returns the error when it failed. */
+static ErrorData *
+try_files(GroupLoad *load)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(load->context);
+	PG_TRY();
+	{
+		load_files(load);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(load->context);
+		error = CopyErrorData();
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return error;
+}
+
+static char *
+describe_failure(const GroupLoad *load, const ErrorData *error)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	if (load->current != NULL)
+		appendStringInfo(&text, "%s: ", load->current->file.name);
+	appendStringInfoString(&text, error->message);
+	if (error->detail != NULL)
+		appendStringInfo(&text, " (%s)", error->detail);
+	appendStringInfo(&text, " [%s]", unpack_sql_state(error->sqlerrcode));
+	return text.data;
+}
+
+TxpLoadResult
+txp_load_group(TxpFileIo *files, const TxpGroup *group, Oid user, TxpRunTotals *totals,
+			   char **failure)
+{
+	GroupLoad load = {files, group, user};
+	TxpLoadResult result = TXP_GROUP_FAILED;
+	ErrorData *error;
+	ListCell *lc;
+
+	load.context =
+		AllocSetContextCreate(CurrentMemoryContext, "txpipe group", ALLOCSET_DEFAULT_SIZES);
+	error = try_files(&load);
+	if (error == NULL)
+	{
+		result = load.loaded == NIL ? TXP_GROUP_GONE : TXP_GROUP_LOADED;
+		foreach (lc, load.loaded)
+		{
+			TxpLedgerFile *file = lfirst(lc);
+
+			totals->files++;
+			totals->rows += file->loaded;
+			totals->rejects += file->rejected;
+		}
+	}
+	else
+	{
+		/* It may be in the middle of anything. */
+		txp_fileio_reset(files);
+		*failure = describe_failure(&load, error);
+		txp_ledger_failed(group, *failure);
+		ereport(WARNING, (errcode(error->sqlerrcode),
+						  errmsg("group \"%s\" of \"%s\" was not loaded: %s", group->key,
+								 group->name, *failure),
+						  error->hint ? errhint("%s", error->hint) : 0));
+	}
+	MemoryContextDelete(load.context);
+	return result;
+}

@@ -1,0 +1,269 @@
+/*
+ * rowreader.c — decoded rows as tuples, for user SQL over the relation `batch`.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "executor/tuptable.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "port/pg_bswap.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "rowreader.h"
+
+struct TxpRowReader
+{
+	const TxpRowPlan *plan;
+	FmgrInfo *functions; /* receive functions of binary rows, input functions of text rows */
+	Oid *ioparams;
+	Datum *values;
+	bool *nulls;
+	TupleTableSlot *slot;  /* holds one tuple on its way into a tuplestore */
+	MemoryContext scratch; /* what the types' functions leave behind */
+};
+
+TxpRowReader *
+txp_rowreader_new(const TxpRowPlan *plan)
+{
+	TxpRowReader *reader = palloc(sizeof(TxpRowReader));
+
+	reader->plan = plan;
+	reader->functions = palloc(sizeof(FmgrInfo) * plan->ncolumns);
+	reader->ioparams = palloc(sizeof(Oid) * plan->ncolumns);
+	reader->values = palloc(sizeof(Datum) * plan->ncolumns);
+	reader->nulls = palloc(sizeof(bool) * plan->ncolumns);
+	reader->slot = MakeSingleTupleTableSlot(plan->desc, &TTSOpsMinimalTuple);
+	reader->scratch =
+		AllocSetContextCreate(CurrentMemoryContext, "txpipe row", ALLOCSET_DEFAULT_SIZES);
+	for (int i = 0; i < plan->ncolumns; i++)
+	{
+		Oid type = TupleDescAttr(plan->desc, i)->atttypid;
+		Oid function;
+
+		if (plan->form == TXD_BINARY)
+			getTypeBinaryInputInfo(type, &function, &reader->ioparams[i]);
+		else
+			getTypeInputInfo(type, &function, &reader->ioparams[i]);
+		fmgr_info(function, &reader->functions[i]);
+	}
+	return reader;
+}
+
+static void
+broken_row(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION), errmsg("a decoded row is incomplete")));
+}
+
+static uint32
+read_be32(const char *p)
+{
+	uint32 v;
+
+	memcpy(&v, p, sizeof(v));
+	return pg_ntoh32(v);
+}
+
+/* End of the binary row at p: a count of fields, then length and bytes of each. */
+static const char *
+binary_row_end(const char *p, const char *end, int ncolumns)
+{
+	uint16 nfields;
+
+	if (end - p < (ptrdiff_t) sizeof(nfields))
+		broken_row();
+	memcpy(&nfields, p, sizeof(nfields));
+	p += sizeof(nfields);
+	if (pg_ntoh16(nfields) != ncolumns)
+		broken_row();
+	for (int i = 0; i < ncolumns; i++)
+	{
+		int32 len;
+
+		if (end - p < (ptrdiff_t) sizeof(len))
+			broken_row();
+		len = (int32) read_be32(p);
+		p += sizeof(len);
+		if (len < -1 || (len > 0 && end - p < len))
+			broken_row();
+		p += Max(len, 0);
+	}
+	return p;
+}
+
+void
+txp_rows_find(const TxpRowPlan *plan, const char *block, size_t len, uint32 count, TxpRows *rows)
+{
+	const char *p = block;
+	const char *end = block + len;
+
+	rows->block = block;
+	rows->count = count;
+	rows->context = CurrentMemoryContext;
+	rows->start = palloc(sizeof(size_t) * ((size_t) count + 1));
+	rows->tuples = palloc0(sizeof(MinimalTuple) * ((size_t) count + 1));
+	for (uint32 i = 0; i < count; i++)
+	{
+		rows->start[i] = p - block;
+		if (plan->form == TXD_BINARY)
+			p = binary_row_end(p, end, plan->ncolumns);
+		else
+		{
+			/* Line ends inside values are escaped. */
+			p = memchr(p, '\n', end - p);
+			if (p == NULL)
+				broken_row();
+			p++;
+		}
+	}
+	rows->start[count] = p - block;
+	if (p != end)
+		broken_row();
+}
+
+const char *
+txp_rows_bytes(const TxpRows *rows, uint32 first, uint32 count, const Bitmapset *skip, size_t *len)
+{
+	size_t total = rows->start[first + count] - rows->start[first];
+	StringInfoData buf;
+
+	*len = total;
+	if (skip == NULL)
+		return rows->block + rows->start[first];
+	initStringInfo(&buf);
+	enlargeStringInfo(&buf, total);
+	for (uint32 i = first; i < first + count; i++)
+	{
+		if (!bms_is_member(i, skip))
+			appendBinaryStringInfo(&buf, rows->block + rows->start[i],
+								   rows->start[i + 1] - rows->start[i]);
+	}
+	*len = buf.len;
+	return buf.data;
+}
+
+static void
+read_binary(TxpRowReader *reader, const char *p)
+{
+	p += sizeof(uint16);
+	for (int i = 0; i < reader->plan->ncolumns; i++)
+	{
+		int32 typmod = TupleDescAttr(reader->plan->desc, i)->atttypmod;
+		int32 len = (int32) read_be32(p);
+		StringInfoData field;
+
+		p += sizeof(len);
+		reader->nulls[i] = len < 0;
+		if (len >= 0)
+		{
+			/* The receive functions expect a terminator behind the value, as a network message has. */
+			field.data = palloc(len + 1);
+			memcpy(field.data, p, len);
+			field.data[len] = '\0';
+			field.len = field.maxlen = len;
+			field.cursor = 0;
+			p += len;
+		}
+		reader->values[i] = ReceiveFunctionCall(&reader->functions[i], len < 0 ? NULL : &field,
+												reader->ioparams[i], typmod);
+		if (len >= 0 && field.cursor != len)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+							errmsg("incorrect binary data format in column \"%s\"",
+								   reader->plan->columns[i].name)));
+	}
+}
+
+/* Undoes the escapes of COPY's text format; returns false for NULL. */
+static bool
+unescape(const char *p, const char *end, char *to)
+{
+	static const char escapes[] = "bfnrtv";
+	static const char meanings[] = "\b\f\n\r\t\v";
+
+	if (end - p == 2 && p[0] == '\\' && p[1] == 'N')
+		return false;
+	while (p < end)
+	{
+		if (*p == '\\' && p + 1 < end)
+		{
+			const char *known = memchr(escapes, *++p, sizeof(escapes) - 1);
+
+			*to++ = known ? meanings[known - escapes] : *p;
+			p++;
+		}
+		else
+			*to++ = *p++;
+	}
+	*to = '\0';
+	return true;
+}
+
+static void
+read_text(TxpRowReader *reader, const char *p, const char *end)
+{
+	for (int i = 0; i < reader->plan->ncolumns; i++)
+	{
+		int32 typmod = TupleDescAttr(reader->plan->desc, i)->atttypmod;
+		const char *stop = memchr(p, '\t', end - p);
+		char *field;
+
+		if ((stop == NULL) != (i == reader->plan->ncolumns - 1))
+			broken_row();
+		stop = stop ? stop : end;
+		field = palloc(stop - p + 1);
+		reader->nulls[i] = !unescape(p, stop, field);
+		if (!reader->nulls[i])
+			field = pg_any_to_server(field, strlen(field), PG_UTF8);
+		reader->values[i] = InputFunctionCall(
+			&reader->functions[i], reader->nulls[i] ? NULL : field, reader->ioparams[i], typmod);
+		p = stop + 1;
+	}
+}
+
+static MinimalTuple
+read_row(TxpRowReader *reader, TxpRows *rows, uint32 row)
+{
+	MemoryContext old;
+
+	if (rows->tuples[row] != NULL)
+		return rows->tuples[row];
+	MemoryContextReset(reader->scratch);
+	old = MemoryContextSwitchTo(reader->scratch);
+	if (reader->plan->form == TXD_BINARY)
+		read_binary(reader, rows->block + rows->start[row]);
+	else
+		read_text(reader, rows->block + rows->start[row], rows->block + rows->start[row + 1] - 1);
+	MemoryContextSwitchTo(rows->context);
+	rows->tuples[row] = heap_form_minimal_tuple(reader->plan->desc, reader->values, reader->nulls);
+	MemoryContextSwitchTo(old);
+	return rows->tuples[row];
+}
+
+void
+txp_rows_store(TxpRowReader *reader, TxpRows *rows, uint32 first, uint32 count,
+			   const Bitmapset *skip, Tuplestorestate *store)
+{
+	for (uint32 i = first; i < first + count; i++)
+	{
+		if (bms_is_member(i, skip))
+			continue;
+		ExecStoreMinimalTuple(read_row(reader, rows, i), reader->slot, false);
+		tuplestore_puttupleslot(store, reader->slot);
+	}
+	ExecClearTuple(reader->slot);
+}
+
+int64
+txp_rows_int64(TxpRowReader *reader, TxpRows *rows, uint32 row, int column)
+{
+	bool isnull;
+	Datum value;
+
+	ExecStoreMinimalTuple(read_row(reader, rows, row), reader->slot, false);
+	value = slot_getattr(reader->slot, column + 1, &isnull);
+	ExecClearTuple(reader->slot);
+	return isnull ? 0 : DatumGetInt64(value);
+}

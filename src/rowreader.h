@@ -1,0 +1,46 @@
+/*
+ * rowreader.h — decoded rows as tuples, for user SQL over the relation `batch`.
+ *
+ * COPY reads the decoder's rows by itself; this is the other reader of the same bytes.
+ */
+#ifndef TXP_ROWREADER_H
+#define TXP_ROWREADER_H
+
+#include "postgres.h"
+#include "access/htup.h"
+#include "nodes/bitmapset.h"
+#include "utils/tuplestore.h"
+
+#include "rowplan.h"
+
+typedef struct TxpRowReader TxpRowReader;
+
+/* The rows of one batch: where each begins in the block, and its tuple once it was read. */
+typedef struct TxpRows
+{
+	const char *block;
+	uint32 count;
+	size_t *start; /* count + 1 entries */
+	MinimalTuple *tuples;
+	MemoryContext context; /* of the tuples: the batch's, so that they outlive a failed attempt */
+} TxpRows;
+
+/* Looks up the types' receive or input functions. Lives in the current memory context, as the plan must. */
+extern TxpRowReader *txp_rowreader_new(const TxpRowPlan *plan);
+
+/* Finds the rows of a block; a block that does not hold exactly `count` rows is an error. */
+extern void txp_rows_find(const TxpRowPlan *plan, const char *block, size_t len, uint32 count,
+						  TxpRows *rows);
+
+/* The bytes of rows first … first + count - 1 without those in `skip`: the block itself, or a copy. */
+extern const char *txp_rows_bytes(const TxpRows *rows, uint32 first, uint32 count,
+								  const Bitmapset *skip, size_t *len);
+
+/* Appends these rows to a tuplestore. Values a type refuses are errors, as in COPY. */
+extern void txp_rows_store(TxpRowReader *reader, TxpRows *rows, uint32 first, uint32 count,
+						   const Bitmapset *skip, Tuplestorestate *store);
+
+/* A bigint column of a row. */
+extern int64 txp_rows_int64(TxpRowReader *reader, TxpRows *rows, uint32 row, int column);
+
+#endif

@@ -1,0 +1,123 @@
+/*
+ * run.c — run_hourly: what has arrived goes into the ledger, then every complete group into its tables.
+ */
+#include "postgres.h"
+
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "tcop/pquery.h"
+#include "utils/memutils.h"
+
+#include "discover.h"
+#include "landing.h"
+#include "load.h"
+#include "run.h"
+
+typedef struct Run
+{
+	Oid user;
+	bool atomic;
+	TxpFileIo *files;
+	TxpRunTotals totals;
+} Run;
+
+static void
+commit(const Run *run)
+{
+	if (!run->atomic)
+		SPI_commit();
+}
+
+/* Files are removed only after the commit that made them superfluous. */
+static void
+clear_landing(const Run *run)
+{
+	if (run->atomic)
+		return;
+	txp_ledger_clear_landing(run->user);
+	commit(run);
+}
+
+static void
+enter_arrivals(Run *run)
+{
+	List *arrivals = txp_discover(run->user);
+
+	if (arrivals == NIL)
+		return;
+	/* No transaction, no lock and no snapshot while files settle and are hashed. */
+	commit(run);
+	txp_discover_settle(arrivals, run->files);
+	txp_ledger_enter(arrivals);
+	commit(run);
+}
+
+static void
+load_group(Run *run, const TxpGroup *group)
+{
+	char *failure = NULL;
+
+	switch (txp_load_group(run->files, group, run->user, &run->totals, &failure))
+	{
+		case TXP_GROUP_LOADED:
+			run->totals.groups_loaded++;
+			break;
+		case TXP_GROUP_FAILED:
+			run->totals.groups_failed++;
+			run->totals.failure =
+				psprintf("group \"%s\" of \"%s\": %s", group->key, group->name, failure);
+			break;
+		case TXP_GROUP_GONE:
+			break;
+	}
+	commit(run);
+	clear_landing(run);
+}
+
+static void
+load_groups(Run *run, List *groups)
+{
+	int64 run_id = txp_run_begin("run_hourly");
+	ListCell *lc;
+
+	commit(run);
+	foreach (lc, groups)
+	{
+		CHECK_FOR_INTERRUPTS();
+		load_group(run, lfirst(lc));
+	}
+	txp_run_end(run_id, &run->totals);
+	commit(run);
+	ereport(NOTICE, (errmsg("loaded %d groups: " INT64_FORMAT " files, " INT64_FORMAT
+							" rows, " INT64_FORMAT " rejected; %d groups failed",
+							run->totals.groups_loaded, run->totals.files, run->totals.rows,
+							run->totals.rejects, run->totals.groups_failed)));
+}
+
+void
+txp_run_hourly(int64 max_groups, bool atomic)
+{
+	MemoryContext context;
+	MemoryContext old;
+	Run run = {GetUserId(), atomic};
+	List *groups;
+
+	txp_landing_check();
+	if (atomic)
+		ereport(NOTICE, (errmsg("all groups are loaded in the present transaction"),
+						 errhint("Outside a transaction block, CALL txpipe.run_hourly() commits "
+								 "group by group and removes loaded files.")));
+	/* It must outlive the commits; an error of the statement ends it, and with it the child. */
+	context = AllocSetContextCreate(PortalContext, "txpipe run", ALLOCSET_DEFAULT_SIZES);
+	SPI_connect_ext(atomic ? 0 : SPI_OPT_NONATOMIC);
+	old = MemoryContextSwitchTo(context);
+	run.files = txp_fileio_new(context);
+	enter_arrivals(&run);
+	clear_landing(&run);
+	groups = txp_ledger_ready(run.user, NULL, max_groups);
+	if (groups != NIL)
+		load_groups(&run, groups);
+	MemoryContextSwitchTo(old);
+	SPI_finish();
+	MemoryContextDelete(context);
+}

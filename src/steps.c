@@ -1,0 +1,303 @@
+/*
+ * steps.c — user SQL over a batch.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "parser/parser.h"
+#include "utils/builtins.h"
+#include "utils/queryenvironment.h"
+#include "utils/tuplestore.h"
+
+#include "isolate.h"
+#include "steps.h"
+
+#define BATCH_NAME "batch"
+/* A batch is bounded in bytes already; its tuples should not go to disk in between. */
+#define STORE_KB (64 * 1024)
+
+static const char *const outcome_names[TXP_NOUTCOMES] = {"duplicate", "filtered", "superseded",
+														 "rejected"};
+
+typedef struct StepRun
+{
+	const TxpRowPlan *plan;
+	TxpRowReader *reader;
+	TxpRows *rows;
+	uint32 first;
+	uint32 count;
+	uint32 npresent;
+	uint32 *present; /* rows that are in the batch, and their lines, ascending */
+	int64 *lines;
+	Bitmapset *gone;        /* left out by the caller or by earlier steps */
+	Bitmapset *leaving;     /* named by the present step */
+	Tuplestorestate *store; /* `batch`; NULL when it must be filled anew */
+	TxpOutcomes *outcomes;
+	MemoryContext context; /* of the outcomes */
+} StepRun;
+
+static bool
+is_step_statement(Node *node)
+{
+	switch (nodeTag(node))
+	{
+		case T_SelectStmt:
+			return castNode(SelectStmt, node)->intoClause == NULL;
+		case T_InsertStmt:
+		case T_UpdateStmt:
+		case T_DeleteStmt:
+		case T_MergeStmt:
+			return true;
+		default:
+			return false;
+	}
+}
+
+void
+txp_step_check(const char *step, const char *sql)
+{
+	List *statements = raw_parser(sql, RAW_PARSE_DEFAULT);
+
+	if (list_length(statements) != 1)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("step \"%s\" has %d statements instead of one", step,
+							   list_length(statements)),
+						errhint("Make each statement a step of its own, or join them with WITH.")));
+	if (!is_step_statement(linitial_node(RawStmt, statements)->stmt))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("step \"%s\" is not a query", step),
+				 errhint("A step is one SELECT, INSERT, UPDATE, DELETE or MERGE over \"batch\".")));
+}
+
+static void
+add_step_context(void *arg)
+{
+	errcontext("step \"%s\"", ((const TxpStep *) arg)->name);
+}
+
+static void
+check_code(const TxpStep *step, int code)
+{
+	switch (code)
+	{
+		case SPI_OK_SELECT:
+		case SPI_OK_INSERT:
+		case SPI_OK_UPDATE:
+		case SPI_OK_DELETE:
+		case SPI_OK_MERGE:
+		case SPI_OK_INSERT_RETURNING:
+		case SPI_OK_UPDATE_RETURNING:
+		case SPI_OK_DELETE_RETURNING:
+		case SPI_OK_REWRITTEN:
+			return;
+		default:
+			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+							errmsg("step \"%s\" is not a query", step->name),
+							errdetail("SPI says %s.", SPI_result_code_string(code)),
+							errhint("A step is one SELECT, INSERT, UPDATE, DELETE or MERGE.")));
+	}
+}
+
+static void
+check_result_shape(const TxpStep *step, TupleDesc desc)
+{
+	static const Oid wanted[] = {INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID};
+	bool ok = desc->natts == lengthof(wanted);
+
+	for (int i = 0; ok && i < (int) lengthof(wanted); i++)
+		ok = TupleDescAttr(desc, i)->atttypid == wanted[i];
+	if (!ok)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("step \"%s\" returns rows of another shape than outcomes have", step->name),
+				 errhint("Return (line_no bigint, outcome text, code text, message text, "
+						 "column_name text), or no rows.")));
+}
+
+static TxpOutcome
+outcome_by_name(const TxpStep *step, const char *name)
+{
+	for (int i = 0; name != NULL && i < TXP_NOUTCOMES; i++)
+	{
+		if (strcmp(name, outcome_names[i]) == 0)
+			return i;
+	}
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("step \"%s\" returned the unknown outcome \"%s\"", step->name,
+						   name ? name : "NULL"),
+					errhint("Outcomes: duplicate, rejected, filtered, superseded.")));
+}
+
+static uint32
+row_of_line(StepRun *run, const TxpStep *step, int64 line)
+{
+	uint32 low = 0;
+	uint32 high = run->npresent;
+
+	while (low < high)
+	{
+		uint32 middle = low + (high - low) / 2;
+
+		if (run->lines[middle] < line)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == run->npresent || run->lines[low] != line ||
+		bms_is_member(run->present[low], run->gone))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("step \"%s\" returned line " INT64_FORMAT ", which is not in its batch",
+						step->name, line),
+				 errhint("Return line_no as it is in \"batch\".")));
+	return run->present[low];
+}
+
+static void
+note_rejected(StepRun *run, uint32 row, HeapTuple tuple, TupleDesc desc)
+{
+	MemoryContext old = MemoryContextSwitchTo(run->context);
+	TxpRefusal *refusal = palloc(sizeof(TxpRefusal));
+	char *code = SPI_getvalue(tuple, desc, 3);
+	char *message = SPI_getvalue(tuple, desc, 4);
+
+	refusal->row = row;
+	refusal->code = code ? code : pstrdup("rejected");
+	refusal->message = message ? message : pstrdup("rejected by a step");
+	refusal->column = SPI_getvalue(tuple, desc, 5);
+	run->outcomes->rejected = lappend(run->outcomes->rejected, refusal);
+	MemoryContextSwitchTo(old);
+}
+
+/* Takes the lines a step returned. Named twice by one step, a line has the first outcome. */
+static void
+take_outcomes(StepRun *run, const TxpStep *step)
+{
+	TupleDesc desc = SPI_tuptable->tupdesc;
+
+	check_result_shape(step, desc);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple tuple = SPI_tuptable->vals[i];
+		bool isnull;
+		int64 line = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+		TxpOutcome outcome = outcome_by_name(step, SPI_getvalue(tuple, desc, 2));
+		uint32 row = row_of_line(run, step, isnull ? -1 : line);
+		MemoryContext old;
+
+		if (bms_is_member(row, run->leaving))
+			continue;
+		old = MemoryContextSwitchTo(run->context);
+		run->leaving = bms_add_member(run->leaving, row);
+		MemoryContextSwitchTo(old);
+		run->outcomes->count[outcome]++;
+		if (outcome == TXP_REJECTED)
+			note_rejected(run, row, tuple, desc);
+	}
+}
+
+static uint32
+rows_left(const StepRun *run)
+{
+	return run->npresent -
+		   (uint32) (run->outcomes->count[TXP_DUPLICATE] + run->outcomes->count[TXP_FILTERED] +
+					 run->outcomes->count[TXP_SUPERSEDED] + run->outcomes->count[TXP_REJECTED]);
+}
+
+static void
+register_batch(StepRun *run)
+{
+	EphemeralNamedRelation relation = palloc0(sizeof(EphemeralNamedRelationData));
+	int code;
+
+	if (run->store == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(run->context);
+
+		run->store = tuplestore_begin_heap(false, false, STORE_KB);
+		txp_rows_store(run->reader, run->rows, run->first, run->count, run->gone, run->store);
+		MemoryContextSwitchTo(old);
+	}
+	relation->md.name = BATCH_NAME;
+	relation->md.reliddesc = InvalidOid;
+	relation->md.tupdesc = run->plan->desc;
+	relation->md.enrtype = ENR_NAMED_TUPLESTORE;
+	relation->md.enrtuples = rows_left(run);
+	relation->reldata = run->store;
+	code = SPI_register_relation(relation);
+	if (code < 0)
+		elog(ERROR, "SPI_register_relation returned %s", SPI_result_code_string(code));
+}
+
+static void
+run_step(StepRun *run, const TxpStep *step)
+{
+	uint32 given = rows_left(run);
+	ErrorContextCallback context = {error_context_stack, add_step_context, (void *) step};
+	uint64 processed;
+
+	error_context_stack = &context;
+	SPI_connect();
+	register_batch(run);
+	check_code(step, SPI_execute(step->sql, false, 0));
+	processed = SPI_processed;
+	if (SPI_tuptable != NULL && processed > 0)
+		take_outcomes(run, step);
+	SPI_finish();
+	error_context_stack = context.previous;
+	if (step->fills_target && processed < given)
+		run->outcomes->count[TXP_FILTERED] += given - processed;
+	if (run->leaving != NULL)
+	{
+		run->gone = bms_join(run->gone, run->leaving);
+		run->leaving = NULL;
+		tuplestore_end(run->store);
+		run->store = NULL;
+	}
+}
+
+static void
+find_lines(StepRun *run, int line_column)
+{
+	run->present = palloc(sizeof(uint32) * ((Size) run->count + 1));
+	run->lines = palloc(sizeof(int64) * ((Size) run->count + 1));
+	for (uint32 i = run->first; i < run->first + run->count; i++)
+	{
+		if (bms_is_member(i, run->gone))
+			continue;
+		run->present[run->npresent] = i;
+		run->lines[run->npresent++] = txp_rows_int64(run->reader, run->rows, i, line_column);
+	}
+}
+
+void
+txp_steps_run(const List *steps, const TxpRowPlan *plan, TxpRowReader *reader, TxpRows *rows,
+			  int line_column, uint32 first, uint32 count, const Bitmapset *skip,
+			  TxpOutcomes *outcomes)
+{
+	StepRun run = {.plan = plan,
+				   .reader = reader,
+				   .rows = rows,
+				   .first = first,
+				   .count = count,
+				   .gone = bms_copy(skip),
+				   .outcomes = outcomes,
+				   .context = CurrentMemoryContext};
+	ListCell *lc;
+
+	memset(outcomes, 0, sizeof(*outcomes));
+	find_lines(&run, line_column);
+	foreach (lc, steps)
+	{
+		if (rows_left(&run) == 0)
+			break;
+		CHECK_FOR_INTERRUPTS();
+		run_step(&run, lfirst(lc));
+	}
+	if (run.store)
+		tuplestore_end(run.store);
+}
