@@ -1,0 +1,236 @@
+# The retail case over files: what the warehouse holds is what test/retail_totals computes from the same files.
+
+use strict;
+use warnings;
+
+use Digest::SHA qw(sha256_hex);
+use File::Basename qw(basename dirname);
+use File::Copy qw(copy);
+use File::Path qw(make_path);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $tree = $ENV{TXPIPE_TREE} // dirname(__FILE__) . '/../..';
+my $data = $ENV{TXPIPE_RETAIL_DATA} // "$tree/../shared/data/retail";
+my $node = PostgreSQL::Test::Cluster->new('retail');
+my $base = $node->basedir;
+my $source = "$base/source";
+
+# --- helpers ---
+
+sub deliver
+{
+	my ($from, $to) = @_;
+	my $number = $to =~ s/\D//gr;
+	make_path("$base/landing/$to");
+	foreach my $path (glob "$from/*.csv")
+	{
+		my $name = basename($path) =~ s/_\d+\.csv$/_$number.csv/r;
+		copy($path, "$base/landing/$to/.$name") or die "copy $path: $!";
+		rename "$base/landing/$to/.$name", "$base/landing/$to/$name" or die "rename: $!";
+	}
+	return;
+}
+
+sub sql
+{
+	my ($query) = @_;
+	return $node->safe_psql('retail', $query);
+}
+
+# Everything the reports say, as test/retail_totals prints it.
+sub facts
+{
+	my @queries = (
+		q{SELECT 'product', * FROM txpipe.top_products(top_n => NULL)},
+		q{SELECT 'offer', * FROM txpipe.top_offers(top_n => NULL)},
+		q{SELECT 'product_offer', * FROM txpipe.top_offers_by_product(top_n => NULL)},
+		q{SELECT 'city', * FROM txpipe.lowest_online_cities(top_n => NULL)},
+		q{SELECT 'b2b', d.transaction_date, l.* FROM dwh.sales_day d, txpipe.b2b_sales(d.transaction_date) l},
+		q{SELECT 'total', 'read', sum(rows_read) FROM txpipe.file WHERE feed = 'sales_transactions'},
+		q{SELECT 'total', 'duplicates', sum(rows_duplicate) FROM txpipe.file WHERE feed = 'sales_transactions'},
+		q{SELECT 'total', 'rows', count(*) FROM dwh.fact_sales},
+		q{SELECT 'total', 'units', sum(units) FROM dwh.fact_sales},
+		q{SELECT 'total', 'gross', sum(gross_amount) FROM dwh.fact_sales},
+		q{SELECT 'total', 'paid', sum(total_paid) FROM dwh.fact_sales},
+		q{SELECT 'total', 'redemptions', count(*) FROM dwh.fact_sales WHERE discount_pct > 0},
+		q{SELECT 'total', 'persons', count(DISTINCT customer_key) FROM dwh.fact_sales},
+		q{SELECT 'rejected', CASE WHEN r.column_name = 'transaction_date' AND r.code IN ('bad_value', 'out_of_range')
+		                          THEN 'bad_date' ELSE r.code END, count(*)
+		  FROM txpipe.rejected_row r JOIN txpipe.file USING (file_id) WHERE feed = 'sales_transactions' GROUP BY 2});
+	my @lines = map { split /\n/, $node->safe_psql('retail', $_, extra_params => [ '-F', "\t" ]) } @queries;
+	return join "\n", sort @lines;
+}
+
+sub totals
+{
+	my ($stdout, $stderr) = run_command([ $^X, "$tree/test/retail_totals", @_ ]);
+	die $stderr if $stderr ne '';
+	return join "\n", sort split /\n/, $stdout;
+}
+
+# Two long texts, with only what differs in the diagnostics.
+sub same_lines
+{
+	my ($got, $wanted, $name) = @_;
+	my %got = map { $_ => 1 } split /\n/, $got;
+	my %wanted = map { $_ => 1 } split /\n/, $wanted;
+	my @missing = grep { !$got{$_} } sort keys %wanted;
+	my @surplus = grep { !$wanted{$_} } sort keys %got;
+	ok($got ne '' && $got eq $wanted, $name)
+	  or diag("missing:\n", map({ "  $_\n" } splice @missing, 0, 10), "surplus:\n", map { "  $_\n" } splice @surplus, 0, 10);
+	return;
+}
+
+sub run_hourly
+{
+	$node->safe_psql('retail', 'CALL txpipe.run_hourly()');
+	return;
+}
+
+sub ledger
+{
+	return sql(q{SELECT feed, group_key, state, rows_loaded FROM txpipe.file ORDER BY file_id});
+}
+
+sub fresh_database
+{
+	$node->safe_psql('postgres', 'DROP DATABASE IF EXISTS retail');
+	$node->safe_psql('postgres', 'CREATE DATABASE retail');
+	sql('CREATE EXTENSION txpipe');
+	sql('SELECT txpipe.create_warehouse()');
+	return;
+}
+
+# --- the server ---
+
+$node->init;
+make_path(map { "$base/$_" } qw(landing lake export source));
+$node->append_conf('postgresql.conf', <<"CONF");
+txpipe.landing_directory = '$base/landing'
+txpipe.lake_directory = '$base/lake'
+txpipe.export_directory = '$base/export'
+txpipe.settle_time = 0
+timezone = 'UTC'
+CONF
+$node->start;
+
+# --- generated groups, against totals computed in another way ---
+
+my $groups = $ENV{TXPIPE_TEST_LONG} ? 12 : 7;
+my $rows = $ENV{TXPIPE_TEST_LONG} ? 30000 : 1200;
+run_command([ "$tree/demo/make-files", '--dir', $source, '--groups', $groups, '--rows', $rows, '--dirty', 15, '--seed', 42 ]);
+my @groups = map { "$source/group$_" } 1 .. $groups;
+fresh_database();
+
+deliver($_, basename($_)) foreach @groups;
+run_hourly();
+my $facts = facts();
+same_lines($facts, totals(@groups), "$groups generated groups give the totals of their files");
+is(sql(q{SELECT count(DISTINCT code) FROM txpipe.rejected_row}) > 8 ? 'many' : 'few', 'many', 'of many kinds of defects');
+is(sql(q{SELECT count(*) FROM txpipe.file WHERE state = 'loaded'
+         AND rows_read <> rows_loaded + rows_duplicate + rows_filtered + rows_superseded + rows_rejected}),
+	'0', 'every line of every file is accounted for');
+is(sql(q{SELECT string_agg(state, ' ' ORDER BY feed) FROM txpipe.file WHERE group_key = 'group3'}),
+	'duplicate duplicate duplicate', 'a group sent again is in the ledger as duplicates');
+is(sql(q{SELECT count(*) FROM dwh.fact_sales f FULL JOIN dwh.sale_key k USING (transaction_id, file_id, line_no)
+         WHERE f.transaction_date IS DISTINCT FROM k.transaction_date}), '0', 'every sale has its key');
+is(sql(q{SELECT count(*) FROM dwh.dim_sales_agent WHERE sales_agent_id > 0 AND name IS NULL AND NOT is_inferred}),
+	'0', 'agents that were unknown at first are filled in');
+ok(sql(q{SELECT max(n) FROM (SELECT count(*) AS n FROM dwh.dim_sales_agent GROUP BY sales_agent_id) s}) > 2,
+	'agents have versions');
+
+# Rejected lines are the bytes of the file.
+my %lines;
+my $wrong = 0;
+foreach my $row (split /\n/, sql(q{SELECT f.file_name, l.line_no, encode(l.line_bytes, 'hex')
+                                   FROM txpipe.rejected_line l JOIN txpipe.file f USING (file_id)}))
+{
+	my ($file, $line_no, $hex) = split /\|/, $row;
+	$lines{$file} //= [ split /\r?\n/, slurp_file("$source/$file") ];
+	$wrong++ if unpack('H*', $lines{$file}[ $line_no - 1 ]) ne $hex;
+}
+is($wrong, 0, 'rejected lines are stored as they are in the file');
+
+# The lake has the same bytes, and the landing directory is empty.
+$wrong = 0;
+foreach my $row (split /\n/, sql(q{SELECT file_name, lake_path FROM txpipe.file WHERE state = 'loaded'}))
+{
+	my ($file, $lake) = split /\|/, $row;
+	$wrong++ if sha256_hex(slurp_file("$source/$file")) ne sha256_hex(slurp_file("$base/lake/$lake"));
+}
+is($wrong, 0, 'the lake keeps the bytes');
+is(join(' ', glob "$base/landing/group*/*.csv"), '', 'loaded files leave the landing directory');
+
+# Again: nothing to do, then the same files under the same and under other names.
+my $ledger = ledger();
+run_hourly();
+is(ledger(), $ledger, 'another run finds nothing');
+deliver($groups[1], 'group2');
+deliver($groups[3], 'group40');
+run_hourly();
+my $repeated = facts();
+same_lines($repeated, $facts, 'groups delivered again change nothing');
+
+# --- the daily files ---
+
+sub exported
+{
+	return map { basename($_) } split /\n/, sql('SELECT txpipe.export_b2b()');
+}
+
+my @days = split /\n/, sql('SELECT transaction_date FROM dwh.sales_day ORDER BY 1');
+is_deeply([ exported() ], [ map { "b2b_sales_$_.csv" } @days ], 'a file for every day with sales');
+is_deeply([ exported() ], [], 'and no more until a day changes');
+$wrong = 0;
+foreach my $day (@days)
+{
+	my @want = grep { s/^b2b\t$day\t// } split /\n/, $facts;
+	my @got = split /\r\n/, slurp_file("$base/export/b2b_sales_$day.csv");
+	shift @got;
+	$wrong++ if join("\n", @want) ne join("\n", map { tr/,/\t/r } @got);
+}
+is($wrong, 0, 'each file has the lines of its day');
+is(sprintf('%04o', (stat "$base/export/b2b_sales_$days[0].csv")[2] & oct 7777), '0640', 'readable for the group');
+is(join(' ', glob "$base/export/.*.tmp"), '', 'nothing temporary is left');
+
+# Without a delivery of its own the extension goes, the warehouse stays.
+my $count = sql('SELECT count(*), sum(total_paid) FROM dwh.fact_sales');
+sql('DROP EXTENSION txpipe');
+is(sql('SELECT count(*), sum(total_paid) FROM dwh.fact_sales'), $count, 'DROP EXTENSION leaves the warehouse');
+sql('CREATE EXTENSION txpipe');
+sql('SELECT txpipe.create_warehouse()');
+deliver($groups[0], 'group1');
+run_hourly();
+is(sql('SELECT count(*), sum(total_paid) FROM dwh.fact_sales'), $count, 'a new installation adopts it and its keys');
+
+# --- the real groups ---
+
+SKIP:
+{
+	skip "no folder $data", 6 unless -d "$data/group1";
+
+	my $figures = q{SELECT count(*), sum(units), sum(gross_amount), sum(total_paid),
+	                       count(*) FILTER (WHERE discount_pct > 0) FROM dwh.fact_sales};
+	fresh_database();
+	deliver("$data/group1", 'group1');
+	run_hourly();
+	is(sql($figures), '1500|8134|1425378.66|1322366.4450|736', 'group 1 alone');
+	deliver("$data/group$_", "group$_") foreach 2, 3;
+	run_hourly();
+	is(sql($figures), '3000|16521|3054994.79|2821074.7745|1488', 'groups 1 to 3');
+	is(sql(q{SELECT string_agg(state, ' ' ORDER BY feed) FROM txpipe.file WHERE group_key = 'group3'}),
+		'duplicate duplicate duplicate', 'every file of group 3 is a duplicate');
+	is(sql(q{SELECT string_agg(state, ' ' ORDER BY feed) FROM txpipe.file WHERE group_key = 'group2'}),
+		'duplicate duplicate loaded', 'group 2 is complete with two files of group 1');
+	same_lines(facts(), totals(map { "$data/group$_" } 1 .. 3), 'the reports of groups 1 to 3');
+	deliver("$data/group$_", "group$_") foreach 1 .. 3;
+	run_hourly();
+	is(sql($figures), '3000|16521|3054994.79|2821074.7745|1488', 'once more changes nothing');
+}
+
+my @unexpected = grep { /\b(ERROR|FATAL|PANIC):/ } split /\n/, slurp_file($node->logfile);
+is(join("\n", @unexpected), '', 'no error in the server log');
+$node->stop;
+done_testing();
