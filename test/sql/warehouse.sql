@@ -98,6 +98,12 @@ ORDER BY branch_id, valid_from;
 -- The same group once more, with other contents: its version is corrected in place.
 SELECT * FROM pg_temp.deliver('branches', 'group3', 5, '{"branch_id": 1, "location": "Boston", "class": "E"}');
 SELECT branch_id, class, valid_from FROM dwh.dim_branch WHERE branch_id = 1 ORDER BY valid_from;
+-- A later group is compared with the version before it: back to what was once is news.
+SELECT * FROM pg_temp.deliver('branches', 'group6', 6,
+    '{"branch_id": 1, "location": "Boston", "class": "D"}', '{"branch_id": 2, "location": "Reno", "class": "B"}');
+SELECT * FROM pg_temp.deliver('branches', 'group9', 7, '{"branch_id": 1, "location": "Boston", "class": "A"}');
+SELECT branch_id, class, valid_from FROM dwh.dim_branch WHERE branch_id = 1 ORDER BY valid_from;
+-- The periods of a branch cannot overlap.
 INSERT INTO dwh.dim_branch (branch_id, location, valid_from, valid_to, delivered_at)
 VALUES (1, 'Overlap', '1970-01-01 02:00', '1970-01-01 04:00', '1970-01-01 02:00');
 
@@ -119,7 +125,13 @@ SELECT sales_agent_id, name, valid_from, valid_to, is_inferred FROM dwh.dim_sale
 SELECT * FROM pg_temp.deliver('sales_agents', 'group7', 13,
     '{"sales_agent_id": 1, "name": "Jane Smith", "hire_date": "2019-01-01"}');
 SELECT version FROM dwh.sales_day;
-SELECT hire_date, valid_from, valid_to FROM dwh.dim_sales_agent WHERE sales_agent_id = 1 ORDER BY valid_from;
+SELECT * FROM pg_temp.deliver('sales_agents', 'group9', 13,
+    '{"sales_agent_id": 1, "name": "Jane Smith", "hire_date": "2018-05-13"}');
+-- A name corrected in place does.
+SELECT * FROM pg_temp.deliver('sales_agents', 'group6', 13,
+    '{"sales_agent_id": 1, "name": "Jane Smyth", "hire_date": "2018-05-13"}');
+SELECT version FROM dwh.sales_day;
+SELECT name, hire_date, valid_from, valid_to FROM dwh.dim_sales_agent WHERE sales_agent_id = 1 ORDER BY valid_from;
 
 -- What is rejected, and why.
 SELECT * FROM pg_temp.deliver('sales_transactions', 'group7', 14,
