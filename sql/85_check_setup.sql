@@ -110,8 +110,8 @@ BEGIN
         EXCEPTION WHEN OTHERS THEN
             GET STACKED DIAGNOSTICS detail = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
             ok := false;
-            hint := coalesce(nullif(hint, ''),
-                             format('ALTER SERVER %I OPTIONS (SET bootstrap_servers ''host:9092'');', server));
+            hint := format('ALTER SERVER %I OPTIONS (SET bootstrap_servers ''host:9092''); -- %s', server,
+                           coalesce(nullif(hint, ''), 'where the brokers are'));
         END;
         RETURN NEXT;
     END LOOP;
