@@ -96,7 +96,8 @@ lost_offset(TxpStream *s, const TxpPartition *p)
 			  (TxpError){.fatal = true,
 						 .sqlstate = "55000",
 						 .detail = low >= 0 ? detail : NULL,
-						 .hint = "Choose where to go on with txpipe.seek_stream."},
+						 .hint = "Messages expired, or the topic was created anew: drop and create "
+								 "the stream to begin where the topic begins now."},
 			  "offset %lld of partition %d of topic \"%s\" is not there any more",
 			  (long long) p->next, (int) p->partition, s->topic);
 	s->failed = true;
