@@ -128,7 +128,7 @@ sub schema
 	for my $col (@columns)
 	{
 		my ($name, $type, $source, $default) = @$col;
-		$s .= str($name) . pack('C l l l C C C L', $type, 0, 0, 0, 0, $source // 0, 0, 0) . opt($default);
+		$s .= str($name) . pack('C l l l C C C L', $type, 0, $type >= 10 && $type <= 13 ? -1 : 0, 0, 0, $source // 0, 0, 0) . opt($default);
 	}
 	return $s;
 }
@@ -462,7 +462,7 @@ sub test_window
 	my ($rows, $next, @waiting) = ('', 0);
 	while ($next < 5000)
 	{
-		my $f = hear($c, timeout => @waiting == 2 ? 0.3 : $patience);
+		my $f = hear($c, timeout => @waiting ? 0.3 : $patience);
 		if ($f->{type} eq 'TIMEOUT')
 		{
 			pass('two batches are in flight and no more') if $next < 1500;
