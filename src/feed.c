@@ -216,7 +216,7 @@ remove_step(int32 feed_id, const char *step)
 
 	if (txp_spi_do(&statement, values, NULL) == 0)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("there is no step \"%s\"", step),
-						errhint("Steps are listed in txpipe.feed_step.")));
+						errhint("Steps are listed in txpipe.feed_status.")));
 }
 
 void
