@@ -30,7 +30,7 @@ COMMENT ON FUNCTION txpipe.create_feed(text, text, regclass, text, jsonb, text, 
 the landing directory; its first capture group is the group key. A file that several patterns match belongs to the
 feed of the lowest ordinal. target: table that receives the rows. format: csv (with a header) or json (one object a
 line). columns: {"column": "field"} or {"column": {"path": field or [alternatives], "as": conversion, "default": text,
-"required": true, "type": type when there is no target}}; NULL: fields match the target''s columns by name.
+"required": true, "type": type when there is no target, with its schema unless that is pg_catalog}}; NULL: fields match the target''s columns by name.
 group_name: feeds of one group name load together, in the order of the option ordinal (default: the feed''s own
 name). required: a group is complete only with a file of this feed. step: SQL of a step named load, as in on_load().
 after_load: archive (the file leaves the landing directory, its copy stays in the lake) or keep. options: ragged,

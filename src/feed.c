@@ -298,13 +298,16 @@ read_steps(TxpFeed *feed, MemoryContext context)
 	MemoryContextSwitchTo(old);
 }
 
+/* Locked in the order of their numbers, as the ledger does: loads and discoveries do not deadlock. */
 List *
 txp_feeds_lock(const char *group_name)
 {
 	static TxpStatement query = {
+		"WITH locked AS (SELECT * FROM txpipe.feed WHERE group_name = $1 "
+		"                ORDER BY feed_id FOR NO KEY UPDATE) "
 		"SELECT feed_id, feed, owner_oid, owner_name, target_oid, target_schema::text, "
-		"target_table::text, format, columns, group_name, options, after_load FROM txpipe.feed "
-		"WHERE group_name = $1 ORDER BY ordinal, feed_id FOR NO KEY UPDATE",
+		"target_table::text, format, columns, group_name, options, after_load FROM locked "
+		"ORDER BY ordinal, feed_id",
 		1,
 		{TEXTOID}};
 	Datum values[] = {CStringGetTextDatum(group_name)};

@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
@@ -156,6 +157,13 @@ reject_rows(FileBatch *b, List *refusals, TxpRejects *rejects)
 	}
 }
 
+/* What the child says is UTF-8. */
+static char *
+server_text(TxpSpan span)
+{
+	return span.data ? pg_any_to_server(txp_span_text(span), span.len, PG_UTF8) : NULL;
+}
+
 static void
 store_rejects(FileBatch *b)
 {
@@ -165,8 +173,8 @@ store_rejects(FileBatch *b)
 	{
 		TxpMessage *m = &b->batch.rejects[i];
 
-		txp_rejects_add(&rejects, m->offset, m->payload, txp_span_text(m->code),
-						txp_span_text(m->message), txp_span_text(m->column));
+		txp_rejects_add(&rejects, m->offset, m->payload, server_text(m->code),
+						server_text(m->message), server_text(m->column));
 	}
 	reject_rows(b, b->refusals, &rejects);
 	reject_rows(b, b->outcomes.rejected, &rejects);

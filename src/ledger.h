@@ -76,7 +76,7 @@ extern void txp_ledger_failed(const TxpGroup *group, const char *reason);
 /* Removes from the landing directory what is loaded, of feeds that archive and `user` may run. */
 extern void txp_ledger_clear_landing(Oid user);
 
-/* All text is UTF-8; column NULL: none. */
+/* Text is in the database's encoding; column NULL: none. */
 extern void txp_rejects_add(TxpRejects *rejects, int64 line, TxpSpan record, const char *code,
 							const char *message, const char *column);
 extern void txp_rejects_store(int64 file_id, const TxpRejects *rejects);

@@ -4,7 +4,6 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -149,7 +148,8 @@ txp_run_begin(const char *job)
 		"UPDATE txpipe.run r SET state = 'failed', finished_at = clock_timestamp(), "
 		"message = 'its session ended before it did' WHERE r.job = $1 AND r.state = 'running' "
 		"AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = r.session_pid "
-		"                AND a.backend_start <= r.started_at)",
+		"                AND a.backend_start <= r.started_at AND a.state = 'active' "
+		"                AND a.pid <> pg_backend_pid())",
 		1,
 		{TEXTOID}};
 	static TxpStatement insert = {
@@ -176,9 +176,14 @@ txp_run_end(int64 run_id, const TxpRunTotals *totals)
 		"finished_at = clock_timestamp() WHERE run_id = $1",
 		5,
 		{INT8OID, INT4OID, INT4OID, INT8OID, TEXTOID}};
+	static TxpStatement forget = {"DELETE FROM txpipe.run WHERE run_id = $1", 1, {INT8OID}};
 	Datum values[] = {Int64GetDatum(run_id), Int32GetDatum(totals->groups_loaded),
 					  Int32GetDatum(totals->groups_failed), Int64GetDatum(totals->rows),
 					  totals->failure ? CStringGetTextDatum(totals->failure) : 0};
 
-	(void) txp_spi_do(&update, values, totals->failure ? NULL : "    n");
+	/* Another session loaded all there was. */
+	if (totals->groups_loaded == 0 && totals->groups_failed == 0)
+		(void) txp_spi_do(&forget, values, NULL);
+	else
+		(void) txp_spi_do(&update, values, totals->failure ? NULL : "    n");
 }

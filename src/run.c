@@ -88,6 +88,8 @@ load_groups(Run *run, List *groups)
 	}
 	txp_run_end(run_id, &run->totals);
 	commit(run);
+	if (run->totals.groups_loaded == 0 && run->totals.groups_failed == 0)
+		return;
 	ereport(NOTICE, (errmsg("loaded %d groups: " INT64_FORMAT " files, " INT64_FORMAT
 							" rows, " INT64_FORMAT " rejected; %d groups failed",
 							run->totals.groups_loaded, run->totals.files, run->totals.rows,

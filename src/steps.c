@@ -118,6 +118,7 @@ check_result_shape(const TxpStep *step, TupleDesc desc)
 						 "column_name text), or no rows.")));
 }
 
+/* A broken step is no row's fault: its errors are not of the classes that reject rows. */
 static TxpOutcome
 outcome_by_name(const TxpStep *step, const char *name)
 {
@@ -126,7 +127,7 @@ outcome_by_name(const TxpStep *step, const char *name)
 		if (strcmp(name, outcome_names[i]) == 0)
 			return i;
 	}
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+	ereport(ERROR, (errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
 					errmsg("step \"%s\" returned the unknown outcome \"%s\"", step->name,
 						   name ? name : "NULL"),
 					errhint("Outcomes: duplicate, rejected, filtered, superseded.")));
@@ -150,7 +151,7 @@ row_of_line(StepRun *run, const TxpStep *step, int64 line)
 	if (low == run->npresent || run->lines[low] != line ||
 		bms_is_member(run->present[low], run->gone))
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
 				 errmsg("step \"%s\" returned line " INT64_FORMAT ", which is not in its batch",
 						step->name, line),
 				 errhint("Return line_no as it is in \"batch\".")));
