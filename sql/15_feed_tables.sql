@@ -65,7 +65,7 @@ CREATE TABLE txpipe.file_ledger (
     modified_at timestamptz NOT NULL,
     state text NOT NULL CHECK (state IN ('waiting', 'loaded', 'duplicate', 'failed', 'replaced')),
     reason text,
-    duplicate_of bigint REFERENCES txpipe.file_ledger,
+    duplicate_of bigint,
     rows_read bigint NOT NULL DEFAULT 0,
     rows_loaded bigint NOT NULL DEFAULT 0,
     rows_duplicate bigint NOT NULL DEFAULT 0,
@@ -102,7 +102,7 @@ COMMENT ON COLUMN txpipe.file_ledger.bytes IS 'Size in bytes';
 COMMENT ON COLUMN txpipe.file_ledger.modified_at IS 'Modification time when it was read';
 COMMENT ON COLUMN txpipe.file_ledger.state IS 'waiting (for its group), loaded, duplicate (same content as an earlier file of the feed; counts as present), failed (tried again later), replaced (overwritten before it was loaded)';
 COMMENT ON COLUMN txpipe.file_ledger.reason IS 'Why it is in this state';
-COMMENT ON COLUMN txpipe.file_ledger.duplicate_of IS 'File with the same content';
+COMMENT ON COLUMN txpipe.file_ledger.duplicate_of IS 'File of the same feed with the same content; no foreign key, which pg_dump would call circular';
 COMMENT ON COLUMN txpipe.file_ledger.rows_read IS 'Records in the file, the header not counted';
 COMMENT ON COLUMN txpipe.file_ledger.rows_loaded IS 'Records that were loaded';
 COMMENT ON COLUMN txpipe.file_ledger.rows_duplicate IS 'Records that were there already';
