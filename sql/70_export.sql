@@ -26,6 +26,7 @@ COMMENT ON COLUMN txpipe.export_log.exported_at IS 'When it was written';
 CREATE FUNCTION txpipe.write_export(name text, content text)
 RETURNS text
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'txpipe_write_export';
 COMMENT ON FUNCTION txpipe.write_export(text, text) IS
 'Writes a UTF-8 file below txpipe.export_directory and returns its path. The file appears whole or not at all

@@ -3,6 +3,7 @@
 
 CREATE FUNCTION txpipe.directory_problem(setting text, OUT directory text, OUT problem text, OUT hint text)
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'txpipe_directory_problem';
 COMMENT ON FUNCTION txpipe.directory_problem(text) IS
 'What is wrong with the directory named by landing_directory, lake_directory or export_directory (txpipe.…), and what

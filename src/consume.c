@@ -63,11 +63,15 @@ try_batch(TxpLink *link, TxpBatch *batch, const char *states)
 	}
 	PG_CATCH();
 	{
-		if (!txp_error_is_of_rows(geterrcode()))
-			PG_RE_THROW();
+		ErrorData *error;
+
 		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
+		if (!txp_error_is_of_rows(error->sqlerrcode))
+			ReThrowError(error);
+		FreeErrorData(error);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);

@@ -114,17 +114,29 @@ search_range(Search *search, uint32 first, uint32 count)
 List *
 txp_isolate(uint32 nrows, TxpApply apply, void *arg)
 {
-	Search search = {apply, arg, NIL, CurrentMemoryContext, CurrentResourceOwner};
+	ResourceOwner outer = CurrentResourceOwner;
+	Search search = {apply, arg, NIL, CurrentMemoryContext, outer};
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(search.context);
+	search.owner = CurrentResourceOwner;
+	PG_TRY();
 	{
-		ResourceOwner outer = search.owner;
-
-		search.owner = CurrentResourceOwner;
 		search_range(&search, 0, nrows);
-		search.owner = outer;
 	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(search.context);
+		error = CopyErrorData();
+		FlushErrorState();
+		search.owner = outer;
+		end_subtransaction(&search, false);
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+	search.owner = outer;
 	end_subtransaction(&search, false);
 	return search.refusals;
 }

@@ -32,15 +32,17 @@ plan_rows(TxpLink *link)
 	static const TxdCsvOptions csv = {',', '"', false, false, ""};
 	TxpStream *stream = link->stream;
 	TxpRights saved;
-	Relation target;
+	Relation target = NULL;
 
-	if (!OidIsValid(stream->target))
+	/* It may also go away while its lock is awaited. */
+	txp_rights_owner(stream->owner, &saved);
+	if (OidIsValid(stream->target))
+		target = try_table_open(stream->target, AccessShareLock);
+	if (target == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
 						errmsg("target %s of stream \"%s\" does not exist", stream->target_name,
 							   stream->name),
 						errhint("Create the table again, or drop the stream.")));
-	txp_rights_owner(stream->owner, &saved);
-	target = table_open(stream->target, AccessShareLock);
 	link->plan =
 		txp_rowplan_for_target(target, txp_format_by_name(stream->format), stream->columns, &csv);
 	txp_sink_check(target, link->plan);
