@@ -1,0 +1,291 @@
+# TxpipeTest: what the process tests share: a server, a broker, messages, waiting, and the look at the log.
+#
+# Nothing here waits for a time: wait_for polls a condition and shows its last value when it gives up.
+package TxpipeTest;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use File::Path qw(make_path);
+use POSIX      qw(:sys_wait_h setsid);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time);
+
+our @EXPORT = qw(
+  new_node start_node start_broker stop_broker produce_file produce_lines topic_control
+  wait_for wait_until worker_pid child_pid checkpointer_pid error_of log_is_clean process_lives kafka_server
+);
+
+our $TIMEOUT = $ENV{TXPIPE_TEST_TIMEOUT} // 60;
+
+my $programs = ($ENV{TXPIPE_TREE} // '.') . '/build/test';
+my %brokers;
+
+# --- server ---
+
+# A stopped server that has txpipe preloaded; conf: further lines of postgresql.conf.
+sub new_node
+{
+	my ($name, %opt) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$node->init(extra => [ '-E', 'UTF8', '--locale=C.UTF-8' ]);
+	my $dirs = $node->basedir . '/dirs';
+	make_path("$dirs/landing", "$dirs/lake", "$dirs/export");
+	$node->append_conf('postgresql.conf', <<"CONF");
+shared_preload_libraries = 'txpipe'
+max_worker_processes = 24
+restart_after_crash = on
+log_statement = none
+timezone = 'UTC'
+txpipe.landing_directory = '$dirs/landing'
+txpipe.lake_directory = '$dirs/lake'
+txpipe.export_directory = '$dirs/export'
+CONF
+	$node->append_conf('postgresql.conf', $opt{conf}) if defined $opt{conf};
+	return $node;
+}
+
+# Starts it and creates the extension. wrapper: a program that runs the postmaster (build/test/subreaper).
+sub start_node
+{
+	my ($node, %opt) = @_;
+
+	if ($opt{wrapper})
+	{
+		my $script = $node->basedir . '/postmaster';
+
+		chomp(my $postgres = `which postgres`);
+		open my $fh, '>', $script or die "$script: $!";
+		print $fh "#!/bin/sh\nexec '$programs/$opt{wrapper}' '$postgres' \"\$@\"\n";
+		close $fh;
+		chmod 0755, $script;
+		system_or_bail('pg_ctl', '-w', '-D', $node->data_dir, '-l', $node->logfile, '-p', $script,
+			'start');
+		$node->_update_pid(1);
+	}
+	else
+	{
+		$node->start;
+	}
+	$node->safe_psql('postgres', 'CREATE EXTENSION txpipe');
+	return;
+}
+
+# --- broker ---
+
+# Topics are 'name:partitions'. The result knows {servers}, host:port.
+sub start_broker
+{
+	my (@topics) = @_;
+	my $dir     = PostgreSQL::Test::Utils::tempdir();
+	my $control = "$dir/control";
+	my @command =
+	  ("$programs/mock_broker", '--port-file', "$dir/port", '--control', $control);
+
+	push @command, map { ('--topic', $_) } @topics;
+	my $pid = fork() // die "fork: $!";
+	if ($pid == 0)
+	{
+		open STDOUT, '>', "$dir/out" or die;
+		open STDERR, '>&', \*STDOUT  or die;
+		exec @command or die "$command[0]: $!";
+	}
+	$brokers{$pid} = 1;
+	wait_until('the broker announces its port', sub { -e "$dir/port" ? 1 : waitpid($pid, WNOHANG) ? die 'the broker ended' : 0 });
+	my ($servers) = slurp_file("$dir/port") =~ /bootstrap\.servers=(\S+)/;
+	return { pid => $pid, servers => $servers, control => $control, out => "$dir/out" };
+}
+
+sub stop_broker
+{
+	my ($broker) = @_;
+
+	return unless delete $brokers{ $broker->{pid} };
+	kill 'TERM', $broker->{pid};
+	waitpid($broker->{pid}, 0);
+	return;
+}
+
+END
+{
+	my $status = $?;
+
+	for my $pid (keys %brokers)
+	{
+		kill 'KILL', $pid;
+		waitpid($pid, 0);
+	}
+	$? = $status;
+}
+
+# Sends one line to the broker's control FIFO (see mock_broker.c) and waits for its answer.
+sub topic_control
+{
+	my ($broker, $line) = @_;
+
+	open my $fifo, '>', $broker->{control} or die "$broker->{control}: $!";
+	print $fifo "$line\n";
+	close $fifo;
+	wait_until("the broker carries out: $line",
+		sub { slurp_file($broker->{out}) =~ /^(ok|failed) \Q$line\E/m });
+	like(slurp_file($broker->{out}), qr/^ok \Q$line\E$/m, "broker: $line");
+	return;
+}
+
+# Every line of the file becomes a message of this partition.
+sub produce_file
+{
+	my ($broker, $topic, $partition, $file) = @_;
+
+	system_or_bail('kcat', '-P', '-b', $broker->{servers}, '-t', $topic, '-p', $partition, '-l', $file);
+	return;
+}
+
+sub produce_lines
+{
+	my ($broker, $topic, $partition, @lines) = @_;
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/messages';
+
+	open my $fh, '>', $file or die "$file: $!";
+	print $fh map { "$_\n" } @lines;
+	close $fh;
+	produce_file($broker, $topic, $partition, $file);
+	return;
+}
+
+# CREATE SERVER for the broker.
+sub kafka_server
+{
+	my ($node, $name, $broker, $db) = @_;
+
+	$node->safe_psql($db // 'postgres',
+		"CREATE SERVER $name FOREIGN DATA WRAPPER txpipe_kafka OPTIONS (bootstrap_servers '$broker->{servers}')"
+	);
+	return;
+}
+
+# --- waiting ---
+
+# Until the code returns true; returns that. The test ends when it does not come.
+sub wait_until
+{
+	my ($what, $code, $timeout) = @_;
+	my $end = time() + ($timeout // $TIMEOUT);
+
+	while (1)
+	{
+		my $value = $code->();
+		return $value if $value;
+		die "gave up waiting until $what" if time() > $end;
+		select(undef, undef, undef, 0.02);
+	}
+}
+
+# Until the query yields this text, 't' when not given; errors (a server that restarts) are tried again.
+sub wait_for
+{
+	my ($node, $sql, $what, %opt) = @_;
+	my $wanted = $opt{value} // 't';
+	my $db     = $opt{db}    // 'postgres';
+	my $end    = time() + ($opt{timeout} // $TIMEOUT);
+	my ($out, $err) = ('', '');
+
+	while (1)
+	{
+		my $rc = $node->psql($db, $sql, stdout => \$out, stderr => \$err);
+		return 1 if $rc == 0 && $out eq $wanted;
+		last     if time() > $end;
+		select(undef, undef, undef, 0.05);
+	}
+	my $streams = $node->psql($db, 'TABLE txpipe.stream_status; TABLE txpipe.stream_partition',
+		stdout => \my $status);
+	diag("gave up waiting until $what\nquery:  $sql\nlast:   $out $err\nwanted: $wanted\n"
+		  . ($status // ''));
+	die "gave up waiting until $what";
+}
+
+# --- processes ---
+
+sub worker_pid
+{
+	my ($node, $like) = @_;
+
+	return $node->safe_psql('postgres',
+		"SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'txpipe worker%' "
+		  . ($like ? "AND $like " : '')
+		  . 'ORDER BY backend_start LIMIT 1');
+}
+
+# The txpipe_io of this server process, or undef.
+sub child_pid
+{
+	my ($parent) = @_;
+
+	for my $stat (glob '/proc/[0-9]*/stat')
+	{
+		open my $fh, '<', $stat or next;
+		my $line = <$fh> // next;
+		close $fh;
+		return $1 if $line =~ /^(\d+) \(txpipe_io\) [^Z] $parent /;
+	}
+	return undef;
+}
+
+sub process_lives
+{
+	my ($pid) = @_;
+
+	open my $fh, '<', "/proc/$pid/stat" or return 0;
+	my $line = <$fh> // return 0;
+	return $line !~ /^\d+ \(.*\) Z /;
+}
+
+sub checkpointer_pid
+{
+	my ($node) = @_;
+
+	return $node->safe_psql('postgres',
+		"SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'");
+}
+
+# --- errors ---
+
+# What psql says of a failing statement: {state}, {message}, {detail}, {hint}; undef when it does not fail.
+sub error_of
+{
+	my ($node, $sql, %opt) = @_;
+	my $err;
+	my $rc = $node->psql(
+		$opt{db} // 'postgres', $sql,
+		stderr        => \$err,
+		on_error_stop => 1,
+		extra_params  => [ '-v', 'VERBOSITY=verbose', @{ $opt{extra_params} // [] } ]);
+
+	return undef if $rc == 0;
+	my ($state, $message) = $err =~ /(?:ERROR|FATAL):  ([0-9A-Z]{5}): (.*)/;
+	my ($detail) = $err =~ /^DETAIL:  (.*)/m;
+	my ($hint)   = $err =~ /^HINT:  (.*)/m;
+	return { state => $state, message => $message, detail => $detail, hint => $hint, text => $err };
+}
+
+# One test point: no ERROR, FATAL or PANIC in the log but those that match one of the patterns.
+sub log_is_clean
+{
+	my ($node, @allowed) = @_;
+	my @bad;
+
+	for my $line (split /\n/, slurp_file($node->logfile))
+	{
+		next unless $line =~ /^\d{4}-\d\d-\d\d [^\[]*\[\d+\].*\b(?:ERROR|FATAL|PANIC):  /;
+		push @bad, $line unless grep { $line =~ $_ } @allowed;
+	}
+	is(scalar @bad, 0, 'no unexpected error in the server log of ' . $node->name)
+	  or diag(join "\n", @bad > 20 ? @bad[ 0 .. 19 ] : @bad);
+	return;
+}
+
+1;
