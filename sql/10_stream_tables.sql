@@ -71,7 +71,7 @@ COMMENT ON COLUMN txpipe.stream_offset.topic IS 'Kafka topic';
 COMMENT ON COLUMN txpipe.stream_offset.partition IS 'Kafka partition';
 COMMENT ON COLUMN txpipe.stream_offset.next_offset IS 'First offset not yet consumed';
 COMMENT ON COLUMN txpipe.stream_offset.end_offset IS 'End of the partition (high watermark) as last heard; -1: not heard yet';
-COMMENT ON COLUMN txpipe.stream_offset.rows_total IS 'Rows inserted from this partition';
+COMMENT ON COLUMN txpipe.stream_offset.rows_total IS 'Messages of this partition that became rows';
 COMMENT ON COLUMN txpipe.stream_offset.dead_letters_total IS 'Messages of this partition stored as dead letters';
 COMMENT ON COLUMN txpipe.stream_offset.last_timestamp IS 'Kafka timestamp of the last message consumed';
 COMMENT ON COLUMN txpipe.stream_offset.updated_at IS 'When this row last changed';

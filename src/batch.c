@@ -20,6 +20,7 @@
 #include "rights.h"
 #include "sink.h"
 #include "spi.h"
+#include "unixtime.h"
 
 static Datum
 range_numbers(const TxpBatch *batch)
@@ -50,13 +51,14 @@ lock_offsets(const TxpStream *stream, const TxpBatch *batch, const char *states)
 	static TxpStatement statement = {
 		"SELECT o.partition, o.next_offset FROM txpipe.stream_offset o "
 		"WHERE o.stream_id = $1 AND o.topic = $2 AND o.partition = ANY ($3) AND EXISTS "
-		"(SELECT FROM txpipe.stream s WHERE s.stream_id = $1 AND s.state = ANY "
-		"(pg_catalog.string_to_array($4, ','))) "
+		"(SELECT FROM txpipe.stream s WHERE s.stream_id = $1 AND s.created_at = $5 "
+		"AND s.state = ANY (string_to_array($4, ','))) "
 		"FOR UPDATE OF o SKIP LOCKED",
-		4,
-		{INT4OID, TEXTOID, INT4ARRAYOID, TEXTOID}};
-	Datum values[4] = {Int32GetDatum(stream->id), CStringGetTextDatum(stream->topic),
-					   range_numbers(batch), CStringGetTextDatum(states)};
+		5,
+		{INT4OID, TEXTOID, INT4ARRAYOID, TEXTOID, TIMESTAMPTZOID}};
+	Datum values[5] = {Int32GetDatum(stream->id), CStringGetTextDatum(stream->topic),
+					   range_numbers(batch), CStringGetTextDatum(states),
+					   TimestampTzGetDatum(stream->created_at)};
 	uint64 n;
 	bool same;
 
@@ -168,11 +170,12 @@ move_offset(const TxpStream *stream, const TxpRange *range, int64 refused)
 		"UPDATE txpipe.stream_offset SET next_offset = $4, "
 		"end_offset = greatest(CASE WHEN $5 < 0 THEN end_offset ELSE $5 END, $4), "
 		"rows_total = rows_total + $6, dead_letters_total = dead_letters_total + $7, "
-		"last_timestamp = CASE WHEN $8 < 0 THEN last_timestamp "
-		"ELSE pg_catalog.to_timestamp($8 / 1000.0) END, updated_at = pg_catalog.clock_timestamp() "
+		"last_timestamp = coalesce($8, last_timestamp), updated_at = clock_timestamp() "
 		"WHERE stream_id = $1 AND topic = $2 AND partition = $3",
 		8,
-		{INT4OID, TEXTOID, INT4OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID}};
+		{INT4OID, TEXTOID, INT4OID, INT8OID, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID}};
+	TimestampTz when = 0;
+	bool has_time = txp_unix_ms_to_timestamptz(range->last_timestamp_ms, &when);
 	Datum values[8] = {Int32GetDatum(stream->id),
 					   CStringGetTextDatum(stream->topic),
 					   Int32GetDatum(range->partition),
@@ -180,9 +183,9 @@ move_offset(const TxpStream *stream, const TxpRange *range, int64 refused)
 					   Int64GetDatum(range->end),
 					   Int64GetDatum(range->rows - refused),
 					   Int64GetDatum(range->rejects + refused),
-					   Int64GetDatum(range->last_timestamp_ms)};
+					   TimestampTzGetDatum(when)};
 
-	if (txp_spi_run(&statement, values, NULL) != 1)
+	if (txp_spi_run(&statement, values, has_time ? "        " : "       n") != 1)
 		elog(ERROR, "offset of partition %d of stream \"%s\" has vanished", range->partition,
 			 stream->name);
 }

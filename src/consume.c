@@ -20,6 +20,7 @@
 #include "isolate.h"
 #include "link.h"
 #include "shared.h"
+#include "spi.h"
 #include "stream.h"
 
 #define LINGER_MS 100
@@ -149,6 +150,13 @@ txpipe_consume(PG_FUNCTION_ARGS)
 	/* Its memory outlives the commits below. */
 	SPI_connect_ext(nonatomic ? SPI_OPT_NONATOMIC : 0);
 	stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream"));
+	/* In a block the commit, and what is deferred to it, is the caller's. */
+	if (!nonatomic && GetUserId() != stream->owner)
+		ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+						errmsg("only the owner of stream \"%s\" can consume it inside a "
+							   "transaction block",
+							   stream->name),
+						errhint("Call it on its own.")));
 	if (PG_ARGISNULL(1) || PG_GETARG_INT32(1) < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -171,6 +179,8 @@ txpipe_consume(PG_FUNCTION_ARGS)
 	else
 		ereport(NOTICE,
 				(errmsg("stream \"%s\": no message within %d ms", stream->name, timeout_ms)));
+	if (nonatomic)
+		txp_spi_commit_as(stream->owner);
 	txp_io_stop(link->io);
 	SPI_finish();
 	PG_RETURN_VOID();

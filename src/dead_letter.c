@@ -13,6 +13,7 @@
 #include "dead_letter.h"
 #include "isolate.h"
 #include "spi.h"
+#include "unixtime.h"
 
 /* Columns of the INSERT, each an array with one element per letter. */
 enum
@@ -55,20 +56,15 @@ put_span(Letters *letters, int column, TxpSpan span)
 		span.data == NULL);
 }
 
-static TimestampTz
-from_unix_ms(int64 ms)
-{
-	return (ms - INT64CONST(1000) * (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY) *
-		   1000;
-}
-
 static void
 put_message(Letters *letters, const TxpMessage *m)
 {
+	TimestampTz when = 0;
+	bool has_time = txp_unix_ms_to_timestamptz(m->timestamp_ms, &when);
+
 	put(letters, COL_PARTITION, Int32GetDatum(m->partition), false);
 	put(letters, COL_OFFSET, Int64GetDatum(m->offset), false);
-	put(letters, COL_TIMESTAMP, TimestampTzGetDatum(from_unix_ms(m->timestamp_ms)),
-		m->timestamp_ms < 0);
+	put(letters, COL_TIMESTAMP, TimestampTzGetDatum(when), !has_time);
 	put_span(letters, COL_KEY, m->key);
 	put_span(letters, COL_HEADERS, m->headers);
 	put_span(letters, COL_PAYLOAD, m->payload);

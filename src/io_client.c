@@ -228,7 +228,7 @@ txp_io_new_channel(TxpIo *io)
 	return ++io->last_channel;
 }
 
-/* Waits for the socket or a signal; returns false when timeout_ms have passed. */
+/* Waits for the socket or a signal; an interrupt may raise an error. Returns false when timeout_ms have passed. */
 static bool
 wait_for_socket(TxpIo *io, int socket_event, long timeout_ms)
 {
@@ -246,6 +246,22 @@ wait_for_socket(TxpIo *io, int socket_event, long timeout_ms)
 	return (rc & WL_TIMEOUT) == 0;
 }
 
+/* Waits until more can be sent. An error in the middle of a frame leaves the child without its place. */
+static void
+wait_to_send(TxpIo *io)
+{
+	PG_TRY();
+	{
+		(void) wait_for_socket(io, WL_SOCKET_WRITEABLE, -1);
+	}
+	PG_CATCH();
+	{
+		end_child(io);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
+
 static bool
 send_all(TxpIo *io, const char *data, size_t len)
 {
@@ -259,7 +275,7 @@ send_all(TxpIo *io, const char *data, size_t len)
 			len -= n;
 		}
 		else if (errno == EAGAIN || errno == EWOULDBLOCK)
-			(void) wait_for_socket(io, WL_SOCKET_WRITEABLE, -1);
+			wait_to_send(io);
 		else if (errno != EINTR)
 			end_child(io);
 	}

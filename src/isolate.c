@@ -27,18 +27,33 @@ typedef struct Search
 bool
 txp_error_is_of_rows(int sqlerrcode)
 {
-	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
+	static const char *const others[] = {
+		"08", /* connection */
+		"0A", /* feature not supported */
+		"25", /* transaction state */
+		"26", /* statement name */
+		"28", /* authorization */
+		"2D", /* transaction termination */
+		"3D", /* catalog name */
+		"3F", /* schema name */
+		"40", /* transaction rollback: serialization, deadlock */
+		"42", /* access rule: no such object, no privilege */
+		"53", /* insufficient resources */
+		"55", /* object not in prerequisite state, lock not available */
+		"57", /* operator intervention */
+		"58", /* system error */
+		"F0", /* configuration file */
+		"HV", /* foreign data wrapper */
+		"XX", /* internal error */
+	};
+	const char *code = unpack_sql_state(sqlerrcode);
+
+	for (int i = 0; i < (int) lengthof(others); i++)
 	{
-		case MAKE_SQLSTATE('2', '1', '0', '0', '0'): /* cardinality violation */
-		case MAKE_SQLSTATE('2', '2', '0', '0', '0'): /* data exception */
-		case MAKE_SQLSTATE('2', '3', '0', '0', '0'): /* integrity constraint violation */
-		case MAKE_SQLSTATE('2', '7', '0', '0', '0'): /* triggered data change violation */
-		case MAKE_SQLSTATE('4', '4', '0', '0', '0'): /* WITH CHECK OPTION violation */
-		case MAKE_SQLSTATE('P', '0', '0', '0', '0'): /* RAISE in PL/pgSQL */
-			return true;
-		default:
+		if (strncmp(code, others[i], 2) == 0)
 			return false;
 	}
+	return true;
 }
 
 static void
@@ -52,14 +67,19 @@ end_subtransaction(Search *search, bool keep)
 	CurrentResourceOwner = search->owner;
 }
 
-/* Applies the rows in a subtransaction that stays when it passes; else returns the error. */
+/*
+ * Applies the rows in a subtransaction that stays when it passes; else returns the error. What a try leaves
+ * in memory goes with it: there may be thousands.
+ */
 static ErrorData *
 try_rows(Search *search, uint32 first, uint32 count)
 {
+	MemoryContext scratch =
+		AllocSetContextCreate(search->context, "txpipe try", ALLOCSET_DEFAULT_SIZES);
 	ErrorData *volatile error = NULL;
 
 	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(search->context);
+	MemoryContextSwitchTo(scratch);
 	PG_TRY();
 	{
 		search->apply(search->arg, first, count, NULL);
@@ -74,6 +94,7 @@ try_rows(Search *search, uint32 first, uint32 count)
 		end_subtransaction(search, false);
 	}
 	PG_END_TRY();
+	MemoryContextDelete(scratch);
 	return error;
 }
 

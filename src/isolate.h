@@ -21,8 +21,9 @@ typedef struct TxpRefusal
 typedef void (*TxpApply)(void *arg, uint32 first, uint32 count, const Bitmapset *skip);
 
 /*
- * Is the error one that rows cause (bad data, constraint, a trigger's own RAISE), so that leaving them out
- * helps? Everything else (no such table, lock timeout, disk full …) is not.
+ * Is the error one that rows cause (bad data, constraint, limit, whatever a trigger raises), so that leaving
+ * them out helps? The classes of trouble with the surroundings (no such table, lock timeout, disk full …) are
+ * not.
  */
 extern bool txp_error_is_of_rows(int sqlerrcode);
 

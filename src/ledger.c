@@ -235,7 +235,7 @@ List *
 txp_ledger_ready(Oid user, const TxpGroup *only, int64 limit)
 {
 	static TxpStatement query = {
-		"SELECT g.group_name, g.group_key FROM ("
+		"SELECT g.group_name, g.group_key, g.owner_oid FROM ("
 		"  SELECT f.group_name, l.group_key, f.owner_oid FROM txpipe.file_ledger l "
 		"  JOIN txpipe.feed f USING (feed_id) WHERE l.state = 'waiting' "
 		"      OR l.state = 'failed' AND l.retry_at <= clock_timestamp() "
@@ -243,7 +243,7 @@ txp_ledger_ready(Oid user, const TxpGroup *only, int64 limit)
 		"  SELECT f.group_name, d.group_key, f.owner_oid FROM txpipe.file_ledger l "
 		"  JOIN txpipe.file_ledger d ON d.duplicate_of = l.file_id "
 		"  JOIN txpipe.feed f ON f.feed_id = d.feed_id WHERE l.state = 'waiting') g "
-		"WHERE pg_has_role($1, g.owner_oid, 'MEMBER') "
+		"WHERE pg_has_role($1, g.owner_oid, 'USAGE') "
 		"AND ($2 IS NULL OR (g.group_name, g.group_key) = ($2, $3)) "
 		"AND NOT EXISTS (SELECT FROM txpipe.feed r WHERE r.group_name = g.group_name AND "
 		"r.required "
@@ -269,6 +269,7 @@ txp_ledger_ready(Oid user, const TxpGroup *only, int64 limit)
 
 		group->name = txp_spi_text(i, 1);
 		group->key = txp_spi_text(i, 2);
+		group->owner = DatumGetObjectId(txp_spi_datum(i, 3));
 		groups = lappend(groups, group);
 		MemoryContextSwitchTo(old);
 	}

@@ -26,6 +26,7 @@ typedef struct TxpGroup
 {
 	char *name;
 	char *key;
+	Oid owner; /* of all its feeds */
 } TxpGroup;
 
 /* A file to be loaded. */

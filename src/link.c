@@ -34,6 +34,7 @@ plan_rows(TxpLink *link)
 	TxpRights saved;
 	Relation target = NULL;
 
+	txp_stream_check_owner(stream);
 	/* It may also go away while its lock is awaited. */
 	txp_rights_owner(stream->owner, &saved);
 	if (OidIsValid(stream->target))
@@ -42,7 +43,8 @@ plan_rows(TxpLink *link)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
 						errmsg("target %s of stream \"%s\" does not exist", stream->target_name,
 							   stream->name),
-						errhint("Create the table again, or drop the stream.")));
+						errhint("Give the table its name back, create it again, or drop the "
+								"stream.")));
 	link->plan =
 		txp_rowplan_for_target(target, txp_format_by_name(stream->format), stream->columns, &csv);
 	txp_sink_check(target, link->plan);

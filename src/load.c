@@ -164,7 +164,9 @@ load_files(GroupLoad *load)
 	TxpFeed *first;
 	ListCell *lc;
 
-	if (feeds == NIL || txp_ledger_ready(load->user, load->group, 1) == NIL)
+	first = feeds ? linitial(feeds) : NULL;
+	if (first == NULL || first->owner != load->group->owner ||
+		txp_ledger_ready(load->user, load->group, 1) == NIL)
 		return;
 	foreach (lc, feeds)
 	{
@@ -180,8 +182,6 @@ load_files(GroupLoad *load)
 		load_one(load, feed_by_id(feeds, file->feed_id), file);
 	}
 	load->current = NULL;
-	/* Feeds of a group have one owner. */
-	first = linitial(feeds);
 	txp_rights_owner(first->owner, &saved);
 	txp_sink_fire_deferred();
 	txp_rights_restore(&saved);

@@ -28,10 +28,12 @@ typedef enum OptionType
 	OPTION_SECRET,
 	OPTION_INTEGER,
 	OPTION_BOOLEAN,
-	OPTION_CHARACTER
+	OPTION_CHARACTER,
+	OPTION_CHOICE /* one of the words of `unit` */
 } OptionType;
 
-static const char *const type_names[] = {"text", "secret", "integer", "boolean", "character"};
+static const char *const type_names[] = {"text",    "secret",    "integer",
+										 "boolean", "character", "choice"};
 static const char *const scope_names[] = {"server", "user mapping", "stream", "feed"};
 
 typedef struct Option
@@ -42,26 +44,28 @@ typedef struct Option
 	const char *default_value; /* NULL: none, or librdkafka's */
 	int64 min;
 	int64 max;
-	const char *unit;
+	const char *unit; /* of numbers; choices: the words allowed */
 	const char *description;
 } Option;
 
 static const Option options[] = {
 	{TXP_OPTION_SERVER, "bootstrap_servers", OPTION_TEXT, NULL, 0, 0, NULL,
 	 "Brokers to ask first: host:port, comma-separated; required"},
-	{TXP_OPTION_SERVER, "security_protocol", OPTION_TEXT, "plaintext", 0, 0, NULL,
-	 "plaintext, ssl, sasl_plaintext or sasl_ssl"},
-	{TXP_OPTION_SERVER, "sasl_mechanisms", OPTION_TEXT, NULL, 0, 0, NULL,
-	 "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"},
+	{TXP_OPTION_SERVER, "security_protocol", OPTION_CHOICE, "plaintext", 0, 0,
+	 "plaintext ssl sasl_plaintext sasl_ssl", "Encryption and log-in"},
+	{TXP_OPTION_SERVER, "sasl_mechanisms", OPTION_CHOICE, NULL, 0, 0,
+	 "PLAIN SCRAM-SHA-256 SCRAM-SHA-512", "How to log in"},
 	{TXP_OPTION_SERVER, "ssl_ca_pem", OPTION_TEXT, NULL, 0, 0, NULL,
 	 "Certificates of the authorities that are trusted, in PEM form"},
-	{TXP_OPTION_SERVER, "ssl_endpoint_identification_algorithm", OPTION_TEXT, "https", 0, 0, NULL,
-	 "https: the broker's certificate must carry its host name; none: not checked"},
+	{TXP_OPTION_SERVER, "ssl_endpoint_identification_algorithm", OPTION_CHOICE, "https", 0, 0,
+	 "https none", "https: the broker's certificate must carry its host name"},
 	{TXP_OPTION_SERVER, "client_id", OPTION_TEXT, "txpipe", 0, 0, NULL,
 	 "Name the brokers see in their logs and quotas"},
-	{TXP_OPTION_SERVER, "isolation_level", OPTION_TEXT, "read_committed", 0, 0, NULL,
-	 "read_committed or read_uncommitted"},
-	{TXP_OPTION_SERVER, "broker_address_family", OPTION_TEXT, "any", 0, 0, NULL, "any, v4 or v6"},
+	{TXP_OPTION_SERVER, "isolation_level", OPTION_CHOICE, "read_committed", 0, 0,
+	 "read_committed read_uncommitted",
+	 "Whether messages of open and aborted transactions are read"},
+	{TXP_OPTION_SERVER, "broker_address_family", OPTION_CHOICE, "any", 0, 0, "any v4 v6",
+	 "Which addresses of a broker's name are used"},
 	{TXP_OPTION_SERVER, "socket_timeout_ms", OPTION_INTEGER, "60000", 10, 300000, "ms",
 	 "Longest wait for a broker's answer"},
 	{TXP_OPTION_SERVER, "socket_keepalive_enable", OPTION_BOOLEAN, "false", 0, 0, NULL,
@@ -78,8 +82,8 @@ static const Option options[] = {
 	 "Verify the checksums of what brokers send"},
 	{TXP_OPTION_SERVER, "message_max_bytes", OPTION_INTEGER, "1000000", 1000, 1000000000, "bytes",
 	 "Largest message that produce() sends"},
-	{TXP_OPTION_SERVER, "compression_codec", OPTION_TEXT, "none", 0, 0, NULL,
-	 "What produce() compresses with: none, gzip, snappy, lz4 or zstd"},
+	{TXP_OPTION_SERVER, "compression_codec", OPTION_CHOICE, "none", 0, 0,
+	 "none gzip snappy lz4 zstd", "What produce() compresses with"},
 	{TXP_OPTION_MAPPING, "sasl_username", OPTION_TEXT, NULL, 0, 0, NULL, "User name for SASL"},
 	{TXP_OPTION_MAPPING, "sasl_password", OPTION_SECRET, NULL, 0, 0, NULL, "Password for SASL"},
 	{TXP_OPTION_MAPPING, "ssl_certificate_pem", OPTION_TEXT, NULL, 0, 0, NULL,
@@ -90,13 +94,13 @@ static const Option options[] = {
 	 "Password of that private key"},
 	{TXP_OPTION_STREAM, "batch_rows", OPTION_INTEGER, "10000", 1, 1000000, "rows",
 	 "Most messages in one batch, which is one transaction"},
-	{TXP_OPTION_STREAM, "batch_bytes", OPTION_INTEGER, "4194304", 1024, 268435456, "bytes",
+	{TXP_OPTION_STREAM, "batch_bytes", OPTION_INTEGER, "4194304", 1024, 67108864, "bytes",
 	 "Most bytes of decoded rows in one batch"},
 	{TXP_OPTION_STREAM, "linger_ms", OPTION_INTEGER, "5", 0, 60000, "ms",
 	 "How long the first message of a batch waits for company when nothing else is under way"},
 	{TXP_OPTION_FEED, "batch_rows", OPTION_INTEGER, "10000", 1, 100000, "rows",
 	 "Most records in one batch, which the steps see at once"},
-	{TXP_OPTION_FEED, "batch_bytes", OPTION_INTEGER, "4194304", 1024, 268435456, "bytes",
+	{TXP_OPTION_FEED, "batch_bytes", OPTION_INTEGER, "4194304", 1024, 67108864, "bytes",
 	 "Most bytes of decoded rows in one batch"},
 	{TXP_OPTION_FEED, "delimiter", OPTION_CHARACTER, ",", 0, 0, NULL, "Between the fields of CSV"},
 	{TXP_OPTION_FEED, "quote", OPTION_CHARACTER, "\"", 0, 0, NULL,
@@ -145,6 +149,19 @@ valid_names(TxpOptionScope scope)
 	return names.data;
 }
 
+static bool
+is_word_of(const char *word, const char *words)
+{
+	size_t len = strlen(word);
+
+	for (const char *p = words; len > 0 && (p = strstr(p, word)) != NULL; p += len)
+	{
+		if ((p == words || p[-1] == ' ') && (p[len] == ' ' || p[len] == '\0'))
+			return true;
+	}
+	return false;
+}
+
 /* ERRORs without repeating the value of a secret. */
 static void
 check_value(TxpOptionScope scope, const char *name, const char *value)
@@ -177,12 +194,17 @@ check_value(TxpOptionScope scope, const char *name, const char *value)
 		ok = parse_bool(value, &flag);
 	else if (option->type == OPTION_CHARACTER)
 		ok = strlen(value) == 1 && *value != '\n' && *value != '\r';
+	else if (option->type == OPTION_CHOICE)
+		ok = is_word_of(value, option->unit);
 	if (!ok)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("invalid value for option \"%s\": \"%s\"", name, value),
-						errhint("The option takes a %s.", option->type == OPTION_BOOLEAN
-															  ? "boolean"
-															  : "single one-byte character")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for option \"%s\": \"%s\"", name, value),
+				 option->type == OPTION_CHOICE
+					 ? errhint("Choose one of: %s.", option->unit)
+					 : errhint("The option takes a %s.", option->type == OPTION_BOOLEAN
+															 ? "boolean"
+															 : "single one-byte character")));
 }
 
 static char *

@@ -12,6 +12,7 @@
 #include "landing.h"
 #include "load.h"
 #include "run.h"
+#include "spi.h"
 
 typedef struct Run
 {
@@ -57,6 +58,13 @@ load_group(Run *run, const TxpGroup *group)
 {
 	char *failure = NULL;
 
+	/* In a block the commit, and what is deferred to it, is the caller's. */
+	if (run->atomic && group->owner != run->user)
+		ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+						errmsg("only the owner of the feeds of \"%s\" can load them inside a "
+							   "transaction block",
+							   group->name),
+						errhint("Call it on its own.")));
 	switch (txp_load_group(run->files, group, run->user, &run->totals, &failure))
 	{
 		case TXP_GROUP_LOADED:
@@ -70,7 +78,8 @@ load_group(Run *run, const TxpGroup *group)
 		case TXP_GROUP_GONE:
 			break;
 	}
-	commit(run);
+	if (!run->atomic)
+		txp_spi_commit_as(group->owner);
 	clear_landing(run);
 }
 

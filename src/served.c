@@ -7,8 +7,12 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
+#include "commands/prepare.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "storage/lock.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -21,7 +25,16 @@
 #define FIRST_RETRY_MS 1000
 #define MAX_RETRY_MS 60000
 #define CONFLICT_RETRY_MS 100
+#define MAX_CONFLICT_RETRY_MS 5000
 #define WORKER_STATES "running,error"
+
+static MemoryContext scratch;
+
+void
+txp_served_init(MemoryContext context)
+{
+	scratch = context;
+}
 
 static void
 begin(void)
@@ -36,6 +49,15 @@ commit(void)
 {
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+	MemoryContextSwitchTo(scratch);
+	(void) pgstat_report_stat(false);
+}
+
+static void
+abort_transaction(void)
+{
+	AbortCurrentTransaction();
+	MemoryContextSwitchTo(scratch);
 }
 
 /* Commits as the owner: what is still deferred must not run with our rights. */
@@ -51,12 +73,26 @@ commit_as(Oid owner)
 	SetUserIdAndSecContext(user, context);
 }
 
+/*
+ * Takes away what a batch's triggers may have left in the session, as DISCARD ALL does: the next batch may be
+ * another owner's.
+ */
 static void
-set_state(int32 id, const char *state, const char *reason, const char *error)
+discard_session_state(void)
 {
-	begin();
-	txp_stream_set_state(id, state, reason, error);
-	commit();
+	Oid temp_schema;
+	Oid temp_toast_schema;
+
+	ResetAllOptions();
+	DropAllPreparedStatements();
+	LockReleaseAll(USER_LOCKMETHOD, true);
+	GetTempNamespaceState(&temp_schema, &temp_toast_schema);
+	if (OidIsValid(temp_schema))
+	{
+		begin();
+		ResetTempTableNamespace();
+		commit();
+	}
 }
 
 static void
@@ -79,17 +115,16 @@ put_off_after_failure(TxpServed *served)
 
 /* Takes the error out of PG_CATCH and ends its transaction. */
 static ErrorData *
-take_error(MemoryContext context)
+take_error(void)
 {
 	ErrorData *error;
 
-	MemoryContextSwitchTo(context);
+	MemoryContextSwitchTo(scratch);
 	error = CopyErrorData();
 	HOLD_INTERRUPTS();
 	FlushErrorState();
-	AbortCurrentTransaction();
+	abort_transaction();
 	RESUME_INTERRUPTS();
-	MemoryContextSwitchTo(context);
 	return error;
 }
 
@@ -98,26 +133,59 @@ extension_is_gone(void)
 {
 	bool gone;
 
-	StartTransactionCommand();
+	begin();
 	gone = !txp_extension_exists();
-	CommitTransactionCommand();
+	commit();
 	return gone;
 }
 
-/* Notes a trouble for the stream, outside of any transaction; `fatal` ones put it off. */
+/*
+ * Notes for people what the stream is at. Somebody may hold its row: then the note is left out, and the stream's
+ * next trouble tries again.
+ */
+static bool
+note(int32 id, const char *error)
+{
+	volatile bool noted = false;
+
+	PG_TRY();
+	{
+		begin();
+		txp_stream_note(id, error);
+		commit();
+		noted = true;
+	}
+	PG_CATCH();
+	{
+		ErrorData *why = take_error();
+
+		ereport(LOG,
+				(errmsg("txpipe stream %d: its state could not be noted: %s", id, why->message)));
+	}
+	PG_END_TRY();
+	return noted;
+}
+
+/* A trouble of the stream, outside of any transaction; `fatal` ones put it off. */
 static void
 note_trouble(TxpServed *served, const char *message, bool fatal)
 {
 	served->shown_running = false;
+	if (fatal)
+		put_off_after_failure(served);
 	if (extension_is_gone())
 	{
 		served->wanted = false;
 		return;
 	}
 	ereport(LOG, (errmsg("txpipe stream %d: %s", served->id, message)));
-	if (fatal)
-		put_off_after_failure(served);
-	set_state(served->id, "error", message, message);
+	(void) note(served->id, message);
+}
+
+void
+txp_served_fail(TxpServed *served, const char *message)
+{
+	note_trouble(served, message, true);
 }
 
 static char *
@@ -128,9 +196,9 @@ describe(int sqlstate, const char *message, const char *detail, const char *hint
 }
 
 static void
-note_error(TxpServed *served, MemoryContext context)
+note_error(TxpServed *served)
 {
-	ErrorData *error = take_error(context);
+	ErrorData *error = take_error();
 
 	note_trouble(served, describe(error->sqlerrcode, error->message, error->detail, error->hint),
 				 true);
@@ -139,15 +207,16 @@ note_error(TxpServed *served, MemoryContext context)
 void
 txp_served_open(TxpServed *served, TxpIo *io)
 {
-	MemoryContext old = CurrentMemoryContext;
 	TxpStream *stream;
 
 	served->context =
 		AllocSetContextCreate(TopMemoryContext, "txpipe stream", ALLOCSET_DEFAULT_SIZES);
 	PG_TRY();
 	{
+		MemoryContext old;
+
 		begin();
-		MemoryContextSwitchTo(served->context);
+		old = MemoryContextSwitchTo(served->context);
 		stream = txp_stream_load(NULL, served->id);
 		if (stream)
 			served->link = txp_link_open(io, stream, TXP_OPEN_TIMEOUT_MS);
@@ -159,7 +228,7 @@ txp_served_open(TxpServed *served, TxpIo *io)
 	}
 	PG_CATCH();
 	{
-		note_error(served, old);
+		note_error(served);
 	}
 	PG_END_TRY();
 	if (served->link == NULL)
@@ -172,6 +241,8 @@ txp_served_close(TxpServed *served)
 	if (served->link)
 		txp_link_close(served->link);
 	served->link = NULL;
+	served->awaited_raw = 0;
+	served->skipped = 0;
 	if (served->context)
 		MemoryContextDelete(served->context);
 	served->context = NULL;
@@ -191,10 +262,8 @@ static void
 note_running(TxpServed *served)
 {
 	served->failures = 0;
-	if (served->shown_running)
-		return;
-	set_state(served->id, "running", NULL, NULL);
-	served->shown_running = true;
+	if (!served->shown_running)
+		served->shown_running = note(served->id, NULL);
 }
 
 static void
@@ -206,6 +275,23 @@ start(TxpServed *served, const TxpFrame *frame)
 	/* With messages to read, only a batch proves that all is well. */
 	if (!served->link->behind || served->failures == 0)
 		note_running(served);
+}
+
+/* A new shape needs a new plan at once; another writer deserves a moment, and a longer one each time. */
+static void
+put_off_after_misfit(TxpServed *served, TxpBatchResult result)
+{
+	int ms = CONFLICT_RETRY_MS;
+
+	if (result == TXP_BATCH_STALE)
+		ms = 0;
+	else
+	{
+		for (int i = 0; i < served->conflicts && ms < MAX_CONFLICT_RETRY_MS; i++)
+			ms *= 2;
+		served->conflicts++;
+	}
+	put_off(served, ms);
 }
 
 /* One batch, one transaction. */
@@ -222,12 +308,13 @@ write_batch(TxpServed *served, const TxpFrame *frame)
 	if (result != TXP_BATCH_WRITTEN)
 	{
 		PopActiveSnapshot();
-		AbortCurrentTransaction();
-		/* A new shape needs a new plan at once; another writer deserves a moment. */
-		put_off(served, result == TXP_BATCH_STALE ? 0 : CONFLICT_RETRY_MS);
+		abort_transaction();
+		put_off_after_misfit(served, result);
 		return;
 	}
 	commit_as(link->stream->owner);
+	discard_session_state();
+	served->conflicts = 0;
 	txp_io_send(link->io, TXP_BATCH_DONE, link->channel, frame->seq, NULL);
 	note_running(served);
 }
@@ -242,14 +329,19 @@ report_batch(const TxpServed *served, const TxpFrame *frame)
 	pgstat_report_activity(STATE_RUNNING, activity);
 }
 
-/* Rows that PostgreSQL refuses: nothing is lost, the batch comes again with the raw messages. */
 static void
-handle_batch(TxpServed *served, const TxpFrame *frame)
+ask_again(TxpServed *served, uint32 seq)
 {
-	MemoryContext context = CurrentMemoryContext;
-	volatile bool refused = false;
+	served->awaited_raw = seq;
+	txp_io_send(served->link->io, TXP_BATCH_REPEAT, served->link->channel, seq, NULL);
+}
 
-	report_batch(served, frame);
+/* Writes the batch; false when PostgreSQL refuses rows of it and the raw messages are needed to go on. */
+static bool
+try_batch(TxpServed *served, const TxpFrame *frame)
+{
+	volatile bool written = true;
+
 	PG_TRY();
 	{
 		write_batch(served, frame);
@@ -258,12 +350,38 @@ handle_batch(TxpServed *served, const TxpFrame *frame)
 	{
 		if (frame->type != TXP_BATCH || !txp_error_is_of_rows(geterrcode()))
 			PG_RE_THROW();
-		FreeErrorData(take_error(context));
-		refused = true;
+		FreeErrorData(take_error());
+		discard_session_state();
+		written = false;
 	}
 	PG_END_TRY();
-	if (refused)
-		txp_io_send(served->link->io, TXP_BATCH_REPEAT, served->link->channel, frame->seq, NULL);
+	return written;
+}
+
+/*
+ * Rows that PostgreSQL refuses: nothing is lost, the batch comes again with the raw messages. The child may
+ * have sent the next batch already; that one waits its turn and is asked for afterwards.
+ */
+static void
+handle_batch(TxpServed *served, const TxpFrame *frame)
+{
+	if (served->awaited_raw != 0 && frame->seq != served->awaited_raw)
+	{
+		served->skipped = frame->seq;
+		return;
+	}
+	report_batch(served, frame);
+	if (!try_batch(served, frame))
+		ask_again(served, frame->seq);
+	else if (served->link != NULL)
+	{
+		uint32 next = served->skipped;
+
+		served->awaited_raw = 0;
+		served->skipped = 0;
+		if (next != 0)
+			ask_again(served, next);
+	}
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
@@ -307,15 +425,14 @@ handle_frame(TxpServed *served, const TxpFrame *frame)
 void
 txp_served_frame(TxpServed *served, const TxpFrame *frame)
 {
-	MemoryContext context = CurrentMemoryContext;
-
 	PG_TRY();
 	{
 		handle_frame(served, frame);
 	}
 	PG_CATCH();
 	{
-		note_error(served, context);
+		note_error(served);
+		discard_session_state();
 		pgstat_report_activity(STATE_IDLE, NULL);
 	}
 	PG_END_TRY();

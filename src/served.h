@@ -18,9 +18,15 @@ typedef struct TxpServed
 	int failures;          /* in a row */
 	TimestampTz retry_at;  /* not opened before this */
 	TimestampTz opened_at; /* of the link */
+	int conflicts;         /* in a row */
 	MemoryContext context; /* of the link; NULL: not open */
 	TxpLink *link;
+	uint32 awaited_raw; /* batch asked for again, raw; 0: none */
+	uint32 skipped;     /* batch that came meanwhile and is to be asked for after it; 0: none */
 } TxpServed;
+
+/* Transactions leave this context as the current one. */
+extern void txp_served_init(MemoryContext scratch);
 
 /* Opens the stream in the child. Errors are noted in the catalogs and put the stream off. */
 extern void txp_served_open(TxpServed *served, TxpIo *io);
@@ -28,6 +34,8 @@ extern void txp_served_open(TxpServed *served, TxpIo *io);
 extern void txp_served_frame(TxpServed *served, const TxpFrame *frame);
 /* Closes the channel, if open; the child may be gone already. */
 extern void txp_served_close(TxpServed *served);
+/* Notes a trouble that is not of its own making, and puts it off. */
+extern void txp_served_fail(TxpServed *served, const char *message);
 /* Closes it and notes that it did not answer in time, when that is so. */
 extern void txp_served_check_answer(TxpServed *served);
 

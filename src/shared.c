@@ -203,8 +203,18 @@ launcher_detach(int code, Datum arg)
 void
 txp_launcher_attach(void)
 {
+	TimestampTz now = GetCurrentTimestamp();
+
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	shared->launcher = MyProc;
+	/* An earlier launcher may have ended between reserving a slot and the start of its worker. */
+	for (int i = 0; i < TXP_MAX_WORKERS; i++)
+	{
+		WorkerEntry *worker = &shared->workers[i];
+
+		if (worker->proc == NULL && TimestampDifferenceExceeds(worker->since, now, HEALTHY_MS))
+			worker->database = InvalidOid;
+	}
 	LWLockRelease(shared->lock);
 	before_shmem_exit(launcher_detach, 0);
 }
@@ -212,9 +222,20 @@ txp_launcher_attach(void)
 void
 txp_shared_know_database(Oid database)
 {
+	DatabaseEntry *entry;
+	bool served = false;
+
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	(void) database_entry(database, true);
+	entry = database_entry(database, true);
+	for (int i = 0; i < TXP_MAX_WORKERS; i++)
+		served |= shared->workers[i].database == database;
+	if (entry && !served)
+		entry->dirty = true;
 	LWLockRelease(shared->lock);
+	if (entry == NULL)
+		ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+						  errmsg("streams of database %u are not served: more than %d databases",
+								 database, TXP_MAX_DATABASES)));
 }
 
 void
@@ -382,7 +403,7 @@ txp_worker_generation(void)
 }
 
 void
-txp_worker_report(int streams)
+txp_worker_report(int streams, uint32 generation)
 {
 	DatabaseEntry *entry;
 
@@ -391,7 +412,9 @@ txp_worker_report(int streams)
 	if (entry)
 	{
 		entry->streams = streams;
-		entry->dirty = false;
+		/* Somebody changed them after this look: the next one is still due. */
+		if (entry->generation == generation)
+			entry->dirty = false;
 	}
 	if (shared->launcher)
 		SetLatch(&shared->launcher->procLatch);
@@ -451,6 +474,10 @@ txp_claim(int32 stream_id)
 		mine = true;
 	}
 	LWLockRelease(shared->lock);
+	if (!taken && free_claim == NULL)
+		ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+						  errmsg("stream %d is not served: more than %d streams run on this server",
+								 stream_id, TXP_MAX_CLAIMS)));
 	return mine;
 }
 

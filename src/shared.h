@@ -37,7 +37,10 @@ typedef struct TxpDatabaseState
 	TimestampTz not_before; /* somebody needs the database, or a worker failed: none before this */
 } TxpDatabaseState;
 
-/* Makes sure the database has an entry, marked dirty when new. */
+/*
+ * Makes sure the database has an entry. It is marked dirty when new or without workers: a look now and then
+ * finds what no session told (a prepared transaction, a restored copy).
+ */
 extern void txp_shared_know_database(Oid database);
 extern void txp_shared_forget_database(Oid database);
 /* Copies all entries; returns their number. */
@@ -55,8 +58,8 @@ extern void txp_shared_release_unattached(int slot);
 extern Oid txp_worker_attach(int slot, int *number);
 /* A number that changes with every change of this database's catalogs. */
 extern uint32 txp_worker_generation(void);
-/* What this worker found: the number of runnable streams. */
-extern void txp_worker_report(int streams);
+/* What this worker found in the catalogs after it read `generation`: the number of runnable streams. */
+extern void txp_worker_report(int streams, uint32 generation);
 extern void txp_worker_done(void);
 /* Somebody needs the database without connections: no worker for `ms` milliseconds. */
 extern void txp_worker_yield_database(int ms);

@@ -99,12 +99,11 @@ txp_sink_check(Relation target, const TxpRowPlan *plan)
 {
 	char relkind = target->rd_rel->relkind;
 
-	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE &&
-		relkind != RELKIND_FOREIGN_TABLE)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is not a table", RelationGetRelationName(target)),
-				 errhint("Rows are inserted into ordinary, partitioned and foreign tables.")));
+	/* A foreign server commits on its own: rows and offsets would not be one transaction. */
+	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("\"%s\" is not a table", RelationGetRelationName(target)),
+						errhint("Rows are inserted into ordinary and partitioned tables.")));
 	if (target->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),

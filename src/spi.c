@@ -4,6 +4,7 @@
 #include "postgres.h"
 
 #include "commands/extension.h"
+#include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "rights.h"
@@ -47,6 +48,18 @@ txp_spi_do(TxpStatement *statement, Datum *values, const char *nulls)
 	processed = txp_spi_run(statement, values, nulls);
 	SPI_finish();
 	return processed;
+}
+
+void
+txp_spi_commit_as(Oid owner)
+{
+	Oid user;
+	int context;
+
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE);
+	SPI_commit();
+	SetUserIdAndSecContext(user, context);
 }
 
 Datum

@@ -27,6 +27,12 @@ extern uint64 txp_spi_run(TxpStatement *statement, Datum *values, const char *nu
 /* The same with an SPI connection of its own, for statements without a result. */
 extern uint64 txp_spi_do(TxpStatement *statement, Datum *values, const char *nulls);
 
+/*
+ * Commits in a procedure that may, with the rights of `owner`: triggers that still are deferred run in the
+ * commit.
+ */
+extern void txp_spi_commit_as(Oid owner);
+
 /* A column of row `row` of SPI_tuptable; the text form is NULL for SQL NULL. Column numbers from 1. */
 extern Datum txp_spi_value(uint64 row, int column, bool *isnull);
 extern char *txp_spi_text(uint64 row, int column);

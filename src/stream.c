@@ -18,15 +18,19 @@
 #include "rights.h"
 #include "spi.h"
 #include "stream.h"
+#include "unixtime.h"
 
 /*
- * The table a definition means: the one with its OID, unless the OID is not in use any more (a restored
- * dump); then the one with the stored name.
+ * The table a definition means: by its OID while that still has the name; otherwise (a restored dump, a table
+ * put in the place of another) by its name.
  */
 static Oid
 resolve_target(Oid oid, char *schema, char *table)
 {
-	if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(oid)))
+	char *name = get_rel_name(oid);
+	char *namespace = name ? get_namespace_name(get_rel_namespace(oid)) : NULL;
+
+	if (namespace && strcmp(name, table) == 0 && strcmp(namespace, schema) == 0)
 		return oid;
 	return RangeVarGetRelid(makeRangeVar(schema, table, -1), NoLock, true);
 }
@@ -58,8 +62,8 @@ read_stream(MemoryContext context)
 
 	stream->id = DatumGetInt32(txp_spi_datum(0, 1));
 	stream->name = txp_spi_text(0, 2);
-	stream->owner = txp_rights_resolve(DatumGetObjectId(txp_spi_datum(0, 3)), txp_spi_text(0, 4),
-									   psprintf("stream \"%s\"", stream->name));
+	stream->owner = DatumGetObjectId(txp_spi_datum(0, 3));
+	stream->owner_name = txp_spi_text(0, 4);
 	stream->server = txp_spi_text(0, 5);
 	stream->topic = txp_spi_text(0, 6);
 	schema = txp_spi_text(0, 8);
@@ -71,6 +75,7 @@ read_stream(MemoryContext context)
 	stream->start_at = txp_spi_text(0, 12);
 	stream->options = jsonb_or_null(0, 13);
 	stream->state = txp_spi_text(0, 14);
+	stream->created_at = DatumGetTimestampTz(txp_spi_datum(0, 15));
 	txp_stream_apply_options(stream);
 	MemoryContextSwitchTo(old);
 	return stream;
@@ -82,7 +87,7 @@ txp_stream_load(const char *name, int32 id)
 	static TxpStatement statement = {
 		"SELECT stream_id, stream, owner_oid, owner_name, server, topic, target_oid, "
 		"target_schema, "
-		"target_table, format, columns, start_at, options, state FROM txpipe.stream "
+		"target_table, format, columns, start_at, options, state, created_at FROM txpipe.stream "
 		"WHERE stream = $1 OR ($1 IS NULL AND stream_id = $2)",
 		2,
 		{TEXTOID, INT4OID}};
@@ -109,7 +114,7 @@ txp_stream_of_user(const char *name)
 	if (!has_privs_of_role(GetUserId(), stream->owner))
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("must be owner of stream \"%s\"", name),
-						errhint("Its owner is \"%s\".", GetUserNameFromId(stream->owner, false))));
+						errhint("Its owner is \"%s\".", stream->owner_name)));
 	return stream;
 }
 
@@ -142,25 +147,43 @@ txp_stream_runnable(List **healthy)
 }
 
 void
-txp_stream_set_state(int32 id, const char *state, const char *reason, const char *error)
+txp_stream_check_owner(const TxpStream *stream)
 {
-	/* A user's pause wins over whatever a worker has to say. */
+	(void) txp_rights_resolve(stream->owner, stream->owner_name,
+							  psprintf("stream \"%s\"", stream->name));
+}
+
+void
+txp_stream_set_state(int32 id, const char *state, const char *reason)
+{
 	static TxpStatement statement = {
 		"UPDATE txpipe.stream SET state = $2, reason = $3, "
-		"since = CASE WHEN state = $2 THEN since ELSE clock_timestamp() END, "
-		"last_error = coalesce($4, last_error), "
-		"last_error_at = CASE WHEN $4 IS NULL THEN last_error_at ELSE clock_timestamp() END, "
-		"restarts = restarts + CASE WHEN $4 IS NULL THEN 0 ELSE 1 END "
-		"WHERE stream_id = $1 AND (state <> 'paused' OR $4 IS NULL) "
-		"AND ((state, reason) IS DISTINCT FROM ($2, $3) OR $4 IS NOT NULL)",
-		4,
-		{INT4OID, TEXTOID, TEXTOID, TEXTOID}};
-	Datum values[4] = {Int32GetDatum(id), CStringGetTextDatum(state),
-					   reason ? CStringGetTextDatum(reason) : 0,
-					   error ? CStringGetTextDatum(error) : 0};
-	char nulls[5] = {' ', ' ', reason ? ' ' : 'n', error ? ' ' : 'n', '\0'};
+		"since = CASE WHEN state = $2 THEN since ELSE clock_timestamp() END WHERE stream_id = $1",
+		3,
+		{INT4OID, TEXTOID, TEXTOID}};
+	Datum values[3] = {Int32GetDatum(id), CStringGetTextDatum(state),
+					   reason ? CStringGetTextDatum(reason) : 0};
 
-	(void) txp_spi_do(&statement, values, nulls);
+	(void) txp_spi_do(&statement, values, reason ? "   " : "  n");
+}
+
+void
+txp_stream_note(int32 id, const char *error)
+{
+	static TxpStatement statement = {
+		"UPDATE txpipe.stream SET state = CASE WHEN $2 IS NULL THEN 'running' ELSE 'error' END, "
+		"reason = $2, "
+		"since = CASE WHEN (state = 'error') = ($2 IS NOT NULL) THEN since ELSE clock_timestamp() "
+		"END, "
+		"last_error = coalesce($2, last_error), "
+		"last_error_at = CASE WHEN $2 IS NULL THEN last_error_at ELSE clock_timestamp() END, "
+		"restarts = restarts + CASE WHEN $2 IS NULL THEN 0 ELSE 1 END "
+		"WHERE stream_id = $1 AND state <> 'paused' AND (state = 'error' OR $2 IS NOT NULL)",
+		2,
+		{INT4OID, TEXTOID}};
+	Datum values[2] = {Int32GetDatum(id), error ? CStringGetTextDatum(error) : 0};
+
+	(void) txp_spi_do(&statement, values, error ? "  " : " n");
 }
 
 /* The input function's error says what is wrong; this says what would be right. */
@@ -192,7 +215,6 @@ txp_start_parse(const char *start_at, int64 *unix_ms)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("invalid start_at \"%s\"", start_at),
 						errhint("Write earliest, latest, or a timestamp with time zone.")));
-	*unix_ms =
-		when / 1000 + INT64CONST(1000) * (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY;
+	*unix_ms = txp_timestamptz_to_unix_ms(when);
 	return TXP_START_TIMESTAMP;
 }

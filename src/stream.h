@@ -15,7 +15,8 @@ typedef struct TxpStream
 {
 	int32 id;
 	char *name;
-	Oid owner; /* checked: txp_rights_resolve */
+	Oid owner; /* as stored; txp_stream_check_owner before work is run as him */
+	char *owner_name;
 	char *server;
 	char *topic;
 	Oid target; /* InvalidOid when the table is gone */
@@ -28,6 +29,7 @@ typedef struct TxpStream
 	uint32 batch_bytes;
 	uint32 linger_ms;
 	char *state; /* running, paused, error */
+	TimestampTz created_at;
 } TxpStream;
 
 /* Reads one definition, in a transaction; NULL when there is none. By id when name is NULL. */
@@ -42,9 +44,17 @@ extern TxpStream *txp_stream_of_user(const char *name);
 /* Ids of all streams that shall run in this database, in order; *healthy: those not in error. */
 extern List *txp_stream_runnable(List **healthy);
 
-/* Changes the state; `error` (or NULL) is also kept as last_error. Unchanged states write nothing. */
-extern void txp_stream_set_state(int32 id, const char *state, const char *reason,
-								 const char *error);
+/* ERRORs unless the owner still is the role the stream was created by. */
+extern void txp_stream_check_owner(const TxpStream *stream);
+
+/* Changes the state by a user's call. */
+extern void txp_stream_set_state(int32 id, const char *state, const char *reason);
+
+/*
+ * Notes what a worker found: running, or the error. A paused stream stays paused, an unchanged state writes
+ * nothing.
+ */
+extern void txp_stream_note(int32 id, const char *error);
 
 /* Where start_at points: kind and, for a timestamp, Unix milliseconds. ERRORs on nonsense. */
 extern TxpStartAt txp_start_parse(const char *start_at, int64 *unix_ms);

@@ -31,6 +31,7 @@ stream_of_arguments(FunctionCallInfo fcinfo)
 
 	stream->name = txp_arg_text(fcinfo, 0, "stream");
 	stream->owner = GetUserId();
+	stream->owner_name = GetUserNameFromId(stream->owner, false);
 	stream->server = txp_arg_text(fcinfo, 1, "server");
 	stream->topic = txp_arg_text(fcinfo, 2, "topic");
 	if (PG_ARGISNULL(3))
@@ -76,20 +77,19 @@ insert_stream(const TxpStream *stream)
 		{TEXTOID, OIDOID, NAMEOID, NAMEOID, TEXTOID, OIDOID, NAMEOID, NAMEOID, TEXTOID, JSONBOID,
 		 TEXTOID, TEXTOID, JSONBOID}};
 	char *schema = get_namespace_name(get_rel_namespace(stream->target));
-	Datum values[13] = {
-		CStringGetTextDatum(stream->name),
-		ObjectIdGetDatum(stream->owner),
-		DirectFunctionCall1(namein, CStringGetDatum(GetUserNameFromId(stream->owner, false))),
-		DirectFunctionCall1(namein, CStringGetDatum(stream->server)),
-		CStringGetTextDatum(stream->topic),
-		ObjectIdGetDatum(stream->target),
-		DirectFunctionCall1(namein, CStringGetDatum(schema)),
-		DirectFunctionCall1(namein, CStringGetDatum(get_rel_name(stream->target))),
-		CStringGetTextDatum(stream->format),
-		stream->columns ? JsonbPGetDatum(stream->columns) : 0,
-		CStringGetTextDatum(stream->start_at),
-		CStringGetTextDatum(stream->state),
-		stream->options ? JsonbPGetDatum(stream->options) : 0};
+	Datum values[13] = {CStringGetTextDatum(stream->name),
+						ObjectIdGetDatum(stream->owner),
+						DirectFunctionCall1(namein, CStringGetDatum(stream->owner_name)),
+						DirectFunctionCall1(namein, CStringGetDatum(stream->server)),
+						CStringGetTextDatum(stream->topic),
+						ObjectIdGetDatum(stream->target),
+						DirectFunctionCall1(namein, CStringGetDatum(schema)),
+						DirectFunctionCall1(namein, CStringGetDatum(get_rel_name(stream->target))),
+						CStringGetTextDatum(stream->format),
+						stream->columns ? JsonbPGetDatum(stream->columns) : 0,
+						CStringGetTextDatum(stream->start_at),
+						CStringGetTextDatum(stream->state),
+						stream->options ? JsonbPGetDatum(stream->options) : 0};
 	char nulls[14] = "             ";
 	int32 id;
 
@@ -161,7 +161,7 @@ txpipe_pause_stream(PG_FUNCTION_ARGS)
 
 	if (strcmp(stream->state, "paused") != 0)
 		txp_stream_set_state(stream->id, "paused",
-							 psprintf("paused by %s", GetUserNameFromId(GetUserId(), false)), NULL);
+							 psprintf("paused by %s", GetUserNameFromId(GetUserId(), false)));
 	PG_RETURN_VOID();
 }
 
@@ -171,7 +171,7 @@ txpipe_resume_stream(PG_FUNCTION_ARGS)
 {
 	TxpStream *stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream"));
 
-	txp_stream_set_state(stream->id, "running", NULL, NULL);
+	txp_stream_set_state(stream->id, "running", NULL);
 	PG_RETURN_VOID();
 }
 

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -40,9 +41,10 @@ static MemoryContext batch_context; /* reset after each frame */
 static uint32 seen_generation = 0;  /* of the catalogs */
 static bool looked = false;         /* into the catalogs, ever */
 static int runnable = 0;            /* streams of the database, by that look */
+static Oid extension = InvalidOid;  /* another OID is another extension, with other streams */
 static TimestampTz next_look = 0;   /* at the database's lock */
 
-/* Is the extension here, and nobody waiting for the database? */
+/* Is the extension this worker began with still here, and nobody waiting for the database? */
 static bool
 may_stay(void)
 {
@@ -57,10 +59,15 @@ may_stay(void)
 		txp_worker_yield_database(YIELD_MS);
 		stay = false;
 	}
-	else if (!txp_extension_exists())
+	else
 	{
-		txp_worker_report(0);
-		stay = false;
+		Oid now = get_extension_oid("txpipe", true);
+
+		if (!OidIsValid(extension))
+			extension = now;
+		stay = OidIsValid(now) && now == extension;
+		if (!OidIsValid(now))
+			txp_worker_report(0, txp_worker_generation());
 	}
 	CommitTransactionCommand();
 	return stay;
@@ -147,7 +154,7 @@ refresh_streams(void)
 		return;
 	ids = read_runnable(&healthy);
 	runnable = list_length(ids);
-	txp_worker_report(runnable);
+	txp_worker_report(runnable, generation);
 	seen_generation = generation;
 	looked = true;
 
@@ -173,6 +180,28 @@ refresh_streams(void)
 	MemoryContextReset(batch_context);
 }
 
+/* Streams show why they are not served when there can be no child. */
+static void
+start_child(void)
+{
+	PG_TRY();
+	{
+		io = txp_io_start(TopMemoryContext);
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+		ListCell *lc;
+
+		MemoryContextSwitchTo(batch_context);
+		error = CopyErrorData();
+		FlushErrorState();
+		foreach (lc, all)
+			txp_served_fail(lfirst(lc), error->message);
+	}
+	PG_END_TRY();
+}
+
 /* A child that died is replaced, and every stream opened anew at the offsets of our table. */
 static void
 ensure_child(void)
@@ -190,7 +219,7 @@ ensure_child(void)
 		io = NULL;
 	}
 	if (all != NIL)
-		io = txp_io_start(TopMemoryContext);
+		start_child();
 }
 
 static void
@@ -205,7 +234,7 @@ open_due(void)
 
 		if (served->link)
 			txp_served_check_answer(served);
-		else if (served->retry_at <= now)
+		else if (io && served->retry_at <= now)
 			txp_served_open(served, io);
 	}
 	drop_unwanted();
@@ -235,8 +264,10 @@ serve_frame(void)
 
 	MemoryContextReset(batch_context);
 	MemoryContextSwitchTo(batch_context);
-	if (io == NULL || !txp_io_receive(io, 0, &frame))
+	if (io == NULL)
 		return false;
+	if (!txp_io_receive(io, 0, &frame))
+		return txp_io_gone(io);
 	served = served_by_channel(frame.channel);
 	if (served)
 		txp_served_frame(served, &frame);
@@ -262,6 +293,7 @@ wait_for_work(void)
 	}
 	if (io && !txp_io_gone(io))
 		events |= WL_SOCKET_READABLE;
+	(void) pgstat_report_stat(true);
 	(void) WaitLatchOrSocket(MyLatch, events, io ? txp_io_socket(io) : PGINVALID_SOCKET, ms,
 							 PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
@@ -283,36 +315,81 @@ connect_to_database(Datum arg)
 	pgstat_report_appname(name);
 	SetConfigOption("application_name", name, PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_OVERRIDE);
-	SetConfigOption("client_encoding", "UTF8", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_OVERRIDE);
 	/* A locked target puts its own stream off, not the others, nor DROP DATABASE. */
 	SetConfigOption("lock_timeout", LOCK_TIMEOUT_MS, PGC_USERSET, PGC_S_OVERRIDE);
 	batch_context = AllocSetContextCreate(TopMemoryContext, "txpipe batch", ALLOCSET_DEFAULT_SIZES);
+	txp_served_init(batch_context);
 	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+/* One round; false when there is nothing left to do here. */
+static bool
+work(void)
+{
+	if (!may_stay())
+		return false;
+	refresh_streams();
+	if (all == NIL && runnable < txp_worker_count())
+		return false; /* more workers than streams */
+	ensure_child();
+	open_due();
+	if (!serve_frame())
+		wait_for_work();
+	return true;
+}
+
+/*
+ * An error outside of any stream's own catch: a cancel, a failed look into the catalogs. Everything is begun
+ * anew, from the offsets of our table.
+ */
+static void
+recover(void)
+{
+	ListCell *lc;
+
+	HOLD_INTERRUPTS();
+	EmitErrorReport();
+	AbortCurrentTransaction();
+	MemoryContextSwitchTo(batch_context);
+	FlushErrorState();
+	RESUME_INTERRUPTS();
+	foreach (lc, all)
+		txp_served_close(lfirst(lc));
+	txp_io_stop(io);
+	io = NULL;
+	looked = false;
+	pgstat_report_activity(STATE_IDLE, NULL);
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOOK_MS,
+					 PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
 }
 
 void
 txp_worker_main(Datum arg)
 {
+	volatile bool more = true;
+
 	connect_to_database(arg);
-	for (;;)
+	while (more)
 	{
+		MemoryContextSwitchTo(batch_context);
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
 		}
-		if (!may_stay())
-			break;
-		refresh_streams();
-		if (all == NIL && runnable < txp_worker_count())
-			break; /* more workers than streams */
-		ensure_child();
-		open_due();
-		if (!serve_frame())
-			wait_for_work();
+		PG_TRY();
+		{
+			more = work();
+		}
+		PG_CATCH();
+		{
+			recover();
+		}
+		PG_END_TRY();
 	}
 	txp_worker_done();
 	proc_exit(0);

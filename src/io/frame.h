@@ -17,7 +17,7 @@
 
 #define TXP_PROTOCOL_VERSION 1
 #define TXP_IO_SOCKET 3          /* the child's end of the socket pair */
-#define TXP_FRAME_MAX (1u << 30) /* a larger size is a broken stream */
+#define TXP_FRAME_MAX (1u << 29) /* a larger size is a broken stream */
 #define TXP_ABSENT 0xFFFFFFFFu
 
 typedef struct TxpFrameHeader
