@@ -128,22 +128,31 @@ int4_array(Datum *elements, int n)
 	return PointerGetDatum(construct_array(elements, n, INT4OID, 4, true, TYPALIGN_INT));
 }
 
+/* Ends are told only for rows nobody has locked: a batch that is being written knows better. */
 static void
 store_offsets(int32 stream_id, const char *topic, Partitions *parts)
 {
-	static TxpStatement statement = {
-		"INSERT INTO txpipe.stream_offset AS o (stream_id, topic, partition, next_offset, "
-		"end_offset) "
+	static TxpStatement insert = {
+		"INSERT INTO txpipe.stream_offset (stream_id, topic, partition, next_offset, end_offset) "
 		"SELECT $1, $2, p, s, e FROM unnest($3::int[], $4::bigint[], $5::bigint[]) AS u(p, s, e) "
-		"ON CONFLICT (stream_id, topic, partition) DO UPDATE SET end_offset = excluded.end_offset "
-		"WHERE o.end_offset <> excluded.end_offset",
+		"ON CONFLICT (stream_id, topic, partition) DO NOTHING",
 		5,
 		{INT4OID, TEXTOID, INT4ARRAYOID, INT8ARRAYOID, INT8ARRAYOID}};
+	static TxpStatement update = {
+		"WITH free AS (SELECT partition FROM txpipe.stream_offset "
+		"              WHERE stream_id = $1 AND topic = $2 FOR UPDATE SKIP LOCKED) "
+		"UPDATE txpipe.stream_offset o SET end_offset = u.e "
+		"FROM unnest($3::int[], $4::bigint[]) AS u(p, e) JOIN free ON free.partition = u.p "
+		"WHERE o.stream_id = $1 AND o.topic = $2 AND o.partition = u.p AND o.end_offset <> u.e",
+		4,
+		{INT4OID, TEXTOID, INT4ARRAYOID, INT8ARRAYOID}};
 	Datum values[5] = {Int32GetDatum(stream_id), CStringGetTextDatum(topic),
 					   int4_array(parts->numbers, parts->n), int8_array(parts->starts, parts->n),
 					   int8_array(parts->ends, parts->n)};
 
-	(void) txp_spi_do(&statement, values, NULL);
+	(void) txp_spi_do(&insert, values, NULL);
+	values[3] = values[4];
+	(void) txp_spi_do(&update, values, NULL);
 }
 
 void

@@ -257,6 +257,20 @@ use_whole_message(TxpRowPlan *plan)
 				 errhint("Say which: columns => '{\"column\": \"$value\"}'.")));
 }
 
+/* Bytes of any content fit nothing but bytea. */
+static void
+check_whole_message(const TxpRowPlan *plan)
+{
+	for (int i = 0; plan->format == TXD_BYTES && i < plan->ncolumns; i++)
+	{
+		if (plan->columns[i].source == TXD_FROM_VALUE && plan->columns[i].type != TXD_BYTEA)
+			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+							errmsg("column \"%s\" cannot hold messages of the format bytea",
+								   plan->columns[i].name),
+							errhint("Give it the type bytea, or use the format text.")));
+	}
+}
+
 TxpRowPlan *
 txp_rowplan_for_target(Relation target, TxdFormat format, Jsonb *columns, const TxdCsvOptions *csv)
 {
@@ -269,6 +283,7 @@ txp_rowplan_for_target(Relation target, TxdFormat format, Jsonb *columns, const 
 		(void) plan_attribute(plan, TupleDescAttr(desc, i), columns);
 	if (format == TXD_PLAIN_TEXT || format == TXD_BYTES)
 		use_whole_message(plan);
+	check_whole_message(plan);
 	finish_plan(plan, psprintf("table \"%s\"", RelationGetRelationName(target)));
 	return plan;
 }
