@@ -191,7 +191,7 @@ txp_served_fail(TxpServed *served, const char *message)
 static char *
 describe(int sqlstate, const char *message, const char *detail, const char *hint)
 {
-	return psprintf("%s: %s%s%s%s%s", unpack_sql_state(sqlstate), message, detail ? " " : "",
+	return psprintf("%s: %s.%s%s%s%s", unpack_sql_state(sqlstate), message, detail ? " " : "",
 					detail ? detail : "", hint ? " " : "", hint ? hint : "");
 }
 

@@ -31,14 +31,14 @@ sub position_is
 sql(<<'SQL');
 CREATE TABLE refused (id int PRIMARY KEY, v int CHECK (v < 100));
 CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
-    $$BEGIN PERFORM pg_catalog.pg_sleep(0.005); RETURN NEW; END$$;
+    $$BEGIN PERFORM pg_catalog.count(*) FROM pg_catalog.generate_series(1, 30000); RETURN NEW; END$$;
 CREATE TRIGGER slow BEFORE INSERT ON refused FOR EACH ROW EXECUTE FUNCTION slow();
 SQL
 produce_lines($broker, 'refused', 0,
 	map { sprintf '{"id": %d, "v": %d}', $_, $_ % 7 == 0 ? 200 : 1 } 1 .. 200);
 sql(q{SELECT txpipe.create_stream('refused', 'shop', 'refused', 'refused', options => '{"batch_rows": 10}')});
 position_is('refused', 200);
-is(sql('SELECT count(*), sum(id) FROM refused'), '172|17158', 'every good row is in the table');
+is(sql('SELECT count(*), sum(id) FROM refused'), '172|17258', 'every good row is in the table');
 is( sql(q{SELECT count(*), min(code), max(code), count(DISTINCT payload) FROM txpipe.dead_letter WHERE stream = 'refused'}),
 	'28|23514|23514|28', 'every refused row is a dead letter');
 is( sql(q{SELECT restarts FROM txpipe.stream_status WHERE stream = 'refused'}),
@@ -133,8 +133,9 @@ is( sql(q{SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM pg_stat_activity W
 # --- a user's pause holds, whatever the worker has to say ---
 
 sql(q{CREATE TABLE pause (id int);
-	SELECT txpipe.create_stream('pause', 'shop', 'pause', 'pause');
-	ALTER TABLE pause RENAME TO elsewhere;});
+	SELECT txpipe.create_stream('pause', 'shop', 'pause', 'pause', paused => true);
+	ALTER TABLE pause RENAME TO elsewhere;
+	SELECT txpipe.resume_stream('pause');});
 produce_lines($broker, 'pause', 0, '{"id": 1}');
 wait_for($node, q{SELECT state = 'error' AND last_error ~ 'does not exist' FROM txpipe.stream_status WHERE stream = 'pause'},
 	'a target that is gone is an error with its reason');
@@ -158,7 +159,7 @@ is(sql(q{SELECT count(*) FROM txpipe.stream WHERE stream = 'evil'}), '0', 'a str
 
 # --- what autovacuum looks at is told ---
 
-wait_for($node, q{SELECT n_tup_ins = 172 FROM pg_stat_user_tables WHERE relname = 'refused'}, 'statistics are sent');
+wait_for($node, q{SELECT n_tup_ins >= 172 FROM pg_stat_user_tables WHERE relname = 'refused'}, 'statistics are sent');
 
 # --- other encodings are refused, not garbled ---
 
