@@ -33,7 +33,8 @@ DECLARE
             b.street, b.postal_code, b.file_id, b.line_no
         FROM batch b
         CROSS JOIN (SELECT dwh.group_time(group_key) AS at FROM batch LIMIT 1) g
-        CROSS JOIN (SELECT value = 'highest' AS highest FROM dwh.setting WHERE name = 'several_offers') s
+        CROSS JOIN (SELECT coalesce(max(value), 'reject') = 'highest' AS highest
+                    FROM dwh.setting WHERE name = 'several_offers') s
         LEFT JOIN dwh.dim_product p ON p.product_id = b.product_id
              AND p.product_name = coalesce(b.product_name, '(unknown)')
              AND p.product_category = coalesce(b.product_category, '(unknown)')
@@ -92,7 +93,7 @@ BEGIN
         FROM (
             SELECT *, CASE WHEN units < 1 THEN 'bad_units'
                            WHEN unit_price < 0 THEN 'negative_price'
-                           WHEN offers > 1 AND offers_policy = 'reject' THEN 'several_offers'
+                           WHEN offers > 1 AND coalesce(offers_policy, 'reject') = 'reject' THEN 'several_offers'
                            WHEN transaction_date NOT BETWEEN earliest AND latest THEN 'date_out_of_range' END AS code
             FROM (
                 SELECT b.line_no, b.units, b.unit_price, b.transaction_date, s.earliest, s.latest, s.offers_policy,
@@ -182,7 +183,7 @@ BEGIN
         SELECT transaction_date, 1, file_id, now()
         FROM (SELECT DISTINCT transaction_date, file_id FROM batch) b
         WHERE NOT EXISTS (SELECT FROM dwh.sales_day d
-                          WHERE d.transaction_date = b.transaction_date AND d.file_id = b.file_id)
+                          WHERE d.transaction_date = b.transaction_date AND d.changed_at = now())
         ON CONFLICT (transaction_date) DO UPDATE
         SET version = s.version + 1, file_id = EXCLUDED.file_id, changed_at = EXCLUDED.changed_at
     $step$, 120);

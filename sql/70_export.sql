@@ -43,6 +43,61 @@ AS $body$
 $body$;
 COMMENT ON FUNCTION txpipe.csv_field(text) IS 'A text as a field of CSV (RFC 4180), quoted where it must be';
 
+-- The three writes below are all that an export needs of our tables. They run as the extension's owner and touch
+-- nothing else, so that an export itself can run as the owner of dwh.
+CREATE FUNCTION txpipe.begin_export()
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    this_run bigint;
+BEGIN
+    -- One export at a time: the log must name the version that is in the file.
+    LOCK TABLE txpipe.export_log IN SHARE ROW EXCLUSIVE MODE;
+    INSERT INTO txpipe.run (job) VALUES ('export_b2b') RETURNING run_id INTO this_run;
+    RETURN this_run;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.begin_export() IS 'Part of export_b2b(): waits for other exports, returns the number of the run';
+
+CREATE FUNCTION txpipe.log_export(day date, version bigint, path text, rows bigint, sha256 bytea)
+RETURNS void
+LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    INSERT INTO txpipe.export_log (day, version, path, rows, sha256)
+    VALUES (log_export.day, log_export.version, log_export.path, log_export.rows, log_export.sha256)
+$body$;
+COMMENT ON FUNCTION txpipe.log_export(date, bigint, text, bigint, bytea) IS 'Part of export_b2b(): notes a file in export_log';
+
+CREATE FUNCTION txpipe.end_export(run_id bigint, files bigint, lines bigint)
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    IF files = 0 THEN
+        DELETE FROM txpipe.run r WHERE r.run_id = end_export.run_id AND r.job = 'export_b2b';
+    ELSE
+        UPDATE txpipe.run r SET state = 'succeeded', finished_at = clock_timestamp(),
+               message = format('%s lines in %s files', lines, files)
+        WHERE r.run_id = end_export.run_id AND r.job = 'export_b2b';
+    END IF;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.end_export(bigint, bigint, bigint) IS 'Part of export_b2b(): ends its run, which vanishes when nothing was written';
+
+CREATE FUNCTION txpipe.last_exports(OUT day date, OUT version bigint, OUT exported_at timestamptz)
+RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT DISTINCT ON (l.day) l.day, l.version, l.exported_at
+    FROM txpipe.export_log l ORDER BY l.day, l.export_id DESC
+$body$;
+COMMENT ON FUNCTION txpipe.last_exports() IS 'Part of export_b2b(): the newest file of each day';
+
 CREATE FUNCTION txpipe.export_b2b(day date DEFAULT NULL)
 RETURNS SETOF text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -57,15 +112,25 @@ DECLARE
     file record;
 BEGIN
     PERFORM txpipe.require_warehouse();
-    -- One export at a time: the log must name the version that is in the file.
-    LOCK TABLE txpipe.export_log IN SHARE ROW EXCLUSIVE MODE;
-    INSERT INTO txpipe.run (job) VALUES ('export_b2b') RETURNING run_id INTO this_run;
+    -- What stands in dwh is its owner's: reading it with other rights would lend him those.
+    IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'dwh' AND nspowner = current_user::regrole) THEN
+        RAISE EXCEPTION 'export_b2b must be called by the owner of the schema dwh' USING
+            ERRCODE = 'insufficient_privilege',
+            DETAIL = format('The owner is %s, the caller %s.', (SELECT quote_ident(pg_get_userbyid(nspowner))
+                            FROM pg_namespace WHERE nspname = 'dwh'), quote_ident(current_user)),
+            HINT = 'Let the owner schedule the export, or SET ROLE to him.';
+    END IF;
+    IF NOT isfinite(day) OR day < '0001-01-01' THEN
+        RAISE EXCEPTION 'day must be a date of our era, not %', day USING
+            ERRCODE = 'invalid_parameter_value',
+            HINT = 'NULL exports every day whose figures changed.';
+    END IF;
+    this_run := txpipe.begin_export();
     FOR file IN
         WITH due AS MATERIALIZED (
             SELECT d.transaction_date AS day, d.version
             FROM dwh.sales_day d
-            LEFT JOIN (SELECT DISTINCT ON (l.day) l.day, l.version, l.exported_at
-                       FROM txpipe.export_log l ORDER BY l.day, l.export_id DESC) l ON l.day = d.transaction_date
+            LEFT JOIN txpipe.last_exports() l ON l.day = d.transaction_date
             WHERE CASE WHEN export_b2b.day IS NULL
                        THEN l.day IS NULL OR l.version <> d.version OR l.exported_at < d.changed_at
                        ELSE d.transaction_date = export_b2b.day END
@@ -84,23 +149,18 @@ BEGIN
         FROM due LEFT JOIN content c ON c.day = due.day ORDER BY due.day
     LOOP
         path := txpipe.write_export(format('b2b_sales_%s.csv', to_char(file.day, 'YYYY-MM-DD')), file.body);
-        INSERT INTO txpipe.export_log (day, version, path, rows, sha256)
-            VALUES (file.day, file.version, path, file.lines, sha256(convert_to(file.body, 'UTF8')));
+        PERFORM txpipe.log_export(file.day, file.version, path, file.lines, sha256(convert_to(file.body, 'UTF8')));
         files := files + 1;
         lines := lines + file.lines;
         RETURN NEXT path;
     END LOOP;
-    IF files = 0 THEN
-        DELETE FROM txpipe.run r WHERE r.run_id = this_run;
-    ELSE
-        UPDATE txpipe.run r SET state = 'succeeded', finished_at = clock_timestamp(),
-               message = format('%s lines in %s files', lines, files)
-        WHERE r.run_id = this_run;
-    END IF;
+    PERFORM txpipe.end_export(this_run, files, lines);
 END
 $body$;
 COMMENT ON FUNCTION txpipe.export_b2b(date) IS
 'Writes txpipe.b2b_sales() of a day to b2b_sales_YYYY-MM-DD.csv below txpipe.export_directory (RFC 4180, UTF-8,
 always with its header) and returns the path. NULL, the default: every day whose figures changed since its last
 file, oldest first; no rows when there is none. ROLLBACK undoes the log, not the files: those days are written again.
-Errors: those of txpipe.write_export; 42P01 without a warehouse.';
+For the owner of dwh, who
+needs EXECUTE on it and on write_export, begin_export, log_export, end_export, last_exports and csv_field. Errors: those
+of txpipe.write_export; 42P01 without a warehouse; 42501 for others; 22023 for a date that is none.';

@@ -19,7 +19,9 @@
 #include "batch.h"
 #include "isolate.h"
 #include "link.h"
+#include "rights.h"
 #include "shared.h"
+#include "sink.h"
 #include "spi.h"
 #include "stream.h"
 
@@ -157,6 +159,9 @@ txpipe_consume(PG_FUNCTION_ARGS)
 							   "transaction block",
 							   stream->name),
 						errhint("Call it on its own.")));
+	/* In a block the caller's own deferred constraints come first, with the caller's rights. */
+	if (!nonatomic)
+		txp_sink_fire_deferred();
 	if (PG_ARGISNULL(1) || PG_GETARG_INT32(1) < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -179,6 +184,7 @@ txpipe_consume(PG_FUNCTION_ARGS)
 	else
 		ereport(NOTICE,
 				(errmsg("stream \"%s\": no message within %d ms", stream->name, timeout_ms)));
+	txp_rights_refuse_temporary(stream->owner);
 	if (nonatomic)
 		txp_spi_commit_as(stream->owner);
 	txp_io_stop(link->io);

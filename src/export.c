@@ -61,9 +61,12 @@ check_export_directory(void)
 static void
 write_file(const char *path, const char *bytes, size_t len)
 {
-	int fd =
-		OpenTransientFilePerm(path, O_CREAT | O_TRUNC | O_WRONLY | PG_BINARY, EXPORT_FILE_MODE);
+	int fd;
 
+	/* What is there under this name is a left-over, or a link somebody planted: neither is followed. */
+	(void) unlink(path);
+	fd = OpenTransientFilePerm(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | PG_BINARY,
+							   EXPORT_FILE_MODE);
 	if (fd < 0)
 		ereport(ERROR, (errcode_for_file_access(), errmsg("could not create file \"%s\": %m", path),
 						errhint("The directory must be writable for the server's user.")));

@@ -138,9 +138,15 @@ spawn(TxpIo *io)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FILE),
 						errmsg("could not find the program \"%s\": %m", program),
 						errhint("Install txpipe completely: \"make install\" puts it there.")));
-	if (!AcquireExternalFD() || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+	if (!AcquireExternalFD())
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+						errmsg("no file descriptor is left for %s", TXP_IO_PROGRAM)));
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+	{
+		ReleaseExternalFD();
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 						errmsg("could not create a socket pair for %s: %m", TXP_IO_PROGRAM)));
+	}
 
 	/* A handler of ours must not run in the child before exec. */
 	sigfillset(&all);

@@ -49,10 +49,11 @@ match_files(List *files, Oid user)
 		"SELECT p.ord, f.feed_id, f.group_key "
 		"FROM unnest($1, $2, $3) WITH ORDINALITY AS p (name, bytes, modified_at, ord) "
 		"CROSS JOIN LATERAL (SELECT f.feed_id, f.owner_oid, m.key[1] AS group_key "
-		"    FROM txpipe.feed f CROSS JOIN LATERAL "
-		"        (SELECT regexp_match(p.name, '^(?:' || f.file_pattern || ')$') AS key OFFSET 0) m "
+		"    FROM (SELECT * FROM txpipe.feed WHERE pg_has_role($4, owner_oid, 'USAGE') OFFSET 0) f "
+		"    CROSS JOIN LATERAL (SELECT regexp_match(p.name, '^(?:' || f.file_pattern || ')$') AS "
+		"key OFFSET 0) m "
 		"    WHERE m.key[1] IS NOT NULL ORDER BY f.ordinal, f.feed_id LIMIT 1) f "
-		"WHERE pg_has_role($4, f.owner_oid, 'MEMBER') AND NOT EXISTS "
+		"WHERE NOT EXISTS "
 		"    (SELECT FROM txpipe.file_ledger l WHERE l.feed_id = f.feed_id AND l.file_name = "
 		"p.name "
 		"     AND l.bytes = p.bytes AND l.modified_at = p.modified_at AND l.state <> 'replaced' "
@@ -141,29 +142,67 @@ promote(int64 original, int64 heir)
 	(void) txp_spi_run(&update, values, NULL);
 }
 
-/* A file that still waits under this name has been overwritten. */
+/*
+ * A file that has not been loaded, and will not be. A duplicate of it takes its place; one that is a duplicate
+ * itself is none any more unless its original is loaded.
+ */
 static void
-replace_waiting(const TxpArrival *a)
+withdraw(int32 feed_id, const char *file_name, const char *reason)
 {
 	static TxpStatement update = {
-		"UPDATE txpipe.file_ledger o SET state = 'replaced', retry_at = NULL, "
-		"reason = 'the file changed before it was loaded' "
-		"WHERE feed_id = $1 AND file_name = $2 AND state IN ('waiting', 'failed') "
-		"RETURNING file_id, "
-		"(SELECT min(d.file_id) FROM txpipe.file_ledger d WHERE d.duplicate_of = o.file_id)",
-		2,
-		{INT4OID, TEXTOID}};
-	Datum values[] = {Int32GetDatum(a->feed_id), CStringGetTextDatum(a->file.name)};
-	bool no_heir;
+		"UPDATE txpipe.file_ledger o SET state = 'replaced', retry_at = NULL, reason = $3 "
+		"WHERE feed_id = $1 AND file_name = $2 AND (state IN ('waiting', 'failed') "
+		"    OR state = 'duplicate' AND EXISTS (SELECT FROM txpipe.file_ledger w "
+		"        WHERE w.file_id = o.duplicate_of AND w.state <> 'loaded')) "
+		"RETURNING file_id, (SELECT min(d.file_id) FROM txpipe.file_ledger d "
+		"    WHERE d.duplicate_of = o.file_id AND d.state = 'duplicate')",
+		3,
+		{INT4OID, TEXTOID, TEXTOID}};
+	Datum values[] = {Int32GetDatum(feed_id), CStringGetTextDatum(file_name),
+					  CStringGetTextDatum(reason)};
+	uint64 n = txp_spi_run(&update, values, NULL);
+	SPITupleTable *rows = SPI_tuptable;
 
-	if (txp_spi_run(&update, values, NULL) > 0)
+	for (uint64 i = 0; i < n; i++)
 	{
-		int64 replaced = DatumGetInt64(txp_spi_datum(0, 1));
-		Datum heir = txp_spi_value(0, 2, &no_heir);
+		bool isnull;
+		bool no_heir;
+		Datum gone = SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull);
+		Datum heir = SPI_getbinval(rows->vals[i], rows->tupdesc, 2, &no_heir);
 
 		if (!no_heir)
-			promote(replaced, DatumGetInt64(heir));
+			promote(DatumGetInt64(gone), DatumGetInt64(heir));
 	}
+}
+
+void
+txp_ledger_withdraw_removed(Oid user)
+{
+	static TxpStatement query = {
+		"SELECT l.feed_id, l.file_name FROM txpipe.file_ledger l JOIN txpipe.feed f USING "
+		"(feed_id) "
+		"WHERE l.state IN ('waiting', 'failed') AND pg_has_role($1, f.owner_oid, 'USAGE')",
+		1,
+		{OIDOID}};
+	Datum values[] = {ObjectIdGetDatum(user)};
+	SPITupleTable *rows;
+	uint64 n;
+
+	SPI_connect();
+	n = txp_spi_run(&query, values, NULL);
+	rows = SPI_tuptable;
+	for (uint64 i = 0; i < n; i++)
+	{
+		bool isnull;
+		int32 feed_id = DatumGetInt32(SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull));
+		char *name = SPI_getvalue(rows->vals[i], rows->tupdesc, 2);
+		int64 bytes;
+		TimestampTz modified_at;
+
+		if (!txp_landing_stat(name, &bytes, &modified_at))
+			withdraw(feed_id, name, "the file was removed before it was loaded");
+	}
+	SPI_finish();
 }
 
 static void
@@ -225,7 +264,7 @@ txp_ledger_enter(List *arrivals)
 
 		if (!a->settled || enter_again(a))
 			continue;
-		replace_waiting(a);
+		withdraw(a->feed_id, a->file.name, "the file changed before it was loaded");
 		enter_new(a);
 	}
 	SPI_finish();

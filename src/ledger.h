@@ -61,6 +61,8 @@ typedef struct TxpRejects
 
 /* Which of the landing files (TxpLandingFile) are arrivals for feeds that `user` may run. */
 extern List *txp_ledger_arrivals(List *files, Oid user);
+/* Files that wait but are not in the landing directory any more hold no group up. */
+extern void txp_ledger_withdraw_removed(Oid user);
 /* Enters settled arrivals (TxpArrival): waiting, or duplicate, or known under their name already. */
 extern void txp_ledger_enter(List *arrivals);
 

@@ -185,6 +185,15 @@ load_files(GroupLoad *load)
 	txp_rights_owner(first->owner, &saved);
 	txp_sink_fire_deferred();
 	txp_rights_restore(&saved);
+	txp_rights_refuse_temporary(first->owner);
+}
+
+/* A step may raise the same code (a remote timeout does); only ours ends the call. */
+static bool
+is_own_cancel(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_QUERY_CANCELED && error->funcname != NULL &&
+		   strcmp(error->funcname, "ProcessInterrupts") == 0;
 }
 
 /* load_files in a subtransaction; returns the error when it failed. */
@@ -208,7 +217,7 @@ try_files(GroupLoad *load)
 		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		if (is_own_cancel(error))
 			ReThrowError(error);
 	}
 	PG_END_TRY();
@@ -234,11 +243,12 @@ describe_failure(const GroupLoad *load, const ErrorData *error)
 
 TxpLoadResult
 txp_load_group(TxpFileIo *files, const TxpGroup *group, Oid user, TxpRunTotals *totals,
-			   char **failure)
+			   const char **code)
 {
 	GroupLoad load = {files, group, user};
 	TxpLoadResult result = TXP_GROUP_FAILED;
 	ErrorData *error;
+	char *why;
 	ListCell *lc;
 
 	load.context =
@@ -260,12 +270,13 @@ txp_load_group(TxpFileIo *files, const TxpGroup *group, Oid user, TxpRunTotals *
 	{
 		/* It may be in the middle of anything. */
 		txp_fileio_reset(files);
-		*failure = describe_failure(&load, error);
-		txp_ledger_failed(group, *failure);
-		ereport(WARNING, (errcode(error->sqlerrcode),
-						  errmsg("group \"%s\" of \"%s\" was not loaded: %s", group->key,
-								 group->name, *failure),
-						  error->hint ? errhint("%s", error->hint) : 0));
+		why = describe_failure(&load, error);
+		*code = pstrdup(unpack_sql_state(error->sqlerrcode));
+		txp_ledger_failed(group, why);
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg("group \"%s\" of \"%s\" was not loaded: %s", group->key, group->name, why),
+				 error->hint ? errhint("%s", error->hint) : 0));
 	}
 	MemoryContextDelete(load.context);
 	return result;

@@ -18,10 +18,10 @@ typedef enum TxpLoadResult
 
 /*
  * Loads a group in the current transaction, as its feeds' owner. Waits for another session's load of the
- * same group name. When it fails, what it did is undone, its files are marked failed, *failure says why, and
- * a WARNING is given. A cancelled query is not a failure: it is raised.
+ * same group name. When it fails, what it did is undone, its files are marked failed with the reason,
+ * *code is its SQLSTATE, and a WARNING is given. A cancelled query is not a failure: it is raised.
  */
 extern TxpLoadResult txp_load_group(TxpFileIo *files, const TxpGroup *group, Oid user,
-									TxpRunTotals *totals, char **failure);
+									TxpRunTotals *totals, const char **code);
 
 #endif

@@ -3,6 +3,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_authid.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -38,6 +39,10 @@ txp_rights_owner(Oid owner, TxpRights *saved)
 
 	GetUserIdAndSecContext(&user, &user_context);
 	switch_to(owner, user_context | SECURITY_LOCAL_USERID_CHANGE, saved);
+	/* What a session has set must not change what values mean. */
+	fix_setting("DateStyle", "ISO, MDY");
+	fix_setting("IntervalStyle", "postgres");
+	fix_setting("standard_conforming_strings", "on");
 	/* text_recv converts from client_encoding; the decoders speak UTF-8. */
 	if (pg_get_client_encoding() != PG_UTF8)
 		fix_setting("client_encoding", "UTF8");
@@ -55,6 +60,18 @@ txp_rights_restore(const TxpRights *saved)
 	/* "false" undoes SETs of user SQL too, not only our own settings. */
 	AtEOXact_GUC(false, saved->guc_level);
 	SetUserIdAndSecContext(saved->user, saved->sec_context);
+}
+
+void
+txp_rights_refuse_temporary(Oid owner)
+{
+	if (owner != GetUserId() && (MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("triggers and steps of \"%s\" use temporary objects in the session "
+						"of \"%s\"",
+						GetUserNameFromId(owner, false), GetUserNameFromId(GetUserId(), false)),
+				 errhint("Use ordinary tables, or make the call as the owner.")));
 }
 
 Oid

@@ -23,6 +23,12 @@ extern void txp_rights_catalog(TxpRights *saved);
 extern void txp_rights_restore(const TxpRights *saved);
 
 /*
+ * ERRORs when work as another role has touched temporary objects: they stay in the caller's session, where
+ * that role would have planted them.
+ */
+extern void txp_rights_refuse_temporary(Oid owner);
+
+/*
  * The role a definition runs as: the OID when it still has the name that was stored with it. ERRORs
  * otherwise, because after a restore the OID may be somebody else's. `what` names the definition.
  */

@@ -12,6 +12,7 @@
 #include "landing.h"
 #include "load.h"
 #include "run.h"
+#include "sink.h"
 #include "spi.h"
 
 typedef struct Run
@@ -21,6 +22,9 @@ typedef struct Run
 	TxpFileIo *files;
 	TxpRunTotals totals;
 } Run;
+
+/* A step that started another run would load its own group again. */
+static bool running = false;
 
 static void
 commit(const Run *run)
@@ -56,7 +60,7 @@ enter_arrivals(Run *run)
 static void
 load_group(Run *run, const TxpGroup *group)
 {
-	char *failure = NULL;
+	const char *code = NULL;
 
 	/* In a block the commit, and what is deferred to it, is the caller's. */
 	if (run->atomic && group->owner != run->user)
@@ -65,15 +69,16 @@ load_group(Run *run, const TxpGroup *group)
 							   "transaction block",
 							   group->name),
 						errhint("Call it on its own.")));
-	switch (txp_load_group(run->files, group, run->user, &run->totals, &failure))
+	switch (txp_load_group(run->files, group, run->user, &run->totals, &code))
 	{
 		case TXP_GROUP_LOADED:
 			run->totals.groups_loaded++;
 			break;
 		case TXP_GROUP_FAILED:
 			run->totals.groups_failed++;
-			run->totals.failure =
-				psprintf("group \"%s\" of \"%s\": %s", group->key, group->name, failure);
+			/* Everybody may read this: the reason, which may quote data, is in the ledger. */
+			run->totals.failure = psprintf("group \"%s\" of \"%s\" failed with SQLSTATE %s",
+										   group->key, group->name, code);
 			break;
 		case TXP_GROUP_GONE:
 			break;
@@ -113,6 +118,10 @@ txp_run_hourly(int64 max_groups, bool atomic)
 	Run run = {GetUserId(), atomic};
 	List *groups;
 
+	if (running)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+						errmsg("run_hourly is at work in this session already"),
+						errhint("Do not call it from a step or a trigger.")));
 	txp_landing_check();
 	if (atomic)
 		ereport(NOTICE, (errmsg("all groups are loaded in the present transaction"),
@@ -122,12 +131,26 @@ txp_run_hourly(int64 max_groups, bool atomic)
 	context = AllocSetContextCreate(PortalContext, "txpipe run", ALLOCSET_DEFAULT_SIZES);
 	SPI_connect_ext(atomic ? 0 : SPI_OPT_NONATOMIC);
 	old = MemoryContextSwitchTo(context);
-	run.files = txp_fileio_new(context);
-	enter_arrivals(&run);
-	clear_landing(&run);
-	groups = txp_ledger_ready(run.user, NULL, max_groups);
-	if (groups != NIL)
-		load_groups(&run, groups);
+	running = true;
+	PG_TRY();
+	{
+		run.files = txp_fileio_new(context);
+		/* The caller's own deferred constraints come first, with the caller's rights. */
+		if (atomic)
+			txp_sink_fire_deferred();
+		txp_ledger_withdraw_removed(run.user);
+		commit(&run);
+		enter_arrivals(&run);
+		clear_landing(&run);
+		groups = txp_ledger_ready(run.user, NULL, max_groups);
+		if (groups != NIL)
+			load_groups(&run, groups);
+	}
+	PG_FINALLY();
+	{
+		running = false;
+	}
+	PG_END_TRY();
 	MemoryContextSwitchTo(old);
 	SPI_finish();
 	MemoryContextDelete(context);

@@ -60,6 +60,8 @@ txp_spi_commit_as(Oid owner)
 	SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE);
 	SPI_commit();
 	SetUserIdAndSecContext(user, context);
+	/* The new transaction began as the owner, and its abort would come back to him: begin another. */
+	SPI_commit();
 }
 
 Datum

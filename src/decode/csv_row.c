@@ -47,7 +47,7 @@ match_names(const TxdCsvRecord *header, const TxdColumn *col, TxdNameMatch how, 
 }
 
 static bool
-bind_column(TxdDecoder *d, int column, TxdError *err)
+bind_column(TxdDecoder *d, int column, int *found, TxdError *err)
 {
 	const TxdColumn *col = &d->schema.columns[column];
 	int place = -1;
@@ -56,7 +56,10 @@ bind_column(TxdDecoder *d, int column, TxdError *err)
 		if (!match_names(&d->record, col, how, &place, err))
 			return false;
 	if (place >= 0)
+	{
 		add_place(&d->places[column], place);
+		(*found)++;
+	}
 	else if (col->not_null && col->default_text == NULL)
 		return txd_refuse(err, "missing_field", col, "header has no field \"%s\"",
 						  col->npaths > 0 ? col->paths[0] : col->name);
@@ -76,9 +79,21 @@ clean_names(TxdCsvRecord *header, char quote, TxdBuf *text)
 	}
 }
 
+/* Lines that end with CR alone would make one long header of the whole file. */
+static bool
+has_lone_cr(const char *record, size_t len)
+{
+	while (len > 0 && (record[len - 1] == '\n' || record[len - 1] == '\r'))
+		len--;
+	return memchr(record, '\r', len) != NULL;
+}
+
 bool
 txd_bind_header(TxdDecoder *d, const char *record, size_t len, TxdError *err)
 {
+	int wanted = 0;
+	int found = 0;
+
 	if (d->schema.format != TXD_CSV || !d->schema.csv.header || d->bound)
 		return txd_refuse(err, "bad_csv", NULL, "no header is expected here");
 	if (!txd_check_text(NULL, record, len, err) ||
@@ -87,9 +102,20 @@ txd_bind_header(TxdDecoder *d, const char *record, size_t len, TxdError *err)
 	d->scratch.len = 0;
 	txd_buf_reserve(&d->scratch, len + 1); /* for all names at once: they must not move */
 	clean_names(&d->record, d->schema.csv.quote, &d->scratch);
+	if (has_lone_cr(record, len))
+		return txd_refuse(err, "bad_csv", NULL,
+						  "header holds a carriage return; lines end with LF or CRLF");
 	for (int i = 0; i < d->schema.ncolumns; i++)
-		if (d->schema.columns[i].source == TXD_FROM_FIELD && !bind_column(d, i, err))
+	{
+		if (d->schema.columns[i].source != TXD_FROM_FIELD)
+			continue;
+		wanted++;
+		if (!bind_column(d, i, &found, err))
 			return false;
+	}
+	if (wanted > 0 && found == 0)
+		return txd_refuse(err, "missing_field", NULL,
+						  "header has none of the mapped fields; is the delimiter right?");
 	d->nheader = d->record.n;
 	d->bound = true;
 	return true;

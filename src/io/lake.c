@@ -19,7 +19,7 @@ typedef struct Copy
 	TxpChannel *channel;
 	char directory[PATH_MAX];
 	char name[NAME_MAX + 1];
-	char temp[2 * NAME_MAX];
+	char temp[64];
 	char target[PATH_MAX + NAME_MAX + 2]; /* for messages */
 	TxpSpan source;
 	TxpSpan sha256;
@@ -103,7 +103,10 @@ unpack(Copy *c, const TxpMail *mail)
 		broken_frame(c->channel);
 		return false;
 	}
-	snprintf(c->temp, sizeof(c->temp), ".%s.tmp-%d", c->name, (int) getpid());
+	/* By content, so that what a killed process left behind is found and replaced. */
+	snprintf(c->temp, sizeof(c->temp), ".copying-");
+	for (int i = 0; i < 16; i++)
+		snprintf(c->temp + strlen(c->temp), 3, "%02x", (unsigned char) c->sha256.data[i]);
 	snprintf(c->target, sizeof(c->target), "%s/%s", c->directory, c->name);
 	return true;
 }

@@ -182,6 +182,12 @@ test_header(void)
 	CHECK_STR(with_header(&schema, "id,x,x", "1,2,3"), "1\t\\N\tnone\t0");
 	CHECK_STR(with_header(&schema, "customer_lname,opt", "a,b"), "header: missing_field id");
 	CHECK_STR(with_header(&schema, "", ""), "header: missing_field id");
+	CHECK_STR(with_header(&schema, "id,opt\r1,a\r2,b\r", ""), "header: bad_csv -");
+	cols[0].not_null = false;
+	CHECK_STR(with_header(&schema, "id;customer_lname;opt", "1;Stone;o"),
+			  "header: missing_field -");
+	CHECK_STR(with_header(&schema, "opt;x,opt", "1,o"), "\\N\t\\N\to\t0");
+	cols[0].not_null = true;
 	CHECK_STR(with_header(&schema, "id,\"customer_lname", "1,a"), "header: bad_csv -");
 	CHECK_STR(with_header(&schema, "id,caf\xe9", "1,a"), "header: bad_encoding -");
 	CHECK_STR(with_header(&schema, "id,\"a\"\"\",\"\"\"b\"", "1,a,b"), "1\t\\N\tnone\t0");

@@ -71,7 +71,9 @@ CREATE FUNCTION put_off() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
     INSERT INTO public.later VALUES (NEW.id);
     PERFORM pg_catalog.set_config('DateStyle', 'German', false);
     PERFORM pg_catalog.pg_advisory_lock(4711);
-    CREATE TEMP TABLE IF NOT EXISTS left_behind (id int);
+    IF NEW.id = 2 THEN
+        CREATE TEMP TABLE left_behind (id int);
+    END IF;
     RETURN NULL;
 END$$;
 CREATE FUNCTION attack() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
@@ -102,8 +104,11 @@ sql(q{CREATE TABLE next (style text);
 	CREATE FUNCTION style() RETURNS trigger LANGUAGE plpgsql AS
 		$$BEGIN NEW.style := pg_catalog.current_setting('DateStyle'); RETURN NEW; END$$;
 	CREATE TRIGGER style BEFORE INSERT ON next FOR EACH ROW EXECUTE FUNCTION style();});
-sql(q{SELECT txpipe.resume_stream('evil')});
 produce_lines($broker, 'evil', 0, '{"id": 2}');
+($rc, $out, $err) = $node->psql('postgres', q{CALL txpipe.consume('evil')});
+like($err, qr/triggers and steps of "mallory" use temporary objects in the session of/,
+	'nothing is planted in the temporary schema of the caller');
+sql(q{SELECT txpipe.resume_stream('evil')});
 position_is('evil', 2);
 sql(q{SELECT txpipe.create_stream('next', 'shop', 'next', 'next')});
 produce_lines($broker, 'next', 0, '{"style": "x"}');
@@ -167,6 +172,6 @@ sql('CREATE DATABASE latin TEMPLATE template0 ENCODING LATIN1 LOCALE $$C$$');
 ($rc, $out, $err) = $node->psql('latin', 'CREATE EXTENSION txpipe');
 like($err, qr/txpipe needs a database whose encoding is UTF8, not LATIN1/, 'a LATIN1 database is refused');
 
-log_is_clean($node, qr/txpipe needs a database|only the owner of stream "evil"/);
+log_is_clean($node, qr/txpipe needs a database|only the owner of stream "evil"|use temporary objects/);
 stop_broker($broker);
 done_testing();

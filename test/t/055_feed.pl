@@ -457,6 +457,68 @@ is(sql("SELECT count(*) FROM txpipe.run WHERE message = 'its session ended befor
 
 # --- directories ---
 
+# --- a broken file is taken back, and its group goes on ---
+
+sql(q{CREATE TABLE back (id integer);
+	SELECT txpipe.create_feed('back', '(b[0-9]+)/.*\.csv', 'back')});
+deliver('b1/broken.csv', '');
+run_hourly();
+is(files('b1/%'), 'b1/broken.csv failed 0 0 0 0 0 0', 'an empty file fails its group');
+unlink "$landing/b1/broken.csv";
+deliver('b1/right.csv', "id\n1\n");
+run_hourly();
+is(files('b1/%'), "b1/broken.csv replaced 0 0 0 0 0 0\nb1/right.csv loaded 1 1 0 0 0 0",
+	'without it the group loads');
+deliver('b2/semicolons.csv', "id;x\n1;2\n");
+deliver('b3/cr.csv', "id,x\r1,2\r2,3\r");
+run_hourly();
+is(files('b2/%') . '|' . files('b3/%'), 'b2/semicolons.csv failed 0 0 0 0 0 0|b3/cr.csv failed 0 0 0 0 0 0',
+	'a wrong delimiter and CR line ends are no empty files');
+is(sql(q{SELECT count(*) FROM txpipe.run WHERE message ~ 'failed with SQLSTATE'} ) > 0, 1, 'runs name the code');
+is(sql(q{SELECT count(*) FROM txpipe.run WHERE message ~ 'Failing row'}), 0, 'and no data');
+
+# --- what a feed's owner puts off to the commit runs as him, not as the caller ---
+
+sql(<<'SQL');
+CREATE ROLE mallory;
+GRANT CREATE ON SCHEMA public TO mallory;
+GRANT EXECUTE ON FUNCTION txpipe.create_feed, txpipe.on_load TO mallory;
+SET SESSION AUTHORIZATION mallory;
+CREATE TABLE evil (id integer);
+CREATE TABLE later (id integer);
+CREATE TABLE ran_as (who text);
+CREATE FUNCTION put_off() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+	SET CONSTRAINTS ALL DEFERRED;
+	INSERT INTO public.later VALUES (NEW.id);
+	RETURN NULL;
+END$$;
+CREATE FUNCTION attack() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+	INSERT INTO public.ran_as VALUES (current_user);
+	RETURN NULL;
+END$$;
+CREATE CONSTRAINT TRIGGER put_off AFTER INSERT ON evil DEFERRABLE INITIALLY DEFERRED
+	FOR EACH ROW EXECUTE FUNCTION put_off();
+CREATE CONSTRAINT TRIGGER attack AFTER INSERT ON later DEFERRABLE INITIALLY DEFERRED
+	FOR EACH ROW EXECUTE FUNCTION attack();
+CREATE FUNCTION nest() RETURNS integer LANGUAGE plpgsql AS $$BEGIN
+	CREATE TEMP TABLE IF NOT EXISTS planted (id integer);
+	RETURN 1;
+END$$;
+SELECT txpipe.create_feed('evil', '(e[0-9]+)\.csv', 'evil');
+SELECT txpipe.create_feed('planter', '(p[0-9]+)\.csv', NULL, 'csv', '{"id": {"path": "id", "type": "integer"}}',
+	step => 'INSERT INTO public.ran_as SELECT $$never$$ FROM batch WHERE public.nest() = 2');
+SQL
+deliver('e1.csv', "id\n1\n");
+deliver('p1.csv', "id\n1\n");
+run_hourly();
+is(sql('SELECT string_agg(who, $$ $$) FROM ran_as'), 'mallory', 'in the commit, too, it ran as the owner');
+like(sql(q{SELECT reason FROM txpipe.file WHERE file_name = 'p1.csv'}), qr/use temporary objects in the session/,
+	'and nothing is planted in the session of the caller');
+is(sql('SELECT current_user, session_user'), 'postgres|postgres', 'the caller is himself again');
+is(error_of($node, q{BEGIN; CALL txpipe.run_hourly(); COMMIT})->{state}, '25001',
+	'in a block it is refused to others') if deliver('e2.csv', "id\n2\n");
+run_hourly();
+
 is(error_of($node, 'CALL txpipe.run_hourly(0)')->{state}, '22023', 'max_groups must make sense');
 for my $case (
 	[ 'landing', '',               '55000', qr/txpipe\.landing_directory is not set/ ],
@@ -484,6 +546,6 @@ is(sql('SELECT count(*) FROM txpipe.file WHERE state = \'loaded\' AND rows_read 
 is(sql('SELECT count(*) FROM txpipe.file f WHERE rows_rejected <> (SELECT count(*) FROM txpipe.rejected_row r WHERE r.file_id = f.file_id)'),
 	0, 'and every rejected one is kept');
 
-log_is_clean($node, qr/canceling statement|terminating connection|division by zero|max_groups|txpipe\.\w+_directory|was terminated|recovery|not yet accepting connections|starting up|cannot use/);
+log_is_clean($node, qr/canceling statement|terminating connection|division by zero|max_groups|txpipe\.\w+_directory|was terminated|recovery|not yet accepting connections|starting up|cannot use|only the owner of the feeds/);
 $node->stop;
 done_testing();
