@@ -19,10 +19,9 @@ SQL_PIECES = $(sort $(wildcard sql/[0-9]*.sql))
 DATA = $(wildcard sql/upgrade/txpipe--*--*.sql)
 DATA_built = txpipe--$(EXTVERSION).sql
 
+# What needs nothing but a server with the extension; test/run has the suites that need a broker, too.
 REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 REGRESS_OPTS = --inputdir=test
-ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
-ISOLATION_OPTS = --inputdir=test
 
 PG_CPPFLAGS = -Isrc
 EXTRA_CLEAN = $(DATA_built) $(IO) build/ results/ output_iso/ tmp_check/ regression.diffs regression.out
