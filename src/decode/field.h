@@ -24,15 +24,8 @@ txd_put16(char *p, uint16_t v)
 static inline char *
 txd_put32(char *p, uint32_t v)
 {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 	v = __builtin_bswap32(v);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-	v = __builtin_bswap32(v);
-	/* numeric.c and real.c */
-	extern bool txd_put_numeric(const TxdColumn *column, const char *text, size_t len, TxdBuf *out,
-								TxdError *err);
-	extern bool txd_put_real(const TxdColumn *column, const char *text, size_t len, TxdBuf *out,
-							 TxdError *err);
-
 #endif
 	memcpy(p, &v, sizeof(v));
 	return p + sizeof(v);
