@@ -170,6 +170,16 @@ write_all(int fd, const unsigned char *p, size_t len)
 	return true;
 }
 
+/* The temporary file goes before the answer: who has heard it finds the directory clean. Keeps errno. */
+static void
+discard(const Copy *c)
+{
+	int save_errno = errno;
+
+	unlinkat(c->dir, c->temp, 0);
+	errno = save_errno;
+}
+
 /* Copies the content into the open temporary file, and makes it durable. */
 static bool
 fill(Copy *c, TxpSource *s, int fd, unsigned char sha256[TXP_SHA256])
@@ -184,6 +194,7 @@ fill(Copy *c, TxpSource *s, int fd, unsigned char sha256[TXP_SHA256])
 	}
 	if (!ok || (s->at_end && fsync(fd) != 0))
 	{
+		discard(c);
 		txp_file_error(c->channel, true, errno, "write file", c->target);
 		return false;
 	}
@@ -214,13 +225,15 @@ copy_content(Copy *c)
 
 	if (s == NULL)
 		return false;
-	unlinkat(c->dir, c->temp, 0);
+	discard(c);
 	fd = openat(c->dir, c->temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		txp_file_error(c->channel, true, errno, "create file", c->target);
 	else if (fill(c, s, fd, sha256))
 	{
 		if (memcmp(sha256, c->sha256.data, TXP_SHA256) != 0)
+		{
+			discard(c);
 			txp_error(c->channel,
 					  (TxpError){.fatal = true,
 								 .answer = true,
@@ -228,15 +241,20 @@ copy_content(Copy *c)
 								 .hint = "It is taken when it has not changed for "
 										 "txpipe.settle_time."},
 					  "file \"%s\" changed while it was copied", s->path);
+		}
 		else if ((err = rename_new(c)) != 0 || fsync(c->dir) != 0)
-			txp_file_error(c->channel, true, err != 0 ? err : errno, "rename file to", c->target);
+		{
+			err = err != 0 ? err : errno;
+			discard(c);
+			txp_file_error(c->channel, true, err, "rename file to", c->target);
+		}
 		else
 			ok = true;
 	}
 	if (fd >= 0)
 	{
 		close(fd);
-		unlinkat(c->dir, c->temp, 0);
+		discard(c);
 	}
 	txp_source_close(s);
 	return ok;
