@@ -10,7 +10,6 @@
 #include "access/table.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
@@ -29,8 +28,7 @@ range_numbers(const TxpBatch *batch)
 
 	for (uint32 i = 0; i < batch->nranges; i++)
 		numbers[i] = Int32GetDatum(batch->ranges[i].partition);
-	return PointerGetDatum(
-		construct_array(numbers, batch->nranges, INT4OID, 4, true, TYPALIGN_INT));
+	return txp_spi_array(INT4OID, numbers, NULL, batch->nranges);
 }
 
 static int64

@@ -5,9 +5,7 @@
 
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "dead_letter.h"
@@ -70,21 +68,6 @@ put_message(Letters *letters, const TxpMessage *m)
 	put_span(letters, COL_PAYLOAD, m->payload);
 }
 
-static Datum
-column_array(Letters *letters, int column)
-{
-	int dims[1] = {letters->n};
-	int lower[1] = {1};
-	int16 len;
-	bool byval;
-	char align;
-
-	get_typlenbyvalalign(element_type[column], &len, &byval, &align);
-	return PointerGetDatum(construct_md_array(letters->values[column], letters->nulls[column], 1,
-											  dims, lower, element_type[column], len, byval,
-											  align));
-}
-
 static void
 insert_letters(const TxpStream *stream, Letters *letters)
 {
@@ -103,7 +86,8 @@ insert_letters(const TxpStream *stream, Letters *letters)
 	values[0] = Int32GetDatum(stream->id);
 	values[1] = CStringGetTextDatum(stream->topic);
 	for (int c = 0; c < NCOLS; c++)
-		values[2 + c] = column_array(letters, c);
+		values[2 + c] =
+			txp_spi_array(element_type[c], letters->values[c], letters->nulls[c], letters->n);
 	(void) txp_spi_do(&statement, values, NULL);
 }
 

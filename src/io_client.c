@@ -222,12 +222,6 @@ txp_io_gone(const TxpIo *io)
 	return io->gone;
 }
 
-pid_t
-txp_io_pid(const TxpIo *io)
-{
-	return io->pid;
-}
-
 uint32
 txp_io_new_channel(TxpIo *io)
 {

@@ -4,32 +4,11 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "ledger.h"
 #include "spi.h"
-
-static Datum
-text_array(Datum *values, int count)
-{
-	return PointerGetDatum(construct_array(values, count, TEXTOID, -1, false, TYPALIGN_INT));
-}
-
-static Datum
-bigint_array(Datum *values, int count)
-{
-	return PointerGetDatum(
-		construct_array(values, count, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-}
-
-static Datum
-time_array(Datum *values, int count)
-{
-	return PointerGetDatum(construct_array(values, count, TIMESTAMPTZOID, sizeof(TimestampTz),
-										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-}
 
 static Datum
 bytea_datum(const void *data, size_t len)
@@ -76,9 +55,9 @@ match_files(List *files, Oid user)
 		sizes[i] = Int64GetDatum(file->bytes);
 		times[i] = TimestampTzGetDatum(file->modified_at);
 	}
-	values[0] = text_array(names, n);
-	values[1] = bigint_array(sizes, n);
-	values[2] = time_array(times, n);
+	values[0] = txp_spi_array(TEXTOID, names, NULL, n);
+	values[1] = txp_spi_array(INT8OID, sizes, NULL, n);
+	values[2] = txp_spi_array(TIMESTAMPTZOID, times, NULL, n);
 	values[3] = ObjectIdGetDatum(user);
 	return txp_spi_run(&query, values, NULL);
 }
@@ -247,7 +226,7 @@ lock_feeds(List *arrivals)
 
 	for (int i = 0; i < n; i++)
 		ids[i] = Int64GetDatum(((TxpArrival *) list_nth(arrivals, i))->feed_id);
-	values[0] = bigint_array(ids, n);
+	values[0] = txp_spi_array(INT8OID, ids, NULL, n);
 	(void) txp_spi_run(&query, values, NULL);
 }
 

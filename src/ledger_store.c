@@ -5,7 +5,6 @@
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -54,15 +53,6 @@ txp_rejects_add(TxpRejects *r, int64 line, TxpSpan record, const char *code, con
 	r->count++;
 }
 
-static Datum
-array_of(Datum *values, bool *nulls, int count, Oid type, int16 len, bool byval, char align)
-{
-	int lower = 1;
-
-	return PointerGetDatum(
-		construct_md_array(values, nulls, 1, &count, &lower, type, len, byval, align));
-}
-
 void
 txp_rejects_store(int64 file_id, const TxpRejects *r)
 {
@@ -77,12 +67,11 @@ txp_rejects_store(int64 file_id, const TxpRejects *r)
 	if (r->count == 0)
 		return;
 	values[0] = Int64GetDatum(file_id);
-	values[1] = array_of(r->lines, NULL, r->count, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
-						 TYPALIGN_DOUBLE);
-	values[2] = array_of(r->records, NULL, r->count, BYTEAOID, -1, false, TYPALIGN_INT);
-	values[3] = array_of(r->columns, r->no_column, r->count, TEXTOID, -1, false, TYPALIGN_INT);
-	values[4] = array_of(r->codes, NULL, r->count, TEXTOID, -1, false, TYPALIGN_INT);
-	values[5] = array_of(r->messages, NULL, r->count, TEXTOID, -1, false, TYPALIGN_INT);
+	values[1] = txp_spi_array(INT8OID, r->lines, NULL, r->count);
+	values[2] = txp_spi_array(BYTEAOID, r->records, NULL, r->count);
+	values[3] = txp_spi_array(TEXTOID, r->columns, r->no_column, r->count);
+	values[4] = txp_spi_array(TEXTOID, r->codes, NULL, r->count);
+	values[5] = txp_spi_array(TEXTOID, r->messages, NULL, r->count);
 	(void) txp_spi_do(&insert, values, NULL);
 }
 
@@ -128,8 +117,7 @@ txp_ledger_clear_landing(Oid user)
 	}
 	if (nremoved > 0)
 	{
-		values[0] = array_of(removed, NULL, nremoved, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
-							 TYPALIGN_DOUBLE);
+		values[0] = txp_spi_array(INT8OID, removed, NULL, nremoved);
 		(void) txp_spi_run(&update, values, NULL);
 	}
 	if (nkept > 0)

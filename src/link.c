@@ -6,7 +6,6 @@
 #include "access/table.h"
 #include "access/tupdesc.h"
 #include "catalog/pg_type.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
@@ -116,18 +115,6 @@ read_partitions(const TxpFrame *frame, Partitions *parts)
 	txp_reader_check(&r);
 }
 
-static Datum
-int8_array(Datum *elements, int n)
-{
-	return PointerGetDatum(construct_array(elements, n, INT8OID, 8, true, TYPALIGN_DOUBLE));
-}
-
-static Datum
-int4_array(Datum *elements, int n)
-{
-	return PointerGetDatum(construct_array(elements, n, INT4OID, 4, true, TYPALIGN_INT));
-}
-
 /* Ends are told only for rows nobody has locked: a batch that is being written knows better. */
 static void
 store_offsets(int32 stream_id, const char *topic, Partitions *parts)
@@ -147,8 +134,9 @@ store_offsets(int32 stream_id, const char *topic, Partitions *parts)
 		4,
 		{INT4OID, TEXTOID, INT4ARRAYOID, INT8ARRAYOID}};
 	Datum values[5] = {Int32GetDatum(stream_id), CStringGetTextDatum(topic),
-					   int4_array(parts->numbers, parts->n), int8_array(parts->starts, parts->n),
-					   int8_array(parts->ends, parts->n)};
+					   txp_spi_array(INT4OID, parts->numbers, NULL, parts->n),
+					   txp_spi_array(INT8OID, parts->starts, NULL, parts->n),
+					   txp_spi_array(INT8OID, parts->ends, NULL, parts->n)};
 
 	(void) txp_spi_do(&insert, values, NULL);
 	values[3] = values[4];

@@ -5,6 +5,8 @@
 
 #include "commands/extension.h"
 #include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "rights.h"
@@ -85,6 +87,19 @@ char *
 txp_spi_text(uint64 row, int column)
 {
 	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
+}
+
+Datum
+txp_spi_array(Oid element, Datum *values, bool *nulls, int n)
+{
+	int lower = 1;
+	int16 len;
+	bool byval;
+	char align;
+
+	get_typlenbyvalalign(element, &len, &byval, &align);
+	return PointerGetDatum(
+		construct_md_array(values, nulls, 1, &n, &lower, element, len, byval, align));
 }
 
 bool

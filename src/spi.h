@@ -39,6 +39,9 @@ extern char *txp_spi_text(uint64 row, int column);
 /* The same for a column that is never NULL. */
 extern Datum txp_spi_datum(uint64 row, int column);
 
+/* An array argument of `n` elements; `nulls` may be NULL. */
+extern Datum txp_spi_array(Oid element, Datum *values, bool *nulls, int n);
+
 /* Does `txpipe` exist in this database, with its catalogs? */
 extern bool txp_extension_exists(void);
 

@@ -57,7 +57,6 @@ txp_read(TxpReader *r, void *to, size_t len)
 TXP_READ_AS(txp_read_u8, uint8_t)
 TXP_READ_AS(txp_read_u32, uint32_t)
 TXP_READ_AS(txp_read_i32, int32_t)
-TXP_READ_AS(txp_read_u64, uint64_t)
 TXP_READ_AS(txp_read_i64, int64_t)
 
 #undef TXP_READ_AS
