@@ -13,7 +13,7 @@
 
 #include "args.h"
 #include "io_client.h"
-#include "options.h"
+#include "properties.h"
 
 #define REQUEST_TIMEOUT_MS 10000
 

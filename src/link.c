@@ -10,7 +10,7 @@
 #include "utils/rel.h"
 
 #include "link.h"
-#include "options.h"
+#include "properties.h"
 #include "rights.h"
 #include "sink.h"
 #include "spi.h"

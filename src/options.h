@@ -1,20 +1,13 @@
 /*
- * options.h — every option users can write in OPTIONS (…) or in an `options` jsonb, in one table.
+ * options.h — checking and reading options, whether written in OPTIONS (…) or in an `options` jsonb.
  */
 #ifndef TXP_OPTIONS_H
 #define TXP_OPTIONS_H
 
 #include "postgres.h"
-#include "lib/stringinfo.h"
 #include "utils/jsonb.h"
 
-typedef enum TxpOptionScope
-{
-	TXP_OPTION_SERVER,
-	TXP_OPTION_MAPPING,
-	TXP_OPTION_STREAM,
-	TXP_OPTION_FEED
-} TxpOptionScope;
+#include "option_table.h"
 
 /*
  * Checks every member of `options`: known in this scope, right type, within its range. ERRORs (22023) with
@@ -27,10 +20,10 @@ extern int64 txp_option_int(TxpOptionScope scope, Jsonb *options, const char *na
 extern bool txp_option_bool(TxpOptionScope scope, Jsonb *options, const char *name);
 extern char *txp_option_text(TxpOptionScope scope, Jsonb *options, const char *name);
 
-/* Writes the librdkafka properties of the server and of `user`'s mapping as the protocol has them. */
-extern void txp_pack_properties(StringInfo buf, Oid server, Oid user);
+/* The option of that name; ERRORs when there is none in the scope, or when `value` does not suit it. */
+extern const TxpOption *txp_option_check(TxpOptionScope scope, const char *name, const char *value);
 
-/* The txpipe_kafka server of that name, on which the current user has USAGE. ERRORs otherwise. */
-extern Oid txp_server_by_name(const char *name);
+/* A checked value as the table writes it: words of a choice may have been given in any case. */
+extern char *txp_option_plain(const TxpOption *option, char *value);
 
 #endif

@@ -18,6 +18,7 @@
 #include "io_client.h"
 #include "link.h"
 #include "options.h"
+#include "properties.h"
 #include "shared.h"
 #include "spi.h"
 #include "stream.h"

@@ -1,0 +1,46 @@
+/*
+ * option_table.h — the table of all options; options.h and properties.h are how to work with it.
+ */
+#ifndef TXP_OPTION_TABLE_H
+#define TXP_OPTION_TABLE_H
+
+#include "postgres.h"
+
+typedef enum TxpOptionScope
+{
+	TXP_OPTION_SERVER,
+	TXP_OPTION_MAPPING,
+	TXP_OPTION_STREAM,
+	TXP_OPTION_FEED
+} TxpOptionScope;
+
+typedef enum TxpOptionType
+{
+	TXP_TYPE_TEXT,
+	TXP_TYPE_SECRET,
+	TXP_TYPE_INTEGER,
+	TXP_TYPE_BOOLEAN,
+	TXP_TYPE_CHARACTER,
+	TXP_TYPE_CHOICE,     /* one of the words of `unit` */
+	TXP_TYPE_FILE,       /* a path on the server's machine; what it holds may be public */
+	TXP_TYPE_SECRET_FILE /* the same, but others must not be able to read it */
+} TxpOptionType;
+
+typedef struct TxpOption
+{
+	TxpOptionScope scope;
+	const char *name;
+	TxpOptionType type;
+	const char *default_value; /* NULL: none, or librdkafka's */
+	int64 min;
+	int64 max;
+	const char *unit; /* of numbers; choices: the words allowed */
+	const char *description;
+	/* librdkafka's name, where it is not the option's with "." for "_". */
+	const char *property;
+} TxpOption;
+
+extern const TxpOption txp_options[];
+extern const int txp_n_options;
+
+#endif

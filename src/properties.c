@@ -1,0 +1,198 @@
+/*
+ * properties.c — servers of the wrapper txpipe_kafka and user mappings, as librdkafka's properties.
+ */
+#include "postgres.h"
+
+#include "access/reloptions.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_user_mapping.h"
+#include "commands/defrem.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/syscache.h"
+
+#include "io_client.h"
+#include "options.h"
+#include "properties.h"
+
+#define WRAPPER_NAME "txpipe_kafka"
+
+/* librdkafka's name of an option's property. */
+static const char *
+property_of(const TxpOption *option)
+{
+	char *name;
+
+	if (option->property)
+		return option->property;
+	name = pstrdup(option->name);
+	for (char *c = name; *c; c++)
+	{
+		if (*c == '_')
+			*c = '.';
+	}
+	return name;
+}
+
+/* The value given for a property, under whichever name, or NULL. */
+static const char *
+given(TxpOptionScope scope, List *defs, const char *property)
+{
+	ListCell *lc;
+
+	foreach (lc, defs)
+	{
+		DefElem *def = lfirst(lc);
+		const char *value = defGetString(def);
+
+		if (strcmp(property_of(txp_option_check(scope, def->defname, value)), property) == 0)
+			return value;
+	}
+	return NULL;
+}
+
+/* Each option by itself, and that no two set the same property. */
+static void
+check_options(TxpOptionScope scope, List *defs)
+{
+	const char **names = palloc(sizeof(char *) * (list_length(defs) + 1));
+	ListCell *lc;
+	int n = 0;
+
+	foreach (lc, defs)
+	{
+		DefElem *def = lfirst(lc);
+		const char *property =
+			property_of(txp_option_check(scope, def->defname, defGetString(def)));
+
+		for (int i = 0; i < n; i++)
+		{
+			if (strcmp(names[i], property) == 0)
+				ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+								errhidestmt(scope == TXP_OPTION_MAPPING),
+								errmsg("option \"%s\" is given twice, once as \"%s\"",
+									   ((DefElem *) list_nth(defs, i))->defname, def->defname),
+								errhint("Keep one of them.")));
+		}
+		names[n++] = property;
+	}
+}
+
+/*
+ * Without a mechanism librdkafka takes GSSAPI, and then runs a command of its own choice (kinit) as the
+ * server's operating system user.
+ */
+static void
+check_server(List *defs)
+{
+	const char *protocol;
+
+	check_options(TXP_OPTION_SERVER, defs);
+	if (given(TXP_OPTION_SERVER, defs, "bootstrap.servers") == NULL)
+		ereport(ERROR, (errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
+						errmsg("option \"bootstrap_servers\" is required"),
+						errhint("OPTIONS (bootstrap_servers 'host:port').")));
+	protocol = given(TXP_OPTION_SERVER, defs, "security.protocol");
+	if (protocol && pg_strncasecmp(protocol, "sasl_", 5) == 0 &&
+		given(TXP_OPTION_SERVER, defs, "sasl.mechanisms") == NULL)
+		ereport(ERROR, (errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
+						errmsg("option \"sasl_mechanisms\" is required with security_protocol %s",
+							   protocol),
+						errhint("OPTIONS (ADD sasl_mechanisms 'SCRAM-SHA-512').")));
+}
+
+/* FDW validator. */
+PG_FUNCTION_INFO_V1(txpipe_kafka_validator);
+Datum
+txpipe_kafka_validator(PG_FUNCTION_ARGS)
+{
+	List *defs = untransformRelOptions(PG_GETARG_DATUM(0));
+	Oid catalog = PG_GETARG_OID(1);
+
+	if (catalog == UserMappingRelationId)
+		check_options(TXP_OPTION_MAPPING, defs);
+	else if (catalog == ForeignServerRelationId)
+		check_server(defs);
+	else if (defs != NIL)
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+						errmsg("options are given to servers and user mappings only"),
+						errhint("CREATE SERVER … FOREIGN DATA WRAPPER txpipe_kafka OPTIONS "
+								"(bootstrap_servers 'host:port').")));
+	PG_RETURN_VOID();
+}
+
+Oid
+txp_server_by_name(const char *name)
+{
+	ForeignServer *server = GetForeignServerByName(name, true);
+
+	if (server == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("server \"%s\" does not exist", name),
+				 errhint("CREATE SERVER %s FOREIGN DATA WRAPPER " WRAPPER_NAME
+						 " OPTIONS (bootstrap_servers 'host:port').",
+						 quote_identifier(name))));
+	if (strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, WRAPPER_NAME) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("server \"%s\" is not one of the wrapper " WRAPPER_NAME, name),
+				 errhint("Name a server created with FOREIGN DATA WRAPPER " WRAPPER_NAME ".")));
+	if (pg_foreign_server_aclcheck(server->serverid, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_SERVER, name);
+	return server->serverid;
+}
+
+/* The mapping of `user`, else of PUBLIC, else none. */
+static List *
+mapping_options(Oid server, Oid user)
+{
+	HeapTuple tuple;
+	Datum datum;
+	bool isnull;
+	List *defs = NIL;
+
+	tuple =
+		SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(user), ObjectIdGetDatum(server));
+	if (!HeapTupleIsValid(tuple))
+		tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid),
+								ObjectIdGetDatum(server));
+	if (!HeapTupleIsValid(tuple))
+		return NIL;
+	datum = SysCacheGetAttr(USERMAPPINGUSERSERVER, tuple, Anum_pg_user_mapping_umoptions, &isnull);
+	if (!isnull)
+		defs = untransformRelOptions(datum);
+	ReleaseSysCache(tuple);
+	return defs;
+}
+
+static void
+put_options(StringInfo buf, TxpOptionScope scope, List *defs)
+{
+	ListCell *lc;
+
+	foreach (lc, defs)
+	{
+		DefElem *def = lfirst(lc);
+		char *value = defGetString(def);
+		const TxpOption *option = txp_option_check(scope, def->defname, value);
+
+		txp_put_str(buf, property_of(option));
+		txp_put_str(buf, txp_option_plain(option, value));
+	}
+}
+
+/* Options are checked once more: a wrapper altered to have no validator would let anything through. */
+void
+txp_pack_properties(StringInfo buf, Oid server, Oid user)
+{
+	List *of_server = GetForeignServer(server)->options;
+	List *of_mapping = mapping_options(server, user);
+
+	check_server(of_server);
+	check_options(TXP_OPTION_MAPPING, of_mapping);
+	txp_put_u32(buf, list_length(of_server) + list_length(of_mapping));
+	put_options(buf, TXP_OPTION_SERVER, of_server);
+	put_options(buf, TXP_OPTION_MAPPING, of_mapping);
+}
