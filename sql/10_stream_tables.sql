@@ -15,6 +15,7 @@ CREATE TABLE txpipe.stream (
     target_table name NOT NULL,
     format text NOT NULL CHECK (format IN ('json', 'csv', 'text', 'bytea')),
     columns jsonb CHECK (jsonb_typeof(columns) = 'object'),
+    key_columns text[],
     start_at text NOT NULL DEFAULT 'earliest',
     options jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(options) = 'object'),
     state text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'paused', 'error')),
@@ -23,7 +24,9 @@ CREATE TABLE txpipe.stream (
     restarts bigint NOT NULL DEFAULT 0,
     last_error text,
     last_error_at timestamptz,
-    created_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(),
+    epoch bigint NOT NULL DEFAULT 0,
+    home uuid NOT NULL
 ) WITH (fillfactor = 50);
 SELECT pg_catalog.pg_extension_config_dump('txpipe.stream', '');
 SELECT pg_catalog.pg_extension_config_dump('txpipe.stream_stream_id_seq', '');
@@ -34,12 +37,15 @@ COMMENT ON COLUMN txpipe.stream.stream IS 'Name of the stream, unique in the dat
 COMMENT ON COLUMN txpipe.stream.owner_oid IS 'Role that everything touching the target runs as';
 COMMENT ON COLUMN txpipe.stream.owner_name IS 'Name of that role when the stream was created';
 COMMENT ON COLUMN txpipe.stream.server IS 'Foreign server of the wrapper txpipe_kafka: where the brokers are';
-COMMENT ON COLUMN txpipe.stream.topic IS 'Kafka topic';
+COMMENT ON COLUMN txpipe.stream.topic IS
+    'Kafka topic, a list of topics with commas between, or a regular expression that begins with ^';
 COMMENT ON COLUMN txpipe.stream.target_oid IS 'Table that receives the rows';
 COMMENT ON COLUMN txpipe.stream.target_schema IS 'Schema of that table when the stream was created';
 COMMENT ON COLUMN txpipe.stream.target_table IS 'Name of that table when the stream was created';
 COMMENT ON COLUMN txpipe.stream.format IS 'Format of the messages: json, csv, text or bytea';
 COMMENT ON COLUMN txpipe.stream.columns IS 'Mapping of columns to paths; NULL: fields match columns by name';
+COMMENT ON COLUMN txpipe.stream.key_columns IS
+    'Columns that identify a row in the modes upsert and upsert_delete; NULL: the primary key of the target';
 COMMENT ON COLUMN txpipe.stream.start_at IS 'Where partitions without a stored offset begin: earliest, latest or a timestamp';
 COMMENT ON COLUMN txpipe.stream.options IS 'Options of the stream, listed in txpipe.option';
 COMMENT ON COLUMN txpipe.stream.state IS 'running (a worker serves it), paused (by a user), error (a worker retries with back-off)';
@@ -49,6 +55,10 @@ COMMENT ON COLUMN txpipe.stream.restarts IS 'How often it was opened again after
 COMMENT ON COLUMN txpipe.stream.last_error IS 'The last error, as a sentence';
 COMMENT ON COLUMN txpipe.stream.last_error_at IS 'When that error happened';
 COMMENT ON COLUMN txpipe.stream.created_at IS 'When the stream was created';
+COMMENT ON COLUMN txpipe.stream.epoch IS
+    'Grows with every change of definition or position: who serves the stream opens it anew';
+COMMENT ON COLUMN txpipe.stream.home IS
+    'Installation the stream belongs to (txpipe.installation); in any other it is a copy';
 
 -- One row for each partition, updated once a batch: free space on the page keeps those updates HOT.
 CREATE TABLE txpipe.stream_offset (
@@ -59,7 +69,10 @@ CREATE TABLE txpipe.stream_offset (
     end_offset bigint NOT NULL DEFAULT -1,
     rows_total bigint NOT NULL DEFAULT 0,
     dead_letters_total bigint NOT NULL DEFAULT 0,
+    bytes_total bigint NOT NULL DEFAULT 0,
     last_timestamp timestamptz,
+    last_offset bigint,
+    last_hash bigint,
     updated_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (stream_id, topic, partition)
 ) WITH (fillfactor = 30);
@@ -73,7 +86,10 @@ COMMENT ON COLUMN txpipe.stream_offset.next_offset IS 'First offset not yet cons
 COMMENT ON COLUMN txpipe.stream_offset.end_offset IS 'End of the partition (high watermark) as last heard; -1: not heard yet';
 COMMENT ON COLUMN txpipe.stream_offset.rows_total IS 'Messages of this partition that became rows';
 COMMENT ON COLUMN txpipe.stream_offset.dead_letters_total IS 'Messages of this partition stored as dead letters';
+COMMENT ON COLUMN txpipe.stream_offset.bytes_total IS 'Bytes of keys and values of the messages consumed';
 COMMENT ON COLUMN txpipe.stream_offset.last_timestamp IS 'Kafka timestamp of the last message consumed';
+COMMENT ON COLUMN txpipe.stream_offset.last_offset IS 'Offset of the last message consumed; NULL: none yet';
+COMMENT ON COLUMN txpipe.stream_offset.last_hash IS 'Hash of that message: tells a topic that was created anew';
 COMMENT ON COLUMN txpipe.stream_offset.updated_at IS 'When this row last changed';
 
 CREATE TABLE txpipe.dead_letter_store (
@@ -86,11 +102,14 @@ CREATE TABLE txpipe.dead_letter_store (
     kafka_key bytea,
     kafka_headers jsonb,
     payload bytea,
+    payload_fixed bytea,
     code text NOT NULL,
     message text NOT NULL,
     column_name text,
     state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'replayed', 'dismissed')),
+    attempts integer NOT NULL DEFAULT 0,
     stored_at timestamptz NOT NULL DEFAULT now(),
+    settled_at timestamptz,
     UNIQUE (stream_id, kafka_topic, kafka_partition, kafka_offset)
 );
 SELECT pg_catalog.pg_extension_config_dump('txpipe.dead_letter_store', '');
@@ -106,9 +125,12 @@ COMMENT ON COLUMN txpipe.dead_letter_store.kafka_timestamp IS 'Timestamp of the 
 COMMENT ON COLUMN txpipe.dead_letter_store.kafka_key IS 'Key of the message, its bytes';
 COMMENT ON COLUMN txpipe.dead_letter_store.kafka_headers IS 'Headers of the message';
 COMMENT ON COLUMN txpipe.dead_letter_store.payload IS 'The message, its bytes unchanged; NULL: it had none';
+COMMENT ON COLUMN txpipe.dead_letter_store.payload_fixed IS 'The message it was replayed with, where that was another';
 COMMENT ON COLUMN txpipe.dead_letter_store.code IS 'Why: a code of the decoder, or the SQLSTATE PostgreSQL refused the row with';
 COMMENT ON COLUMN txpipe.dead_letter_store.message IS 'Why, as a sentence';
 COMMENT ON COLUMN txpipe.dead_letter_store.column_name IS 'Column at fault, where there is one';
 COMMENT ON COLUMN txpipe.dead_letter_store.state IS 'open, replayed or dismissed';
+COMMENT ON COLUMN txpipe.dead_letter_store.attempts IS 'How often it was replayed in vain';
 COMMENT ON COLUMN txpipe.dead_letter_store.stored_at IS 'When it was stored';
+COMMENT ON COLUMN txpipe.dead_letter_store.settled_at IS 'When it was replayed or dismissed';
 

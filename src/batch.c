@@ -1,74 +1,23 @@
 /*
  * batch.c — one batch of a stream: rows, dead letters and offsets in one transaction.
  *
- * The order matters. Offsets first: the row locks make this the only writer of the partitions, and NOWAIT
- * with the comparison sends any second writer away before it has done anything. Then the rows as the
- * owner, then our own tables. Nothing here commits.
+ * The order matters. Offsets first: the row locks make this the only writer of the partitions, and the
+ * comparison sends any second writer away before it has done anything. Then the rows as the owner, then our
+ * own tables. Nothing here commits.
  */
 #include "postgres.h"
 
 #include "access/table.h"
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
-#include "utils/builtins.h"
 #include "utils/rel.h"
 
 #include "batch.h"
 #include "dead_letter.h"
+#include "history.h"
+#include "io/clock.h"
 #include "isolate.h"
+#include "offsets.h"
 #include "rights.h"
 #include "sink.h"
-#include "spi.h"
-#include "unixtime.h"
-
-static Datum
-range_numbers(const TxpBatch *batch)
-{
-	Datum *numbers = palloc(sizeof(Datum) * (batch->nranges + 1));
-
-	for (uint32 i = 0; i < batch->nranges; i++)
-		numbers[i] = Int32GetDatum(batch->ranges[i].partition);
-	return txp_spi_array(INT4OID, numbers, NULL, batch->nranges);
-}
-
-static int64
-from_of(const TxpBatch *batch, int32 partition)
-{
-	for (uint32 i = 0; i < batch->nranges; i++)
-	{
-		if (batch->ranges[i].partition == partition)
-			return batch->ranges[i].from;
-	}
-	return -1;
-}
-
-/* Are these offsets where the batch begins, and ours alone until the end of the transaction? */
-static bool
-lock_offsets(const TxpStream *stream, const TxpBatch *batch, const char *states)
-{
-	static TxpStatement statement = {
-		"SELECT o.partition, o.next_offset FROM txpipe.stream_offset o "
-		"WHERE o.stream_id = $1 AND o.topic = $2 AND o.partition = ANY ($3) AND EXISTS "
-		"(SELECT FROM txpipe.stream s WHERE s.stream_id = $1 AND s.created_at = $5 "
-		"AND s.state = ANY (string_to_array($4, ','))) "
-		"FOR UPDATE OF o SKIP LOCKED",
-		5,
-		{INT4OID, TEXTOID, INT4ARRAYOID, TEXTOID, TIMESTAMPTZOID}};
-	Datum values[5] = {Int32GetDatum(stream->id), CStringGetTextDatum(stream->topic),
-					   range_numbers(batch), CStringGetTextDatum(states),
-					   TimestampTzGetDatum(stream->created_at)};
-	uint64 n;
-	bool same;
-
-	SPI_connect();
-	n = txp_spi_run(&statement, values, NULL);
-	same = n == batch->nranges;
-	for (uint64 i = 0; same && i < n; i++)
-		same = from_of(batch, DatumGetInt32(txp_spi_datum(i, 1))) ==
-			   DatumGetInt64(txp_spi_datum(i, 2));
-	SPI_finish();
-	return same;
-}
 
 /* Rows of a raw batch in COPY, for the search of refused ones. */
 typedef struct CopyRows
@@ -123,6 +72,11 @@ copy_isolated(Relation target, const TxpLink *link, const TxpBatch *batch)
 						errmsg("rows of a raw batch do not add up to its size")));
 
 	refusals = txp_isolate(batch->nrows, copy_some, &rows);
+	if (refusals != NIL && link->stream->stop_on_error)
+	{
+		copy_some(&rows, 0, ((TxpRefusal *) linitial(refusals))->row, NULL);
+		return refusals;
+	}
 	foreach (lc, refusals)
 		bad = bms_add_member(bad, ((TxpRefusal *) lfirst(lc))->row);
 	copy_some(&rows, 0, batch->nrows, bad);
@@ -161,87 +115,112 @@ insert_rows(TxpLink *link, const TxpBatch *batch, List **refusals)
 	return fits;
 }
 
-static void
-move_offset(const TxpStream *stream, const TxpRange *range, int64 refused)
+static int
+range_of(const TxpBatch *batch, const TxpMessage *m)
 {
-	static TxpStatement statement = {
-		"UPDATE txpipe.stream_offset SET next_offset = $4, "
-		"end_offset = greatest(CASE WHEN $5 < 0 THEN end_offset ELSE $5 END, $4), "
-		"rows_total = rows_total + $6, dead_letters_total = dead_letters_total + $7, "
-		"last_timestamp = coalesce($8, last_timestamp), updated_at = clock_timestamp() "
-		"WHERE stream_id = $1 AND topic = $2 AND partition = $3",
-		8,
-		{INT4OID, TEXTOID, INT4OID, INT8OID, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID}};
-	TimestampTz when = 0;
-	bool has_time = txp_unix_ms_to_timestamptz(range->last_timestamp_ms, &when);
-	Datum values[8] = {Int32GetDatum(stream->id),
-					   CStringGetTextDatum(stream->topic),
-					   Int32GetDatum(range->partition),
-					   Int64GetDatum(range->next),
-					   Int64GetDatum(range->end),
-					   Int64GetDatum(range->rows - refused),
-					   Int64GetDatum(range->rejects + refused),
-					   TimestampTzGetDatum(when)};
-
-	if (txp_spi_run(&statement, values, has_time ? "        " : "       n") != 1)
-		elog(ERROR, "offset of partition %d of stream \"%s\" has vanished", range->partition,
-			 stream->name);
+	for (uint32 i = 0; i < batch->nranges; i++)
+	{
+		if (batch->ranges[i].partition == m->partition && batch->ranges[i].topic == m->topic)
+			return i;
+	}
+	ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+					errmsg("a row of a batch lies outside of its ranges")));
 }
 
-static int64
-refused_of(const TxpBatch *batch, List *refusals, int32 partition)
+/* How many rows of each range PostgreSQL refused. */
+static int64 *
+count_refused(const TxpBatch *batch, List *refusals)
 {
-	int64 n = 0;
+	int64 *refused = palloc0(sizeof(int64) * ((Size) batch->nranges + 1));
 	ListCell *lc;
 
 	foreach (lc, refusals)
+		refused[range_of(batch, &batch->raw[((TxpRefusal *) lfirst(lc))->row])]++;
+	return refused;
+}
+
+/*
+ * Ends a raw batch right before a row: its ranges, counted anew. The records read last are not known then; the
+ * ones stored before stay good for comparing.
+ */
+static void
+cut_before(TxpBatch *batch, uint32 row)
+{
+	for (uint32 i = 0; i < batch->nranges; i++)
 	{
-		if (batch->raw[((TxpRefusal *) lfirst(lc))->row].partition == partition)
-			n++;
+		batch->ranges[i].rows = 0;
+		batch->ranges[i].bytes = 0;
+		batch->ranges[i].last_offset = -1;
 	}
-	return n;
+	batch->bytes = 0;
+	for (uint32 i = 0; i < row; i++)
+	{
+		TxpRange *range = &batch->ranges[range_of(batch, &batch->raw[i])];
+
+		range->rows++;
+		range->bytes += batch->raw[i].key.len + batch->raw[i].payload.len;
+		batch->bytes += batch->raw[i].key.len + batch->raw[i].payload.len;
+	}
+	for (uint32 i = batch->nrows; i-- > row;)
+	{
+		TxpRange *range = &batch->ranges[range_of(batch, &batch->raw[i])];
+
+		range->next = batch->raw[i].offset;
+	}
+	batch->nrows = row;
+	batch->rows.len = 0;
+	for (uint32 i = 0; i < row; i++)
+		batch->rows.len += batch->raw[i].row_length;
+	batch->nfields = 0;
+}
+
+static void
+stop_at(const TxpLink *link, const TxpMessage *m, const char *code, const char *message)
+{
+	txp_stream_pause_for(link->stream->id,
+						 psprintf("on_error is stop, and this message cannot become a row: offset "
+								  INT64_FORMAT " of partition %d of topic \"%s\": %s: %s",
+								  m->offset, m->partition, link->topics[m->topic], code, message));
+}
+
+static void
+check_topics(const TxpLink *link, const TxpBatch *batch)
+{
+	for (uint32 i = 0; i < batch->nranges; i++)
+	{
+		if (batch->ranges[i].topic >= link->ntopics)
+			ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+							errmsg("a batch names a topic that was never announced")));
+	}
 }
 
 TxpBatchResult
-txp_batch_write(TxpLink *link, const TxpBatch *batch, const char *states)
+txp_batch_write(TxpLink *link, TxpBatch *batch, const char *states)
 {
+	TxpStream *stream = link->stream;
+	TxpBatchTimes times = {.taken_us = txp_now_us()};
 	List *refusals;
 
-	if (!lock_offsets(link->stream, batch, states))
+	check_topics(link, batch);
+	if (!txp_offsets_lock(stream->id, stream->created_at, states, link->topics, batch))
 		return TXP_BATCH_CONFLICT;
+	times.locked_us = txp_now_us();
 	if (!insert_rows(link, batch, &refusals))
 		return TXP_BATCH_STALE;
-	txp_dead_letters_store(link->stream, batch, refusals);
-	SPI_connect();
-	for (uint32 i = 0; i < batch->nranges; i++)
-		move_offset(link->stream, &batch->ranges[i],
-					refused_of(batch, refusals, batch->ranges[i].partition));
-	SPI_finish();
-	return TXP_BATCH_WRITTEN;
-}
-
-void
-txp_batch_store_ends(TxpLink *link, const TxpFrame *ends)
-{
-	static TxpStatement statement = {
-		"UPDATE txpipe.stream_offset SET end_offset = $4 "
-		"WHERE stream_id = $1 AND topic = $2 AND partition = $3 AND end_offset < $4",
-		4,
-		{INT4OID, TEXTOID, INT4OID, INT8OID}};
-	TxpReader r = txp_reader(ends->data, ends->size);
-	uint32 n = txp_read_count(&r, 12);
-
-	SPI_connect();
-	for (uint32 i = 0; i < n; i++)
+	times.written_us = txp_now_us();
+	if (refusals != NIL && stream->stop_on_error)
 	{
-		int32 partition = txp_read_i32(&r);
-		int64 end = txp_read_i64(&r);
-		Datum values[4] = {Int32GetDatum(link->stream->id),
-						   CStringGetTextDatum(link->stream->topic), Int32GetDatum(partition),
-						   Int64GetDatum(end)};
+		TxpRefusal *first = linitial(refusals);
 
-		(void) txp_spi_run(&statement, values, NULL);
+		stop_at(link, &batch->raw[first->row], first->code, first->message);
+		cut_before(batch, first->row);
+		refusals = NIL;
 	}
-	txp_reader_check(&r);
-	SPI_finish();
+	else if (batch->stopped)
+		stop_at(link, &batch->stopped_at, txp_span_text(batch->stopped_at.code),
+				txp_span_text(batch->stopped_at.message));
+	txp_dead_letters_store(stream, link->topics, batch, refusals);
+	txp_offsets_move(stream->id, link->topics, batch, count_refused(batch, refusals));
+	txp_history_add(stream->id, link->part, batch, list_length(refusals), &times, link->commit_us);
+	return TXP_BATCH_WRITTEN;
 }

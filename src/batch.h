@@ -20,11 +20,9 @@ typedef enum TxpBatchResult
  * Writes the batch in the current transaction: locks and compares offsets, inserts the rows as the owner,
  * stores dead letters, moves the offsets. With a raw batch rows that PostgreSQL refuses become dead letters;
  * otherwise they are an error (txp_error_is_of_rows), and the batch is to be asked for again, raw.
+ * With on_error = stop the batch is cut before the first of them, and the stream paused in the same transaction.
  * `states`: the stream's states in which it may be written, e.g. "running,error".
  */
-extern TxpBatchResult txp_batch_write(TxpLink *link, const TxpBatch *batch, const char *states);
-
-/* Stores the ends of partitions told by an ENDS frame. */
-extern void txp_batch_store_ends(TxpLink *link, const TxpFrame *ends);
+extern TxpBatchResult txp_batch_write(TxpLink *link, TxpBatch *batch, const char *states);
 
 #endif

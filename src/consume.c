@@ -101,9 +101,30 @@ consume_frame(TxpLink *link, TxpFrame *frame, const char *states)
 							batch.nrows + batch.nrejects, batch.nrejects)));
 }
 
+static void
+commit_if(bool nonatomic)
+{
+	if (nonatomic)
+		SPI_commit();
+}
+
+/* What decides where reading begins or goes on. */
+static void
+decide(TxpLink *link, const TxpFrame *frame, bool nonatomic)
+{
+	if (frame->type == TXP_PARTITIONS)
+		txp_link_start(link, frame);
+	else if (frame->type == TXP_VERIFIED)
+		txp_link_verdict(link, frame);
+	else
+		txp_link_lost(link, frame);
+	commit_if(nonatomic);
+	txp_link_send_start(link);
+}
+
 /* Waits for a batch; an ERROR frame that is fatal is raised, silence until the timeout is no error. */
 static bool
-wait_for_batch(TxpLink *link, int timeout_ms, TxpFrame *frame)
+wait_for_batch(TxpLink *link, int timeout_ms, bool nonatomic, TxpFrame *frame)
 {
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
 	TxpIoError error;
@@ -121,6 +142,10 @@ wait_for_batch(TxpLink *link, int timeout_ms, TxpFrame *frame)
 		}
 		if (frame->type == TXP_BATCH)
 			return true;
+		if (frame->type == TXP_PARTITIONS || frame->type == TXP_VERIFIED || frame->type == TXP_LOST)
+			decide(link, frame, nonatomic);
+		if (link->paused)
+			return false;
 		if (frame->type == TXP_ERROR)
 		{
 			txp_io_read_error(frame, &error);
@@ -128,13 +153,6 @@ wait_for_batch(TxpLink *link, int timeout_ms, TxpFrame *frame)
 				txp_io_raise(&error);
 		}
 	}
-}
-
-static void
-commit_if(bool nonatomic)
-{
-	if (nonatomic)
-		SPI_commit();
 }
 
 PG_FUNCTION_INFO_V1(txpipe_consume);
@@ -173,15 +191,15 @@ txpipe_consume(PG_FUNCTION_ARGS)
 						 quote_literal_cstr(stream->name))));
 	stream->batch_rows = PG_GETARG_INT32(1);
 	stream->linger_ms = LINGER_MS;
+	stream->workers = 1;
 
-	link = txp_link_open(txp_io_start(CurrentMemoryContext), stream, Max(timeout_ms, 1000));
+	link = txp_link_open(txp_io_start(CurrentMemoryContext), stream, 0, Max(timeout_ms, 1000));
 	commit_if(nonatomic);
 	txp_io_expect(link->io, link->channel, TXP_PARTITIONS, Max(timeout_ms, 1000) + 1000, &frame);
-	txp_link_start(link, &frame);
-	commit_if(nonatomic);
-	if (wait_for_batch(link, timeout_ms, &frame))
+	decide(link, &frame, nonatomic);
+	if (!link->paused && wait_for_batch(link, timeout_ms, nonatomic, &frame))
 		consume_frame(link, &frame, states);
-	else
+	else if (!link->paused)
 		ereport(NOTICE,
 				(errmsg("stream \"%s\": no message within %d ms", stream->name, timeout_ms)));
 	txp_rights_refuse_temporary(stream->owner);

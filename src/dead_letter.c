@@ -16,6 +16,7 @@
 /* Columns of the INSERT, each an array with one element per letter. */
 enum
 {
+	COL_TOPIC,
 	COL_PARTITION,
 	COL_OFFSET,
 	COL_TIMESTAMP,
@@ -28,7 +29,7 @@ enum
 	NCOLS
 };
 
-static const Oid element_type[NCOLS] = {INT4OID,  INT8OID, TIMESTAMPTZOID, BYTEAOID, TEXTOID,
+static const Oid element_type[NCOLS] = {TEXTOID, INT4OID,  INT8OID, TIMESTAMPTZOID, BYTEAOID, TEXTOID,
 										BYTEAOID, TEXTOID, TEXTOID,        TEXTOID};
 
 typedef struct Letters
@@ -55,11 +56,12 @@ put_span(Letters *letters, int column, TxpSpan span)
 }
 
 static void
-put_message(Letters *letters, const TxpMessage *m)
+put_message(Letters *letters, char *const *topics, const TxpMessage *m)
 {
 	TimestampTz when = 0;
 	bool has_time = txp_unix_ms_to_timestamptz(m->timestamp_ms, &when);
 
+	put(letters, COL_TOPIC, CStringGetTextDatum(topics[m->topic]), false);
 	put(letters, COL_PARTITION, Int32GetDatum(m->partition), false);
 	put(letters, COL_OFFSET, Int64GetDatum(m->offset), false);
 	put(letters, COL_TIMESTAMP, TimestampTzGetDatum(when), !has_time);
@@ -75,24 +77,25 @@ insert_letters(const TxpStream *stream, Letters *letters)
 		"INSERT INTO txpipe.dead_letter_store (stream_id, kafka_topic, kafka_partition, "
 		"kafka_offset, "
 		"kafka_timestamp, kafka_key, kafka_headers, payload, code, message, column_name) "
-		"SELECT $1, $2, p, o, t, k, h::pg_catalog.jsonb, v, c, m, n "
-		"FROM unnest($3::int[], $4::bigint[], $5::timestamptz[], $6::bytea[], $7::text[], "
-		"$8::bytea[], $9::text[], $10::text[], $11::text[]) AS u(p, o, t, k, h, v, c, m, n)",
-		2 + NCOLS,
-		{INT4OID, TEXTOID, INT4ARRAYOID, INT8ARRAYOID, 1185 /* timestamptz[] */, BYTEAARRAYOID,
+		"SELECT $1, i, p, o, t, k, h::pg_catalog.jsonb, v, c, m, n "
+		"FROM unnest($2::text[], $3::int[], $4::bigint[], $5::timestamptz[], $6::bytea[], "
+		"$7::text[], $8::bytea[], $9::text[], $10::text[], $11::text[]) "
+		"AS u(i, p, o, t, k, h, v, c, m, n)",
+		1 + NCOLS,
+		{INT4OID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, 1185 /* timestamptz[] */, BYTEAARRAYOID,
 		 TEXTARRAYOID, BYTEAARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}};
-	Datum values[2 + NCOLS];
+	Datum values[1 + NCOLS];
 
 	values[0] = Int32GetDatum(stream->id);
-	values[1] = CStringGetTextDatum(stream->topic);
 	for (int c = 0; c < NCOLS; c++)
-		values[2 + c] =
+		values[1 + c] =
 			txp_spi_array(element_type[c], letters->values[c], letters->nulls[c], letters->n);
 	(void) txp_spi_do(&statement, values, NULL);
 }
 
 void
-txp_dead_letters_store(const TxpStream *stream, const TxpBatch *batch, List *refusals)
+txp_dead_letters_store(const TxpStream *stream, char *const *topics, const TxpBatch *batch,
+					   List *refusals)
 {
 	Size count = (Size) batch->nrejects + list_length(refusals);
 	Letters letters = {0};
@@ -107,7 +110,7 @@ txp_dead_letters_store(const TxpStream *stream, const TxpBatch *batch, List *ref
 	}
 	for (uint32 i = 0; i < batch->nrejects; i++)
 	{
-		put_message(&letters, &batch->rejects[i]);
+		put_message(&letters, topics, &batch->rejects[i]);
 		put_span(&letters, COL_CODE, batch->rejects[i].code);
 		put_span(&letters, COL_MESSAGE, batch->rejects[i].message);
 		put_span(&letters, COL_COLUMN, batch->rejects[i].column);
@@ -117,7 +120,7 @@ txp_dead_letters_store(const TxpStream *stream, const TxpBatch *batch, List *ref
 	{
 		TxpRefusal *refusal = lfirst(lc);
 
-		put_message(&letters, &batch->raw[refusal->row]);
+		put_message(&letters, topics, &batch->raw[refusal->row]);
 		put(&letters, COL_CODE, CStringGetTextDatum(refusal->code), false);
 		put(&letters, COL_MESSAGE, CStringGetTextDatum(refusal->message), false);
 		put(&letters, COL_COLUMN, refusal->column ? CStringGetTextDatum(refusal->column) : 0,

@@ -5,25 +5,16 @@
 
 #include "access/table.h"
 #include "access/tupdesc.h"
-#include "catalog/pg_type.h"
-#include "utils/builtins.h"
+#include "common/hashfn.h"
 #include "utils/rel.h"
 
+#include "event.h"
 #include "link.h"
+#include "lost.h"
+#include "offsets.h"
 #include "properties.h"
 #include "rights.h"
 #include "sink.h"
-#include "spi.h"
-
-typedef struct Partitions
-{
-	int n;
-	Datum *numbers;
-	Datum *starts;
-	Datum *ends;
-	int64 *low;
-	int64 *high;
-} Partitions;
 
 static void
 plan_rows(TxpLink *link)
@@ -61,7 +52,7 @@ txp_link_check(TxpStream *stream)
 }
 
 TxpLink *
-txp_link_open(TxpIo *io, TxpStream *stream, int timeout_ms)
+txp_link_open(TxpIo *io, TxpStream *stream, uint32 part, int timeout_ms)
 {
 	TxpLink *link = palloc0(sizeof(TxpLink));
 	StringInfoData buf;
@@ -69,8 +60,11 @@ txp_link_open(TxpIo *io, TxpStream *stream, int timeout_ms)
 	int64 start_ms;
 	TxpStartAt start = txp_start_parse(stream->start_at, &start_ms);
 
+	link->context = CurrentMemoryContext;
 	link->stream = stream;
 	link->io = io;
+	link->part = part;
+	link->commit_us = -1;
 	plan_rows(link);
 
 	initStringInfo(&buf);
@@ -85,6 +79,9 @@ txp_link_open(TxpIo *io, TxpStream *stream, int timeout_ms)
 	txp_put_u32(&buf, stream->batch_rows);
 	txp_put_u32(&buf, stream->batch_bytes);
 	txp_put_u32(&buf, stream->linger_ms);
+	txp_put_i64(&buf, stream->rows_per_second);
+	txp_put_i64(&buf, stream->bytes_per_second);
+	txp_put_u8(&buf, stream->stop_on_error);
 
 	link->channel = txp_io_new_channel(io);
 	txp_io_send(io, TXP_STREAM_OPEN, link->channel, 0, &buf);
@@ -93,128 +90,241 @@ txp_link_open(TxpIo *io, TxpStream *stream, int timeout_ms)
 	return link;
 }
 
-static void
-read_partitions(const TxpFrame *frame, Partitions *parts)
+/* Which worker of a stream with several reads the partition. */
+static bool
+is_ours(const TxpLink *link, const char *topic, int32 partition)
 {
-	TxpReader r = txp_reader(frame->data, frame->size);
+	uint32 hash;
 
-	parts->n = txp_read_count(&r, 28);
-	parts->numbers = palloc(sizeof(Datum) * (parts->n + 1));
-	parts->starts = palloc(sizeof(Datum) * (parts->n + 1));
-	parts->ends = palloc(sizeof(Datum) * (parts->n + 1));
-	parts->low = palloc(sizeof(int64) * (parts->n + 1));
-	parts->high = palloc(sizeof(int64) * (parts->n + 1));
-	for (int i = 0; i < parts->n; i++)
+	if (link->stream->workers <= 1)
+		return true;
+	hash = DatumGetUInt32(hash_any((const unsigned char *) topic, strlen(topic)));
+	return (hash + (uint32) partition) % link->stream->workers == link->part;
+}
+
+static TxpPosition *
+find_position(List *positions, const char *topic, int32 partition)
+{
+	ListCell *lc;
+
+	foreach (lc, positions)
 	{
-		parts->numbers[i] = Int32GetDatum(txp_read_i32(&r));
-		parts->low[i] = txp_read_i64(&r);
-		parts->high[i] = txp_read_i64(&r);
-		parts->starts[i] = Int64GetDatum(txp_read_i64(&r));
-		parts->ends[i] = Int64GetDatum(parts->high[i]);
+		TxpPosition *position = lfirst(lc);
+
+		if (position->partition == partition && strcmp(position->topic, topic) == 0)
+			return position;
 	}
-	txp_reader_check(&r);
+	return NULL;
 }
 
-/* Ends are told only for rows nobody has locked: a batch that is being written knows better. */
+/* Topics are only ever appended: the numbers of the old ones stay. */
 static void
-store_offsets(int32 stream_id, const char *topic, Partitions *parts)
+keep_topics(TxpLink *link, const TxpPartitions *parts)
 {
-	static TxpStatement insert = {
-		"INSERT INTO txpipe.stream_offset (stream_id, topic, partition, next_offset, end_offset) "
-		"SELECT $1, $2, p, s, e FROM unnest($3::int[], $4::bigint[], $5::bigint[]) AS u(p, s, e) "
-		"ON CONFLICT (stream_id, topic, partition) DO NOTHING",
-		5,
-		{INT4OID, TEXTOID, INT4ARRAYOID, INT8ARRAYOID, INT8ARRAYOID}};
-	static TxpStatement update = {
-		"WITH free AS (SELECT partition FROM txpipe.stream_offset "
-		"              WHERE stream_id = $1 AND topic = $2 FOR UPDATE SKIP LOCKED) "
-		"UPDATE txpipe.stream_offset o SET end_offset = u.e "
-		"FROM unnest($3::int[], $4::bigint[]) AS u(p, e) JOIN free ON free.partition = u.p "
-		"WHERE o.stream_id = $1 AND o.topic = $2 AND o.partition = u.p AND o.end_offset <> u.e",
-		4,
-		{INT4OID, TEXTOID, INT4ARRAYOID, INT8ARRAYOID}};
-	Datum values[5] = {Int32GetDatum(stream_id), CStringGetTextDatum(topic),
-					   txp_spi_array(INT4OID, parts->numbers, NULL, parts->n),
-					   txp_spi_array(INT8OID, parts->starts, NULL, parts->n),
-					   txp_spi_array(INT8OID, parts->ends, NULL, parts->n)};
+	MemoryContext old = MemoryContextSwitchTo(link->context);
 
-	(void) txp_spi_do(&insert, values, NULL);
-	values[3] = values[4];
-	(void) txp_spi_do(&update, values, NULL);
-}
-
-void
-txp_offsets_store(int32 stream_id, const char *topic, const TxpFrame *partitions)
-{
-	Partitions parts;
-
-	read_partitions(partitions, &parts);
-	store_offsets(stream_id, topic, &parts);
+	if (parts->ntopics < link->ntopics)
+		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+						errmsg("txpipe_io named fewer topics than before")));
+	link->topics = link->topics ? repalloc(link->topics, sizeof(char *) * (parts->ntopics + 1))
+								: palloc(sizeof(char *) * (parts->ntopics + 1));
+	for (; link->ntopics < parts->ntopics; link->ntopics++)
+		link->topics[link->ntopics] = pstrdup(parts->topics[link->ntopics]);
+	MemoryContextSwitchTo(old);
 }
 
 /*
- * An offset outside of what the partition holds means that messages have expired or that the topic was
- * created anew. Going on anywhere else would be a silent jump.
+ * A place whose offset can be read from, as STREAM_START names it. A record read last that has expired cannot
+ * be compared: nobody can tell any more whether the topic is still the one that was read.
  */
 static void
-check_offset(TxpLink *link, const Partitions *parts, int32 partition, int64 next)
+put_start(TxpLink *link, StringInfo buf, const TxpPlace *place, const TxpPosition *position)
 {
-	for (int i = 0; i < parts->n; i++)
+	int64 last = position->last_offset;
+
+	if (last >= 0 && last < place->low)
 	{
-		if (DatumGetInt32(parts->numbers[i]) != partition)
-			continue;
-		if (next < parts->low[i] || next > parts->high[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("offset " INT64_FORMAT
-							" of partition %d of topic \"%s\" is not there any more",
-							next, partition, link->stream->topic),
-					 errdetail("The partition holds offsets " INT64_FORMAT " to " INT64_FORMAT ".",
-							   parts->low[i], parts->high[i]),
-					 errhint("Messages expired, or the topic was created anew. Drop and create the "
-							 "stream to begin where the topic begins now.")));
-		link->behind |= next < parts->high[i];
-		return;
+		txp_lost_unverifiable(link->stream, position->topic, place->partition, last);
+		last = -1;
 	}
-	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					errmsg("partition %d of topic \"%s\" is not there any more", partition,
-						   link->stream->topic),
-					errhint("The topic was created anew with fewer partitions. Drop and create the "
-							"stream to read it.")));
+	txp_put_u32(buf, place->topic);
+	txp_put_i32(buf, place->partition);
+	txp_put_i64(buf, position->next);
+	txp_put_i64(buf, last);
+	txp_put_i64(buf, position->last_hash);
+	link->behind |= position->next < place->high;
+}
+
+static void
+lost(TxpLink *link, TxpLossKind kind, TxpPosition *position, int64 low, int64 high)
+{
+	TxpLoss loss = {
+		kind, position->topic, position->partition, position->next, position->end, low, high};
+
+	position->next = txp_lost_decide(link->stream, &loss);
+	position->last_offset = -1;
+	link->paused |= position->next < 0;
+}
+
+/* Partitions that are gone: the topic has fewer of them than the stream has read. */
+static void
+check_vanished(TxpLink *link, List *positions, const TxpPartitions *parts)
+{
+	ListCell *lc;
+
+	foreach (lc, positions)
+	{
+		TxpPosition *position = lfirst(lc);
+		bool topic_there = false;
+		bool there = false;
+
+		for (int i = 0; i < parts->n; i++)
+		{
+			const TxpPlace *place = &parts->places[i];
+
+			if (strcmp(parts->topics[place->topic], position->topic) != 0)
+				continue;
+			topic_there = true;
+			there |= place->partition == position->partition;
+		}
+		/* A partition that comes back is read from its beginning. */
+		if (topic_there && !there && position->next > 0 && !link->paused &&
+			is_ours(link, position->topic, position->partition))
+			lost(link, TXP_LOSS_RECREATED, position, 0, 0);
+	}
+}
+
+static void
+log_new_partitions(TxpLink *link, const TxpPartitions *parts, int added)
+{
+	if (added > 0 && link->started)
+		txp_event_log(link->stream->id, "new_partition",
+					  psprintf("%d new partition(s), read from their beginning", added),
+					  &(TxpEventPlace){parts->topics[parts->places[0].topic],
+									   parts->places[0].partition, -1, -1});
 }
 
 void
-txp_link_start(TxpLink *link, const TxpFrame *partitions)
+txp_link_start(TxpLink *link, const TxpFrame *frame)
 {
-	static TxpStatement statement = {"SELECT partition, next_offset FROM txpipe.stream_offset "
-									 "WHERE stream_id = $1 AND topic = $2 ORDER BY partition",
-									 2,
-									 {INT4OID, TEXTOID}};
-	TxpStream *stream = link->stream;
-	Datum values[2] = {Int32GetDatum(stream->id), CStringGetTextDatum(stream->topic)};
-	Partitions parts;
+	TxpPartitions parts;
 	StringInfoData buf;
-	uint64 n;
+	List *positions;
+	uint32 n = 0;
 
-	read_partitions(partitions, &parts);
-	store_offsets(stream->id, stream->topic, &parts);
+	txp_partitions_read(frame, &parts);
+	keep_topics(link, &parts);
+	log_new_partitions(link, &parts, txp_offsets_store(link->stream->id, &parts));
+	positions = txp_offsets_read(link->stream->id);
+	if (!link->started)
+		check_vanished(link, positions, &parts);
 
-	SPI_connect();
-	n = txp_spi_run(&statement, values, NULL);
 	initStringInfo(&buf);
-	txp_put_u32(&buf, (uint32) n);
-	for (uint64 i = 0; i < n; i++)
+	txp_put_u32(&buf, 0);
+	for (int i = 0; i < parts.n && !link->paused; i++)
 	{
-		int32 partition = DatumGetInt32(txp_spi_datum(i, 1));
-		int64 next = DatumGetInt64(txp_spi_datum(i, 2));
+		TxpPlace *place = &parts.places[i];
+		char *topic = parts.topics[place->topic];
+		TxpPosition *position = find_position(positions, topic, place->partition);
 
-		check_offset(link, &parts, partition, next);
-		txp_put_i32(&buf, partition);
-		txp_put_i64(&buf, next);
+		if (position == NULL || !is_ours(link, topic, place->partition))
+			continue;
+		if (position->next < place->low)
+			lost(link, TXP_LOSS_EXPIRED, position, place->low, place->high);
+		else if (position->next > place->high)
+			lost(link, TXP_LOSS_RECREATED, position, place->low, place->high);
+		if (link->paused)
+			break;
+		put_start(link, &buf, place, position);
+		n++;
 	}
-	txp_io_send(link->io, TXP_STREAM_START, link->channel, 0, &buf);
-	SPI_finish();
+	memcpy(buf.data, &n, sizeof(n));
+	link->start = buf;
 	link->started = true;
+}
+
+/* One place that was left alone until its loss was decided. */
+static void
+start_one(TxpLink *link, uint32 topic, int32 partition, int64 next)
+{
+	initStringInfo(&link->start);
+	txp_put_u32(&link->start, 1);
+	txp_put_u32(&link->start, topic);
+	txp_put_i32(&link->start, partition);
+	txp_put_i64(&link->start, next);
+	txp_put_i64(&link->start, -1);
+	txp_put_i64(&link->start, 0);
+}
+
+/* The position a frame's place means; the rest of the frame is left to be read. */
+static TxpPosition *
+read_place(TxpLink *link, TxpReader *r, uint32 *topic)
+{
+	TxpPosition *position = NULL;
+	int32 partition;
+
+	*topic = txp_read_u32(r);
+	partition = txp_read_i32(r);
+	if (*topic < link->ntopics)
+		position =
+			find_position(txp_offsets_read(link->stream->id), link->topics[*topic], partition);
+	if (position == NULL)
+		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+						errmsg("txpipe_io named a partition that stream "%s" does not read",
+							   link->stream->name)));
+	return position;
+}
+
+void
+txp_link_verdict(TxpLink *link, const TxpFrame *frame)
+{
+	TxpReader r = txp_reader(frame->data, frame->size);
+	uint32 topic;
+	TxpPosition *position = read_place(link, &r, &topic);
+	TxpVerdict verdict = txp_read_u8(&r);
+	int64 low = txp_read_i64(&r);
+	int64 high = txp_read_i64(&r);
+
+	txp_reader_check(&r);
+	if (verdict == TXP_GONE && position->last_offset >= 0)
+		txp_lost_unverifiable(link->stream, position->topic, position->partition,
+							  position->last_offset);
+	if (verdict != TXP_OTHER)
+		return;
+	lost(link, TXP_LOSS_RECREATED, position, low, high);
+	if (!link->paused)
+		start_one(link, topic, position->partition, position->next);
+}
+
+void
+txp_link_lost(TxpLink *link, const TxpFrame *frame)
+{
+	TxpReader r = txp_reader(frame->data, frame->size);
+	uint32 topic;
+	TxpPosition *position = read_place(link, &r, &topic);
+	int64 offset = txp_read_i64(&r);
+	int64 low = txp_read_i64(&r);
+	int64 high = txp_read_i64(&r);
+
+	txp_reader_check(&r);
+	if (position->next != offset)
+		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+						errmsg("txpipe_io lost offset " INT64_FORMAT
+							   " while batches before it were under way",
+							   offset)));
+	lost(link, offset < low ? TXP_LOSS_EXPIRED : TXP_LOSS_RECREATED, position, low, high);
+	if (!link->paused)
+		start_one(link, topic, position->partition, position->next);
+}
+
+void
+txp_link_send_start(TxpLink *link)
+{
+	if (link->start.data == NULL)
+		return;
+	if (!link->paused)
+		txp_io_send(link->io, TXP_STREAM_START, link->channel, 0, &link->start);
+	link->start.data = NULL;
 }
 
 void

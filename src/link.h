@@ -1,8 +1,9 @@
 /*
  * link.h — a stream's channel in a child: from its definition to the first batch.
  *
- *     txp_link_open       sends STREAM_OPEN                       (in a transaction; no lock outlives it)
- *     PARTITIONS arrives  txp_link_start stores and sends offsets (in a transaction)
+ *     txp_link_open       sends STREAM_OPEN                 (in a transaction; no lock outlives it)
+ *     PARTITIONS arrives  txp_link_start stores the offsets (in a transaction)
+ *                         txp_link_send_start sends them    (after its commit)
  *     BATCH arrives       batch.h
  */
 #ifndef TXP_LINK_H
@@ -10,6 +11,7 @@
 
 #include "postgres.h"
 #include "access/tupdesc.h"
+#include "lib/stringinfo.h"
 
 #include "io_client.h"
 #include "rowplan.h"
@@ -20,10 +22,17 @@ typedef struct TxpLink
 	TxpStream *stream;
 	TxpIo *io;
 	uint32 channel;
+	uint32 part; /* of a stream that several workers share */
+	MemoryContext context;
 	TxpRowPlan *plan;
 	TupleDesc target_desc; /* of the target when the plan was made */
+	char **topics;         /* by the numbers frames name them by */
+	int ntopics;
+	StringInfoData start; /* STREAM_START to be sent after the commit; data NULL: none */
+	int64 commit_us;       /* what the commit of the last batch took; -1: there was none */
 	bool started;
 	bool behind; /* there were messages to read at the start */
+	bool paused; /* a policy has paused the stream in this transaction */
 } TxpLink;
 
 /* Longest wait for the broker's first answer. */
@@ -33,19 +42,22 @@ typedef struct TxpLink
  * Plans the rows as the stream's owner and asks the child to open the stream. ERRORs when the definition
  * does not work (any more). The link is allocated in the current memory context.
  */
-extern TxpLink *txp_link_open(TxpIo *io, TxpStream *stream, int timeout_ms);
+extern TxpLink *txp_link_open(TxpIo *io, TxpStream *stream, uint32 part, int timeout_ms);
 
 /* ERRORs unless the stream's mapping, target, rights and server work, as far as that needs no broker. */
 extern void txp_link_check(TxpStream *stream);
 
 /*
- * On PARTITIONS: stores an offset row for partitions that have none, refuses offsets the topic does not
- * have any more, and starts the channel.
+ * On PARTITIONS, the first and later ones: stores an offset row for partitions that have none and finds what is
+ * to be read; offsets that are not there any more are the policy's (lost.h). After the commit
+ * txp_link_send_start tells the child, unless the policy has paused the stream.
  */
 extern void txp_link_start(TxpLink *link, const TxpFrame *partitions);
+extern void txp_link_send_start(TxpLink *link);
 
-/* Stores the partitions' start offsets without a channel; for create_stream. */
-extern void txp_offsets_store(int32 stream_id, const char *topic, const TxpFrame *partitions);
+/* On VERIFIED and LOST: as above, for one place or a few. */
+extern void txp_link_verdict(TxpLink *link, const TxpFrame *verified);
+extern void txp_link_lost(TxpLink *link, const TxpFrame *lost);
 
 /* Ends the channel. */
 extern void txp_link_close(TxpLink *link);

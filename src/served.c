@@ -18,7 +18,9 @@
 #include "utils/timestamp.h"
 
 #include "batch.h"
+#include "io/clock.h"
 #include "isolate.h"
+#include "offsets.h"
 #include "served.h"
 #include "spi.h"
 
@@ -219,7 +221,7 @@ txp_served_open(TxpServed *served, TxpIo *io)
 		old = MemoryContextSwitchTo(served->context);
 		stream = txp_stream_load(NULL, served->id);
 		if (stream)
-			served->link = txp_link_open(io, stream, TXP_OPEN_TIMEOUT_MS);
+			served->link = txp_link_open(io, stream, 0, TXP_OPEN_TIMEOUT_MS);
 		else
 			served->wanted = false;
 		MemoryContextSwitchTo(old);
@@ -266,14 +268,23 @@ note_running(TxpServed *served)
 		served->shown_running = note(served->id, NULL);
 }
 
+/* A frame that decides where reading begins or goes on: decided in a transaction, told after its commit. */
 static void
-start(TxpServed *served, const TxpFrame *frame)
+decide(TxpServed *served, const TxpFrame *frame)
 {
+	TxpLink *link = served->link;
+
 	begin();
-	txp_link_start(served->link, frame);
+	if (frame->type == TXP_PARTITIONS)
+		txp_link_start(link, frame);
+	else if (frame->type == TXP_VERIFIED)
+		txp_link_verdict(link, frame);
+	else
+		txp_link_lost(link, frame);
 	commit();
+	txp_link_send_start(link);
 	/* With messages to read, only a batch proves that all is well. */
-	if (!served->link->behind || served->failures == 0)
+	if (!link->paused && (!link->behind || served->failures == 0))
 		note_running(served);
 }
 
@@ -301,6 +312,7 @@ write_batch(TxpServed *served, const TxpFrame *frame)
 	TxpLink *link = served->link;
 	TxpBatchResult result;
 	TxpBatch batch;
+	int64 written_us;
 
 	txp_batch_read(frame, &batch);
 	begin();
@@ -312,7 +324,9 @@ write_batch(TxpServed *served, const TxpFrame *frame)
 		put_off_after_misfit(served, result);
 		return;
 	}
+	written_us = txp_now_us();
 	commit_as(link->stream->owner);
+	link->commit_us = txp_now_us() - written_us;
 	discard_session_state();
 	served->conflicts = 0;
 	txp_io_send(link->io, TXP_BATCH_DONE, link->channel, frame->seq, NULL);
@@ -402,7 +416,9 @@ handle_frame(TxpServed *served, const TxpFrame *frame)
 	switch (frame->type)
 	{
 		case TXP_PARTITIONS:
-			start(served, frame);
+		case TXP_VERIFIED:
+		case TXP_LOST:
+			decide(served, frame);
 			break;
 		case TXP_BATCH:
 		case TXP_BATCH_RAW:
@@ -410,7 +426,8 @@ handle_frame(TxpServed *served, const TxpFrame *frame)
 			break;
 		case TXP_ENDS:
 			begin();
-			txp_batch_store_ends(served->link, frame);
+			txp_offsets_store_ends(served->link->stream->id, served->link->topics,
+								   served->link->ntopics, frame);
 			commit();
 			note_running(served);
 			break;

@@ -8,12 +8,14 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "utils/acl.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "event.h"
 #include "options.h"
 #include "rights.h"
 #include "spi.h"
@@ -50,6 +52,34 @@ txp_stream_apply_options(TxpStream *stream)
 	stream->batch_rows = txp_option_int(TXP_OPTION_STREAM, stream->options, "batch_rows");
 	stream->batch_bytes = txp_option_int(TXP_OPTION_STREAM, stream->options, "batch_bytes");
 	stream->linger_ms = txp_option_int(TXP_OPTION_STREAM, stream->options, "linger_ms");
+	stream->workers = txp_option_int(TXP_OPTION_STREAM, stream->options, "workers");
+	stream->rows_per_second = txp_option_int(TXP_OPTION_STREAM, stream->options, "rows_per_second");
+	stream->bytes_per_second =
+		txp_option_int(TXP_OPTION_STREAM, stream->options, "bytes_per_second");
+	stream->stop_on_error =
+		strcmp(txp_option_text(TXP_OPTION_STREAM, stream->options, "on_error"), "stop") == 0;
+	stream->mode = txp_option_text(TXP_OPTION_STREAM, stream->options, "mode");
+	stream->on_lost_offset = txp_option_text(TXP_OPTION_STREAM, stream->options, "on_lost_offset");
+	stream->on_new_field = txp_option_text(TXP_OPTION_STREAM, stream->options, "on_new_field");
+	stream->track_fields = txp_option_bool(TXP_OPTION_STREAM, stream->options, "track_fields");
+	stream->batch_timeout_ms =
+		txp_option_int(TXP_OPTION_STREAM, stream->options, "batch_timeout_ms");
+}
+
+static void
+read_key_columns(TxpStream *stream, int column)
+{
+	bool isnull;
+	Datum value = txp_spi_value(0, column, &isnull);
+	Datum *names;
+
+	if (isnull)
+		return;
+	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT, &names, NULL,
+					  &stream->nkey_columns);
+	stream->key_columns = palloc(sizeof(char *) * stream->nkey_columns);
+	for (int i = 0; i < stream->nkey_columns; i++)
+		stream->key_columns[i] = TextDatumGetCString(names[i]);
 }
 
 static TxpStream *
@@ -76,6 +106,8 @@ read_stream(MemoryContext context)
 	stream->options = jsonb_or_null(0, 13);
 	stream->state = txp_spi_text(0, 14);
 	stream->created_at = DatumGetTimestampTz(txp_spi_datum(0, 15));
+	stream->epoch = DatumGetInt64(txp_spi_datum(0, 16));
+	read_key_columns(stream, 17);
 	txp_stream_apply_options(stream);
 	MemoryContextSwitchTo(old);
 	return stream;
@@ -87,7 +119,8 @@ txp_stream_load(const char *name, int32 id)
 	static TxpStatement statement = {
 		"SELECT stream_id, stream, owner_oid, owner_name, server, topic, target_oid, "
 		"target_schema, "
-		"target_table, format, columns, start_at, options, state, created_at FROM txpipe.stream "
+		"target_table, format, columns, start_at, options, state, created_at, epoch, key_columns "
+		"FROM txpipe.stream "
 		"WHERE stream = $1 OR ($1 IS NULL AND stream_id = $2)",
 		2,
 		{TEXTOID, INT4OID}};
@@ -165,6 +198,21 @@ txp_stream_set_state(int32 id, const char *state, const char *reason)
 					   reason ? CStringGetTextDatum(reason) : 0};
 
 	(void) txp_spi_do(&statement, values, reason ? "   " : "  n");
+}
+
+void
+txp_stream_pause_for(int32 id, const char *reason)
+{
+	static TxpStatement statement = {
+		"UPDATE txpipe.stream SET state = 'paused', reason = $2, since = clock_timestamp(), "
+		"last_error = $2, last_error_at = clock_timestamp() "
+		"WHERE stream_id = $1 AND state <> 'paused'",
+		2,
+		{INT4OID, TEXTOID}};
+	Datum values[2] = {Int32GetDatum(id), CStringGetTextDatum(reason)};
+
+	if (txp_spi_do(&statement, values, NULL) > 0)
+		txp_event_log(id, "paused", reason, NULL);
 }
 
 void

@@ -25,11 +25,23 @@ typedef struct TxpStream
 	Jsonb *columns; /* or NULL */
 	char *start_at;
 	Jsonb *options;
-	uint32 batch_rows; /* of the options */
+	char **key_columns; /* NULL: the primary key of the target, in modes that need one */
+	int nkey_columns;
+	uint32 batch_rows; /* of the options, as the following */
 	uint32 batch_bytes;
 	uint32 linger_ms;
+	uint32 workers;
+	int64 rows_per_second; /* 0: no limit */
+	int64 bytes_per_second;
+	bool stop_on_error;
+	char *mode;           /* append, upsert, upsert_delete */
+	char *on_lost_offset; /* stop, earliest, latest */
+	char *on_new_field;   /* rest, column, stop */
+	bool track_fields;
+	int batch_timeout_ms;
 	char *state; /* running, paused, error */
 	TimestampTz created_at;
+	int64 epoch;
 } TxpStream;
 
 /* Reads one definition, in a transaction; NULL when there is none. By id when name is NULL. */
@@ -49,6 +61,9 @@ extern void txp_stream_check_owner(const TxpStream *stream);
 
 /* Changes the state by a user's call. */
 extern void txp_stream_set_state(int32 id, const char *state, const char *reason);
+
+/* A policy pauses the stream, with the reason as its last error. */
+extern void txp_stream_pause_for(int32 id, const char *reason);
 
 /*
  * Notes what a worker found: running, or the error. A paused stream stays paused, an unchanged state writes

@@ -17,6 +17,7 @@
 #include "args.h"
 #include "io_client.h"
 #include "link.h"
+#include "offsets.h"
 #include "options.h"
 #include "properties.h"
 #include "shared.h"
@@ -71,9 +72,10 @@ insert_stream(const TxpStream *stream)
 {
 	static TxpStatement statement = {
 		"INSERT INTO txpipe.stream (stream, owner_oid, owner_name, server, topic, target_oid, "
-		"target_schema, target_table, format, columns, start_at, state, options, reason) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, coalesce($13, '{}'), "
-		"CASE $12 WHEN 'paused' THEN 'created paused' END) RETURNING stream_id",
+		"target_schema, target_table, format, columns, start_at, state, options, reason, home) "
+		"SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, coalesce($13, '{}'), "
+		"CASE $12 WHEN 'paused' THEN 'created paused' END, token FROM txpipe.installation "
+		"RETURNING stream_id",
 		13,
 		{TEXTOID, OIDOID, NAMEOID, NAMEOID, TEXTOID, OIDOID, NAMEOID, NAMEOID, TEXTOID, JSONBOID,
 		 TEXTOID, TEXTOID, JSONBOID}};
@@ -113,7 +115,7 @@ static TxpIo *
 find_partitions(TxpStream *stream, TxpFrame *partitions)
 {
 	TxpIo *io = txp_io_start(CurrentMemoryContext);
-	TxpLink *link = txp_link_open(io, stream, TXP_OPEN_TIMEOUT_MS);
+	TxpLink *link = txp_link_open(io, stream, 0, TXP_OPEN_TIMEOUT_MS);
 
 	txp_io_expect(io, link->channel, TXP_PARTITIONS, TXP_OPEN_TIMEOUT_MS + 5000, partitions);
 	return io;
@@ -125,6 +127,7 @@ txpipe_create_stream(PG_FUNCTION_ARGS)
 {
 	TxpStream *stream = stream_of_arguments(fcinfo);
 	TxpFrame partitions;
+	TxpPartitions parts;
 
 	if (txp_stream_load(stream->name, 0) != NULL)
 	{
@@ -146,7 +149,8 @@ txpipe_create_stream(PG_FUNCTION_ARGS)
 		PG_RETURN_VOID();
 	}
 	txp_io_stop(find_partitions(stream, &partitions));
-	txp_offsets_store(insert_stream(stream), stream->topic, &partitions);
+	txp_partitions_read(&partitions, &parts);
+	(void) txp_offsets_store(insert_stream(stream), &parts);
 	if (!txp_shared_available())
 		ereport(NOTICE, (errmsg("no worker will serve stream \"%s\"", stream->name),
 						 errhint("Add txpipe to shared_preload_libraries and restart the server, "

@@ -143,6 +143,7 @@ typedef struct TxdMessage
 	const char *headers; /* a JSON object, or NULL */
 	size_t headers_len;
 	const char *topic;
+	uint32_t topic_index; /* the caller's number of the topic */
 	int32_t partition;
 	int64_t offset;
 	int64_t timestamp_ms; /* Unix milliseconds; -1: none */

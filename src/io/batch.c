@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "batch.h"
+#include "clock.h"
 #include "headers.h"
 #include "link.h"
 #include "put.h"
@@ -30,6 +31,7 @@ reset_batch(TxpBatch *batch)
 	}
 	batch->nrows = batch->nrejects = batch->nranges = 0;
 	batch->source_bytes = 0;
+	batch->begun_us = batch->decode_us = 0;
 	batch->block.len = batch->rejects.len = batch->raw.len = 0;
 }
 
@@ -71,15 +73,22 @@ txp_window_full(const TxpWindow *w)
 }
 
 uint32_t
-txp_batch_range(TxpBatch *batch, int32_t partition, int64_t from)
+txp_batch_range(TxpBatch *batch, uint32_t topic, int32_t partition, int64_t from)
 {
 	if (batch->nranges == batch->ranges_cap)
 	{
 		batch->ranges_cap = batch->ranges_cap == 0 ? 16 : batch->ranges_cap * 2;
 		batch->range = txd_realloc(batch->range, batch->ranges_cap * sizeof(TxpRange));
 	}
-	batch->range[batch->nranges] = (TxpRange){
-		.partition = partition, .from = from, .next = from, .end = -1, .last_timestamp_ms = -1};
+	batch->range[batch->nranges] = (TxpRange){.topic = topic,
+											  .partition = partition,
+											  .from = from,
+											  .next = from,
+											  .end = -1,
+											  .last_offset = -1,
+											  .last_timestamp_ms = -1};
+	if (batch->begun_us == 0)
+		batch->begun_us = txp_now_us();
 	return batch->nranges++;
 }
 
@@ -90,6 +99,23 @@ place_of(const TxdMessage *m)
 	return m->topic == NULL ? m->line : m->offset;
 }
 
+int64_t
+txp_record_hash(const TxdMessage *m)
+{
+	uint64_t hash = UINT64_C(14695981039346656037);
+	const char *part[] = {m->key, m->payload, (const char *) &m->timestamp_ms};
+	const size_t len[] = {m->key_len, m->payload_len, sizeof(m->timestamp_ms)};
+
+	for (int i = 0; i < 3; i++)
+	{
+		for (size_t j = 0; j < len[i]; j++)
+			hash = (hash ^ (unsigned char) part[i][j]) * UINT64_C(1099511628211);
+		/* Where a part ends, and whether it was there at all, belongs to the record. */
+		hash = (hash ^ (part[i] == NULL ? 256 : 257)) * UINT64_C(1099511628211);
+	}
+	return (int64_t) hash;
+}
+
 static void
 add_reject(TxpBatch *batch, const TxdMessage *m, const TxdError *err, rd_kafka_message_t *source)
 {
@@ -97,6 +123,7 @@ add_reject(TxpBatch *batch, const TxdMessage *m, const TxdError *err, rd_kafka_m
 	TxdBuf headers = {0};
 	bool has_headers = m->headers == NULL && source != NULL && txp_headers_json(source, &headers);
 
+	txp_put_u32(out, m->topic_index);
 	txp_put_i32(out, m->partition);
 	txp_put_i64(out, place_of(m));
 	txp_put_i64(out, m->timestamp_ms);
@@ -125,7 +152,8 @@ add_row(TxpBatch *batch, const TxdMessage *m, size_t bytes, rd_kafka_message_t *
 		batch->row = txd_realloc(batch->row, batch->rows_cap * sizeof(TxpRow));
 	}
 	row = &batch->row[batch->nrows++];
-	*row = (TxpRow){.bytes = (uint32_t) bytes, .line = m->line, .source = source};
+	*row = (TxpRow){
+		.bytes = (uint32_t) bytes, .topic = m->topic_index, .line = m->line, .source = source};
 	if (source == NULL)
 	{
 		row->raw_at = batch->raw.len;
@@ -154,24 +182,38 @@ txp_batch_add(TxpWindow *w, TxdDecoder *decoder, const TxdMessage *m, rd_kafka_m
 }
 
 static void
+put_range(TxdBuf *out, const TxpRange *range)
+{
+	txp_put_u32(out, range->topic);
+	txp_put_i32(out, range->partition);
+	txp_put_i64(out, range->from);
+	txp_put_i64(out, range->next);
+	txp_put_i64(out, range->end);
+	txp_put_i64(out, range->last_offset);
+	txp_put_i64(out, range->last_timestamp_ms);
+	txp_put_i64(out, range->last_hash);
+	txp_put_i64(out, range->bytes);
+	txp_put_u32(out, range->rows);
+	txp_put_u32(out, range->rejects);
+}
+
+static void
 put_batch(TxdBuf *out, const TxpBatch *batch)
 {
-	txd_buf_reserve(out, batch->block.len + batch->rejects.len + 64 + batch->nranges * 48);
+	int64_t now = txp_now_us();
+
+	txd_buf_reserve(out, batch->block.len + batch->rejects.len + 128 + batch->nranges * 80);
 	txp_put_u32(out, batch->nrows);
 	txp_put_u32(out, batch->nrejects);
+	txp_put_u8(out, 0);
+	txp_put_i64(out, (int64_t) batch->source_bytes);
+	txp_put_i64(out, now - batch->begun_us);
+	txp_put_i64(out, batch->decode_us);
+	txp_put_i64(out, now);
 	txp_put_u32(out, batch->nranges);
 	for (uint32_t i = 0; i < batch->nranges; i++)
-	{
-		const TxpRange *range = &batch->range[i];
-
-		txp_put_i32(out, range->partition);
-		txp_put_i64(out, range->from);
-		txp_put_i64(out, range->next);
-		txp_put_i64(out, range->end);
-		txp_put_i64(out, range->last_timestamp_ms);
-		txp_put_u32(out, range->rows);
-		txp_put_u32(out, range->rejects);
-	}
+		put_range(out, &batch->range[i]);
+	txp_put_u32(out, 0);
 	txp_put_u32(out, (uint32_t) batch->block.len);
 	txd_buf_append(out, batch->block.data, batch->block.len);
 	txd_buf_append(out, batch->rejects.data, batch->rejects.len);
@@ -184,6 +226,7 @@ put_raw(TxdBuf *out, const TxpBatch *batch, const TxpRow *row)
 	TxdBuf headers = {0};
 
 	txp_put_u32(out, row->bytes);
+	txp_put_u32(out, row->topic);
 	if (m == NULL)
 	{
 		txp_put_i32(out, 0);

@@ -19,6 +19,7 @@ typedef struct TxpRow
 {
 	uint32_t bytes;   /* in the row block */
 	uint32_t raw_len; /* a file's record: in batch->raw */
+	uint32_t topic;
 	size_t raw_at;
 	int64_t line;
 	rd_kafka_message_t *source; /* a stream's message, owned; NULL: a file's record */
@@ -26,13 +27,17 @@ typedef struct TxpRow
 
 typedef struct TxpRange
 {
+	uint32_t topic;
 	int32_t partition;
 	uint32_t rows;
 	uint32_t rejects;
 	int64_t from;
 	int64_t next;
 	int64_t end;
+	int64_t bytes;
+	int64_t last_offset; /* -1: no record in it */
 	int64_t last_timestamp_ms;
+	int64_t last_hash;
 } TxpRange;
 
 typedef struct TxpBatch
@@ -44,6 +49,8 @@ typedef struct TxpBatch
 	uint32_t rows_cap;
 	uint32_t ranges_cap;
 	size_t source_bytes; /* of the messages or records in it */
+	int64_t begun_us;    /* its first message was taken */
+	int64_t decode_us;
 	TxpRow *row;
 	TxpRange *range;
 	TxdBuf block;
@@ -78,7 +85,10 @@ extern bool txp_batch_add(TxpWindow *w, TxdDecoder *decoder, const TxdMessage *m
 						  rd_kafka_message_t *source);
 
 /* Adds a range to the open batch and returns its index. */
-extern uint32_t txp_batch_range(TxpBatch *batch, int32_t partition, int64_t from);
+extern uint32_t txp_batch_range(TxpBatch *batch, uint32_t topic, int32_t partition, int64_t from);
+
+/* Tells records apart: FNV-1a over key, value and timestamp. */
+extern int64_t txp_record_hash(const TxdMessage *m);
 
 /* Sends the open batch. */
 extern void txp_window_emit(TxpWindow *w);

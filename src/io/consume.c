@@ -45,7 +45,7 @@ range_of(Loop *l, TxpPartition *p)
 
 	if (p->range_seq != seq)
 	{
-		p->range = txp_batch_range(batch, p->partition, p->next);
+		p->range = txp_batch_range(batch, 0, p->partition, p->next);
 		p->range_seq = seq;
 	}
 	if (l->batch_since == 0)
@@ -73,7 +73,10 @@ take_message(Loop *l, TxpPartition *p, rd_kafka_message_t *m)
 		message.headers_len = headers.len;
 	}
 	p->next = range->next = m->offset + 1;
+	range->last_offset = m->offset;
 	range->last_timestamp_ms = message.timestamp_ms;
+	range->last_hash = txp_record_hash(&message);
+	range->bytes += (int64_t) (m->len + m->key_len);
 	if (txp_batch_add(&l->s->window, l->s->decoder, &message, m))
 		range->rows++;
 	else
@@ -242,6 +245,7 @@ tell_ends(Loop *l, bool all)
 
 		if (end < 0 || (end == p->end_told && !all))
 			continue;
+		txp_put_u32(&frame, 0);
 		txp_put_i32(&frame, i);
 		txp_put_i64(&frame, end);
 		p->end_told = end;
@@ -300,16 +304,19 @@ static bool
 assign(TxpStream *s, const TxpMail *start)
 {
 	TxpReader r = txp_reader(start->data, start->header.size);
-	uint32_t n = txp_read_count(&r, sizeof(int32_t) + sizeof(int64_t));
+	uint32_t n = txp_read_count(&r, 32);
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int) n);
 	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
 
 	for (uint32_t i = 0; i < n; i++)
 	{
+		uint32_t topic = txp_read_u32(&r);
 		int32_t partition = txp_read_i32(&r);
 		int64_t next = txp_read_i64(&r);
 
-		if (partition < 0 || partition >= s->npartitions || next < 0)
+		for (int skipped = 0; skipped < 2; skipped++)
+			(void) txp_read_i64(&r);
+		if (topic != 0 || partition < 0 || partition >= s->npartitions || next < 0)
 		{
 			err = RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
 			break;

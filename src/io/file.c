@@ -130,7 +130,7 @@ take_record(FileReader *f, const char *p, size_t len, size_t line_ends)
 		return;
 	}
 	if (batch->nranges == 0)
-		txp_batch_range(batch, 0, line);
+		txp_batch_range(batch, 0, 0, line);
 	range = &batch->range[0];
 	f->records++;
 	if (txp_batch_add(

@@ -8,14 +8,15 @@
  *
  * In the payload layouts below: u8 u32 i32 u64 i64 are fixed-width; str and bytes are a u32 length and
  * that many bytes (no terminator); opt is a bytes whose length 0xFFFFFFFF means absent; [n] repeats
- * after a u32 count.
+ * after a u32 count. `place` is u32 topic, i32 partition: a stream may read several topics, which the child
+ * numbers from 0 in the order it finds them and never renumbers within a channel.
  */
 #ifndef TXP_FRAME_H
 #define TXP_FRAME_H
 
 #include <stdint.h>
 
-#define TXP_PROTOCOL_VERSION 1
+#define TXP_PROTOCOL_VERSION 2
 #define TXP_IO_SOCKET 3          /* the child's end of the socket pair */
 #define TXP_FRAME_MAX (1u << 29) /* a larger size is a broken stream */
 #define TXP_ABSENT 0xFFFFFFFFu
@@ -36,12 +37,18 @@ typedef enum TxpFrameType
 	TXP_HELLO = 1,
 
 	/*
-	 * Stream: [str property, str value] librdkafka properties; str topic; i32 start kind (see TxpStartAt);
-	 * i64 start timestamp (Unix ms); u32 timeout_ms for the broker's first answer; schema; u32 batch_rows;
-	 * u32 batch_bytes; u32 linger_ms. Answer: PARTITIONS, or ERROR.
+	 * Stream: [str property, str value] librdkafka properties; str topics (a name, a list "a,b", or a pattern
+	 * "^…"); i32 start kind (see TxpStartAt); i64 start timestamp (Unix ms); u32 timeout_ms for the broker's
+	 * first answer; schema; u32 batch_rows; u32 batch_bytes; u32 linger_ms; i64 rows_per_second; i64
+	 * bytes_per_second (0: no limit); u8 stop_at_reject. Answer: PARTITIONS, or ERROR.
 	 */
 	TXP_STREAM_OPEN = 2,
-	/* [i32 partition, i64 next_offset]: assign exactly these and begin to send BATCH */
+	/*
+	 * [place, i64 next_offset, i64 last_offset, i64 last_hash]: read these, too, and
+	 * send BATCH. last_offset: the record read last (-1: none, or not to be compared); the child begins at
+	 * it, compares, drops what lies before next_offset, and says VERIFIED before the first batch of the
+	 * partition. After every PARTITIONS one such frame, which may name none.
+	 */
 	TXP_STREAM_START = 3,
 	/* seq: the batch is committed, the child may forget it. At most two are unacknowledged. */
 	TXP_BATCH_DONE = 4,
@@ -63,21 +70,31 @@ typedef enum TxpFrameType
 	TXP_FILE_COPY = 10,
 	/* str path; schema; u32 batch_rows; u32 batch_bytes. Answer: BATCH …, FILE_END, or ERROR. */
 	TXP_FILE_OPEN = 11,
+	/* schema; [str topic]; [place, i64 offset, i64 timestamp_ms, opt key, opt headers, opt payload].
+	 * Answer: one BATCH_RAW (seq 0, no ranges), or ERROR. */
+	TXP_DECODE = 12,
 
 	/* --- child to server --- */
 
-	/* [i32 partition, i64 low, i64 high, i64 start]: low and high watermark, where `start kind` begins */
+	/*
+	 * [str topic]; [place, i64 low, i64 high, i64 start]: all topics known, the partitions not told before, their
+	 * low and high watermark, and where `start kind` begins. Sent again when topics or partitions appear.
+	 */
 	TXP_PARTITIONS = 32,
 	/*
-	 * u32 rows; u32 rejects; [i32 partition, i64 from, i64 next, i64 end, i64 last_timestamp_ms, u32 rows,
-	 * u32 rejects] — half-open offsets covered, the partition's end as last heard, -1 where unknown (a
-	 * file: one entry, partition 0, from/next are line numbers); bytes row block (TxdForm of the schema);
-	 * rejects times: i32 partition, i64 offset (file: line), i64 timestamp_ms, opt key, opt headers,
-	 * opt payload (file: the record), str code, str message, opt column.
+	 * u32 rows; u32 rejects; u8 stopped; i64 bytes of keys and values; i64 gather_us, i64 decode_us, i64 sent
+	 * (microseconds of CLOCK_MONOTONIC); [place, i64 from, i64 next, i64 end, i64 last_offset,
+	 * i64 last_timestamp_ms, i64 last_hash, i64 bytes, u32 rows, u32 rejects] — half-open offsets covered, the
+	 * partition's end as last heard, -1 where unknown, the last record (offset -1: none) (a file: one entry,
+	 * partition 0, from/next are line numbers); [str path, u32 JSON types (TxdJsonTypes), i64 count, place,
+	 * i64 offset of the first, place, i64 offset of the last] fields seen; bytes row block (TxdForm of the
+	 * schema); rejects times: place, i64 offset (file: line), i64 timestamp_ms, opt key, opt headers, opt
+	 * payload (file: the record), str code, str message, opt column. When stopped, one more reject follows
+	 * them: the message before which the batch ends; nothing is read after it.
 	 */
 	TXP_BATCH = 33,
-	/* as BATCH, with for every row after the rejects: u32 length in the row block, i32 partition,
-	 * i64 offset, i64 timestamp_ms, opt key, opt headers, opt payload */
+	/* as BATCH, with for every row after the rejects: u32 length in the row block, place, i64 offset,
+	 * i64 timestamp_ms, opt key, opt headers, opt payload */
 	TXP_BATCH_RAW = 34,
 	TXP_CLOSED = 35,
 	/* [str topic, i32 partitions, i64 messages (sum of high - low)] */
@@ -96,9 +113,24 @@ typedef enum TxpFrameType
 	TXP_ERROR = 41,
 	/* i32 syslog level (librdkafka's); str text: for the server log. Never holds a secret. */
 	TXP_LOG = 42,
-	/* [i32 partition, i64 end]: ends of partitions moved on without a batch, or a trouble is over */
-	TXP_ENDS = 43
+	/* [place, i64 end]: ends of partitions moved on without a batch, or a trouble is over */
+	TXP_ENDS = 43,
+	/* place, u8 TxpVerdict, i64 low, i64 high: what became of the comparison STREAM_START asked for */
+	TXP_VERIFIED = 44,
+	/*
+	 * place, i64 offset, i64 low, i64 high: the partition does not hold the offset any more; sent when all
+	 * batches with records before it are committed. The child reads no more of it until STREAM_START names
+	 * it again.
+	 */
+	TXP_LOST = 45
 } TxpFrameType;
+
+typedef enum TxpVerdict
+{
+	TXP_SAME = 0,  /* the record is the one that was read */
+	TXP_OTHER = 1, /* it is not: the topic was created anew; the partition is not read on */
+	TXP_GONE = 2   /* it is not there any more, so nobody can tell */
+} TxpVerdict;
 
 typedef enum TxpStartAt
 {

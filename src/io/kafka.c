@@ -13,15 +13,6 @@
 #define FIRST_TRY_MS 500
 #define RETRY_MS 100
 
-int64_t
-txp_now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t) t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* Any thread of librdkafka. */
 static void
 on_log(const rd_kafka_t *rk, int level, const char *fac, const char *text)

@@ -7,6 +7,7 @@
 #include <librdkafka/rdkafka.h>
 
 #include "channel.h"
+#include "clock.h"
 #include "wire.h"
 
 /* Lives where it is made and must not move: librdkafka's callbacks point to it. */
@@ -37,8 +38,6 @@ extern bool txp_kafka_open(TxpKafka *k, TxpChannel *channel, rd_kafka_type_t typ
 						   const TxpProperty *own);
 extern void txp_kafka_close(TxpKafka *k);
 
-/* Milliseconds of a clock that only goes forward. */
-extern int64_t txp_now_ms(void);
 
 /* Sends ERROR (fatal) for what librdkafka reported; topic may be NULL. */
 extern void txp_kafka_fail(TxpKafka *k, rd_kafka_resp_err_t err, const char *topic);

@@ -51,6 +51,9 @@ unpack(TxpStream *s, const TxpMail *mail)
 	batch_rows = txp_read_u32(&r);
 	batch_bytes = txp_read_u32(&r);
 	s->linger_ms = txp_read_u32(&r);
+	(void) txp_read_i64(&r);
+	(void) txp_read_i64(&r);
+	(void) txp_read_u8(&r);
 	if (r.bad || topic.data == NULL || r.p != r.end)
 		return broken_frame(s);
 	s->topic = txd_alloc(topic.len + 1);
@@ -83,11 +86,14 @@ send_partitions(TxpStream *s, const rd_kafka_topic_partition_list_t *low,
 {
 	TxdBuf frame = {0};
 
+	txp_put_u32(&frame, 1);
+	txp_put_str(&frame, s->topic);
 	txp_put_u32(&frame, (uint32_t) s->npartitions);
 	for (int i = 0; i < s->npartitions; i++)
 	{
 		int64_t at = start->elems[i].offset;
 
+		txp_put_u32(&frame, 0);
 		txp_put_i32(&frame, i);
 		txp_put_i64(&frame, low->elems[i].offset);
 		txp_put_i64(&frame, high->elems[i].offset);

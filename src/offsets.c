@@ -1,0 +1,294 @@
+/*
+ * offsets.c — how far a stream has come.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "offsets.h"
+#include "spi.h"
+#include "unixtime.h"
+
+#define TIMESTAMPTZARRAYOID 1185
+#define PLACE_BYTES 32
+
+void
+txp_partitions_read(const TxpFrame *frame, TxpPartitions *parts)
+{
+	TxpReader r = txp_reader(frame->data, frame->size);
+
+	parts->ntopics = txp_read_count(&r, sizeof(uint32));
+	parts->topics = palloc(sizeof(char *) * (parts->ntopics + 1));
+	for (int i = 0; i < parts->ntopics; i++)
+		parts->topics[i] = txp_span_text(txp_read_span(&r));
+	parts->n = txp_read_count(&r, PLACE_BYTES);
+	parts->places = palloc(sizeof(TxpPlace) * (parts->n + 1));
+	for (int i = 0; i < parts->n; i++)
+	{
+		TxpPlace *place = &parts->places[i];
+
+		place->topic = txp_read_u32(&r);
+		place->partition = txp_read_i32(&r);
+		place->low = txp_read_i64(&r);
+		place->high = txp_read_i64(&r);
+		place->start = txp_read_i64(&r);
+		if (place->topic >= parts->ntopics)
+			r.bad = true;
+	}
+	txp_reader_check(&r);
+}
+
+/* Ends are told only for rows nobody has locked: a batch that is being written knows better. */
+int
+txp_offsets_store(int32 stream_id, const TxpPartitions *parts)
+{
+	static TxpStatement insert = {
+		"INSERT INTO txpipe.stream_offset (stream_id, topic, partition, next_offset, end_offset) "
+		"SELECT $1, t, p, CASE WHEN old THEN l ELSE s END, e "
+		"FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[]) "
+		"AS u(t, p, l, s, e), "
+		"(SELECT EXISTS (SELECT FROM txpipe.stream_offset WHERE stream_id = $1)) AS x(old) "
+		"ON CONFLICT (stream_id, topic, partition) DO NOTHING",
+		6,
+		{INT4OID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID}};
+	static TxpStatement update = {
+		"WITH free AS (SELECT topic, partition FROM txpipe.stream_offset "
+		"              WHERE stream_id = $1 FOR UPDATE SKIP LOCKED) "
+		"UPDATE txpipe.stream_offset o SET end_offset = u.e "
+		"FROM unnest($2::text[], $3::int[], $4::bigint[]) AS u(t, p, e) "
+		"JOIN free ON free.topic = u.t AND free.partition = u.p "
+		"WHERE o.stream_id = $1 AND o.topic = u.t AND o.partition = u.p AND o.end_offset <> u.e",
+		4,
+		{INT4OID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID}};
+	Datum *column[5];
+	Datum values[6] = {Int32GetDatum(stream_id)};
+	static const Oid types[5] = {TEXTOID, INT4OID, INT8OID, INT8OID, INT8OID};
+	int added;
+
+	for (int c = 0; c < 5; c++)
+		column[c] = palloc(sizeof(Datum) * (parts->n + 1));
+	for (int i = 0; i < parts->n; i++)
+	{
+		const TxpPlace *place = &parts->places[i];
+
+		column[0][i] = CStringGetTextDatum(parts->topics[place->topic]);
+		column[1][i] = Int32GetDatum(place->partition);
+		column[2][i] = Int64GetDatum(place->low);
+		column[3][i] = Int64GetDatum(place->start);
+		column[4][i] = Int64GetDatum(place->high);
+	}
+	for (int c = 0; c < 5; c++)
+		values[1 + c] = txp_spi_array(types[c], column[c], NULL, parts->n);
+	added = (int) txp_spi_do(&insert, values, NULL);
+	values[3] = values[5];
+	(void) txp_spi_do(&update, values, NULL);
+	return added;
+}
+
+List *
+txp_offsets_read(int32 stream_id)
+{
+	static TxpStatement statement = {
+		"SELECT topic, partition, next_offset, end_offset, coalesce(last_offset, -1), "
+		"coalesce(last_hash, 0) FROM txpipe.stream_offset "
+		"WHERE stream_id = $1 ORDER BY topic, partition",
+		1,
+		{INT4OID}};
+	MemoryContext context = CurrentMemoryContext;
+	Datum values[1] = {Int32GetDatum(stream_id)};
+	List *positions = NIL;
+	uint64 n;
+
+	SPI_connect();
+	n = txp_spi_run(&statement, values, NULL);
+	for (uint64 i = 0; i < n; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+		TxpPosition *position = palloc(sizeof(TxpPosition));
+
+		position->topic = txp_spi_text(i, 1);
+		position->partition = DatumGetInt32(txp_spi_datum(i, 2));
+		position->next = DatumGetInt64(txp_spi_datum(i, 3));
+		position->end = DatumGetInt64(txp_spi_datum(i, 4));
+		position->last_offset = DatumGetInt64(txp_spi_datum(i, 5));
+		position->last_hash = DatumGetInt64(txp_spi_datum(i, 6));
+		positions = lappend(positions, position);
+		MemoryContextSwitchTo(old);
+	}
+	SPI_finish();
+	return positions;
+}
+
+bool
+txp_offsets_jump(int32 stream_id, const char *topic, int32 partition, int64 from, int64 to)
+{
+	static TxpStatement statement = {
+		"UPDATE txpipe.stream_offset o SET next_offset = $5, last_offset = NULL, last_hash = NULL, "
+		"end_offset = greatest(end_offset, $5), updated_at = clock_timestamp() "
+		"FROM (SELECT topic, partition FROM txpipe.stream_offset "
+		"      WHERE stream_id = $1 AND topic = $2 AND partition = $3 AND next_offset = $4 "
+		"      FOR UPDATE SKIP LOCKED) f "
+		"WHERE o.stream_id = $1 AND o.topic = f.topic AND o.partition = f.partition",
+		5,
+		{INT4OID, TEXTOID, INT4OID, INT8OID, INT8OID}};
+	Datum values[5] = {Int32GetDatum(stream_id), CStringGetTextDatum(topic),
+					   Int32GetDatum(partition), Int64GetDatum(from), Int64GetDatum(to)};
+
+	return txp_spi_do(&statement, values, NULL) == 1;
+}
+
+void
+txp_offsets_forget_last(int32 stream_id, const char *topic, int32 partition)
+{
+	static TxpStatement statement = {
+		"UPDATE txpipe.stream_offset SET last_offset = NULL, last_hash = NULL "
+		"WHERE stream_id = $1 AND topic = $2 AND partition = $3",
+		3,
+		{INT4OID, TEXTOID, INT4OID}};
+	Datum values[3] = {Int32GetDatum(stream_id), CStringGetTextDatum(topic),
+					   Int32GetDatum(partition)};
+
+	(void) txp_spi_do(&statement, values, NULL);
+}
+
+/* The ranges' places as two arguments: topics and partitions. */
+static void
+range_places(char *const *topics, const TxpBatch *batch, Datum *topic_array, Datum *number_array)
+{
+	Datum *names = palloc(sizeof(Datum) * ((Size) batch->nranges + 1));
+	Datum *numbers = palloc(sizeof(Datum) * ((Size) batch->nranges + 1));
+
+	for (uint32 i = 0; i < batch->nranges; i++)
+	{
+		names[i] = CStringGetTextDatum(topics[batch->ranges[i].topic]);
+		numbers[i] = Int32GetDatum(batch->ranges[i].partition);
+	}
+	*topic_array = txp_spi_array(TEXTOID, names, NULL, batch->nranges);
+	*number_array = txp_spi_array(INT4OID, numbers, NULL, batch->nranges);
+}
+
+bool
+txp_offsets_lock(int32 stream_id, TimestampTz created_at, const char *states, char *const *topics,
+				 const TxpBatch *batch)
+{
+	static TxpStatement statement = {
+		"SELECT u.n, o.next_offset "
+		"FROM unnest($2::text[], $3::int[]) WITH ORDINALITY AS u(t, p, n) "
+		"JOIN txpipe.stream_offset o ON o.stream_id = $1 AND o.topic = u.t AND o.partition = u.p "
+		"WHERE EXISTS (SELECT FROM txpipe.stream s WHERE s.stream_id = $1 AND s.created_at = $5 "
+		"AND s.state = ANY (string_to_array($4, ','))) "
+		"FOR UPDATE OF o SKIP LOCKED",
+		5,
+		{INT4OID, TEXTARRAYOID, INT4ARRAYOID, TEXTOID, TIMESTAMPTZOID}};
+	Datum values[5] = {Int32GetDatum(stream_id), 0, 0, CStringGetTextDatum(states),
+					   TimestampTzGetDatum(created_at)};
+	uint64 n;
+	bool same;
+
+	range_places(topics, batch, &values[1], &values[2]);
+	SPI_connect();
+	n = txp_spi_run(&statement, values, NULL);
+	same = n == batch->nranges;
+	for (uint64 i = 0; same && i < n; i++)
+		same = batch->ranges[DatumGetInt64(txp_spi_datum(i, 1)) - 1].from ==
+			   DatumGetInt64(txp_spi_datum(i, 2));
+	SPI_finish();
+	return same;
+}
+
+/* Columns of the update, each an array with one element per range. */
+enum
+{
+	COL_NEXT,
+	COL_END,
+	COL_ROWS,
+	COL_REJECTS,
+	COL_BYTES,
+	COL_LAST_OFFSET,
+	COL_LAST_HASH,
+	COL_LAST_TIME,
+	NCOLS
+};
+
+void
+txp_offsets_move(int32 stream_id, char *const *topics, const TxpBatch *batch, const int64 *refused)
+{
+	static TxpStatement statement = {
+		"UPDATE txpipe.stream_offset o SET next_offset = u.x, "
+		"end_offset = greatest(CASE WHEN u.e < 0 THEN o.end_offset ELSE u.e END, u.x), "
+		"rows_total = o.rows_total + u.r, dead_letters_total = o.dead_letters_total + u.d, "
+		"bytes_total = o.bytes_total + u.b, last_offset = coalesce(u.lo, o.last_offset), "
+		"last_hash = coalesce(u.lh, o.last_hash), "
+		"last_timestamp = coalesce(u.lt, o.last_timestamp), updated_at = clock_timestamp() "
+		"FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], "
+		"$8::bigint[], $9::bigint[], $10::bigint[], $11::timestamptz[]) "
+		"AS u(t, p, x, e, r, d, b, lo, lh, lt) "
+		"WHERE o.stream_id = $1 AND o.topic = u.t AND o.partition = u.p",
+		3 + NCOLS,
+		{INT4OID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID,
+		 INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID}};
+	Datum values[3 + NCOLS] = {Int32GetDatum(stream_id)};
+	Datum *column[NCOLS];
+	bool *no_last = palloc(batch->nranges + 1);
+	bool *no_time = palloc(batch->nranges + 1);
+
+	for (int c = 0; c < NCOLS; c++)
+		column[c] = palloc(sizeof(Datum) * ((Size) batch->nranges + 1));
+	for (uint32 i = 0; i < batch->nranges; i++)
+	{
+		const TxpRange *range = &batch->ranges[i];
+		TimestampTz when = 0;
+
+		no_last[i] = range->last_offset < 0;
+		no_time[i] = no_last[i] || !txp_unix_ms_to_timestamptz(range->last_timestamp_ms, &when);
+		column[COL_NEXT][i] = Int64GetDatum(range->next);
+		column[COL_END][i] = Int64GetDatum(range->end);
+		column[COL_ROWS][i] = Int64GetDatum(range->rows - refused[i]);
+		column[COL_REJECTS][i] = Int64GetDatum(range->rejects + refused[i]);
+		column[COL_BYTES][i] = Int64GetDatum(range->bytes);
+		column[COL_LAST_OFFSET][i] = Int64GetDatum(range->last_offset);
+		column[COL_LAST_HASH][i] = Int64GetDatum(range->last_hash);
+		column[COL_LAST_TIME][i] = TimestampTzGetDatum(when);
+	}
+	range_places(topics, batch, &values[1], &values[2]);
+	for (int c = 0; c < NCOLS; c++)
+		values[3 + c] =
+			txp_spi_array(c == COL_LAST_TIME ? TIMESTAMPTZOID : INT8OID, column[c],
+						  c == COL_LAST_TIME                                  ? no_time
+						  : c == COL_LAST_OFFSET || c == COL_LAST_HASH ? no_last
+																			  : NULL,
+						  batch->nranges);
+	if (txp_spi_do(&statement, values, NULL) != batch->nranges)
+		elog(ERROR, "offsets of stream %d have vanished", stream_id);
+}
+
+void
+txp_offsets_store_ends(int32 stream_id, char *const *topics, int ntopics, const TxpFrame *ends)
+{
+	static TxpStatement statement = {
+		"UPDATE txpipe.stream_offset SET end_offset = $4 "
+		"WHERE stream_id = $1 AND topic = $2 AND partition = $3 AND end_offset < $4",
+		4,
+		{INT4OID, TEXTOID, INT4OID, INT8OID}};
+	TxpReader r = txp_reader(ends->data, ends->size);
+	uint32 n = txp_read_count(&r, 16);
+
+	SPI_connect();
+	for (uint32 i = 0; i < n; i++)
+	{
+		uint32 topic = txp_read_u32(&r);
+		int32 partition = txp_read_i32(&r);
+		int64 end = txp_read_i64(&r);
+		Datum values[4] = {Int32GetDatum(stream_id), 0, Int32GetDatum(partition),
+						   Int64GetDatum(end)};
+
+		if (topic >= ntopics)
+			r.bad = true;
+		txp_reader_check(&r);
+		values[1] = CStringGetTextDatum(topics[topic]);
+		(void) txp_spi_run(&statement, values, NULL);
+	}
+	SPI_finish();
+}

@@ -1,0 +1,81 @@
+/*
+ * offsets.h — how far a stream has come: the rows of txpipe.stream_offset, and what PARTITIONS frames say.
+ *
+ * All of it in the caller's transaction.
+ */
+#ifndef TXP_OFFSETS_H
+#define TXP_OFFSETS_H
+
+#include "postgres.h"
+#include "nodes/pg_list.h"
+
+#include "batch_read.h"
+#include "io_client.h"
+
+/* A PARTITIONS frame, taken apart. */
+typedef struct TxpPlace
+{
+	uint32 topic; /* number within the channel */
+	int32 partition;
+	int64 low;
+	int64 high;
+	int64 start; /* where start_at points */
+} TxpPlace;
+
+typedef struct TxpPartitions
+{
+	int ntopics;
+	char **topics;
+	int n;
+	TxpPlace *places;
+} TxpPartitions;
+
+/* Where the stream stands in one partition. */
+typedef struct TxpPosition
+{
+	char *topic;
+	int32 partition;
+	int64 next;
+	int64 end;         /* as last heard; -1: never */
+	int64 last_offset; /* record read last; -1: none, or not to be compared */
+	int64 last_hash;
+} TxpPosition;
+
+/* Takes the frame apart in the current memory context. */
+extern void txp_partitions_read(const TxpFrame *frame, TxpPartitions *parts);
+
+/*
+ * Gives partitions without a row one, and stores the ends. A stream that has no rows yet begins where start_at
+ * points; partitions that appear later are read from their beginning. Returns the number of new rows.
+ */
+extern int txp_offsets_store(int32 stream_id, const TxpPartitions *parts);
+
+/* All positions of the stream: a list of TxpPosition in order. */
+extern List *txp_offsets_read(int32 stream_id);
+
+/*
+ * Sets a position by decision, not by reading: `to` becomes the next offset, and the last record is forgotten.
+ * False when the position is not `from` any more or somebody is writing there.
+ */
+extern bool txp_offsets_jump(int32 stream_id, const char *topic, int32 partition, int64 from,
+							 int64 to);
+
+/* Forgets the last record, which nobody can compare any more. */
+extern void txp_offsets_forget_last(int32 stream_id, const char *topic, int32 partition);
+
+/*
+ * The batch's first statement. True when its ranges begin at the stored offsets, which are then locked until the
+ * end of the transaction, and the stream, created at `created_at`, is in one of the `states`.
+ */
+extern bool txp_offsets_lock(int32 stream_id, TimestampTz created_at, const char *states,
+							 char *const *topics, const TxpBatch *batch);
+
+/* Moves the offsets to the ends of the ranges; refused[i] rows of range i became dead letters. */
+extern void txp_offsets_move(int32 stream_id, char *const *topics, const TxpBatch *batch,
+							 const int64 *refused);
+
+/* Stores the ends of an ENDS frame. */
+extern void txp_offsets_store_ends(int32 stream_id, char *const *topics, int ntopics,
+								   const TxpFrame *ends);
+
+#endif
