@@ -104,12 +104,12 @@ COMMENT ON COLUMN txpipe.stream_field_store.last_topic IS 'Topic of the last mes
 COMMENT ON COLUMN txpipe.stream_field_store.last_partition IS 'Partition of that message';
 COMMENT ON COLUMN txpipe.stream_field_store.last_offset IS 'Offset of that message';
 
--- It is not dumped: a restored stream names the installation it came from, which is not this one, and thereby
--- tells that it is a copy. A copy by TEMPLATE has the row, but is another database. pg_upgrade keeps both.
+-- A restored stream names the installation it came from, which is not this one, and thereby tells that it is a
+-- copy. A copy by TEMPLATE has the row, but is another database. pg_upgrade keeps both.
 CREATE TABLE txpipe.installation (
     token uuid NOT NULL,
     database oid NOT NULL
-);
+); -- not dumped: see above
 CREATE UNIQUE INDEX installation_one_row ON txpipe.installation ((true));
 REVOKE ALL ON txpipe.installation FROM PUBLIC;
 COMMENT ON TABLE txpipe.installation IS 'Identity of this installation: one row';

@@ -177,10 +177,11 @@ cut_before(TxpBatch *batch, uint32 row)
 static void
 stop_at(const TxpLink *link, const TxpMessage *m, const char *code, const char *message)
 {
-	txp_stream_pause_for(link->stream->id,
-						 psprintf("on_error is stop, and this message cannot become a row: offset "
-								  INT64_FORMAT " of partition %d of topic \"%s\": %s: %s",
-								  m->offset, m->partition, link->topics[m->topic], code, message));
+	txp_stream_pause_for(
+		link->stream->id,
+		psprintf("on_error is stop, and this message cannot become a row: offset " INT64_FORMAT
+				 " of partition %d of topic \"%s\": %s: %s",
+				 m->offset, m->partition, link->topics[m->topic], code, message));
 }
 
 static void

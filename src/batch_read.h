@@ -56,12 +56,12 @@ typedef struct TxpField
 typedef struct TxpBatch
 {
 	uint32 seq;
-	bool stopped;         /* ends before a message that could not be decoded: stopped_at */
+	bool stopped; /* ends before a message that could not be decoded: stopped_at */
 	TxpMessage stopped_at;
-	int64 bytes;          /* of keys and values */
+	int64 bytes; /* of keys and values */
 	int64 gather_us;
 	int64 decode_us;
-	int64 sent_us;        /* CLOCK_MONOTONIC */
+	int64 sent_us; /* CLOCK_MONOTONIC */
 	uint32 nfields;
 	TxpField *fields;
 	uint32 nrows;

@@ -199,7 +199,10 @@ txpipe_consume(PG_FUNCTION_ARGS)
 	decide(link, &frame, nonatomic);
 	if (!link->paused && wait_for_batch(link, timeout_ms, nonatomic, &frame))
 		consume_frame(link, &frame, states);
-	else if (!link->paused)
+	else if (link->paused)
+		ereport(NOTICE, (errmsg("stream \"%s\": nothing was read", stream->name),
+						 errhint("txpipe.stream_status tells why.")));
+	else
 		ereport(NOTICE,
 				(errmsg("stream \"%s\": no message within %d ms", stream->name, timeout_ms)));
 	txp_rights_refuse_temporary(stream->owner);

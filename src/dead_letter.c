@@ -29,8 +29,8 @@ enum
 	NCOLS
 };
 
-static const Oid element_type[NCOLS] = {TEXTOID, INT4OID,  INT8OID, TIMESTAMPTZOID, BYTEAOID, TEXTOID,
-										BYTEAOID, TEXTOID, TEXTOID,        TEXTOID};
+static const Oid element_type[NCOLS] = {TEXTOID, INT4OID,  INT8OID, TIMESTAMPTZOID, BYTEAOID,
+										TEXTOID, BYTEAOID, TEXTOID, TEXTOID,        TEXTOID};
 
 typedef struct Letters
 {

@@ -158,8 +158,8 @@ put_start(TxpLink *link, StringInfo buf, const TxpPlace *place, const TxpPositio
 static void
 lost(TxpLink *link, TxpLossKind kind, TxpPosition *position, int64 low, int64 high)
 {
-	TxpLoss loss = {
-		kind, position->topic, position->partition, position->next, position->end, low, high};
+	TxpLoss loss = {kind, position->topic, position->partition, position->next, position->end, low,
+					high};
 
 	position->next = txp_lost_decide(link->stream, &loss);
 	position->last_offset = -1;
@@ -270,7 +270,7 @@ read_place(TxpLink *link, TxpReader *r, uint32 *topic)
 			find_position(txp_offsets_read(link->stream->id), link->topics[*topic], partition);
 	if (position == NULL)
 		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
-						errmsg("txpipe_io named a partition that stream "%s" does not read",
+						errmsg("txpipe_io named a partition that stream \"%s\" does not read",
 							   link->stream->name)));
 	return position;
 }

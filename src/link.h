@@ -29,7 +29,7 @@ typedef struct TxpLink
 	char **topics;         /* by the numbers frames name them by */
 	int ntopics;
 	StringInfoData start; /* STREAM_START to be sent after the commit; data NULL: none */
-	int64 commit_us;       /* what the commit of the last batch took; -1: there was none */
+	int64 commit_us;      /* what the commit of the last batch took; -1: there was none */
 	bool started;
 	bool behind; /* there were messages to read at the start */
 	bool paused; /* a policy has paused the stream in this transaction */

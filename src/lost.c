@@ -15,9 +15,10 @@ describe(const TxpLoss *loss)
 
 	if (loss->kind == TXP_LOSS_EXPIRED)
 		return psprintf("%s has expired: the partition begins at " INT64_FORMAT, what, loss->low);
-	return psprintf("%s belongs to a topic that was created anew: the partition holds offsets "
-					INT64_FORMAT " to " INT64_FORMAT,
-					what, loss->low, loss->high);
+	return psprintf(
+		"%s belongs to a topic that was created anew: the partition holds offsets " INT64_FORMAT
+		" to " INT64_FORMAT,
+		what, loss->low, loss->high);
 }
 
 /* What was not read: up to the new beginning, or, of a topic that is no more, to its last known end. */
@@ -40,9 +41,9 @@ txp_lost_decide(const TxpStream *stream, const TxpLoss *loss)
 
 	if (strcmp(stream->on_lost_offset, "stop") == 0)
 	{
-		txp_stream_pause_for(stream->id,
-							 psprintf("%s (on_lost_offset is stop; seek_stream says where to go on)",
-									  message));
+		txp_stream_pause_for(
+			stream->id,
+			psprintf("%s (on_lost_offset is stop; seek_stream says where to go on)", message));
 		return -1;
 	}
 	if (loss->kind == TXP_LOSS_EXPIRED && to == loss->high)

@@ -222,7 +222,8 @@ txp_offsets_move(int32 stream_id, char *const *topics, const TxpBatch *batch, co
 		"bytes_total = o.bytes_total + u.b, last_offset = coalesce(u.lo, o.last_offset), "
 		"last_hash = coalesce(u.lh, o.last_hash), "
 		"last_timestamp = coalesce(u.lt, o.last_timestamp), updated_at = clock_timestamp() "
-		"FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], "
+		"FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[], "
+		"$7::bigint[], "
 		"$8::bigint[], $9::bigint[], $10::bigint[], $11::timestamptz[]) "
 		"AS u(t, p, x, e, r, d, b, lo, lh, lt) "
 		"WHERE o.stream_id = $1 AND o.topic = u.t AND o.partition = u.p",
@@ -254,12 +255,11 @@ txp_offsets_move(int32 stream_id, char *const *topics, const TxpBatch *batch, co
 	}
 	range_places(topics, batch, &values[1], &values[2]);
 	for (int c = 0; c < NCOLS; c++)
-		values[3 + c] =
-			txp_spi_array(c == COL_LAST_TIME ? TIMESTAMPTZOID : INT8OID, column[c],
-						  c == COL_LAST_TIME                                  ? no_time
-						  : c == COL_LAST_OFFSET || c == COL_LAST_HASH ? no_last
-																			  : NULL,
-						  batch->nranges);
+		values[3 + c] = txp_spi_array(c == COL_LAST_TIME ? TIMESTAMPTZOID : INT8OID, column[c],
+									  c == COL_LAST_TIME                           ? no_time
+									  : c == COL_LAST_OFFSET || c == COL_LAST_HASH ? no_last
+																				   : NULL,
+									  batch->nranges);
 	if (txp_spi_do(&statement, values, NULL) != batch->nranges)
 		elog(ERROR, "offsets of stream %d have vanished", stream_id);
 }

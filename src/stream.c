@@ -206,13 +206,13 @@ txp_stream_pause_for(int32 id, const char *reason)
 	static TxpStatement statement = {
 		"UPDATE txpipe.stream SET state = 'paused', reason = $2, since = clock_timestamp(), "
 		"last_error = $2, last_error_at = clock_timestamp() "
-		"WHERE stream_id = $1 AND state <> 'paused'",
+		"WHERE stream_id = $1",
 		2,
 		{INT4OID, TEXTOID}};
 	Datum values[2] = {Int32GetDatum(id), CStringGetTextDatum(reason)};
 
-	if (txp_spi_do(&statement, values, NULL) > 0)
-		txp_event_log(id, "paused", reason, NULL);
+	(void) txp_spi_do(&statement, values, NULL);
+	txp_event_log(id, "paused", reason, NULL);
 }
 
 void

@@ -38,7 +38,6 @@ extern bool txp_kafka_open(TxpKafka *k, TxpChannel *channel, rd_kafka_type_t typ
 						   const TxpProperty *own);
 extern void txp_kafka_close(TxpKafka *k);
 
-
 /* Sends ERROR (fatal) for what librdkafka reported; topic may be NULL. */
 extern void txp_kafka_fail(TxpKafka *k, rd_kafka_resp_err_t err, const char *topic);
 

@@ -44,7 +44,7 @@ sub start_child
 	}
 	close $theirs;
 	my $c = { pid => $pid, sock => $ours, in => '', logs => [], mail => [] };
-	say_frame($c, 'HELLO', 0, 0, pack('L', $arg{version} // 1)) unless $arg{silent};
+	say_frame($c, 'HELLO', 0, 0, pack('L', $arg{version} // 2)) unless $arg{silent};
 	return $c;
 }
 
@@ -143,31 +143,62 @@ sub read_batch
 		return undef if $n == 0xFFFFFFFF;
 		return substr($d, 0, $n, '');
 	};
-	my ($rows, $rejects, $ranges) = $take->('L3', 12);
-	my $b = { rows => $rows, seq => $f->{seq} };
+	my ($rows, $rejects, $stopped, $bytes, $gather, $decode, $sent, $ranges) = $take->('L2 C q4 L', 45);
+	my $b = { rows => $rows, seq => $f->{seq}, stopped => $stopped, bytes => $bytes };
 	for (1 .. $ranges)
 	{
 		my %r;
-		@r{qw(partition from next end last_ts rows rejects)} = $take->('l q4 L2', 44);
+		@r{qw(topic partition from next end last_offset last_ts last_hash bytes rows rejects)} =
+		  $take->('L l q7 L2', 72);
 		push @{ $b->{ranges} }, \%r;
+	}
+	my ($fields) = $take->('L', 4);
+	for (1 .. $fields)
+	{
+		my %r = (path => $take_opt->());
+		@r{qw(types count first_topic first_partition first_offset last_topic last_partition last_offset)} =
+		  $take->('L q L l q L l q', 44);
+		push @{ $b->{fields} }, \%r;
 	}
 	$b->{block} = $take_opt->();
 	for (1 .. $rejects)
 	{
 		my %r;
-		@r{qw(partition offset ts)} = $take->('l q2', 20);
+		@r{qw(topic partition offset ts)} = $take->('L l q2', 24);
 		$r{$_} = $take_opt->() for qw(key headers payload code message column);
 		push @{ $b->{rejects} }, \%r;
 	}
 	for (1 .. ($f->{type} eq 'BATCH_RAW' ? $rows : 0))
 	{
 		my %r;
-		@r{qw(bytes partition offset ts)} = $take->('L l q2', 24);
+		@r{qw(bytes topic partition offset ts)} = $take->('L L l q2', 28);
 		$r{$_} = $take_opt->() for qw(key headers payload);
 		push @{ $b->{raw} }, \%r;
 	}
 	$b->{rest} = length $d;
 	return $b;
+}
+
+# [topic, partition, low, high, start] each
+sub read_partitions
+{
+	my ($f) = @_;
+	my $d = $f->{data};
+	my ($n, $rest) = unpack('L a*', $d);
+	my @topics;
+	for (1 .. $n)
+	{
+		(my $topic, $rest) = unpack('L/a a*', $rest);
+		push @topics, $topic;
+	}
+	my ($count, @v) = unpack('L (L l q q q)*', $rest);
+	return { topics => \@topics, places => [ map { [ splice @v, 0, 5 ] } 1 .. $count ] };
+}
+
+# STREAM_START for partitions of topic 0: [partition, next, last offset, its hash] each
+sub start_at
+{
+	return pack('L', scalar @_) . join('', map { pack('L l q q q', 0, @$_[ 0, 1 ], $_->[2] // -1, $_->[3] // 0) } @_);
 }
 
 sub read_error
@@ -203,7 +234,7 @@ sub test_life
 	$c = start_child(version => 999);
 	is(hear($c), undef, 'another protocol version: it ends');
 	is(wait_exit($c) >> 8, 1, '... with status 1');
-	like($c->{logs}[0], qr/protocol version 1, the server 999/, '... and says why');
+	like($c->{logs}[0], qr/protocol version 2, the server 999/, '... and says why');
 
 	$c = start_child();
 	say_frame($c, 77, 1, 0, 'x');
@@ -357,7 +388,7 @@ sub stream_frame
 	return properties('bootstrap.servers' => $o{brokers} // $brokers, %{ $o{properties} // {} })
 	  . str($topic) . pack('l q L', $o{start} // 0, 0, $o{timeout} // 20_000)
 	  . schema(0, 1, @{ $o{columns} // [ [ 'a', 1 ], [ 'o', 2, 5 ] ] })
-	  . pack('L3', $o{rows} // 1000, $o{bytes} // 1 << 20, $o{linger} // 20);
+	  . pack('L3 q2 C', $o{rows} // 1000, $o{bytes} // 1 << 20, $o{linger} // 20, 0, 0, 0);
 }
 
 sub produce
@@ -399,8 +430,8 @@ sub test_stream
 	say_frame($c, 'STREAM_OPEN', 1, 0, stream_frame('t', columns => \@columns, linger => 300));
 	my $f = hear($c);
 	is($f->{type}, 'PARTITIONS', 'stream opened') or diag(explain(read_error($f)));
-	is_deeply([ unpack('L (l q q q)*', $f->{data}) ], [ 2, 0, 0, 1, 0, 1, 0, 3, 0 ], '... ends and start');
-	say_frame($c, 'STREAM_START', 1, 0, pack('L (l q)*', 2, 0, 0, 1, 0));
+	is_deeply(read_partitions($f), { topics => ['t'], places => [ [ 0, 0, 0, 1, 0 ], [ 0, 1, 0, 3, 0 ] ] }, '... ends and start');
+	say_frame($c, 'STREAM_START', 1, 0, start_at([ 0, 0 ], [ 1, 0 ]));
 	my (%next, @rows, @rejects, $b);
 	while (($next{0} // 0) < 1 || ($next{1} // 0) < 3)
 	{
@@ -444,8 +475,8 @@ sub test_stream
 	# The same channel number again, at offsets of our own.
 	say_frame($c, 'STREAM_OPEN', 1, 0, stream_frame('t', start => 1));
 	$f = hear($c);
-	is_deeply([ unpack('L (l q q q)*', $f->{data}) ], [ 2, 0, 0, 2, 2, 1, 0, 3, 3 ], 'start at latest');
-	say_frame($c, 'STREAM_START', 1, 0, pack('L l q', 1, 0, 1));
+	is_deeply(read_partitions($f)->{places}, [ [ 0, 0, 0, 2, 2 ], [ 0, 1, 0, 3, 3 ] ], 'start at latest');
+	say_frame($c, 'STREAM_START', 1, 0, start_at([ 0, 1 ]));
 	is(read_batch(hear($c))->{block}, "3\t1\n", 'exactly from the offset given');
 	is(end_child($c), 0, 'exit status 0 in the middle of a stream');
 }
@@ -458,7 +489,7 @@ sub test_window
 	close $kcat;
 	say_frame($c, 'STREAM_OPEN', 2, 0, stream_frame('many', rows => 700));
 	is(hear($c)->{type}, 'PARTITIONS', 'stream opened');
-	say_frame($c, 'STREAM_START', 2, 0, pack('L (l q)*', 3, 0, 0, 1, 0, 2, 0));
+	say_frame($c, 'STREAM_START', 2, 0, start_at([ 0, 0 ], [ 1, 0 ], [ 2, 0 ]));
 	my ($rows, $next, @waiting) = ('', 0);
 	while ($next < 5000)
 	{
@@ -509,7 +540,7 @@ sub test_errors
 
 	say_frame($c, 'STREAM_OPEN', 50, 0, stream_frame('t'));
 	is(hear($c)->{type}, 'PARTITIONS', 'opened');
-	say_frame($c, 'STREAM_START', 50, 0, pack('L l q', 1, 0, 500));
+	say_frame($c, 'STREAM_START', 50, 0, start_at([ 0, 500 ]));
 	$e = read_error(hear($c));
 	is("$e->{fatal} $e->{state}", '1 55000', 'an offset that is not there');
 	like($e->{message}, qr/offset 500 of partition 0 of topic "t"/, '... by place');
@@ -521,7 +552,7 @@ sub test_broker_down
 	my $c = start_child();
 	say_frame($c, 'STREAM_OPEN', 1, 0, stream_frame('t'));
 	is(hear($c)->{type}, 'PARTITIONS', 'opened');
-	say_frame($c, 'STREAM_START', 1, 0, pack('L l q', 1, 0, 2));
+	say_frame($c, 'STREAM_START', 1, 0, start_at([ 0, 2 ]));
 	control('down 1');
 	my $e = read_error(hear($c));
 	is("$e->{fatal} $e->{state}", '0 08006', 'the broker is down: told, not fatal');
