@@ -23,7 +23,7 @@ GRANT SELECT ON txpipe.option TO PUBLIC;
 COMMENT ON VIEW txpipe.option IS 'Every option of servers, user mappings, streams and feeds';
 COMMENT ON COLUMN txpipe.option.name IS 'Name of the option';
 COMMENT ON COLUMN txpipe.option.applies_to IS 'server, user mapping, stream or feed';
-COMMENT ON COLUMN txpipe.option.type IS 'text, secret, integer, boolean, character or choice';
+COMMENT ON COLUMN txpipe.option.type IS 'text, secret, integer, boolean, character, choice, or file: a path on the server''s machine';
 COMMENT ON COLUMN txpipe.option.default_value IS 'Value when it is not given; NULL: none';
 COMMENT ON COLUMN txpipe.option.unit IS 'Unit of a number; the words of a choice';
 COMMENT ON COLUMN txpipe.option.description IS 'What it does';

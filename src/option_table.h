@@ -26,6 +26,8 @@ typedef enum TxpOptionType
 	TXP_TYPE_SECRET_FILE /* the same, but others must not be able to read it */
 } TxpOptionType;
 
+#define TXP_TYPE_IS_FILE(type) ((type) == TXP_TYPE_FILE || (type) == TXP_TYPE_SECRET_FILE)
+
 typedef struct TxpOption
 {
 	TxpOptionScope scope;

@@ -7,6 +7,7 @@
 #include "utils/builtins.h"
 
 #include "options.h"
+#include "secret_file.h"
 
 static const char *const type_names[] = {"text",      "secret", "integer", "boolean",
 										 "character", "choice", "file",    "file"};
@@ -97,6 +98,11 @@ why_not(const TxpOption *option, const char *value)
 		case TXP_TYPE_CHOICE:
 			return word_of(option->unit, value) ? NULL
 												: psprintf("Choose one of: %s.", option->unit);
+		case TXP_TYPE_FILE:
+		case TXP_TYPE_SECRET_FILE:
+			return txp_secret_file_is_path(value)
+					   ? NULL
+					   : "The absolute path of a file on the server, without \"..\".";
 		default:
 			return NULL;
 	}
@@ -175,7 +181,20 @@ txp_options_check(TxpOptionScope scope, Jsonb *jb)
 char *
 txp_option_plain(const TxpOption *option, char *value)
 {
-	return option->type == TXP_TYPE_CHOICE ? word_of(option->unit, value) : value;
+	bool flag = false;
+
+	switch (option->type)
+	{
+		case TXP_TYPE_CHOICE:
+			return word_of(option->unit, value);
+		case TXP_TYPE_BOOLEAN:
+			(void) parse_bool(value, &flag);
+			return flag ? "true" : "false";
+		case TXP_TYPE_INTEGER:
+			return psprintf("%lld", strtoll(value, NULL, 10));
+		default:
+			return value;
+	}
 }
 
 char *

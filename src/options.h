@@ -23,7 +23,10 @@ extern char *txp_option_text(TxpOptionScope scope, Jsonb *options, const char *n
 /* The option of that name; ERRORs when there is none in the scope, or when `value` does not suit it. */
 extern const TxpOption *txp_option_check(TxpOptionScope scope, const char *name, const char *value);
 
-/* A checked value as the table writes it: words of a choice may have been given in any case. */
+/*
+ * A checked value in the one form that librdkafka takes, too: words of a choice as the table has them, true or
+ * false, a number without spaces and leading zeros, which there would make it an octal one.
+ */
 extern char *txp_option_plain(const TxpOption *option, char *value);
 
 #endif

@@ -4,6 +4,7 @@
 #include "postgres.h"
 
 #include "access/reloptions.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_user_mapping.h"
 #include "commands/defrem.h"
@@ -16,6 +17,7 @@
 #include "io_client.h"
 #include "options.h"
 #include "properties.h"
+#include "secret_file.h"
 
 #define WRAPPER_NAME "txpipe_kafka"
 
@@ -103,6 +105,37 @@ check_server(List *defs)
 						errhint("OPTIONS (ADD sasl_mechanisms 'SCRAM-SHA-512').")));
 }
 
+/*
+ * What a file holds is sent to brokers, so naming one is reading it, with the rights of the operating system
+ * user. As file_fdw does for its `filename`, and postgres_fdw for `sslkey`, it is asked of whoever writes
+ * options that have a file among them. The validator is given all of them, not those that change: so a
+ * role without the right cannot change another option of its mapping either, but it can drop the file.
+ */
+static void
+check_may_name_files(TxpOptionScope scope, List *defs)
+{
+	ListCell *lc;
+
+	if (has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
+		return;
+	foreach (lc, defs)
+	{
+		DefElem *def = lfirst(lc);
+		const TxpOption *option = txp_option_check(scope, def->defname, defGetString(def));
+
+		if (TXP_TYPE_IS_FILE(option->type))
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errhidestmt(scope == TXP_OPTION_MAPPING),
+					 errmsg("permission denied to name a file of the server in option \"%s\"",
+							def->defname),
+					 errdetail("Options that have \"%s\" among them are written by members of "
+							   "pg_read_server_files only.",
+							   def->defname),
+					 errhint("Let a superuser write them, or drop that option.")));
+	}
+}
+
 /* FDW validator. */
 PG_FUNCTION_INFO_V1(txpipe_kafka_validator);
 Datum
@@ -112,9 +145,15 @@ txpipe_kafka_validator(PG_FUNCTION_ARGS)
 	Oid catalog = PG_GETARG_OID(1);
 
 	if (catalog == UserMappingRelationId)
+	{
 		check_options(TXP_OPTION_MAPPING, defs);
+		check_may_name_files(TXP_OPTION_MAPPING, defs);
+	}
 	else if (catalog == ForeignServerRelationId)
+	{
 		check_server(defs);
+		check_may_name_files(TXP_OPTION_SERVER, defs);
+	}
 	else if (defs != NIL)
 		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 						errmsg("options are given to servers and user mappings only"),
@@ -179,20 +218,62 @@ put_options(StringInfo buf, TxpOptionScope scope, List *defs)
 		const TxpOption *option = txp_option_check(scope, def->defname, value);
 
 		txp_put_str(buf, property_of(option));
-		txp_put_str(buf, txp_option_plain(option, value));
+		if (TXP_TYPE_IS_FILE(option->type))
+		{
+			char *text =
+				txp_secret_file_read(option->name, value, option->type == TXP_TYPE_SECRET_FILE);
+
+			txp_put_str(buf, text);
+			explicit_bzero(text, strlen(text));
+			pfree(text);
+		}
+		else
+			txp_put_str(buf, txp_option_plain(option, value));
+	}
+}
+
+/*
+ * The owner of a server decides where it leads: he could have it lead to brokers of his own, log in there
+ * by PLAIN, and know the secret. A secret that was written into a mapping of his server is his own affair; a
+ * file of the server's machine is not, so he must be one who may read those.
+ */
+static void
+check_server_owner(const ForeignServer *server, List *of_mapping)
+{
+	ListCell *lc;
+
+	if (has_privs_of_role(server->owner, ROLE_PG_READ_SERVER_FILES))
+		return;
+	foreach (lc, of_mapping)
+	{
+		DefElem *def = lfirst(lc);
+		const TxpOption *option =
+			txp_option_check(TXP_OPTION_MAPPING, def->defname, defGetString(def));
+
+		if (option->type == TXP_TYPE_SECRET_FILE)
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("owner of server \"%s\" must not have what the file of option \"%s\" "
+							"holds",
+							server->servername, option->name),
+					 errdetail("Who owns a server decides where secrets are sent to."),
+					 errhint("ALTER SERVER %s OWNER TO a superuser or a member of "
+							 "pg_read_server_files.",
+							 quote_identifier(server->servername))));
 	}
 }
 
 /* Options are checked once more: a wrapper altered to have no validator would let anything through. */
 void
-txp_pack_properties(StringInfo buf, Oid server, Oid user)
+txp_pack_properties(StringInfo buf, Oid server_id, Oid user)
 {
-	List *of_server = GetForeignServer(server)->options;
-	List *of_mapping = mapping_options(server, user);
+	ForeignServer *server = GetForeignServer(server_id);
+	List *of_mapping = mapping_options(server_id, user);
 
-	check_server(of_server);
+	check_server(server->options);
 	check_options(TXP_OPTION_MAPPING, of_mapping);
-	txp_put_u32(buf, list_length(of_server) + list_length(of_mapping));
-	put_options(buf, TXP_OPTION_SERVER, of_server);
+	check_server_owner(server, of_mapping);
+	txp_put_u32(buf, list_length(server->options) + list_length(of_mapping));
+	put_options(buf, TXP_OPTION_SERVER, server->options);
 	put_options(buf, TXP_OPTION_MAPPING, of_mapping);
 }
