@@ -44,23 +44,42 @@ string_value(const TxdColumn *column, const JsonbValue *v, const char *member)
 	return pnstrdup(v->val.string.val, v->val.string.len);
 }
 
+#define KEY_PREFIX "$key."
+
+/* A column has one source; only fields, of the value or of the key, have alternatives. */
 static void
-add_path(TxdColumn *column, char *path)
+set_source(TxdColumn *column, TxdSource source, bool *first)
 {
+	bool field = source == TXD_FROM_FIELD || source == TXD_FROM_KEY_FIELD;
+
+	if (!*first && (column->source != source || !field))
+		bad_mapping(column, "has alternatives from different places",
+					"Alternatives are fields of the message, or all of them fields of the key.");
+	column->source = source;
+	*first = false;
+}
+
+static void
+add_path(TxdColumn *column, char *path, bool *first)
+{
+	bool of_key = strncmp(path, KEY_PREFIX, strlen(KEY_PREFIX)) == 0;
+
 	for (int i = 0; i < (int) lengthof(special_paths); i++)
 	{
 		if (strcmp(path, special_paths[i].path) == 0)
 		{
-			column->source = special_paths[i].source;
+			set_source(column, special_paths[i].source, first);
 			return;
 		}
 	}
-	if (path[0] == '\0' || path[0] == '$')
+	if (of_key)
+		path += strlen(KEY_PREFIX);
+	if (path[0] == '\0' || (path[0] == '$' && !of_key))
 		bad_mapping(
-			column, psprintf("has the path \"%s\"", path),
-			"Paths are field names joined by dots, or $rest, $value, $key, or a kafka_… name; "
-			"write \\. for a dot in a name.");
-	column->source = TXD_FROM_FIELD;
+			column, psprintf("has a path that cannot be: \"%s\"", path),
+			"Paths are field names joined by dots, or $rest, $value, $key, $key.field, or a "
+			"kafka_… name; write \\. for a dot in a name and \\$ for a $ that begins one.");
+	set_source(column, of_key ? TXD_FROM_KEY_FIELD : TXD_FROM_FIELD, first);
 	column->paths = column->paths ? repalloc(column->paths, sizeof(char *) * (column->npaths + 1))
 								  : palloc(sizeof(char *));
 	column->paths[column->npaths++] = path;
@@ -72,10 +91,11 @@ set_paths(TxdColumn *column, JsonbValue *v)
 	JsonbIterator *it;
 	JsonbValue item;
 	JsonbIteratorToken token;
+	bool first = true;
 
 	if (v->type != jbvBinary)
 	{
-		add_path(column, string_value(column, v, "path"));
+		add_path(column, string_value(column, v, "path"), &first);
 		return;
 	}
 	it = JsonbIteratorInit(v->val.binary.data);
@@ -84,7 +104,27 @@ set_paths(TxdColumn *column, JsonbValue *v)
 		bad_mapping(column, "has a \"path\" that is neither a string nor an array",
 					"Alternatives are written as an array of strings.");
 	while ((token = JsonbIteratorNext(&it, &item, true)) == WJB_ELEM)
-		add_path(column, string_value(column, &item, "path"));
+		add_path(column, string_value(column, &item, "path"), &first);
+}
+
+/* A default is text in the type's own syntax; JSON null is SQL NULL. */
+static const char *
+default_text(JsonbValue *v)
+{
+	switch (v->type)
+	{
+		case jbvNull:
+			return NULL;
+		case jbvString:
+			return pnstrdup(v->val.string.val, v->val.string.len);
+		case jbvNumeric:
+			return DatumGetCString(
+				DirectFunctionCall1(numeric_out, NumericGetDatum(v->val.numeric)));
+		case jbvBool:
+			return v->val.boolean ? "true" : "false";
+		default:
+			return JsonbToCString(NULL, v->val.binary.data, v->val.binary.len);
+	}
 }
 
 static void
@@ -106,15 +146,7 @@ set_member(TxdColumn *column, const char *member, JsonbValue *v, Oid *type, int3
 	else if (strcmp(member, "type") == 0 && type != NULL)
 		parseTypeString(string_value(column, v, "type"), type, typmod, false);
 	else if (strcmp(member, "default") == 0)
-	{
-		if (v->type == jbvNumeric)
-			column->default_text =
-				DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(v->val.numeric)));
-		else if (v->type == jbvBool)
-			column->default_text = v->val.boolean ? "true" : "false";
-		else
-			column->default_text = string_value(column, v, "default");
-	}
+		column->default_text = default_text(v);
 	else if (strcmp(member, "required") == 0 && v->type == jbvBool)
 		column->not_null = column->not_null || v->val.boolean;
 	else

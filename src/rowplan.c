@@ -356,6 +356,8 @@ txp_rowplan_pack(const TxpRowPlan *plan, StringInfo buf)
 	txp_put_u8(buf, plan->csv.quote);
 	txp_put_u8(buf, plan->csv.header);
 	txp_put_u8(buf, plan->csv.ragged);
+	txp_put_u8(buf, plan->tombstones);
+	txp_put_u8(buf, plan->track_fields);
 	txp_put_str(buf, plan->csv.null_text);
 	txp_pack_zone(buf);
 	txp_put_u32(buf, plan->ncolumns);

@@ -26,6 +26,8 @@ typedef struct TxpRowPlan
 	TupleDesc desc; /* one attribute per column, in order */
 	List *names;    /* the same as String nodes: COPY's column list */
 	TxdCsvOptions csv;
+	bool tombstones;   /* messages without a value are rows (upsert_delete) */
+	bool track_fields; /* the child lists the fields it sees */
 } TxpRowPlan;
 
 /* "json", "csv", "text", "bytea"; ERRORs for another name. */

@@ -32,9 +32,18 @@ encode_presets(TxdDecoder *d, TxdError *err)
 }
 
 static bool
+prepare_key(TxdDecoder *d, TxdError *err)
+{
+	d->key_track = txd_track_new(false);
+	d->key_match = txd_match_new(&d->schema, TXD_FROM_KEY_FIELD, err);
+	return d->key_match != NULL;
+}
+
+static bool
 prepare(TxdDecoder *d, TxdError *err)
 {
 	int n = d->schema.ncolumns;
+	bool wants_key = false;
 
 	if (!encode_presets(d, err))
 		return false;
@@ -44,12 +53,16 @@ prepare(TxdDecoder *d, TxdError *err)
 
 		d->needs_object |= source == TXD_FROM_FIELD || source == TXD_FROM_REST;
 		d->wants_rest |= source == TXD_FROM_REST;
+		wants_key |= source == TXD_FROM_KEY_FIELD;
 	}
+	if (wants_key && !prepare_key(d, err))
+		return false;
 	if (d->schema.format == TXD_CSV)
 		return d->schema.csv.header || txd_csv_bind_numbers(d, err);
 	if (d->schema.format != TXD_JSON)
 		return true;
-	d->match = txd_match_new(&d->schema, err);
+	d->track = txd_track_new(d->schema.track_fields);
+	d->match = txd_match_new(&d->schema, TXD_FROM_FIELD, err);
 	return d->match != NULL;
 }
 
@@ -93,6 +106,9 @@ txd_free(TxdDecoder *d)
 		free(d->places[i].field);
 	}
 	txd_match_free(d->match);
+	txd_match_free(d->key_match);
+	txd_track_free(d->track);
+	txd_track_free(d->key_track);
 	txd_buf_free(&d->scratch);
 	txd_buf_free(&d->cleaned);
 	txd_buf_free(&d->name);
@@ -217,7 +233,7 @@ put_csv_field(TxdDecoder *d, int i, TxdBuf *rows, TxdError *err)
 static bool
 put_field(TxdDecoder *d, int i, const TxdMessage *message, TxdBuf *rows, TxdError *err)
 {
-	if (d->schema.format == TXD_JSON)
+	if (d->schema.format == TXD_JSON || d->schema.columns[i].source == TXD_FROM_KEY_FIELD)
 		return put_json_field(d, i, rows, err);
 	if (d->schema.format == TXD_CSV)
 		return put_csv_field(d, i, rows, err);
@@ -248,6 +264,17 @@ put_timestamp(TxdDecoder *d, const TxdColumn *column, int64_t ms, TxdBuf *rows, 
 	return txd_unix_us(column, d->schema.form, zone_of(d), us, rows, err);
 }
 
+static bool
+put_key(TxdDecoder *d, const TxdColumn *column, const TxdMessage *m, TxdBuf *rows, TxdError *err)
+{
+	TxdKind kind = column->type == TXD_BYTEA ? TXD_KIND_BYTES : TXD_KIND_TEXT;
+
+	if (m->key == NULL || (m->key_len == 0 && (column->not_null || is_json(column))))
+		return txd_null(column, d->schema.form, rows, err);
+	return txd_put_text(d, column, kind, m->key, m->key_len, false, rows, err) ||
+		   txd_refuse_key(err);
+}
+
 /* Appends what the message brings besides its payload. */
 static bool
 put_metadata(TxdDecoder *d, int i, const TxdMessage *m, TxdBuf *rows, TxdError *err)
@@ -273,11 +300,10 @@ put_metadata(TxdDecoder *d, int i, const TxdMessage *m, TxdBuf *rows, TxdError *
 		case TXD_FROM_TIMESTAMP:
 			return put_timestamp(d, column, m->timestamp_ms, rows, err);
 		case TXD_FROM_KEY:
-			if (m->key == NULL)
-				break;
-			return txd_put_text(d, column,
-								column->type == TXD_BYTEA ? TXD_KIND_BYTES : TXD_KIND_TEXT, m->key,
-								m->key_len, false, rows, err);
+			return put_key(d, column, m, rows, err);
+		case TXD_FROM_IS_TOMBSTONE:
+			return txd_put_text(d, column, TXD_KIND_BOOL, m->payload == NULL ? "t" : "f", 1, true,
+								rows, err);
 		case TXD_FROM_HEADERS:
 			if (m->headers == NULL)
 				break;
@@ -292,27 +318,44 @@ put_metadata(TxdDecoder *d, int i, const TxdMessage *m, TxdBuf *rows, TxdError *
 }
 
 static bool
+is_from_value(TxdSource source)
+{
+	return source == TXD_FROM_FIELD || source == TXD_FROM_REST || source == TXD_FROM_VALUE;
+}
+
+/* Appends column i of a row whose value has been taken apart. */
+static inline bool
+put_column(TxdDecoder *d, int i, const TxdMessage *message, TxdBuf *rows, TxdError *err)
+{
+	const TxdColumn *column = &d->schema.columns[i];
+
+	if (column->source == TXD_FROM_FIELD || column->source == TXD_FROM_KEY_FIELD)
+		return put_field(d, i, message, rows, err);
+	if (column->source == TXD_FROM_VALUE)
+		return put_whole(d, column, message, rows, err);
+	if (column->source == TXD_FROM_REST)
+		return put_json(d, column, d->rest.data, d->rest.len, rows, err);
+	return put_metadata(d, i, message, rows, err);
+}
+
+static bool
 put_row(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err)
 {
+	static const TxdColumn nullable = {0};
 	bool text = d->schema.form == TXD_TEXT;
+	bool tombstone = message->payload == NULL;
+	bool ok;
 
 	if (!text)
 		txd_buf_be16(rows, (uint16_t) d->schema.ncolumns);
 	for (int i = 0; i < d->schema.ncolumns; i++)
 	{
-		const TxdColumn *column = &d->schema.columns[i];
-		bool ok;
-
 		if (text && i > 0)
 			txd_buf_byte(rows, '\t');
-		if (column->source == TXD_FROM_FIELD)
-			ok = put_field(d, i, message, rows, err);
-		else if (column->source == TXD_FROM_VALUE)
-			ok = put_whole(d, column, message, rows, err);
-		else if (column->source == TXD_FROM_REST)
-			ok = put_json(d, column, d->rest.data, d->rest.len, rows, err);
+		if (tombstone && is_from_value(d->schema.columns[i].source))
+			ok = txd_null(&nullable, d->schema.form, rows, err);
 		else
-			ok = put_metadata(d, i, message, rows, err);
+			ok = put_column(d, i, message, rows, err);
 		if (!ok)
 			return false;
 	}
@@ -327,15 +370,37 @@ txd_decode(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err
 	size_t before = rows->len;
 	bool ok = true;
 
-	if (message->payload == NULL)
+	if (message->payload == NULL && !d->schema.tombstones)
 		return txd_refuse(err, "tombstone", NULL, "message has no payload");
 	d->serial++;
-	if (d->schema.format == TXD_JSON)
+	if (message->payload == NULL)
+		ok = true;
+	else if (d->schema.format == TXD_JSON)
 		ok = txd_json_fields(d, message, err);
 	else if (d->schema.format == TXD_CSV)
 		ok = txd_csv_fields(d, message, err);
+	if (ok && d->key_match != NULL)
+		ok = txd_json_key_fields(d, message, err);
 	if (ok && put_row(d, message, rows, err))
 		return true;
 	rows->len = before;
 	return false;
+}
+
+size_t
+txd_fields_seen(TxdDecoder *d, const TxdFieldSeen **fields, uint64_t *unlisted)
+{
+	*fields = NULL;
+	*unlisted = 0;
+	if (d->track == NULL)
+		return 0;
+	*unlisted = d->track->unlisted;
+	return txd_track_list(d->track, fields);
+}
+
+void
+txd_fields_reset(TxdDecoder *d)
+{
+	if (d->track != NULL)
+		txd_track_reset(d->track);
 }

@@ -64,11 +64,13 @@ typedef enum TxdSource
 	TXD_FROM_TOPIC = 3, /* kafka_topic */
 	TXD_FROM_PARTITION = 4,
 	TXD_FROM_OFFSET = 5,
-	TXD_FROM_TIMESTAMP = 6, /* kafka_timestamp, NULL when the message has none */
-	TXD_FROM_KEY = 7,       /* "$key" and kafka_key: the key's bytes */
-	TXD_FROM_HEADERS = 8,   /* kafka_headers: a JSON object */
-	TXD_FROM_LINE = 9,      /* line number of a file's record, its first line counting as 1 */
-	TXD_FROM_CONSTANT = 10  /* the column's default_text in every row (file_id, group_key) */
+	TXD_FROM_TIMESTAMP = 6,    /* kafka_timestamp, NULL when the message has none */
+	TXD_FROM_KEY = 7,          /* "$key" and kafka_key: the key's bytes */
+	TXD_FROM_HEADERS = 8,      /* kafka_headers: a JSON object */
+	TXD_FROM_LINE = 9,         /* line number of a file's record, its first line counting as 1 */
+	TXD_FROM_CONSTANT = 10,    /* the column's default_text in every row (file_id, group_key) */
+	TXD_FROM_KEY_FIELD = 11,   /* "$key.id": a field of the key, which is a JSON object; by path */
+	TXD_FROM_IS_TOMBSTONE = 12 /* boolean: whether the message has no value */
 } TxdSource;
 
 /* Conversion applied to the field's text before the type's own syntax ("as" in a mapping). */
@@ -98,7 +100,8 @@ typedef struct TxdColumn
 	TxdSource source;
 	TxdConvert convert;
 	int npaths;               /* 0 with TXD_FROM_FIELD: match by the column's name */
-	const char **paths;       /* alternatives, first present wins; JSON: dotted, "\." is a dot; */
+	const char **paths;       /* alternatives, first present wins; JSON: dotted, "\" takes the */
+							  /* meaning from a dot, a backslash and a "$" that begins the path; */
 							  /* CSV: a header name, or without header a field number from 1 */
 	const char *default_text; /* used where the field is absent; NULL: SQL NULL */
 } TxdColumn;
@@ -131,6 +134,8 @@ typedef struct TxdSchema
 	TxdColumn *columns;
 	TxdCsvOptions csv;
 	TxdZone zone;
+	bool tombstones;   /* a message without a value is a row, see txd_decode */
+	bool track_fields; /* JSON: list the fields seen, see txd_fields_seen */
 } TxdSchema;
 
 /* One message of Kafka, or one record of a file (then key, topic and offset are unset). */
@@ -168,8 +173,54 @@ typedef struct TxdDecoder TxdDecoder;
 extern TxdDecoder *txd_new(const TxdSchema *schema, TxdError *err);
 extern void txd_free(TxdDecoder *decoder);
 
-/* Appends one row to `rows`, or returns false with err filled and `rows` as it was. */
+/*
+ * Appends one row to `rows`, or returns false with err filled and `rows` as it was.
+ *
+ * A message without a value is refused (tombstone), or with `tombstones` a row in which every column
+ * from the value is NULL, without regard to not_null and defaults. A key of no bytes is no key to key
+ * fields, to json and to columns that are NOT NULL.
+ */
 extern bool txd_decode(TxdDecoder *decoder, const TxdMessage *message, TxdBuf *rows, TxdError *err);
+
+/* JSON types of a field, as bits of TxdFieldSeen.types: 1 << TXD_FIELD_STRING … */
+typedef enum TxdFieldType
+{
+	TXD_FIELD_STRING = 0,
+	TXD_FIELD_NUMBER = 1,
+	TXD_FIELD_BOOLEAN = 2,
+	TXD_FIELD_NULL = 3,
+	TXD_FIELD_OBJECT = 4,
+	TXD_FIELD_ARRAY = 5
+} TxdFieldType;
+
+typedef struct TxdFieldPlace
+{
+	uint32_t topic_index;
+	int32_t partition;
+	int64_t offset;
+} TxdFieldPlace;
+
+/* A field of JSON messages. Objects are listed and so is what is in them; of an array only itself. */
+typedef struct TxdFieldSeen
+{
+	const char *path; /* as in a mapping, dotted and escaped; lives as long as the decoder */
+	unsigned types;
+	uint64_t count;      /* occurrences: one a message, more where an object has the field twice */
+	TxdFieldPlace first; /* in the order of decoding */
+	TxdFieldPlace last;
+} TxdFieldSeen;
+
+#define TXD_MAX_FIELDS 1000 /* paths a decoder lists, */
+#define TXD_MAX_PATH 1000   /* and bytes of one */
+
+/*
+ * What was seen since the last reset, with `track_fields`: in messages that are valid JSON to their end,
+ * also where the row was refused after that (a message refused for a field given twice is not counted).
+ * Fields beyond the limits, those whose name has a NUL, and whatever is in them, are not listed; the
+ * topmost of them are counted in `unlisted`. The list is valid until the next call on the decoder.
+ */
+extern size_t txd_fields_seen(TxdDecoder *decoder, const TxdFieldSeen **fields, uint64_t *unlisted);
+extern void txd_fields_reset(TxdDecoder *decoder);
 
 /* CSV with a header: binds columns to the names in the record (BOM allowed). Call once, first. */
 extern bool txd_bind_header(TxdDecoder *decoder, const char *record, size_t len, TxdError *err);
@@ -184,5 +235,6 @@ extern size_t txd_csv_record(const TxdCsvOptions *csv, const char *p, size_t len
 
 /* Names of enum members as SQL writes them; -1 for an unknown name. */
 extern int txd_convert_by_name(const char *name);
+extern const char *txd_field_type_name(TxdFieldType type);
 
 #endif

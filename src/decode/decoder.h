@@ -11,13 +11,14 @@
 #include "csv.h"
 #include "json.h"
 #include "match.h"
+#include "track.h"
 
 /* A column's value in the message numbered `serial`; of an older number: absent. */
 typedef struct TxdFound
 {
 	TxdJsonValue value;
 	uint64_t serial;
-	int rank; /* alternative it came from; the lowest wins */
+	int rank; /* alternative it came from, or TxdNameMatch; the lowest wins */
 } TxdFound;
 
 /* A field that matches a column by one of the looser name rules. */
@@ -26,6 +27,7 @@ typedef struct TxdLoose
 	TxdJsonValue name;
 	TxdJsonValue value;
 	int column;
+	TxdNameMatch how;
 	bool ambiguous;
 } TxdLoose;
 
@@ -47,6 +49,7 @@ struct TxdDecoder
 
 	/* JSON */
 	TxdMatch *match;
+	TxdTrack *track;
 	TxdFound *found;
 	bool needs_object; /* a column is filled from a field or from the rest */
 	bool wants_rest;
@@ -55,6 +58,10 @@ struct TxdDecoder
 	TxdLoose *loose;
 	size_t nloose;
 	size_t max_loose;
+
+	/* The key */
+	TxdMatch *key_match; /* NULL: no column comes from its fields */
+	TxdTrack *key_track;
 
 	/* CSV */
 	TxdCsvPlaces *places;
@@ -70,6 +77,12 @@ extern void *txd_schema_copy(const TxdSchema *from, TxdSchema *to);
 
 /* Finds the columns' values in a JSON message. */
 extern bool txd_json_fields(TxdDecoder *d, const TxdMessage *message, TxdError *err);
+
+/* The same for the columns from fields of the key; of an absent key nothing is found. */
+extern bool txd_json_key_fields(TxdDecoder *d, const TxdMessage *message, TxdError *err);
+
+/* Makes an error say that it is about the key; returns false. */
+extern bool txd_refuse_key(TxdError *err);
 
 /* Splits a CSV record and checks its width. */
 extern bool txd_csv_fields(TxdDecoder *d, const TxdMessage *message, TxdError *err);

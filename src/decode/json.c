@@ -288,14 +288,7 @@ txd_json_name(TxdJson *j, TxdJsonValue *name)
 {
 	if (txd_json_peek(j) != '"')
 		return txd_json_syntax(j, "expected a field name");
-	if (!read_string(j, name))
-		return false;
-	txd_json_space(j);
-	if (txd_json_peek(j) != ':')
-		return txd_json_syntax(j, "expected \":\"");
-	j->p++;
-	txd_json_space(j);
-	return true;
+	return read_string(j, name) && txd_json_colon(j);
 }
 
 /* Steps from the end of a value to the next value of the open containers, or closes them all. */

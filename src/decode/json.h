@@ -56,6 +56,18 @@ extern bool txd_json_syntax(TxdJson *j, const char *what);
  */
 extern bool txd_json_name(TxdJson *j, TxdJsonValue *name);
 
+/* Reads the colon after a member's name and the space around it. */
+static inline bool
+txd_json_colon(TxdJson *j)
+{
+	txd_json_space(j);
+	if (txd_json_peek(j) != ':')
+		return txd_json_syntax(j, "expected \":\"");
+	j->p++;
+	txd_json_space(j);
+	return true;
+}
+
 /* Reads the value at j->p, which lies inside `depth` containers. */
 extern bool txd_json_value(TxdJson *j, int depth, TxdJsonValue *value);
 

@@ -1,10 +1,10 @@
 /*
- * json_fields.c — walks a JSON message once and notes the value of each column.
+ * json_fields.c — walks a JSON message or key once and notes the value of each column.
  *
- * Objects that paths lead into are walked field by field, everything else is only validated. The
- * first alternative of a column that is present wins; a path through a value that is no object is
- * absent. "$rest" collects what no column is mapped to, as written, inside the objects it came
- * from.
+ * Objects that paths lead into are walked field by field, so is every object outside arrays where
+ * fields are counted; everything else is only validated. The first alternative of a column that is
+ * present wins; a path through a value that is no object is absent. "$rest" collects what no column
+ * is mapped to, as written, inside the objects it came from.
  */
 #include <string.h>
 
@@ -12,6 +12,33 @@
 
 /* Longest part of a field's name shown in a message. */
 #define SHOWN 60
+
+typedef struct Walk
+{
+	TxdJson j;
+	TxdDecoder *d;
+	TxdMatch *match;
+	TxdTrack *track;
+} Walk;
+
+/* An object as seen from outside: what leads to it, and what to do with its fields. */
+typedef struct Place
+{
+	int node;  /* of the match; -1: no path leads into it */
+	int field; /* of the track, -1: not known there */
+	int depth; /* containers around it */
+	bool rest; /* what is not mapped goes to the rest */
+} Place;
+
+/* One field of an object. */
+typedef struct Field
+{
+	TxdJsonValue name;
+	TxdJsonValue value;
+	const TxdEdge *edge; /* what the columns make of it */
+	TxdEdge unknown;
+	int tracked; /* of the track, -1: not known there */
+} Field;
 
 static void
 put_rest_name(TxdDecoder *d, const TxdJsonValue *name)
@@ -32,22 +59,25 @@ put_rest(TxdDecoder *d, const TxdJsonValue *name, const TxdJsonValue *value)
 }
 
 static void
-note_loose(TxdDecoder *d, const TxdEdge *edge, const TxdJsonValue *name, const TxdJsonValue *value)
+note_loose(TxdDecoder *d, const Field *f)
 {
 	if (d->nloose == d->max_loose)
 	{
 		d->max_loose = d->max_loose == 0 ? 16 : d->max_loose * 2;
 		d->loose = txd_realloc(d->loose, d->max_loose * sizeof(TxdLoose));
 	}
-	d->loose[d->nloose++] = (TxdLoose){*name, *value, edge->loose, edge->ambiguous};
+	d->loose[d->nloose++] =
+		(TxdLoose){f->name, f->value, f->edge->loose, f->edge->how, f->edge->ambiguous};
 }
 
 static inline void
-note_found(TxdDecoder *d, const TxdNode *node, const TxdJsonValue *value)
+note_found(Walk *w, const TxdNode *node, const TxdJsonValue *value)
 {
-	for (int h = node->hit; h >= 0; h = d->match->hits[h].next)
+	TxdDecoder *d = w->d;
+
+	for (int h = node->hit; h >= 0; h = w->match->hits[h].next)
 	{
-		const TxdHit *hit = &d->match->hits[h];
+		const TxdHit *hit = &w->match->hits[h];
 		TxdFound *found = &d->found[hit->column];
 
 		if (found->serial != d->serial || hit->rank < found->rank)
@@ -55,99 +85,175 @@ note_found(TxdDecoder *d, const TxdNode *node, const TxdJsonValue *value)
 	}
 }
 
-/* Reads the object at j->p field by field; `rest`: collects what is not mapped. */
-static bool read_object(TxdDecoder *d, TxdJson *j, int node, int depth, bool rest);
-
-/*
- * Reads an object that paths lead into; leaves no trace of it in the rest when nothing of it is
- * left.
- */
-static bool
-read_inner(TxdDecoder *d, TxdJson *j, int node, int depth, bool rest, const TxdJsonValue *name,
-		   TxdJsonValue *value)
+/* The field's name with its escapes resolved. */
+static inline const char *
+plain_name(TxdDecoder *d, const TxdJsonValue *name, size_t *len)
 {
-	const char *s = j->p;
-	size_t before = d->rest.len;
-	size_t opened;
-
-	if (rest)
-	{
-		put_rest_name(d, name);
-		txd_buf_byte(&d->rest, '{');
-	}
-	opened = d->rest.len;
-	if (!read_object(d, j, node, depth, rest))
-		return false;
-	if (rest && d->rest.len == opened)
-		d->rest.len = before;
-	else if (rest)
-		txd_buf_byte(&d->rest, '}');
-	*value = (TxdJsonValue){s, j->p - s, TXD_KIND_JSON, false, false};
-	return true;
-}
-
-static inline const TxdEdge *
-find_field(TxdDecoder *d, int node, const TxdJsonValue *name, TxdEdge *unknown)
-{
+	*len = name->len;
 	if (!name->escaped)
-		return txd_match_field(d->match, node, name->text, name->len, unknown);
+		return name->text;
 	d->name.len = 0;
 	txd_json_unescape(name->text, name->len, &d->name);
-	return txd_match_field(d->match, node, d->name.data, d->name.len, unknown);
+	*len = d->name.len;
+	return d->name.data;
 }
 
-/* Reads the value of one field of `node`, which lies `depth` containers deep. */
-static bool
-read_field(TxdDecoder *d, TxdJson *j, int node, int depth, bool rest, const TxdJsonValue *name)
+/* Looks up what the columns make of a field that has just been named. */
+static inline void
+find_edge(Walk *w, const Place *at, const char *name, size_t len, Field *f)
 {
-	TxdEdge unknown;
-	const TxdEdge *edge = find_field(d, node, name, &unknown);
-	TxdNode *to;
-	TxdJsonValue value;
+	f->edge = txd_match_field(w->match, at->node, name, len, &f->unknown);
+}
 
-	if (edge->node < 0)
+/* Reads the name of the field after `last` in an object of the track, and looks it up. */
+static bool
+read_tracked(Walk *w, const Place *at, int last, Field *f)
+{
+	TxdJson *j = &w->j;
+	TxdTrack *t = w->track;
+	const char *name;
+	size_t len;
+
+	f->tracked = txd_track_expected(t, at->field, last);
+	if (f->tracked >= 0 && txd_track_begins(t, f->tracked, j->p, j->end))
 	{
-		if (!txd_json_value(j, depth, &value))
-			return false;
-		if (edge->loose >= 0)
-			note_loose(d, edge, name, &value);
-		else if (rest)
-			put_rest(d, name, &value);
-		return true;
-	}
-	to = &d->match->nodes[edge->node];
-	if (to->stamp == d->serial)
-	{
-		j->p = name->text - 1;
-		txd_json_fail(j, "duplicate_field", "field is given twice, again");
-		j->err->column = d->schema.columns[to->column].name;
-		return false;
-	}
-	to->stamp = d->serial;
-	if (to->hit >= 0)
-		rest = false;
-	if (to->inner && txd_json_peek(j) == '{')
-	{
-		if (!read_inner(d, j, edge->node, depth, rest, name, &value))
+		name = j->p + 1;
+		len = t->fields[f->tracked].len;
+		f->name = (TxdJsonValue){name, len, TXD_KIND_TEXT, false, false};
+		j->p += len + 2;
+		if (!txd_json_colon(j))
 			return false;
 	}
 	else
 	{
-		if (!txd_json_value(j, depth, &value))
+		if (!txd_json_name(j, &f->name))
 			return false;
-		if (rest)
-			put_rest(d, name, &value);
+		name = plain_name(w->d, &f->name, &len);
+		f->tracked = txd_track_find(t, at->field, last, name, len);
 	}
-	note_found(d, to, &value);
+	f->edge = f->tracked >= 0 ? t->fields[f->tracked].edge : NULL;
+	if (f->edge != NULL)
+		return true;
+	find_edge(w, at, name, len, f);
+	if (f->tracked >= 0 && f->edge != &f->unknown)
+		t->fields[f->tracked].edge = f->edge;
+	return true;
+}
+
+static inline bool
+read_name(Walk *w, const Place *at, int last, Field *f)
+{
+	const char *name;
+	size_t len;
+
+	if (at->field >= 0)
+		return read_tracked(w, at, last, f);
+	f->tracked = -1;
+	if (!txd_json_name(&w->j, &f->name))
+		return false;
+	name = plain_name(w->d, &f->name, &len);
+	find_edge(w, at, name, len, f);
+	return true;
+}
+
+static bool read_object(Walk *w, const Place *at);
+
+/* Reads a value: object by object where somebody wants to know what is in it. */
+static inline bool
+read_value(Walk *w, const Place *at, TxdJsonValue *value)
+{
+	const char *s = w->j.p;
+
+	if ((at->node < 0 && at->field < 0) || txd_json_peek(&w->j) != '{')
+		return txd_json_value(&w->j, at->depth, value);
+	if (!read_object(w, at))
+		return false;
+	*value = (TxdJsonValue){s, w->j.p - s, TXD_KIND_JSON, false, false};
+	return true;
+}
+
+/*
+ * Reads a value that paths lead into; of an object of which nothing is left there is no trace in the
+ * rest.
+ */
+static bool
+read_inner(Walk *w, const Place *at, Field *f)
+{
+	TxdBuf *rest = &w->d->rest;
+	size_t before = rest->len;
+	size_t opened;
+
+	if (txd_json_peek(&w->j) != '{')
+	{
+		if (!read_value(w, at, &f->value))
+			return false;
+		put_rest(w->d, &f->name, &f->value);
+		return true;
+	}
+	put_rest_name(w->d, &f->name);
+	txd_buf_byte(rest, '{');
+	opened = rest->len;
+	if (!read_value(w, at, &f->value))
+		return false;
+	if (rest->len == opened)
+		rest->len = before;
+	else
+		txd_buf_byte(rest, '}');
 	return true;
 }
 
 static bool
-read_object(TxdDecoder *d, TxdJson *j, int node, int depth, bool rest)
+refuse_duplicate(Walk *w, const TxdNode *node, const Field *f)
 {
-	TxdJsonValue name;
+	w->j.p = f->name.text - 1;
+	txd_json_fail(&w->j, "duplicate_field", "field is given twice, again");
+	w->j.err->column = w->d->schema.columns[node->column].name;
+	return false;
+}
 
-	if (depth == TXD_JSON_DEPTH)
+/* Reads the value of a field that a path ends at or goes through. */
+static inline bool
+read_known(Walk *w, const Place *at, Field *f)
+{
+	TxdNode *node = &w->match->nodes[f->edge->node];
+	bool enter = node->inner || w->track->counts;
+	Place inside = {node->inner ? f->edge->node : -1, enter ? f->tracked : -1, at->depth + 1,
+					at->rest && node->hit < 0};
+
+	if (node->stamp == w->d->serial)
+		return refuse_duplicate(w, node, f);
+	node->stamp = w->d->serial;
+	if (inside.rest ? !read_inner(w, &inside, f) : !read_value(w, &inside, &f->value))
+		return false;
+	note_found(w, node, &f->value);
+	return true;
+}
+
+static inline bool
+read_field(Walk *w, const Place *at, Field *f)
+{
+	Place inside = {-1, w->track->counts ? f->tracked : -1, at->depth + 1, false};
+
+	if (f->edge->node >= 0)
+		return read_known(w, at, f);
+	if (!read_value(w, &inside, &f->value))
+		return false;
+	if (f->edge->loose >= 0)
+		note_loose(w->d, f);
+	else if (at->rest)
+		put_rest(w->d, &f->name, &f->value);
+	return true;
+}
+
+/* Reads the object at j->p field by field. */
+static bool
+read_object(Walk *w, const Place *at)
+{
+	TxdJson *j = &w->j;
+	int last = -1;
+	Field f;
+
+	if (at->depth == TXD_JSON_DEPTH)
 		return txd_json_fail(j, "too_deep", "more than 64 nested levels");
 	j->p++;
 	txd_json_space(j);
@@ -158,8 +264,14 @@ read_object(TxdDecoder *d, TxdJson *j, int node, int depth, bool rest)
 	}
 	for (;;)
 	{
-		if (!txd_json_name(j, &name) || !read_field(d, j, node, depth + 1, rest, &name))
+		if (!read_name(w, at, last, &f) || !read_field(w, at, &f))
 			return false;
+		if (f.tracked >= 0)
+		{
+			if (w->track->counts)
+				txd_track_note(w->track, f.tracked, &f.value);
+			last = f.tracked;
+		}
 		txd_json_space(j);
 		if (txd_json_peek(j) == '}')
 		{
@@ -173,18 +285,39 @@ read_object(TxdDecoder *d, TxdJson *j, int node, int depth, bool rest)
 	}
 }
 
-/* Settles fields matched by a looser rule: an exactly named field beats them, two of them clash. */
+static bool
+refuse_clash(TxdError *err, const TxdColumn *col, const TxdJsonValue *one, const TxdJsonValue *two)
+{
+	if (one->len == two->len && memcmp(one->text, two->text, one->len) == 0)
+		return txd_refuse(err, "duplicate_field", col, "field \"%.*s\" is given twice",
+						  txd_shorten(one->text, one->len, SHOWN), one->text);
+	return txd_refuse(err, "ambiguous_field", col, "fields \"%.*s\" and \"%.*s\" both match",
+					  txd_shorten(one->text, one->len, SHOWN), one->text,
+					  txd_shorten(two->text, two->len, SHOWN), two->text);
+}
+
+/*
+ * Settles fields matched by a looser rule: the best rule that any field meets decides, two fields
+ * that meet it clash. What is beaten is left over.
+ */
 static bool
 settle_loose(TxdDecoder *d, TxdError *err)
 {
 	for (size_t i = 0; i < d->nloose; i++)
 	{
 		const TxdLoose *l = &d->loose[i];
-		const TxdColumn *col = &d->schema.columns[l->column];
 		TxdFound *found = &d->found[l->column];
-		const TxdLoose *other = d->loose;
 
-		if (found->serial == d->serial && found->rank == 0)
+		if (found->serial != d->serial || (int) l->how < found->rank)
+			*found = (TxdFound){l->value, d->serial, (int) l->how};
+	}
+	for (size_t i = 0; i < d->nloose; i++)
+	{
+		const TxdLoose *l = &d->loose[i];
+		const TxdLoose *first = d->loose;
+		const TxdColumn *col = &d->schema.columns[l->column];
+
+		if ((int) l->how > d->found[l->column].rank)
 		{
 			if (d->wants_rest)
 				put_rest(d, &l->name, &l->value);
@@ -193,20 +326,10 @@ settle_loose(TxdDecoder *d, TxdError *err)
 		if (l->ambiguous)
 			return txd_refuse(err, "ambiguous_field", col, "field \"%.*s\" matches further columns",
 							  txd_shorten(l->name.text, l->name.len, SHOWN), l->name.text);
-		if (found->serial != d->serial)
-		{
-			*found = (TxdFound){l->value, d->serial, 1};
-			continue;
-		}
-		while (other->column != l->column)
-			other++;
-		if (other->name.len == l->name.len &&
-			memcmp(other->name.text, l->name.text, l->name.len) == 0)
-			return txd_refuse(err, "duplicate_field", col, "field \"%.*s\" is given twice",
-							  txd_shorten(l->name.text, l->name.len, SHOWN), l->name.text);
-		return txd_refuse(err, "ambiguous_field", col, "fields \"%.*s\" and \"%.*s\" both match",
-						  txd_shorten(other->name.text, other->name.len, SHOWN), other->name.text,
-						  txd_shorten(l->name.text, l->name.len, SHOWN), l->name.text);
+		while (first->column != l->column || first->how != l->how)
+			first++;
+		if (first != l)
+			return refuse_clash(err, col, &first->name, &l->name);
 	}
 	return true;
 }
@@ -215,24 +338,54 @@ bool
 txd_json_fields(TxdDecoder *d, const TxdMessage *message, TxdError *err)
 {
 	const char *s = message->payload;
-	TxdJson j = {s, s, s + message->payload_len, err, false};
+	Walk w = {{s, s, s + message->payload_len, err, false}, d, d->match, d->track};
+	bool enter = d->needs_object || d->track->counts;
+	Place top = {enter ? 0 : -1, enter ? 0 : -1, 0, d->wants_rest};
 	TxdJsonValue value;
 	bool ok;
 
 	d->nloose = 0;
-	txd_json_space(&j);
-	if (d->needs_object && txd_json_peek(&j) == '{')
-	{
-		d->rest.len = 0;
-		txd_buf_byte(&d->rest, '{');
-		ok = read_object(d, &j, 0, 0, d->wants_rest) && txd_json_end(&j) && settle_loose(d, err);
-		txd_buf_byte(&d->rest, '}');
-	}
-	else
-	{
-		ok = txd_json_value(&j, 0, &value) && txd_json_end(&j);
-		if (ok && d->needs_object)
-			return txd_refuse(err, "wrong_type", NULL, "message is not a JSON object");
-	}
+	d->rest.len = 0;
+	txd_buf_byte(&d->rest, '{');
+	txd_track_begin(d->track);
+	txd_json_space(&w.j);
+	if (!read_value(&w, &top, &value) || !txd_json_end(&w.j))
+		return false;
+	txd_track_commit(d->track, message);
+	if (d->needs_object && *value.text != '{')
+		return txd_refuse(err, "wrong_type", NULL, "message is not a JSON object");
+	ok = settle_loose(d, err);
+	txd_buf_byte(&d->rest, '}');
 	return ok;
+}
+
+/* Reads the key, a JSON object. */
+static bool
+read_key(Walk *w)
+{
+	const Place top = {0, 0, 0, false};
+	TxdJsonValue value;
+
+	txd_json_space(&w->j);
+	if (!read_value(w, &top, &value) || !txd_json_end(&w->j))
+		return false;
+	if (*value.text != '{')
+		return txd_refuse(w->j.err, "wrong_type", NULL, "not a JSON object");
+	return true;
+}
+
+bool
+txd_json_key_fields(TxdDecoder *d, const TxdMessage *message, TxdError *err)
+{
+	const char *s = message->key;
+	Walk w = {{s, s, s + message->key_len, err, false}, d, d->key_match, d->key_track};
+	int i = 0;
+
+	if (s == NULL || message->key_len == 0 || read_key(&w))
+		return true;
+	while (d->schema.columns[i].source != TXD_FROM_KEY_FIELD)
+		i++;
+	if (err->column == NULL)
+		err->column = d->schema.columns[i].name;
+	return txd_refuse_key(err);
 }

@@ -6,6 +6,7 @@
 
 #include "json.h"
 #include "match.h"
+#include "name_hash.h"
 
 /* Names that no path mentions are remembered up to this many, so that memory stays bounded. */
 #define MAX_REMEMBERED 512
@@ -69,35 +70,6 @@ txd_name_match(const char *field, size_t len, const char *column)
 	return snake_equal(field, len, column) ? TXD_NAME_SNAKE : TXD_NAME_NONE;
 }
 
-/* Multiply-mix over words; short names, the common case, need no loop. */
-static inline uint32_t
-hash_name(int parent, const char *s, size_t len)
-{
-	const uint64_t k = UINT64_C(0x9e3779b97f4a7c15);
-	uint64_t h = ((uint64_t) parent << 32 ^ len) * k;
-	uint64_t w = 0;
-	uint32_t half;
-
-	for (; len > 8; s += 8, len -= 8)
-	{
-		memcpy(&w, s, 8);
-		h = (h ^ w) * k;
-		h ^= h >> 29;
-	}
-	if (len >= 4)
-	{
-		memcpy(&half, s, 4);
-		w = half;
-		memcpy(&half, s + len - 4, 4);
-		w = w << 32 | half;
-	}
-	else if (len > 0)
-		w = (uint64_t) (unsigned char) s[0] << 16 | (uint64_t) (unsigned char) s[len / 2] << 8 |
-			(unsigned char) s[len - 1];
-	h = (h ^ w) * k;
-	return (uint32_t) (h >> 32);
-}
-
 /* The edge of that name, or the free place where it belongs. */
 static inline TxdEdge *
 find_edge(TxdMatch *m, int parent, const char *name, size_t len, uint32_t hash)
@@ -119,7 +91,7 @@ fill_edge(TxdMatch *m, TxdEdge *e, int parent, const char *name, size_t len, uin
 
 	memcpy(copy, name, len);
 	copy[len] = '\0';
-	*e = (TxdEdge){copy, (uint32_t) len, hash, parent, -1, -1, false};
+	*e = (TxdEdge){copy, (uint32_t) len, hash, parent, -1, -1, TXD_NAME_NONE, false};
 	m->nedges++;
 }
 
@@ -133,7 +105,7 @@ add_node(TxdMatch *m, int column)
 static int
 child_node(TxdMatch *m, int parent, const char *name, size_t len, int column)
 {
-	uint32_t hash = hash_name(parent, name, len);
+	uint32_t hash = txd_name_hash(parent, name, len);
 	TxdEdge *e = find_edge(m, parent, name, len, hash);
 
 	if (e->name == NULL)
@@ -152,7 +124,7 @@ add_hit(TxdMatch *m, int node, int column, int rank)
 	m->nodes[node].hit = m->nhits++;
 }
 
-/* Adds one path: segments divided by dots, "\." a dot and "\\" a backslash of a name. */
+/* Adds one path: segments divided by dots; a backslash before a dot, a backslash, a leading "$". */
 static bool
 add_path(TxdMatch *m, int column, int rank, const char *path, TxdBuf *name, TxdError *err)
 {
@@ -166,10 +138,9 @@ add_path(TxdMatch *m, int column, int rank, const char *path, TxdBuf *name, TxdE
 		name->len = 0;
 		for (; *p != '\0' && *p != '.'; p++)
 		{
-			if (*p == '\\' && *++p != '.' && *p != '\\')
+			if (*p == '\\' && *++p != '.' && *p != '\\' && (*p != '$' || p != path + 1))
 				return txd_refuse(err, "bad_value", col,
-								  "path \"%s\" has a backslash before neither dot nor backslash",
-								  path);
+								  "path \"%s\" has a backslash before what needs none", path);
 			txd_buf_byte(name, *p);
 		}
 		if (name->len == 0)
@@ -183,7 +154,7 @@ add_path(TxdMatch *m, int column, int rank, const char *path, TxdBuf *name, TxdE
 }
 
 static bool
-add_columns(TxdMatch *m, TxdError *err)
+add_columns(TxdMatch *m, TxdSource source, TxdError *err)
 {
 	TxdBuf name = {NULL, 0, 0};
 	bool ok = true;
@@ -192,7 +163,7 @@ add_columns(TxdMatch *m, TxdError *err)
 	{
 		const TxdColumn *col = &m->schema->columns[i];
 
-		if (col->source != TXD_FROM_FIELD)
+		if (col->source != source)
 			continue;
 		for (int k = 0; ok && k < col->npaths; k++)
 			ok = add_path(m, i, k, col->paths[k], &name, err);
@@ -207,7 +178,7 @@ add_columns(TxdMatch *m, TxdError *err)
 }
 
 TxdMatch *
-txd_match_new(const TxdSchema *schema, TxdError *err)
+txd_match_new(const TxdSchema *schema, TxdSource source, TxdError *err)
 {
 	TxdMatch *m = txd_alloc(sizeof(TxdMatch));
 	size_t hits = 0;
@@ -233,7 +204,7 @@ txd_match_new(const TxdSchema *schema, TxdError *err)
 	m->edges = txd_alloc(size * sizeof(TxdEdge));
 	memset(m->edges, 0, size * sizeof(TxdEdge));
 	add_node(m, -1);
-	if (!add_columns(m, err))
+	if (!add_columns(m, source, err))
 	{
 		txd_match_free(m);
 		return NULL;
@@ -273,6 +244,7 @@ match_loosely(const TxdMatch *m, TxdEdge *e)
 		{
 			best = how;
 			e->loose = i;
+			e->how = how;
 			e->ambiguous = false;
 		}
 		else if (how == best && how != TXD_NAME_NONE)
@@ -283,14 +255,19 @@ match_loosely(const TxdMatch *m, TxdEdge *e)
 const TxdEdge *
 txd_match_field(TxdMatch *m, int node, const char *name, size_t len, TxdEdge *unknown)
 {
-	uint32_t hash = hash_name(node, name, len);
-	TxdEdge *e = find_edge(m, node, name, len, hash);
+	static const TxdEdge nothing = {NULL, 0, 0, -1, -1, -1, TXD_NAME_NONE, false};
+	uint32_t hash;
+	TxdEdge *e;
 
+	if (node < 0)
+		return &nothing;
+	hash = txd_name_hash(node, name, len);
+	e = find_edge(m, node, name, len, hash);
 	if (e->name != NULL)
 		return e;
-	*unknown = (TxdEdge){name, (uint32_t) len, hash, node, -1, -1, false};
 	if (!m->loose || node != 0)
-		return unknown;
+		return &nothing;
+	*unknown = (TxdEdge){name, (uint32_t) len, hash, node, -1, -1, TXD_NAME_NONE, false};
 	if (m->nedges == m->max_edges || len > MAX_REMEMBERED_NAME)
 	{
 		match_loosely(m, unknown);

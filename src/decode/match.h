@@ -11,7 +11,7 @@
 
 #include "decode.h"
 
-/* How well a field's name matches a column's. */
+/* How well a field's name matches a column's; the lower, the better. */
 typedef enum TxdNameMatch
 {
 	TXD_NAME_EXACT = 0,
@@ -27,9 +27,10 @@ typedef struct TxdEdge
 	uint32_t len;
 	uint32_t hash;
 	int parent;
-	int node;       /* the node it leads to, or -1 */
-	int loose;      /* else: the column it matches by one of the looser rules, or -1 */
-	bool ambiguous; /* it matches further columns as well */
+	int node;         /* the node it leads to, or -1 */
+	int loose;        /* else: the column it matches by one of the looser rules, or -1, */
+	TxdNameMatch how; /* and which rule that is */
+	bool ambiguous;   /* it matches further columns as well */
 } TxdEdge;
 
 /* A column whose path ends at a node: as its alternative number `rank`. */
@@ -63,15 +64,15 @@ typedef struct TxdMatch
 } TxdMatch;
 
 /*
- * Builds the trie of the schema's TXD_FROM_FIELD columns; NULL with err filled for an unusable
- * path.
+ * Builds the trie of the schema's columns from `source`, TXD_FROM_FIELD or TXD_FROM_KEY_FIELD; NULL
+ * with err filled for an unusable path.
  */
-extern TxdMatch *txd_match_new(const TxdSchema *schema, TxdError *err);
+extern TxdMatch *txd_match_new(const TxdSchema *schema, TxdSource source, TxdError *err);
 extern void txd_match_free(TxdMatch *match);
 
 /*
- * What is known about the field `name` under `node`. `unknown` is filled and returned where nothing
- * is kept about it.
+ * What is known about the field `name` under `node` (-1: no path leads there). `unknown` is filled
+ * and returned for a name too many to be remembered; anything else lives as long as the match.
  */
 extern const TxdEdge *txd_match_field(TxdMatch *match, int node, const char *name, size_t len,
 									  TxdEdge *unknown);

@@ -27,3 +27,15 @@ txd_convert_by_name(const char *name)
 	}
 	return -1;
 }
+
+const char *
+txd_field_type_name(TxdFieldType type)
+{
+	static const char *const names[] = {
+		[TXD_FIELD_STRING] = "string",   [TXD_FIELD_NUMBER] = "number",
+		[TXD_FIELD_BOOLEAN] = "boolean", [TXD_FIELD_NULL] = "null",
+		[TXD_FIELD_OBJECT] = "object",   [TXD_FIELD_ARRAY] = "array",
+	};
+
+	return names[type];
+}

@@ -3,6 +3,7 @@
  *
  * Messages are stored and shown, so they are valid UTF-8 whatever the input was, and short.
  */
+#include "decoder.h"
 #include "field.h"
 
 #include <stdarg.h>
@@ -22,6 +23,17 @@ txd_refuse(TxdError *err, const char *code, const TxdColumn *column, const char 
 	vsnprintf(err->message, sizeof(err->message), fmt, args);
 	va_end(args);
 	err->message[txd_utf8_prefix(err->message, strlen(err->message))] = '\0';
+	return false;
+}
+
+bool
+txd_refuse_key(TxdError *err)
+{
+	char message[sizeof(err->message)];
+
+	memcpy(message, err->message, sizeof(message));
+	snprintf(err->message, sizeof(err->message), "message key: %.*s",
+			 (int) txd_shorten(message, strlen(message), (int) sizeof(message) - 14), message);
 	return false;
 }
 

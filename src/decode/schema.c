@@ -104,6 +104,10 @@ check_column(const TxdSchema *schema, const TxdColumn *col, int *nplain, TxdErro
 	for (int k = 0; k < col->npaths; k++)
 		if (col->paths == NULL || col->paths[k] == NULL)
 			return txd_refuse(err, "bad_value", col, "path %d is missing", k + 1);
+	if (col->source == TXD_FROM_KEY_FIELD && col->npaths == 0)
+		return txd_refuse(err, "bad_value", col, "a field of the key needs a path");
+	if (col->source == TXD_FROM_IS_TOMBSTONE && col->type != TXD_BOOL)
+		return txd_refuse(err, "wrong_type", col, "whether there is a value needs a boolean");
 	if (col->source == TXD_FROM_REST && schema->format != TXD_JSON)
 		return txd_refuse(err, "bad_value", col, "\"$rest\" needs the format json");
 	if (col->source == TXD_FROM_FIELD && schema->format != TXD_JSON && schema->format != TXD_CSV &&

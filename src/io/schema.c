@@ -40,7 +40,7 @@ read_column(TxpReader *r, TxdColumn *column)
 	}
 	column->default_text = read_text(r);
 	r->bad |= column->name == NULL || column->type > TXD_OTHER ||
-			  column->source > TXD_FROM_CONSTANT || column->convert > TXD_AS_TRIM;
+			  column->source > TXD_FROM_IS_TOMBSTONE || column->convert > TXD_AS_TRIM;
 }
 
 static void
@@ -66,6 +66,8 @@ txp_schema_read(TxpReader *r)
 	schema->csv.quote = (char) txp_read_u8(r);
 	schema->csv.header = txp_read_u8(r) != 0;
 	schema->csv.ragged = txp_read_u8(r) != 0;
+	schema->tombstones = txp_read_u8(r) != 0;
+	schema->track_fields = txp_read_u8(r) != 0;
 	schema->csv.null_text = read_text(r);
 	read_zone(r, &schema->zone);
 	schema->ncolumns = (int) txp_read_count(r, 16);

@@ -44,15 +44,16 @@ rig_close(Rig *rig)
 
 /*
  * Decodes a copy of exactly that size, so that a sanitiser sees reads beyond it. Bytes already in
- * `rows` must survive a refusal.
+ * `rows` must survive a refusal. Without a payload: a tombstone.
  */
 static inline const char *
 rig_decode(Rig *rig, const char *payload, size_t len)
 {
-	char *copy = malloc(len > 0 ? len : 1);
+	char *copy = payload != NULL ? malloc(len > 0 ? len : 1) : NULL;
 	size_t used;
 
-	memcpy(copy, payload, len);
+	if (payload != NULL)
+		memcpy(copy, payload, len);
 	rig->message.payload = copy;
 	rig->message.payload_len = len;
 	rig->rows.len = 0;

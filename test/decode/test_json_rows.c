@@ -7,7 +7,7 @@ static const char *nested[] = {"a.b"};
 static const char *dotted[] = {"a\\.b"};
 static const char *either[] = {"x", "y.z"};
 static const char *inner[] = {"a"};
-static const char *bs[] = {"back\\\\slash"};
+static const char *bs[] = {"back\\\\slash", "\\$oid"};
 
 static void
 test_paths(void)
@@ -21,7 +21,7 @@ test_paths(void)
 		 .paths = either,
 		 .default_text = "none"},
 		{.name = "inner", .type = TXD_JSONTEXT, .npaths = 1, .paths = inner},
-		{.name = "bs", .type = TXD_STRING, .npaths = 1, .paths = bs},
+		{.name = "bs", .type = TXD_STRING, .npaths = 2, .paths = bs},
 	};
 	TxdSchema schema = {.format = TXD_JSON};
 	Rig rig;
@@ -30,6 +30,7 @@ test_paths(void)
 	rig_open(&rig, &schema);
 	CHECK_ROW(&rig, "{\"a\":{\"b\":\"1\"}}", "1\t\\N\tnone\t{\"b\":\"1\"}\t\\N");
 	CHECK_ROW(&rig, "{\"a.b\":\"2\",\"back\\\\slash\":\"3\"}", "\\N\t2\tnone\t\\N\t3");
+	CHECK_ROW(&rig, "{\"$oid\":\"4\"}", "\\N\t\\N\tnone\t\\N\t4");
 	CHECK_ROW(&rig, "{\"y\":{\"z\":\"z\"},\"x\":\"x\"}", "\\N\t\\N\tx\t\\N\t\\N");
 	CHECK_ROW(&rig, "{\"x\":\"x\",\"y\":{\"z\":\"z\"}}", "\\N\t\\N\tx\t\\N\t\\N");
 	CHECK_ROW(&rig, "{\"y\":{\"z\":\"z\"}}", "\\N\t\\N\tz\t\\N\t\\N");
@@ -43,6 +44,11 @@ test_paths(void)
 			  "\xe2\x82\xac\\t\xf0\x9f\x98\x80\t\\N\tnone\t"
 			  "{\"\\\\u0062\":\"\\\\u20ac\\\\t\\\\ud83d\\\\ude00\"}\t\\N");
 	CHECK_ROW(&rig, "{\"a\":\"raw\"}", "\\N\t\\N\tnone\t\"raw\"\t\\N");
+	/* a guess at the next name must not be fooled by escapes */
+	CHECK_ROW(&rig, "{\"x\\\\\":1,\"x\":2}", "\\N\t\\N\t2\t\\N\t\\N");
+	CHECK_ROW(&rig, "{\"x\\\"\":1,\"x\":2}", "\\N\t\\N\t2\t\\N\t\\N");
+	CHECK_ROW(&rig, "{\"x\\\",\":1,\"x\":2}", "\\N\t\\N\t2\t\\N\t\\N");
+	CHECK_ROW(&rig, "{\"x\\\\\":1,\"x\" :\"3\"}", "\\N\t\\N\t3\t\\N\t\\N");
 	/* the same field twice, at any level */
 	CHECK_ROW(&rig, "{\"x\":1,\"x\":2}", "duplicate_field either");
 	CHECK_ROW(&rig, "{\"a\":{\"b\":1,\"\\u0062\":2}}", "duplicate_field nested");
@@ -127,8 +133,13 @@ test_names(void)
 	CHECK_ROW(&rig, "{\"customerId\":\"1\",\"customer_id\":\"2\"}", "2\t\\N\t\\N\t\\N");
 	CHECK_ROW(&rig, "{\"customer_id\":\"2\",\"customerId\":\"1\",\"CUSTOMER_ID\":\"0\"}",
 			  "2\t\\N\t\\N\t\\N");
-	CHECK_ROW(&rig, "{\"customerId\":\"1\",\"CUSTOMER_ID\":\"2\"}", "ambiguous_field customer_id");
-	CHECK_MESSAGE(&rig, "\"customerId\" and \"CUSTOMER_ID\"");
+	CHECK_ROW(&rig, "{\"customerId\":\"1\",\"CustomerID\":\"2\"}", "ambiguous_field customer_id");
+	CHECK_MESSAGE(&rig, "\"customerId\" and \"CustomerID\"");
+	CHECK_ROW(&rig, "{\"CUSTOMER_ID\":\"1\",\"Customer_Id\":\"2\"}", "ambiguous_field customer_id");
+	/* another case beats camelCase, whatever the order */
+	CHECK_ROW(&rig, "{\"customerId\":\"1\",\"CUSTOMER_ID\":\"2\"}", "2\t\\N\t\\N\t\\N");
+	CHECK_ROW(&rig, "{\"CUSTOMER_ID\":\"2\",\"customerId\":\"1\"}", "2\t\\N\t\\N\t\\N");
+	CHECK_ROW(&rig, "{\"customerId\":1,\"CUSTOMER_ID\":2,\"customerID\":3}", "2\t\\N\t\\N\t\\N");
 	CHECK_ROW(&rig, "{\"Total\":\"1\",\"TOTAL\":\"1\"}", "ambiguous_field total");
 	CHECK_ROW(&rig, "{\"Total\":\"1\",\"Total\":\"1\"}", "duplicate_field total");
 	CHECK_ROW(&rig, "{\"total\":\"1\",\"total\":\"1\"}", "duplicate_field total");
@@ -199,6 +210,7 @@ test_rest(void)
 			  "\\N\t\\N\t\\N\t{\"part\":\"p\",\"other\":1}\tp\t{}");
 	/* what a looser rule matched but an exact name beat is left over */
 	CHECK_ROW(&rig, "{\"ID\":7,\"id\":8}", "8\t\\N\t\\N\t\\N\t\\N\t{\"ID\":7}");
+	CHECK_ROW(&rig, "{\"iD\":{\"x\":6},\"id\":8}", "8\t\\N\t\\N\t\\N\t\\N\t{\"iD\":{\"x\":6}}");
 	CHECK_ROW(&rig, "{\"ID\":7}", "7\t\\N\t\\N\t\\N\t\\N\t{}");
 	CHECK_ROW(&rig, "{\"q\":\"\\u0000\"}", "nul_byte rest");
 	CHECK_ROW(&rig, "{\"q\":1e131072}", "out_of_range rest");
@@ -246,7 +258,7 @@ test_json_columns(void)
 static void
 test_bad_paths(void)
 {
-	static const char *bad[] = {"", ".", "a.", ".a", "a..b", "a\\", "a\\x"};
+	static const char *bad[] = {"", ".", "a.", ".a", "a..b", "a\\", "a\\x", "a\\$", "a.\\$"};
 	TxdColumn cols[] = {{.name = "c", .type = TXD_STRING, .npaths = 1}};
 	TxdSchema schema = {.format = TXD_JSON};
 	TxdError err;
