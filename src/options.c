@@ -108,6 +108,23 @@ why_not(const TxpOption *option, const char *value)
 	}
 }
 
+/* Secrets that were given to a server by mistake are not logged with the statement, either. */
+static void
+refuse_unknown(TxpOptionScope scope, const char *name)
+{
+	bool of_mapping = scope == TXP_OPTION_SERVER && find_option(TXP_OPTION_MAPPING, name) != NULL;
+	bool of_server = scope == TXP_OPTION_MAPPING && find_option(TXP_OPTION_SERVER, name) != NULL;
+	bool connects = scope == TXP_OPTION_SERVER || scope == TXP_OPTION_MAPPING;
+
+	ereport(ERROR,
+			(errcode(connects ? ERRCODE_FDW_INVALID_OPTION_NAME : ERRCODE_INVALID_PARAMETER_VALUE),
+			 errhidestmt(connects), errmsg("unknown %s option \"%s\"", scope_names[scope], name),
+			 of_mapping  ? errhint("It belongs to a user mapping: CREATE USER MAPPING FOR "
+									"CURRENT_USER SERVER … OPTIONS (…).")
+			 : of_server ? errhint("It belongs to the server: ALTER SERVER … OPTIONS (…).")
+						 : errhint("Valid options: %s.", valid_names(scope))));
+}
+
 /* Statements on user mappings are kept from the log, because they may hold secrets. */
 const TxpOption *
 txp_option_check(TxpOptionScope scope, const char *name, const char *value)
@@ -117,11 +134,7 @@ txp_option_check(TxpOptionScope scope, const char *name, const char *value)
 	const char *hint;
 
 	if (option == NULL)
-		ereport(ERROR,
-				(errcode(scope <= TXP_OPTION_MAPPING ? ERRCODE_FDW_INVALID_OPTION_NAME
-													 : ERRCODE_INVALID_PARAMETER_VALUE),
-				 errhidestmt(hide), errmsg("unknown %s option \"%s\"", scope_names[scope], name),
-				 errhint("Valid options: %s.", valid_names(scope))));
+		refuse_unknown(scope, name);
 	hint = why_not(option, value);
 	if (hint != NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errhidestmt(hide),

@@ -318,6 +318,14 @@ fails('a secret for a path', "SET sasl_password_file '$secret{failing}'", '22023
 is(error_as('alice', "SET log_statement = none; ALTER USER MAPPING FOR alice SERVER guarded OPTIONS (ADD ssl_key_pem '$secret{failing}')")->{state},
 	'42501', 'a mapping with a file: SQLSTATE');
 
+# Where a secret does not belong.
+$error = error_of($node, "SET log_statement = none; SET log_duration = off;
+	CREATE SERVER bad FOREIGN DATA WRAPPER txpipe_kafka OPTIONS (bootstrap_servers 'x:1', sasl_password '$secret{failing}')");
+like($error->{hint}, qr/user mapping/, 'a password for a server: told where it belongs');
+is($error->{state}, 'HV00D', 'a password for a server: SQLSTATE');
+like(error_as('postgres', q{ALTER USER MAPPING FOR alice SERVER guarded OPTIONS (ADD security_protocol 'ssl')})->{hint},
+	qr/belongs to the server/, 'a protocol for a mapping: told where it belongs');
+
 # --- streams at work, with secrets of each kind ---
 
 sql(<<"SQL");
@@ -411,6 +419,8 @@ unlike($dump, qr/$secret{file}|$secret{rotated}/, '... not what the file holds')
 $node->stop('fast');
 my $log = slurp_file($node->logfile);
 like($log, qr/DEBUG:  /, 'the log is of the finest level');
+my @ignored = $log =~ /(.*will be ignored by.*)/g;
+is("@ignored", '', 'options of writers are no news to readers');
 my @lines = grep { /$token|$hex/ } split /\n/, $log;
 is(scalar @lines, 0, 'the server log keeps the secrets') or diag(join "\n", @lines > 5 ? @lines[ 0 .. 4 ] : @lines);
 stop_broker($broker);
