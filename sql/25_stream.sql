@@ -5,7 +5,7 @@ CREATE FUNCTION txpipe.wake() RETURNS trigger
     AS 'MODULE_PATHNAME', 'txpipe_wake';
 COMMENT ON FUNCTION txpipe.wake() IS 'Trigger: launcher and workers look at the streams again after the commit';
 
-CREATE TRIGGER wake AFTER INSERT OR DELETE OR UPDATE OF state ON txpipe.stream
+CREATE TRIGGER wake AFTER INSERT OR DELETE OR UPDATE OF state, epoch ON txpipe.stream
     FOR EACH STATEMENT EXECUTE FUNCTION txpipe.wake();
 
 CREATE FUNCTION txpipe.create_stream(

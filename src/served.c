@@ -221,7 +221,10 @@ txp_served_open(TxpServed *served, TxpIo *io)
 		old = MemoryContextSwitchTo(served->context);
 		stream = txp_stream_load(NULL, served->id);
 		if (stream)
+		{
+			served->epoch = stream->epoch;
 			served->link = txp_link_open(io, stream, 0, TXP_OPEN_TIMEOUT_MS);
+		}
 		else
 			served->wanted = false;
 		MemoryContextSwitchTo(old);

@@ -13,6 +13,7 @@
 typedef struct TxpServed
 {
 	int32 id;
+	int64 epoch;           /* of the definition it was opened with; -1: not opened yet */
 	bool wanted;           /* still to be served, by the last look into the catalogs */
 	bool shown_running;    /* the catalogs say "running" without a reason */
 	int failures;          /* in a row */

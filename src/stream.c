@@ -152,31 +152,32 @@ txp_stream_of_user(const char *name)
 }
 
 List *
-txp_stream_runnable(List **healthy)
+txp_stream_runnable(void)
 {
-	static TxpStatement statement = {"SELECT stream_id, state = 'running' FROM txpipe.stream "
-									 "WHERE state IN ('running', 'error') ORDER BY stream_id",
-									 0,
-									 {0}};
+	static TxpStatement statement = {
+		"SELECT stream_id, epoch, state = 'running' FROM txpipe.stream "
+		"WHERE state IN ('running', 'error') ORDER BY stream_id",
+		0,
+		{0}};
 	MemoryContext context = CurrentMemoryContext;
-	List *ids = NIL;
+	List *streams = NIL;
 	uint64 n;
 
 	SPI_connect();
 	n = txp_spi_run(&statement, NULL, NULL);
 	for (uint64 i = 0; i < n; i++)
 	{
-		int32 id = DatumGetInt32(txp_spi_datum(i, 1));
-		bool running = DatumGetBool(txp_spi_datum(i, 2));
 		MemoryContext old = MemoryContextSwitchTo(context);
+		TxpRunnable *stream = palloc(sizeof(TxpRunnable));
 
-		ids = lappend_int(ids, id);
-		if (running)
-			*healthy = lappend_int(*healthy, id);
+		stream->id = DatumGetInt32(txp_spi_datum(i, 1));
+		stream->epoch = DatumGetInt64(txp_spi_datum(i, 2));
+		stream->healthy = DatumGetBool(txp_spi_datum(i, 3));
+		streams = lappend(streams, stream);
 		MemoryContextSwitchTo(old);
 	}
 	SPI_finish();
-	return ids;
+	return streams;
 }
 
 void

@@ -53,8 +53,16 @@ extern void txp_stream_apply_options(TxpStream *stream);
 /* Load, and ERRORs unless it exists and the current user may change it. */
 extern TxpStream *txp_stream_of_user(const char *name);
 
-/* Ids of all streams that shall run in this database, in order; *healthy: those not in error. */
-extern List *txp_stream_runnable(List **healthy);
+/* A stream that shall run in this database. */
+typedef struct TxpRunnable
+{
+	int32 id;
+	int64 epoch;  /* a link opened in an earlier one is out of date */
+	bool healthy; /* not in error */
+} TxpRunnable;
+
+/* All of them, TxpRunnable in the order of their ids. */
+extern List *txp_stream_runnable(void);
 
 /* ERRORs unless the owner still is the role the stream was created by. */
 extern void txp_stream_check_owner(const TxpStream *stream);

@@ -95,6 +95,7 @@ add_served(int32 id)
 	TxpServed *served = palloc0(sizeof(TxpServed));
 
 	served->id = id;
+	served->epoch = -1;
 	served->wanted = true;
 	all = lappend(all, served);
 	MemoryContextSwitchTo(old);
@@ -119,9 +120,9 @@ drop_unwanted(void)
 }
 
 static List *
-read_runnable(List **healthy)
+read_runnable(void)
 {
-	List *ids = NIL;
+	List *streams = NIL;
 
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -129,12 +130,45 @@ read_runnable(List **healthy)
 	{
 		MemoryContext old = MemoryContextSwitchTo(batch_context);
 
-		ids = txp_stream_runnable(healthy);
+		streams = txp_stream_runnable();
 		MemoryContextSwitchTo(old);
 	}
 	PopActiveSnapshot();
 	CommitTransactionCommand();
-	return ids;
+	return streams;
+}
+
+static const TxpRunnable *
+find_runnable(List *streams, int32 id)
+{
+	ListCell *lc;
+
+	foreach (lc, streams)
+	{
+		TxpRunnable *stream = lfirst(lc);
+
+		if (stream->id == id)
+			return stream;
+	}
+	return NULL;
+}
+
+/* Fits what is served to what the catalogs say of it now; *share is how many more this worker may serve. */
+static void
+refresh_served(TxpServed *served, const TxpRunnable *stream, int *share)
+{
+	served->wanted = stream != NULL && (*share)-- > 0;
+	if (!served->wanted)
+		return;
+	/* Changed by its user: the new definition or position counts at once. */
+	if (served->epoch >= 0 && served->epoch != stream->epoch)
+	{
+		txp_served_close(served);
+		served->retry_at = 0;
+	}
+	/* Resumed by its user: no back-off any more. */
+	if (served->link == NULL && stream->healthy)
+		served->retry_at = 0;
 }
 
 /*
@@ -145,15 +179,14 @@ static void
 refresh_streams(void)
 {
 	uint32 generation = txp_worker_generation();
-	List *healthy = NIL;
-	List *ids;
+	List *streams;
 	ListCell *lc;
 	int share;
 
 	if (looked && generation == seen_generation)
 		return;
-	ids = read_runnable(&healthy);
-	runnable = list_length(ids);
+	streams = read_runnable();
+	runnable = list_length(streams);
 	txp_worker_report(runnable, generation);
 	seen_generation = generation;
 	looked = true;
@@ -163,17 +196,16 @@ refresh_streams(void)
 	{
 		TxpServed *served = lfirst(lc);
 
-		served->wanted = list_member_int(ids, served->id) && share-- > 0;
-		/* Resumed by its user: no back-off any more. */
-		if (served->link == NULL && list_member_int(healthy, served->id))
-			served->retry_at = 0;
+		refresh_served(served, find_runnable(streams, served->id), &share);
 	}
 	drop_unwanted();
-	foreach (lc, ids)
+	foreach (lc, streams)
 	{
-		if (share > 0 && find_served(lfirst_int(lc)) == NULL && txp_claim(lfirst_int(lc)))
+		TxpRunnable *stream = lfirst(lc);
+
+		if (share > 0 && find_served(stream->id) == NULL && txp_claim(stream->id))
 		{
-			add_served(lfirst_int(lc));
+			add_served(stream->id);
 			share--;
 		}
 	}
