@@ -39,7 +39,7 @@ $body$;
 -- looks for anything beyond them. STABLE: every query sees the caller's snapshot.
 CREATE FUNCTION kill_loop.check_stream(name text, lo bigint[], OUT hi bigint[], OUT lost bigint, OUT doubled bigint,
                                        OUT ahead bigint, OUT example text)
-LANGUAGE plpgsql STABLE AS $body$
+LANGUAGE plpgsql STABLE SET work_mem = '256MB' AS $body$
 DECLARE
     until bigint;
     n record;

@@ -158,10 +158,10 @@ sub await
 # Until the statement succeeds; its answer.
 sub answer
 {
-	my ($self, $sql) = @_;
+	my ($self, $sql, $timeout) = @_;
 	my $out;
 
-	$self->await("the server answers: $sql", sub { defined($out = $self->ask($sql)) });
+	$self->await("the server answers: $sql", sub { defined($out = $self->ask($sql, $timeout)) }, $timeout);
 	return $out;
 }
 
@@ -590,7 +590,8 @@ sub check
 	{
 		my $lo = $whole ? [ (0) x $self->{partitions} ] : $self->{verified}{$stream};
 		my $out = $self->answer("SELECT array_to_string(hi, ','), lost, doubled, ahead, example "
-			  . "FROM kill_loop.check_stream('$stream', '{" . join(',', @$lo) . "}')");
+			  . "FROM kill_loop.check_stream('$stream', '{" . join(',', @$lo) . "}')",
+			$whole ? 3600 : undef);
 		my ($hi, $lost, $doubled, $ahead, $example) = split /\|/, $out, 5;
 
 		$self->{verified}{$stream} = $self->{next}{$stream} = [ split /,/, $hi ];
