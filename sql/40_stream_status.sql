@@ -3,8 +3,9 @@
 
 CREATE VIEW txpipe.stream_status WITH (security_barrier) AS
     SELECT s.stream,
-           s.state,
-           CASE WHEN s.reason IS NULL AND s.state = 'running' AND w.workers = 0
+           CASE WHEN c.copied THEN 'paused' ELSE s.state END AS state,
+           CASE WHEN c.copied THEN 'copied'
+                WHEN s.reason IS NULL AND s.state = 'running' AND w.workers = 0
                 THEN 'waiting for a worker' ELSE s.reason END AS reason,
            s.since,
            w.workers,
@@ -17,6 +18,12 @@ CREATE VIEW txpipe.stream_status WITH (security_barrier) AS
            s.last_error_at
       FROM txpipe.stream s
       CROSS JOIN LATERAL (SELECT txpipe.stream_workers(s.stream_id) AS workers) w
+      -- What the first to serve or change it will find: see txpipe.installation.
+      CROSS JOIN LATERAL (
+           SELECT EXISTS (SELECT FROM txpipe.installation i
+                           WHERE i.token <> s.home
+                              OR i.database <> (SELECT d.oid FROM pg_catalog.pg_database d
+                                                 WHERE d.datname = pg_catalog.current_database())) AS copied) c
       LEFT JOIN LATERAL (
            SELECT sum(greatest(p.end_offset - p.next_offset, 0))::bigint AS lag_messages,
                   coalesce(extract(epoch FROM clock_timestamp() -

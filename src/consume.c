@@ -17,6 +17,7 @@
 
 #include "args.h"
 #include "batch.h"
+#include "copied.h"
 #include "isolate.h"
 #include "link.h"
 #include "rights.h"
@@ -167,9 +168,15 @@ txpipe_consume(PG_FUNCTION_ARGS)
 	TxpFrame frame;
 	TxpLink *link;
 
+	PreventCommandDuringRecovery("CALL txpipe.consume()");
 	/* Its memory outlives the commits below. */
 	SPI_connect_ext(nonatomic ? SPI_OPT_NONATOMIC : 0);
 	stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream"));
+	if (stream->reason && strcmp(stream->reason, TXP_COPIED) == 0)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("stream \"%s\" is a copy and reads nothing by itself", stream->name),
+						errhint("If this copy shall read on: SELECT txpipe.resume_stream(%s).",
+								quote_literal_cstr(stream->name))));
 	/* In a block the commit, and what is deferred to it, is the caller's. */
 	if (!nonatomic && GetUserId() != stream->owner)
 		ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),

@@ -22,6 +22,8 @@ _PG_init(void)
 	if (process_shared_preload_libraries_in_progress)
 	{
 		txp_shared_init();
-		txp_launcher_register();
+		/* pg_upgrade starts both servers: nothing may change in them. */
+		if (!IsBinaryUpgrade)
+			txp_launcher_register();
 	}
 }

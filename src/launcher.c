@@ -217,6 +217,7 @@ txp_launcher_main(Datum arg)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+			next_scan = 0;
 		}
 		collect_ended();
 		if (GetCurrentTimestamp() >= next_scan)

@@ -15,6 +15,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "copied.h"
 #include "event.h"
 #include "options.h"
 #include "rights.h"
@@ -108,6 +109,7 @@ read_stream(MemoryContext context)
 	stream->created_at = DatumGetTimestampTz(txp_spi_datum(0, 15));
 	stream->epoch = DatumGetInt64(txp_spi_datum(0, 16));
 	read_key_columns(stream, 17);
+	stream->reason = txp_spi_text(0, 18);
 	txp_stream_apply_options(stream);
 	MemoryContextSwitchTo(old);
 	return stream;
@@ -119,7 +121,8 @@ txp_stream_load(const char *name, int32 id)
 	static TxpStatement statement = {
 		"SELECT stream_id, stream, owner_oid, owner_name, server, topic, target_oid, "
 		"target_schema, "
-		"target_table, format, columns, start_at, options, state, created_at, epoch, key_columns "
+		"target_table, format, columns, start_at, options, state, created_at, epoch, key_columns, "
+		"reason "
 		"FROM txpipe.stream "
 		"WHERE stream = $1 OR ($1 IS NULL AND stream_id = $2)",
 		2,
@@ -138,8 +141,10 @@ txp_stream_load(const char *name, int32 id)
 TxpStream *
 txp_stream_of_user(const char *name)
 {
-	TxpStream *stream = txp_stream_load(name, 0);
+	TxpStream *stream;
 
+	txp_copied_pause();
+	stream = txp_stream_load(name, 0);
 	if (stream == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("stream \"%s\" does not exist", name),

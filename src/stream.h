@@ -39,7 +39,8 @@ typedef struct TxpStream
 	char *on_new_field;   /* rest, column, stop */
 	bool track_fields;
 	int batch_timeout_ms;
-	char *state; /* running, paused, error */
+	char *state;  /* running, paused, error */
+	char *reason; /* of that state, or NULL */
 	TimestampTz created_at;
 	int64 epoch;
 } TxpStream;
@@ -50,7 +51,7 @@ extern TxpStream *txp_stream_load(const char *name, int32 id);
 /* Fills the fields that come from the (checked) options. */
 extern void txp_stream_apply_options(TxpStream *stream);
 
-/* Load, and ERRORs unless it exists and the current user may change it. */
+/* Load, and ERRORs unless it exists and the current user may change it; copies are paused first. */
 extern TxpStream *txp_stream_of_user(const char *name);
 
 /* A stream that shall run in this database. */

@@ -15,6 +15,7 @@
 #include "utils/lsyscache.h"
 
 #include "args.h"
+#include "copied.h"
 #include "io_client.h"
 #include "link.h"
 #include "offsets.h"
@@ -129,6 +130,7 @@ txpipe_create_stream(PG_FUNCTION_ARGS)
 	TxpFrame partitions;
 	TxpPartitions parts;
 
+	txp_copied_pause();
 	if (txp_stream_load(stream->name, 0) != NULL)
 	{
 		bool if_not_exists = txp_arg_bool(fcinfo, 9, false);
@@ -176,6 +178,7 @@ txpipe_resume_stream(PG_FUNCTION_ARGS)
 {
 	TxpStream *stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream"));
 
+	txp_copied_log(stream->id);
 	txp_stream_set_state(stream->id, "running", NULL);
 	PG_RETURN_VOID();
 }

@@ -21,6 +21,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "copied.h"
 #include "dblock.h"
 #include "guc.h"
 #include "io_client.h"
@@ -130,6 +131,7 @@ read_runnable(void)
 	{
 		MemoryContext old = MemoryContextSwitchTo(batch_context);
 
+		txp_copied_pause();
 		streams = txp_stream_runnable();
 		MemoryContextSwitchTo(old);
 	}

@@ -1,0 +1,73 @@
+/*
+ * copied.c — noticing that this database is a copy of another.
+ *
+ * A restored stream names an installation that is not this one. A copy by TEMPLATE has the installation's row
+ * too, but is another database. A promoted standby, a server recovered to a point in time and an upgraded one
+ * keep both, and go on.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+
+#include "copied.h"
+#include "spi.h"
+
+static bool
+is_copy(void)
+{
+	static TxpStatement statement = {
+		"SELECT EXISTS (SELECT FROM txpipe.installation i WHERE i.database <> $1 OR EXISTS "
+		"(SELECT FROM txpipe.stream s WHERE s.home <> i.token))",
+		1,
+		{OIDOID}};
+	Datum values[1] = {ObjectIdGetDatum(MyDatabaseId)};
+	bool copy;
+
+	SPI_connect();
+	(void) txp_spi_run(&statement, values, NULL);
+	copy = DatumGetBool(txp_spi_datum(0, 1));
+	SPI_finish();
+	return copy;
+}
+
+/*
+ * No event is written here: while a dump is being restored its events may be still to come, and a number drawn
+ * now could be one of theirs.
+ */
+void
+txp_copied_pause(void)
+{
+	static TxpStatement draw = {
+		"UPDATE txpipe.installation SET token = gen_random_uuid(), database = $1 "
+		"WHERE database <> $1",
+		1,
+		{OIDOID}};
+	static TxpStatement pause = {
+		"UPDATE txpipe.stream s SET state = 'paused', reason = '" TXP_COPIED
+		"', since = clock_timestamp(), home = i.token, epoch = epoch + 1 "
+		"FROM txpipe.installation i WHERE s.home <> i.token",
+		0,
+		{0}};
+	Datum values[1] = {ObjectIdGetDatum(MyDatabaseId)};
+
+	if (!is_copy())
+		return;
+	(void) txp_spi_do(&draw, values, NULL);
+	(void) txp_spi_do(&pause, NULL, NULL);
+}
+
+void
+txp_copied_log(int32 stream_id)
+{
+	static TxpStatement statement = {
+		"INSERT INTO txpipe.stream_event_store (stream_id, happened_at, event, message) "
+		"SELECT stream_id, since, 'copied', 'paused, because this is a copy of the stream' "
+		"FROM txpipe.stream WHERE stream_id = $1 AND state = 'paused' AND reason = '" TXP_COPIED
+		"'",
+		1,
+		{INT4OID}};
+	Datum values[1] = {Int32GetDatum(stream_id)};
+
+	(void) txp_spi_do(&statement, values, NULL);
+}
