@@ -381,10 +381,13 @@ txd_decode(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err
 		ok = txd_csv_fields(d, message, err);
 	if (ok && d->key_match != NULL)
 		ok = txd_json_key_fields(d, message, err);
-	if (ok && put_row(d, message, rows, err))
-		return true;
-	rows->len = before;
-	return false;
+	ok = ok && put_row(d, message, rows, err);
+	if (ok && rows->len - before > TXD_MAX_ROW)
+		ok = txd_refuse(err, "too_long", NULL, "the row has %zu bytes, at most %d fit",
+						rows->len - before, TXD_MAX_ROW);
+	if (!ok)
+		rows->len = before;
+	return ok;
 }
 
 size_t

@@ -173,11 +173,14 @@ typedef struct TxdDecoder TxdDecoder;
 extern TxdDecoder *txd_new(const TxdSchema *schema, TxdError *err);
 extern void txd_free(TxdDecoder *decoder);
 
+#define TXD_MAX_ROW (256 * 1024 * 1024)
+
 /*
  * Appends one row to `rows`, or returns false with err filled and `rows` as it was.
  *
  * A message without a value is refused (tombstone), or with `tombstones` a row in which every column
- * from the value is NULL, without regard to not_null and defaults. A key of no bytes is no key to key
+ * from the value is NULL, without regard to not_null and defaults. A row beyond TXD_MAX_ROW bytes is
+ * refused (too_long). A key of no bytes is no key to key
  * fields, to json and to columns that are NOT NULL.
  */
 extern bool txd_decode(TxdDecoder *decoder, const TxdMessage *message, TxdBuf *rows, TxdError *err);

@@ -77,6 +77,11 @@ extern bool txd_json_end(TxdJson *j);
 /* Appends a valid string with its escapes resolved; returns false when \u0000 is among them. */
 extern bool txd_json_unescape(const char *text, size_t len, TxdBuf *out);
 
+/* Texts up to this length fit whatever they hold; of valid longer ones txd_json_fits knows. */
+#define TXD_JSON_ALWAYS_FITS (16 * 1024 * 1024)
+
+extern bool txd_json_fits(const char *s, size_t len);
+
 /* Whether s is one JSON value; with `jsonb`, one that PostgreSQL's jsonb can hold. */
 extern bool txd_json_valid(const char *s, size_t len, bool jsonb, TxdError *err);
 

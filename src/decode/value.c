@@ -118,6 +118,9 @@ put_json(const TxdColumn *column, TxdForm form, TxdKind kind, const char *text, 
 		err->column = column->name;
 		return false;
 	}
+	if (jsonb && len > TXD_JSON_ALWAYS_FITS && !txd_json_fits(text, len))
+		return txd_refuse(err, "too_long", column, "%zu bytes of JSON are more than jsonb can hold",
+						  len);
 	if (form == TXD_TEXT)
 		append_escaped(out, text, len);
 	else if (!jsonb)
