@@ -378,10 +378,13 @@ bool
 txd_json_key_fields(TxdDecoder *d, const TxdMessage *message, TxdError *err)
 {
 	const char *s = message->key;
-	Walk w = {{s, s, s + message->key_len, err, false}, d, d->key_match, d->key_track};
+	Walk w = {{s, s, s, err, false}, d, d->key_match, d->key_track};
 	int i = 0;
 
-	if (s == NULL || message->key_len == 0 || read_key(&w))
+	if (s == NULL || message->key_len == 0)
+		return true;
+	w.j.end = s + message->key_len;
+	if (read_key(&w))
 		return true;
 	while (d->schema.columns[i].source != TXD_FROM_KEY_FIELD)
 		i++;

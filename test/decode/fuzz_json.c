@@ -11,6 +11,7 @@ static const char *nested[] = {"m.a"};
 static const char *deeper[] = {"m.b.c", "d"};
 static const char *object[] = {"o"};
 static const char *inside[] = {"o.p"};
+static const char *key_id[] = {"id", "m.a"};
 
 static TxdColumn columns[] = {
 	{.name = "id", .type = TXD_INT4},
@@ -24,48 +25,140 @@ static TxdColumn columns[] = {
 	{.name = "ok", .type = TXD_BOOL, .default_text = "false"},
 	{.name = "rest", .type = TXD_JSONB, .source = TXD_FROM_REST},
 	{.name = "raw", .type = TXD_STRING, .source = TXD_FROM_VALUE},
+	{.name = "key", .type = TXD_JSONB, .source = TXD_FROM_KEY},
+	{.name = "key_id",
+	 .type = TXD_INT4,
+	 .source = TXD_FROM_KEY_FIELD,
+	 .npaths = 2,
+	 .paths = key_id},
+	{.name = "gone", .type = TXD_BOOL, .source = TXD_FROM_IS_TOMBSTONE},
 };
 
-static TxdDecoder *decoder[2];
+static TxdDecoder *decoder[2][2]; /* by form, and whether fields are tracked */
+
+typedef struct Result
+{
+	bool ok;
+	TxdBuf rows;
+	TxdError err;
+} Result;
 
 static void
-decode(TxdDecoder *d, const char *payload, size_t len)
+open_decoders(void)
 {
-	TxdMessage message = {.payload = payload, .payload_len = len, .timestamp_ms = -1};
-	TxdBuf rows = {NULL, 0, 0};
-	TxdError err = {0};
-	TxdError ignored;
-
-	if (txd_decode(d, &message, &rows, &err))
-	{
-		if (!txd_json_valid(payload, len, false, &ignored))
-			abort();
-	}
-	else if (rows.len != 0 || err.code == NULL || err.message[0] == '\0' ||
-			 txd_utf8_prefix(err.message, strlen(err.message)) != strlen(err.message))
-		abort();
-	txd_buf_free(&rows);
-}
-
-int
-LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
-	TxdSchema schema = {
-		.format = TXD_JSON, .ncolumns = sizeof(columns) / sizeof(columns[0]), .columns = columns};
+	TxdSchema schema = {.format = TXD_JSON,
+						.ncolumns = sizeof(columns) / sizeof(columns[0]),
+						.columns = columns,
+						.tombstones = true};
 	TxdError err;
-	char *copy;
 
 	for (int form = TXD_BINARY; form <= TXD_TEXT; form++)
 	{
-		schema.form = (TxdForm) form;
-		if (decoder[form] == NULL)
-			decoder[form] = txd_new(&schema, &err);
-		copy = malloc(size > 0 ? size : 1); /* of exactly this size for the sanitiser */
-		if (size > 0)
-			memcpy(copy, data, size);
-		decode(decoder[form], copy, size);
-		txd_json_valid(copy, size, true, &err);
-		free(copy);
+		for (int track = 0; track < 2; track++)
+		{
+			schema.form = (TxdForm) form;
+			schema.track_fields = track > 0;
+			decoder[form][track] = txd_new(&schema, &err);
+			if (decoder[form][track] == NULL)
+				abort();
+		}
 	}
+}
+
+/* Decodes it; what is accepted is JSON, what is refused leaves no trace and has a readable reason. */
+static Result
+decode(TxdDecoder *d, const TxdMessage *m)
+{
+	Result r = {false, {NULL, 0, 0}, {0}};
+	TxdError ignored;
+
+	r.ok = txd_decode(d, m, &r.rows, &r.err);
+	if (r.ok && m->payload != NULL && !txd_json_valid(m->payload, m->payload_len, false, &ignored))
+		abort();
+	if (!r.ok && (r.rows.len != 0 || r.err.code == NULL || r.err.message[0] == '\0' ||
+				  txd_utf8_prefix(r.err.message, strlen(r.err.message)) != strlen(r.err.message)))
+		abort();
+	return r;
+}
+
+/* What a list of fields promises, whatever the messages were. */
+static void
+check_fields(TxdDecoder *d)
+{
+	const TxdFieldSeen *fields;
+	uint64_t unlisted;
+	size_t n = txd_fields_seen(d, &fields, &unlisted);
+
+	if (n > TXD_MAX_FIELDS)
+		abort();
+	for (size_t i = 0; i < n; i++)
+		if (fields[i].count == 0 || fields[i].types == 0 || strlen(fields[i].path) > TXD_MAX_PATH ||
+			txd_utf8_prefix(fields[i].path, strlen(fields[i].path)) != strlen(fields[i].path))
+			abort();
+	txd_fields_reset(d);
+}
+
+/* Tracking changes nothing, and neither does what the decoder remembers of earlier messages. */
+static void
+compare(int form, const TxdMessage *m)
+{
+	Result plain = decode(decoder[form][0], m);
+	Result tracked = decode(decoder[form][1], m);
+	Result again = decode(decoder[form][1], m);
+
+	if (plain.ok != tracked.ok || plain.rows.len != tracked.rows.len ||
+		(plain.ok && memcmp(plain.rows.data, tracked.rows.data, plain.rows.len) != 0) ||
+		(!plain.ok && (strcmp(plain.err.code, tracked.err.code) != 0 ||
+					   strcmp(plain.err.message, tracked.err.message) != 0 ||
+					   plain.err.column != NULL != (tracked.err.column != NULL))))
+		abort();
+	if (again.ok != tracked.ok || again.rows.len != tracked.rows.len ||
+		(again.ok && memcmp(again.rows.data, tracked.rows.data, again.rows.len) != 0))
+		abort();
+	check_fields(decoder[form][1]);
+	txd_buf_free(&plain.rows);
+	txd_buf_free(&tracked.rows);
+	txd_buf_free(&again.rows);
+}
+
+/* A copy of exactly this size for the sanitiser. */
+static char *
+copy_of(const uint8_t *data, size_t size)
+{
+	char *copy = malloc(size > 0 ? size : 1);
+
+	if (size > 0)
+		memcpy(copy, data, size);
+	return copy;
+}
+
+/* The first byte says how many of the bytes after it are the key; 255: a message without a value. */
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	uint8_t first = size > 0 ? data[0] : 0;
+	size_t used = size > 0;
+	size_t key_len = first < size - used || first == 255 ? first : 0;
+	TxdMessage m = {.timestamp_ms = -1, .topic = "t"};
+	TxdError err;
+	char *key;
+	char *payload;
+
+	if (decoder[0][0] == NULL)
+		open_decoders();
+	if (first == 255)
+		key_len = size - used;
+	key = copy_of(data + used, key_len);
+	payload = copy_of(data + used + key_len, size - used - key_len);
+	m.key = first == 0 ? NULL : key;
+	m.key_len = key_len;
+	m.payload = first == 255 ? NULL : payload;
+	m.payload_len = size - used - key_len;
+	for (int form = TXD_BINARY; form <= TXD_TEXT; form++)
+		compare(form, &m);
+	if (txd_json_valid(payload, m.payload_len, true, &err))
+		(void) txd_json_fits(payload, m.payload_len);
+	free(key);
+	free(payload);
 	return 0;
 }
