@@ -5,7 +5,7 @@ EXTVERSION = 0.1.0
 MODULE_big = txpipe
 
 # Read by the server: extension modules, and the one decoder file both sides need.
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c))) src/decode/names.o
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c))) src/decode/names.o src/decode/fieldname.o
 
 # The child process: pure C11, no PostgreSQL header.
 IO = txpipe_io

@@ -12,6 +12,7 @@
 
 #include "batch.h"
 #include "dead_letter.h"
+#include "fields.h"
 #include "history.h"
 #include "io/clock.h"
 #include "isolate.h"
@@ -205,6 +206,8 @@ txp_batch_write(TxpLink *link, TxpBatch *batch, const char *states)
 	check_topics(link, batch);
 	if (!txp_offsets_lock(stream->id, stream->created_at, states, link->topics, batch))
 		return TXP_BATCH_CONFLICT;
+	if (txp_fields_decide(link, batch) == TXP_FIELDS_ACTED)
+		return TXP_BATCH_ACTED;
 	times.locked_us = txp_now_us();
 	if (!insert_rows(link, batch, &refusals))
 		return TXP_BATCH_STALE;
@@ -222,6 +225,7 @@ txp_batch_write(TxpLink *link, TxpBatch *batch, const char *states)
 				txp_span_text(batch->stopped_at.message));
 	txp_dead_letters_store(stream, link->topics, batch, refusals);
 	txp_offsets_move(stream->id, link->topics, batch, count_refused(batch, refusals));
+	txp_fields_store(link, batch);
 	txp_history_add(stream->id, link->part, batch, list_length(refusals), &times, link->commit_us);
 	return TXP_BATCH_WRITTEN;
 }

@@ -12,6 +12,7 @@
 typedef enum TxpBatchResult
 {
 	TXP_BATCH_WRITTEN, /* all is in the transaction, which may be committed */
+	TXP_BATCH_ACTED,   /* on_new_field did something: commit it, and open the stream anew */
 	TXP_BATCH_STALE,   /* the target has another shape now: open the stream anew */
 	TXP_BATCH_CONFLICT, /* somebody else moves these offsets, or the stream was paused: read them anew */
 } TxpBatchResult;

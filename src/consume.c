@@ -42,6 +42,10 @@ write_batch(TxpLink *link, TxpBatch *batch, const char *states)
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("the target of stream \"%s\" was changed meanwhile", link->stream->name),
 				 errhint("Call again.")));
+	if (result == TXP_BATCH_ACTED)
+		ereport(NOTICE, (errmsg("stream \"%s\": nothing was read", link->stream->name),
+						 errdetail("A new field was met; txpipe.stream_event tells what was done."),
+						 errhint("Call again.")));
 	if (result == TXP_BATCH_CONFLICT)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),

@@ -18,9 +18,8 @@ path_of(const TxpField *field)
 	return txp_span_text(field->path);
 }
 
-/* "string" or "string or null" … */
 static char *
-types_text(uint32 types)
+types_text(uint32 types, const char *between)
 {
 	StringInfoData text;
 
@@ -28,7 +27,7 @@ types_text(uint32 types)
 	for (int i = TXD_FIELD_STRING; i <= TXD_FIELD_ARRAY; i++)
 	{
 		if (types & (1u << i))
-			appendStringInfo(&text, "%s%s", text.len ? " or " : "", txd_field_type_name(i));
+			appendStringInfo(&text, "%s%s", text.len ? between : "", txd_field_type_name(i));
 	}
 	return text.data;
 }
@@ -78,8 +77,7 @@ fill(Datum **column, const TxpLink *link, const TxpBatch *batch)
 			ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
 							errmsg("a field names a topic that was never announced")));
 		column[COL_PATH][i] = CStringGetTextDatum(path_of(f));
-		column[COL_TYPES][i] =
-			OidFunctionCall2(F_ARRAY_TO_TEXT_TEXT, types_array(f->json_types), CStringGetTextDatum(","));
+		column[COL_TYPES][i] = CStringGetTextDatum(types_text(f->json_types, ","));
 		column[COL_COUNT][i] = Int64GetDatum(f->count);
 		column[COL_FIRST_TOPIC][i] = CStringGetTextDatum(link->topics[f->first_topic]);
 		column[COL_FIRST_PARTITION][i] = Int32GetDatum(f->first_partition);
@@ -101,7 +99,7 @@ log_new(const TxpLink *link, const TxpBatch *batch, const char *path)
 		if (strcmp(path_of(f), path) == 0)
 			txp_event_log(link->stream->id, "new_field",
 						  psprintf("field \"%s\" (%s) was seen for the first time", path,
-								   types_text(f->json_types)),
+								   types_text(f->json_types, " or ")),
 						  &(TxpEventPlace){link->topics[f->first_topic], f->first_partition,
 										   f->first_offset, f->first_offset + 1});
 	}
@@ -158,6 +156,12 @@ txp_fields_store(const TxpLink *link, const TxpBatch *batch)
 		log_new(link, batch, lfirst(lc));
 }
 
+static int
+by_path(const ListCell *a, const ListCell *b)
+{
+	return strcmp(path_of(lfirst(a)), path_of(lfirst(b)));
+}
+
 /* Fields that fill no column, nor lie in one that does, ancestors first. */
 static List *
 uncovered(const TxpLink *link, const TxpBatch *batch)
@@ -169,6 +173,7 @@ uncovered(const TxpLink *link, const TxpBatch *batch)
 		if (!txp_path_is_covered(link->plan, path_of(&batch->fields[i])))
 			fields = lappend(fields, &batch->fields[i]);
 	}
+	list_sort(fields, by_path);
 	return fields;
 }
 
@@ -208,18 +213,31 @@ stop_at_new(TxpLink *link, const TxpBatch *batch, List *fields)
 				link->stream->id,
 				psprintf("on_new_field is stop, and field \"%s\" (%s) is new: offset " INT64_FORMAT
 						 " of partition %d of topic \"%s\"",
-						 path, types_text(f->json_types), f->first_offset, f->first_partition,
-						 link->topics[f->first_topic]));
+						 path, types_text(f->json_types, " or "), f->first_offset,
+						 f->first_partition, link->topics[f->first_topic]));
 		result = TXP_FIELDS_ACTED;
 	}
 	return result;
 }
 
+static bool
+lies_in_one_of(List *paths, const char *path)
+{
+	ListCell *lc;
+
+	foreach (lc, paths)
+	{
+		if (txp_path_is_within(path, lfirst(lc)))
+			return true;
+	}
+	return false;
+}
+
 TxpFieldsResult
 txp_fields_decide(TxpLink *link, const TxpBatch *batch)
 {
-	TxpFieldsResult result = TXP_FIELDS_KNOWN;
 	List *fields;
+	List *added = NIL;
 	ListCell *lc;
 
 	if (batch->nfields == 0 || strcmp(link->stream->on_new_field, "rest") == 0)
@@ -231,8 +249,10 @@ txp_fields_decide(TxpLink *link, const TxpBatch *batch)
 	{
 		TxpField *f = lfirst(lc);
 
-		if (txp_new_column_add(link, path_of(f), f->json_types))
-			result = TXP_FIELDS_ACTED;
+		/* What lies in an object that has just got a column is in there. */
+		if (!lies_in_one_of(added, path_of(f)) &&
+			txp_new_column_add(link, path_of(f), f->json_types))
+			added = lappend(added, path_of(f));
 	}
-	return result;
+	return added == NIL ? TXP_FIELDS_KNOWN : TXP_FIELDS_ACTED;
 }

@@ -10,7 +10,7 @@
 typedef enum TxpFieldsResult
 {
 	TXP_FIELDS_KNOWN, /* write the batch */
-	TXP_FIELDS_ACTED  /* a column was added or the stream paused: commit that, and nothing of the batch */
+	TXP_FIELDS_ACTED /* a column was added or the stream paused: commit that, and nothing of the batch */
 } TxpFieldsResult;
 
 /* Before the batch's rows, in its transaction: does what on_new_field says. */

@@ -3,8 +3,8 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -15,9 +15,8 @@
 #include "rights.h"
 #include "spi.h"
 
-/* Is `inner` the path `outer` or below it? */
-static bool
-is_within(const char *inner, const char *outer)
+bool
+txp_path_is_within(const char *inner, const char *outer)
 {
 	size_t len = strlen(outer);
 
@@ -48,7 +47,8 @@ txp_path_is_covered(const TxpRowPlan *plan, const char *path)
 			return true;
 		for (int j = 0; j < column->npaths; j++)
 		{
-			if (is_within(path, column->paths[j]) || is_within(column->paths[j], path))
+			if (txp_path_is_within(path, column->paths[j]) ||
+				txp_path_is_within(column->paths[j], path))
 				return true;
 		}
 	}
@@ -79,8 +79,7 @@ alter_target(const TxpStream *stream, const char *name, const char *type)
 {
 	char *relation = quote_qualified_identifier(
 		get_namespace_name(get_rel_namespace(stream->target)), get_rel_name(stream->target));
-	char *sql =
-		psprintf("ALTER TABLE %s ADD COLUMN %s %s", relation, quote_identifier(name), type);
+	char *sql = psprintf("ALTER TABLE %s ADD COLUMN %s %s", relation, quote_identifier(name), type);
 	TxpRights saved;
 	int code;
 
@@ -120,7 +119,7 @@ txp_new_column_add(TxpLink *link, const char *path, uint32 json_types)
 	/* By name only a top-level field can fill a column. */
 	if (type == NULL || name[0] == '\0' || get_attnum(stream->target, name) != InvalidAttrNumber)
 		return false;
-	if (stream->columns == NULL && !txp_name_is_path(path))
+	if (stream->columns == NULL && !txd_path_is_name(path))
 		return false;
 	alter_target(stream, name, type);
 	extend_mapping(stream, name, path);

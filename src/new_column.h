@@ -6,6 +6,9 @@
 
 #include "link.h"
 
+/* Is `inner` the path `outer`, or below it? */
+extern bool txp_path_is_within(const char *inner, const char *outer);
+
 /*
  * Does the field fill a column of the plan, lie within one that does (an object stored as a whole), or contain
  * one? `path` is dotted, with "\." for a dot in a name.

@@ -320,6 +320,12 @@ write_batch(TxpServed *served, const TxpFrame *frame)
 	txp_batch_read(frame, &batch);
 	begin();
 	result = txp_batch_write(link, &batch, WORKER_STATES);
+	if (result == TXP_BATCH_ACTED)
+	{
+		commit();
+		put_off(served, 0);
+		return;
+	}
 	if (result != TXP_BATCH_WRITTEN)
 	{
 		PopActiveSnapshot();

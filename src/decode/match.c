@@ -12,64 +12,6 @@
 #define MAX_REMEMBERED 512
 #define MAX_REMEMBERED_NAME 128
 
-static char
-fold(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char) (c | 0x20) : c;
-}
-
-static bool
-is_upper(char c)
-{
-	return c >= 'A' && c <= 'Z';
-}
-
-static bool
-is_lower(char c)
-{
-	return c >= 'a' && c <= 'z';
-}
-
-static bool
-folded_equal(const char *field, size_t len, const char *column)
-{
-	for (size_t i = 0; i < len; i++)
-		if (fold(field[i]) != fold(column[i]) || column[i] == '\0')
-			return false;
-	return column[len] == '\0';
-}
-
-static bool
-snake_equal(const char *field, size_t len, const char *column)
-{
-	for (size_t i = 0; i < len; i++)
-	{
-		if (i > 0 && is_upper(field[i]))
-		{
-			char before = field[i - 1];
-			bool starts_word = is_lower(before) || (before >= '0' && before <= '9') ||
-							   (is_upper(before) && i + 1 < len && is_lower(field[i + 1]));
-
-			if (starts_word && *column++ != '_')
-				return false;
-		}
-		if (*column == '\0' || fold(field[i]) != fold(*column))
-			return false;
-		column++;
-	}
-	return *column == '\0';
-}
-
-TxdNameMatch
-txd_name_match(const char *field, size_t len, const char *column)
-{
-	if (len == strlen(column) && memcmp(field, column, len) == 0)
-		return TXD_NAME_EXACT;
-	if (folded_equal(field, len, column))
-		return TXD_NAME_FOLDED;
-	return snake_equal(field, len, column) ? TXD_NAME_SNAKE : TXD_NAME_NONE;
-}
-
 /* The edge of that name, or the free place where it belongs. */
 static inline TxdEdge *
 find_edge(TxdMatch *m, int parent, const char *name, size_t len, uint32_t hash)

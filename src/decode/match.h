@@ -10,15 +10,7 @@
 #define TXD_MATCH_H
 
 #include "decode.h"
-
-/* How well a field's name matches a column's; the lower, the better. */
-typedef enum TxdNameMatch
-{
-	TXD_NAME_EXACT = 0,
-	TXD_NAME_FOLDED = 1,
-	TXD_NAME_SNAKE = 2,
-	TXD_NAME_NONE = 3
-} TxdNameMatch;
+#include "fieldname.h"
 
 /* A field name under a node, and what is known about it. */
 typedef struct TxdEdge
@@ -76,12 +68,5 @@ extern void txd_match_free(TxdMatch *match);
  */
 extern const TxdEdge *txd_match_field(TxdMatch *match, int node, const char *name, size_t len,
 									  TxdEdge *unknown);
-
-/*
- * How the field's name matches the column's. camelCase to snake_case: lower case, with an
- * underscore before a capital that follows a small letter or digit, and before the last capital of
- * a run that a small letter follows (customerId, CustomerID: customer_id; HTTPServer: http_server).
- */
-extern TxdNameMatch txd_name_match(const char *field, size_t len, const char *column);
 
 #endif

@@ -71,7 +71,7 @@ typedef enum TxpFrameType
 	/* str path; schema; u32 batch_rows; u32 batch_bytes. Answer: BATCH …, FILE_END, or ERROR. */
 	TXP_FILE_OPEN = 11,
 	/* schema; [str topic]; [place, i64 offset, i64 timestamp_ms, opt key, opt headers, opt payload].
-	 * Answer: one BATCH_RAW (seq 0, no ranges), or ERROR. */
+	 * Answer: DECODED, or ERROR. */
 	TXP_DECODE = 12,
 
 	/* --- child to server --- */
@@ -122,7 +122,10 @@ typedef enum TxpFrameType
 	 * batches with records before it are committed. The child reads no more of it until STREAM_START names
 	 * it again.
 	 */
-	TXP_LOST = 45
+	TXP_LOST = 45,
+	/* for each message, in order: u32 length of its row in the block, or TXP_ABSENT, str code, str message, opt
+	 * column; the count comes first; bytes row block */
+	TXP_DECODED = 46
 } TxpFrameType;
 
 typedef enum TxpVerdict

@@ -87,6 +87,8 @@ handler_of(uint32_t type)
 			return txp_produce_main;
 		case TXP_FILE_HASH:
 			return txp_hash_main;
+		case TXP_DECODE:
+			return txp_decode_main;
 		case TXP_FILE_COPY:
 			return txp_copy_main;
 		default:

@@ -1,0 +1,134 @@
+/*
+ * decode_request.c — DECODE: messages the server kept, decoded again.
+ */
+#include <stdlib.h>
+
+#include "handlers.h"
+#include "link.h"
+#include "put.h"
+#include "schema.h"
+
+typedef struct Request
+{
+	TxpReader r;
+	TxdSchema *schema;
+	TxdDecoder *decoder;
+	uint32_t ntopics;
+	char **topics;
+	TxdBuf results;
+	TxdBuf block;
+} Request;
+
+static char *
+read_text(TxpReader *r)
+{
+	TxpSpan span = txp_read_span(r);
+	char *text = txd_alloc(span.len + 1);
+
+	if (span.data != NULL)
+		memcpy(text, span.data, span.len);
+	text[span.len] = '\0';
+	return text;
+}
+
+static void
+read_topics(Request *q)
+{
+	uint32_t n = txp_read_count(&q->r, sizeof(uint32_t));
+
+	q->topics = txd_alloc((n + 1) * sizeof(char *));
+	while (q->ntopics < n)
+		q->topics[q->ntopics++] = read_text(&q->r);
+}
+
+static bool
+read_message(Request *q, TxdMessage *m)
+{
+	TxpSpan key;
+	TxpSpan headers;
+	TxpSpan payload;
+
+	*m = (TxdMessage){.topic_index = txp_read_u32(&q->r)};
+	m->partition = txp_read_i32(&q->r);
+	m->offset = txp_read_i64(&q->r);
+	m->timestamp_ms = txp_read_i64(&q->r);
+	key = txp_read_span(&q->r);
+	headers = txp_read_span(&q->r);
+	payload = txp_read_span(&q->r);
+	if (q->r.bad || m->topic_index >= q->ntopics)
+		return false;
+	m->topic = q->topics[m->topic_index];
+	m->key = key.data;
+	m->key_len = key.len;
+	m->headers = headers.data;
+	m->headers_len = headers.len;
+	m->payload = payload.data;
+	m->payload_len = payload.len;
+	return true;
+}
+
+static void
+decode_one(Request *q, const TxdMessage *m)
+{
+	size_t before = q->block.len;
+	TxdError err = {0};
+
+	if (txd_decode(q->decoder, m, &q->block, &err))
+	{
+		txp_put_u32(&q->results, (uint32_t) (q->block.len - before));
+		return;
+	}
+	txp_put_u32(&q->results, TXP_ABSENT);
+	txp_put_str(&q->results, err.code);
+	txp_put_str(&q->results, err.message);
+	txp_put_str(&q->results, err.column);
+}
+
+static bool
+decode_all(Request *q)
+{
+	TxdMessage message;
+	TxdError err = {0};
+	uint32_t n;
+
+	q->schema = txp_schema_read(&q->r);
+	read_topics(q);
+	n = txp_read_count(&q->r, 36);
+	if (q->r.bad)
+		return false;
+	q->decoder = txd_new(q->schema, &err);
+	if (q->decoder == NULL)
+		return false;
+	txp_put_u32(&q->results, n);
+	for (uint32_t i = 0; i < n; i++)
+	{
+		if (!read_message(q, &message))
+			return false;
+		decode_one(q, &message);
+	}
+	return q->r.p == q->r.end;
+}
+
+void
+txp_decode_main(TxpChannel *channel, TxpMail *opening)
+{
+	Request q = {.r = txp_reader(opening->data, opening->header.size)};
+
+	if (decode_all(&q))
+	{
+		txp_put_opt(&q.results, q.block.data == NULL ? "" : q.block.data, q.block.len);
+		txp_answer(channel, TXP_DECODED, &q.results);
+	}
+	else
+		txp_error(channel, (TxpError){.fatal = true, .answer = true, .sqlstate = "08P01"},
+				  "the frame of messages to decode is broken");
+	if (q.decoder != NULL)
+		txd_free(q.decoder);
+	if (q.schema != NULL)
+		txp_schema_free(q.schema);
+	for (uint32_t i = 0; i < q.ntopics; i++)
+		free(q.topics[i]);
+	free(q.topics);
+	txd_buf_free(&q.results);
+	txd_buf_free(&q.block);
+}
