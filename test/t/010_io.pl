@@ -123,7 +123,7 @@ sub properties
 sub schema
 {
 	my ($format, $form, @columns) = @_;
-	my $s = pack('C6', $format, $form, ord(','), ord('"'), 1, 1) . str('') . pack('L l', 0, 0);
+	my $s = pack('C8', $format, $form, ord(','), ord('"'), 1, 1, 0, 0) . str('') . pack('L l', 0, 0);
 	$s .= pack('L', scalar @columns);
 	for my $col (@columns)
 	{
@@ -136,6 +136,7 @@ sub schema
 sub read_batch
 {
 	my ($f) = @_;
+	die "a frame of type $f->{type} instead of a batch\n" unless $f->{type} =~ /^BATCH/;
 	my $d = $f->{data};
 	my $take = sub { my ($t, $n) = @_; my @v = unpack($t, $d); substr($d, 0, $n) = ''; return @v };
 	my $take_opt = sub {
