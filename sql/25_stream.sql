@@ -20,8 +20,9 @@ COMMENT ON FUNCTION txpipe.create_stream(text, text, text, regclass, text, jsonb
     'Creates a stream from a Kafka topic into a table; the caller becomes its owner and needs USAGE on the '
     'server and INSERT on the table. format: json, csv, text or bytea. columns: {"column": "path"} or '
     '{"column": {"path": "…", "as": "…", "default": …}}; NULL: fields match columns by name, columns with a '
-    'default are left to it. start_at: earliest, latest, or a timestamp. Asks the brokers (at most 15 s) '
-    'unless paused. options: see txpipe.option';
+    'default are left to it. key_columns: columns of a unique index that rows replace one another by (mode '
+    'upsert; the default of the modes is the primary key). start_at: earliest, latest, or a timestamp. Asks the '
+    'brokers (at most 15 s) unless paused. options: see txpipe.option';
 
 CREATE FUNCTION txpipe.pause_stream(stream text) RETURNS void
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp

@@ -104,7 +104,10 @@ insert_rows(TxpLink *link, const TxpBatch *batch, List **refusals)
 	if (fits)
 	{
 		txp_sink_check(target, link->plan);
-		if (batch->raw)
+		if (link->upsert)
+			*refusals = txp_upsert_rows(link->upsert, target, batch->rows.data, batch->rows.len,
+										batch->nrows, batch->raw != NULL);
+		else if (batch->raw)
 			*refusals = copy_isolated(target, link, batch);
 		else
 			(void) txp_sink_copy(target, link->plan, batch->rows.data, batch->rows.len);

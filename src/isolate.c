@@ -3,7 +3,7 @@
  *
  * Rows are applied in order, a half at a time, each try in a subtransaction that ends with the deferred
  * constraints. What passes stays while the rest is searched, because rows can collide with one another;
- * at the end all of it is rolled back, and the caller applies the good rows once.
+ * at the end all of it is rolled back, and the caller applies the good rows once, or all of it is kept.
  */
 #include "postgres.h"
 
@@ -19,6 +19,7 @@ typedef struct Search
 {
 	TxpApply apply;
 	void *arg;
+	bool stop; /* at the first refusal */
 	List *refusals;
 	MemoryContext context;
 	ResourceOwner owner;
@@ -116,6 +117,8 @@ search_range(Search *search, uint32 first, uint32 count)
 {
 	ErrorData *error;
 
+	if (search->stop && search->refusals != NIL)
+		return;
 	CHECK_FOR_INTERRUPTS();
 	error = try_rows(search, first, count);
 	if (error == NULL)
@@ -132,11 +135,11 @@ search_range(Search *search, uint32 first, uint32 count)
 	}
 }
 
-List *
-txp_isolate(uint32 nrows, TxpApply apply, void *arg)
+static List *
+search_all(uint32 nrows, bool stop, bool keep, TxpApply apply, void *arg)
 {
 	ResourceOwner outer = CurrentResourceOwner;
-	Search search = {apply, arg, NIL, CurrentMemoryContext, outer};
+	Search search = {apply, arg, stop, NIL, CurrentMemoryContext, outer};
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(search.context);
@@ -158,6 +161,18 @@ txp_isolate(uint32 nrows, TxpApply apply, void *arg)
 	}
 	PG_END_TRY();
 	search.owner = outer;
-	end_subtransaction(&search, false);
+	end_subtransaction(&search, keep);
 	return search.refusals;
+}
+
+List *
+txp_isolate(uint32 nrows, TxpApply apply, void *arg)
+{
+	return search_all(nrows, false, false, apply, arg);
+}
+
+List *
+txp_isolate_kept(uint32 nrows, bool stop, TxpApply apply, void *arg)
+{
+	return search_all(nrows, stop, true, apply, arg);
 }

@@ -34,4 +34,10 @@ extern bool txp_error_is_of_rows(int sqlerrcode);
  */
 extern List *txp_isolate(uint32 nrows, TxpApply apply, void *arg);
 
+/*
+ * The same, but what passes stays, applied in row order and in the pieces that passed. With `stop` the search
+ * ends at the first refused row: then the rows before it stay.
+ */
+extern List *txp_isolate_kept(uint32 nrows, bool stop, TxpApply apply, void *arg);
+
 #endif

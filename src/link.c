@@ -39,6 +39,7 @@ plan_rows(TxpLink *link)
 		txp_rowplan_for_target(target, txp_format_by_name(stream->format), stream->columns, &csv);
 	link->plan->track_fields = stream->track_fields && link->plan->format == TXD_JSON;
 	txp_sink_check(target, link->plan);
+	link->upsert = txp_upsert_new(stream, target, link->plan);
 	link->target_desc = CreateTupleDescCopyConstr(RelationGetDescr(target));
 	table_close(target, AccessShareLock);
 	txp_rights_restore(&saved);

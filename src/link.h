@@ -16,6 +16,7 @@
 #include "io_client.h"
 #include "rowplan.h"
 #include "stream.h"
+#include "upsert.h"
 
 typedef struct TxpLink
 {
@@ -25,6 +26,7 @@ typedef struct TxpLink
 	uint32 part; /* of a stream that several workers share */
 	MemoryContext context;
 	TxpRowPlan *plan;
+	TxpUpsert *upsert;     /* NULL in mode append */
 	TupleDesc target_desc; /* of the target when the plan was made */
 	char **topics;         /* by the numbers frames name them by */
 	int ntopics;

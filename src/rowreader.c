@@ -4,6 +4,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/pg_type.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
@@ -17,6 +18,7 @@
 struct TxpRowReader
 {
 	const TxpRowPlan *plan;
+	TupleDesc desc;      /* the plan's, or one with the row's number behind it */
 	FmgrInfo *functions; /* receive functions of binary rows, input functions of text rows */
 	Oid *ioparams;
 	Datum *values;
@@ -25,17 +27,18 @@ struct TxpRowReader
 	MemoryContext scratch; /* what the types' functions leave behind */
 };
 
-TxpRowReader *
-txp_rowreader_new(const TxpRowPlan *plan)
+static TxpRowReader *
+new_reader(const TxpRowPlan *plan, TupleDesc desc)
 {
 	TxpRowReader *reader = palloc(sizeof(TxpRowReader));
 
 	reader->plan = plan;
+	reader->desc = desc;
 	reader->functions = palloc(sizeof(FmgrInfo) * plan->ncolumns);
 	reader->ioparams = palloc(sizeof(Oid) * plan->ncolumns);
-	reader->values = palloc(sizeof(Datum) * plan->ncolumns);
-	reader->nulls = palloc(sizeof(bool) * plan->ncolumns);
-	reader->slot = MakeSingleTupleTableSlot(plan->desc, &TTSOpsMinimalTuple);
+	reader->values = palloc(sizeof(Datum) * desc->natts);
+	reader->nulls = palloc0(sizeof(bool) * desc->natts);
+	reader->slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
 	reader->scratch =
 		AllocSetContextCreate(CurrentMemoryContext, "txpipe row", ALLOCSET_DEFAULT_SIZES);
 	for (int i = 0; i < plan->ncolumns; i++)
@@ -50,6 +53,29 @@ txp_rowreader_new(const TxpRowPlan *plan)
 		fmgr_info(function, &reader->functions[i]);
 	}
 	return reader;
+}
+
+TxpRowReader *
+txp_rowreader_new(const TxpRowPlan *plan)
+{
+	return new_reader(plan, plan->desc);
+}
+
+TxpRowReader *
+txp_rowreader_new_numbered(const TxpRowPlan *plan)
+{
+	TupleDesc desc = CreateTemplateTupleDesc(plan->ncolumns + 1);
+
+	for (int i = 1; i <= plan->ncolumns; i++)
+		TupleDescCopyEntry(desc, i, plan->desc, i);
+	TupleDescInitEntry(desc, plan->ncolumns + 1, "$row", INT8OID, -1, 0);
+	return new_reader(plan, desc);
+}
+
+TupleDesc
+txp_rowreader_desc(const TxpRowReader *reader)
+{
+	return reader->desc;
 }
 
 static void
@@ -236,8 +262,10 @@ read_row(TxpRowReader *reader, TxpRows *rows, uint32 row)
 		read_binary(reader, rows->block + rows->start[row]);
 	else
 		read_text(reader, rows->block + rows->start[row], rows->block + rows->start[row + 1] - 1);
+	if (reader->desc->natts > reader->plan->ncolumns)
+		reader->values[reader->plan->ncolumns] = Int64GetDatum(row);
 	MemoryContextSwitchTo(rows->context);
-	rows->tuples[row] = heap_form_minimal_tuple(reader->plan->desc, reader->values, reader->nulls);
+	rows->tuples[row] = heap_form_minimal_tuple(reader->desc, reader->values, reader->nulls);
 	MemoryContextSwitchTo(old);
 	return rows->tuples[row];
 }
@@ -256,8 +284,9 @@ txp_rows_store(TxpRowReader *reader, TxpRows *rows, uint32 first, uint32 count,
 	ExecClearTuple(reader->slot);
 }
 
-int64
-txp_rows_int64(TxpRowReader *reader, TxpRows *rows, uint32 row, int column)
+/* A value that is passed by value; 0 for NULL. */
+static Datum
+value_of(TxpRowReader *reader, TxpRows *rows, uint32 row, int column)
 {
 	bool isnull;
 	Datum value;
@@ -265,5 +294,17 @@ txp_rows_int64(TxpRowReader *reader, TxpRows *rows, uint32 row, int column)
 	ExecStoreMinimalTuple(read_row(reader, rows, row), reader->slot, false);
 	value = slot_getattr(reader->slot, column + 1, &isnull);
 	ExecClearTuple(reader->slot);
-	return isnull ? 0 : DatumGetInt64(value);
+	return isnull ? 0 : value;
+}
+
+int64
+txp_rows_int64(TxpRowReader *reader, TxpRows *rows, uint32 row, int column)
+{
+	return DatumGetInt64(value_of(reader, rows, row, column));
+}
+
+bool
+txp_rows_bool(TxpRowReader *reader, TxpRows *rows, uint32 row, int column)
+{
+	return DatumGetBool(value_of(reader, rows, row, column));
 }

@@ -28,6 +28,12 @@ typedef struct TxpRows
 /* Looks up the types' receive or input functions. Lives in the current memory context, as the plan must. */
 extern TxpRowReader *txp_rowreader_new(const TxpRowPlan *plan);
 
+/* The same with a further column in its tuples: a bigint, the row's number in the batch. */
+extern TxpRowReader *txp_rowreader_new_numbered(const TxpRowPlan *plan);
+
+/* Shape of the tuples. */
+extern TupleDesc txp_rowreader_desc(const TxpRowReader *reader);
+
 /* Finds the rows of a block; a block that does not hold exactly `count` rows is an error. */
 extern void txp_rows_find(const TxpRowPlan *plan, const char *block, size_t len, uint32 count,
 						  TxpRows *rows);
@@ -40,7 +46,8 @@ extern const char *txp_rows_bytes(const TxpRows *rows, uint32 first, uint32 coun
 extern void txp_rows_store(TxpRowReader *reader, TxpRows *rows, uint32 first, uint32 count,
 						   const Bitmapset *skip, Tuplestorestate *store);
 
-/* A bigint column of a row. */
+/* A bigint, or boolean, column of a row. */
 extern int64 txp_rows_int64(TxpRowReader *reader, TxpRows *rows, uint32 row, int column);
+extern bool txp_rows_bool(TxpRowReader *reader, TxpRows *rows, uint32 row, int column);
 
 #endif

@@ -11,7 +11,9 @@
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 
 #include "args.h"
@@ -24,6 +26,52 @@
 #include "shared.h"
 #include "spi.h"
 #include "stream.h"
+
+/* The names in key_columns, whose use txp_upsert_new checks; NULL when the argument is. */
+static char **
+key_columns_argument(FunctionCallInfo fcinfo, int n, int *count)
+{
+	char **names;
+	Datum *values;
+	bool *nulls;
+
+	*count = 0;
+	if (PG_ARGISNULL(n))
+		return NULL;
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(n), TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls,
+					  count);
+	names = palloc(sizeof(char *) * (*count + 1));
+	for (int i = 0; i < *count; i++)
+	{
+		if (nulls[i])
+			*count = 0;
+		else
+			names[i] = TextDatumGetCString(values[i]);
+	}
+	if (*count == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("key_columns must be names of columns"),
+						errhint("Leave it out to go by the primary key, or to append all rows.")));
+	return names;
+}
+
+/* Whoever names key columns wants an upsert, unless the options say which. */
+static void
+apply_key_columns(TxpStream *stream)
+{
+	Datum mode = DirectFunctionCall1(jsonb_in, CStringGetDatum("{\"mode\": \"upsert\"}"));
+
+	if (stream->key_columns == NULL)
+		return;
+	stream->options = DatumGetJsonbP(
+		stream->options ? DirectFunctionCall2(jsonb_concat, mode, JsonbPGetDatum(stream->options))
+						: mode);
+	txp_stream_apply_options(stream);
+	if (strcmp(stream->mode, "append") == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("key_columns have no use in mode append"),
+						errhint("Use mode upsert or upsert_delete, or leave key_columns out.")));
+}
 
 /* create_stream's arguments as a stream that has no id yet. */
 static TxpStream *
@@ -49,10 +97,7 @@ stream_of_arguments(FunctionCallInfo fcinfo)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("columns must be a JSON object"),
 				 errhint("For example '{\"customer_id\": \"customerId\"}'.")));
-	if (!PG_ARGISNULL(6))
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("upsert by key columns is not available in this version"),
-						errhint("Leave key_columns out: rows are appended.")));
+	stream->key_columns = key_columns_argument(fcinfo, 6, &stream->nkey_columns);
 	stream->start_at = txp_arg_text(fcinfo, 7, "start_at");
 	(void) txp_start_parse(stream->start_at, &start_ms);
 	stream->state = txp_arg_bool(fcinfo, 8, false) ? "paused" : "running";
@@ -65,7 +110,18 @@ stream_of_arguments(FunctionCallInfo fcinfo)
 						errhint("Give both a name that is not empty.")));
 	(void) txp_server_by_name(stream->server);
 	txp_stream_apply_options(stream);
+	apply_key_columns(stream);
 	return stream;
+}
+
+static Datum
+text_array(char *const *names, int n)
+{
+	Datum *values = palloc(sizeof(Datum) * (n + 1));
+
+	for (int i = 0; i < n; i++)
+		values[i] = CStringGetTextDatum(names[i]);
+	return txp_spi_array(TEXTOID, values, NULL, n);
 }
 
 static int32
@@ -73,15 +129,16 @@ insert_stream(const TxpStream *stream)
 {
 	static TxpStatement statement = {
 		"INSERT INTO txpipe.stream (stream, owner_oid, owner_name, server, topic, target_oid, "
-		"target_schema, target_table, format, columns, start_at, state, options, reason, home) "
-		"SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, coalesce($13, '{}'), "
+		"target_schema, target_table, format, columns, start_at, state, options, key_columns, "
+		"reason, home) "
+		"SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, coalesce($13, '{}'), $14, "
 		"CASE $12 WHEN 'paused' THEN 'created paused' END, token FROM txpipe.installation "
 		"RETURNING stream_id",
-		13,
+		14,
 		{TEXTOID, OIDOID, NAMEOID, NAMEOID, TEXTOID, OIDOID, NAMEOID, NAMEOID, TEXTOID, JSONBOID,
-		 TEXTOID, TEXTOID, JSONBOID}};
+		 TEXTOID, TEXTOID, JSONBOID, TEXTARRAYOID}};
 	char *schema = get_namespace_name(get_rel_namespace(stream->target));
-	Datum values[13] = {CStringGetTextDatum(stream->name),
+	Datum values[14] = {CStringGetTextDatum(stream->name),
 						ObjectIdGetDatum(stream->owner),
 						DirectFunctionCall1(namein, CStringGetDatum(stream->owner_name)),
 						DirectFunctionCall1(namein, CStringGetDatum(stream->server)),
@@ -93,14 +150,17 @@ insert_stream(const TxpStream *stream)
 						stream->columns ? JsonbPGetDatum(stream->columns) : 0,
 						CStringGetTextDatum(stream->start_at),
 						CStringGetTextDatum(stream->state),
-						stream->options ? JsonbPGetDatum(stream->options) : 0};
-	char nulls[14] = "             ";
+						stream->options ? JsonbPGetDatum(stream->options) : 0,
+						text_array(stream->key_columns, stream->nkey_columns)};
+	char nulls[15] = "              ";
 	int32 id;
 
 	if (stream->columns == NULL)
 		nulls[9] = 'n';
 	if (stream->options == NULL)
 		nulls[12] = 'n';
+	if (stream->key_columns == NULL)
+		nulls[13] = 'n';
 	SPI_connect();
 	(void) txp_spi_run(&statement, values, nulls);
 	id = DatumGetInt32(txp_spi_datum(0, 1));
