@@ -111,7 +111,8 @@ txp_fields_store(const TxpLink *link, const TxpBatch *batch)
 	static TxpStatement statement = {
 		"INSERT INTO txpipe.stream_field_store AS s (stream_id, path, json_types, occurrences, "
 		"first_topic, first_partition, first_offset, last_topic, last_partition, last_offset) "
-		"SELECT $1, p, string_to_array(t, ','), c, ft, fp, fo, lt, lp, lo "
+		"SELECT $1, p, ARRAY(SELECT unnest(string_to_array(t, ',')) ORDER BY 1), c, ft, fp, fo, "
+		"lt, lp, lo "
 		"FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[], $6::int[], $7::bigint[], "
 		"$8::text[], $9::int[], $10::bigint[]) AS u(p, t, c, ft, fp, fo, lt, lp, lo) ORDER BY p "
 		"ON CONFLICT (stream_id, path) DO UPDATE SET "

@@ -33,6 +33,7 @@ reset_batch(TxpBatch *batch)
 	batch->source_bytes = 0;
 	batch->begun_us = batch->decode_us = 0;
 	batch->block.len = batch->rejects.len = batch->raw.len = 0;
+	batch->stop.len = batch->fields.len = batch->nfields = 0;
 }
 
 void
@@ -47,6 +48,8 @@ txp_window_free(TxpWindow *w)
 		free(batch->range);
 		txd_buf_free(&batch->block);
 		txd_buf_free(&batch->rejects);
+		txd_buf_free(&batch->stop);
+		txd_buf_free(&batch->fields);
 		txd_buf_free(&batch->raw);
 	}
 }
@@ -117,9 +120,8 @@ txp_record_hash(const TxdMessage *m)
 }
 
 static void
-add_reject(TxpBatch *batch, const TxdMessage *m, const TxdError *err, rd_kafka_message_t *source)
+put_reject(TxdBuf *out, const TxdMessage *m, const TxdError *err, rd_kafka_message_t *source)
 {
-	TxdBuf *out = &batch->rejects;
 	TxdBuf headers = {0};
 	bool has_headers = m->headers == NULL && source != NULL && txp_headers_json(source, &headers);
 
@@ -137,8 +139,6 @@ add_reject(TxpBatch *batch, const TxdMessage *m, const TxdError *err, rd_kafka_m
 	txp_put_str(out, err->message);
 	txp_put_str(out, err->column);
 	txd_buf_free(&headers);
-	batch->nrejects++;
-	batch->source_bytes += m->payload_len + m->key_len;
 }
 
 static void
@@ -175,10 +175,58 @@ txp_batch_add(TxpWindow *w, TxdDecoder *decoder, const TxdMessage *m, rd_kafka_m
 		add_row(batch, m, batch->block.len - before, source);
 		return true;
 	}
-	add_reject(batch, m, &err, source);
+	put_reject(&batch->rejects, m, &err, source);
+	batch->nrejects++;
+	batch->source_bytes += m->payload_len + m->key_len;
 	if (source != NULL)
 		rd_kafka_message_destroy(source);
 	return false;
+}
+
+bool
+txp_batch_add_or_stop(TxpWindow *w, TxdDecoder *decoder, const TxdMessage *m,
+					  rd_kafka_message_t *source)
+{
+	TxpBatch *batch = txp_window_open(w);
+	size_t before = batch->block.len;
+	TxdError err = {0};
+
+	if (txd_decode(decoder, m, &batch->block, &err))
+	{
+		add_row(batch, m, batch->block.len - before, source);
+		return true;
+	}
+	put_reject(&batch->stop, m, &err, source);
+	rd_kafka_message_destroy(source);
+	return false;
+}
+
+static void
+put_place(TxdBuf *out, const TxdFieldPlace *place)
+{
+	txp_put_u32(out, (uint32_t) place->topic_index);
+	txp_put_i32(out, place->partition);
+	txp_put_i64(out, place->offset);
+}
+
+/* Encoded now: a batch asked for again tells the same. */
+static void
+take_fields(TxpBatch *batch, TxdDecoder *decoder)
+{
+	const TxdFieldSeen *field;
+	uint64_t unlisted;
+	size_t n = txd_fields_seen(decoder, &field, &unlisted);
+
+	for (size_t i = 0; i < n; i++)
+	{
+		txp_put_str(&batch->fields, field[i].path);
+		txp_put_u32(&batch->fields, field[i].types);
+		txp_put_i64(&batch->fields, (int64_t) field[i].count);
+		put_place(&batch->fields, &field[i].first);
+		put_place(&batch->fields, &field[i].last);
+	}
+	batch->nfields = (uint32_t) n;
+	txd_fields_reset(decoder);
 }
 
 static void
@@ -205,7 +253,7 @@ put_batch(TxdBuf *out, const TxpBatch *batch)
 	txd_buf_reserve(out, batch->block.len + batch->rejects.len + 128 + batch->nranges * 80);
 	txp_put_u32(out, batch->nrows);
 	txp_put_u32(out, batch->nrejects);
-	txp_put_u8(out, 0);
+	txp_put_u8(out, batch->stop.len > 0);
 	txp_put_i64(out, (int64_t) batch->source_bytes);
 	txp_put_i64(out, now - batch->begun_us);
 	txp_put_i64(out, batch->decode_us);
@@ -213,10 +261,12 @@ put_batch(TxdBuf *out, const TxpBatch *batch)
 	txp_put_u32(out, batch->nranges);
 	for (uint32_t i = 0; i < batch->nranges; i++)
 		put_range(out, &batch->range[i]);
-	txp_put_u32(out, 0);
+	txp_put_u32(out, batch->nfields);
+	txd_buf_append(out, batch->fields.data, batch->fields.len);
 	txp_put_u32(out, (uint32_t) batch->block.len);
 	txd_buf_append(out, batch->block.data, batch->block.len);
 	txd_buf_append(out, batch->rejects.data, batch->rejects.len);
+	txd_buf_append(out, batch->stop.data, batch->stop.len);
 }
 
 static void
@@ -250,12 +300,13 @@ put_raw(TxdBuf *out, const TxpBatch *batch, const TxpRow *row)
 }
 
 void
-txp_window_emit(TxpWindow *w)
+txp_window_emit(TxpWindow *w, TxdDecoder *decoder)
 {
 	TxpBatch *batch = txp_window_open(w);
 	TxdBuf frame = {0};
 
 	batch->seq = ++w->last_seq;
+	take_fields(batch, decoder);
 	put_batch(&frame, batch);
 	txp_send(w->channel, TXP_BATCH, batch->seq, &frame);
 	w->unacked++;

@@ -54,7 +54,10 @@ typedef struct TxpBatch
 	TxpRow *row;
 	TxpRange *range;
 	TxdBuf block;
-	TxdBuf rejects; /* encoded as the frame has them */
+	TxdBuf rejects; /* encoded as the frame has them, as the next two */
+	TxdBuf stop;    /* the message it ends before; empty: none */
+	TxdBuf fields;
+	uint32_t nfields;
 	TxdBuf raw;
 } TxpBatch;
 
@@ -84,14 +87,18 @@ extern bool txp_window_full(const TxpWindow *w);
 extern bool txp_batch_add(TxpWindow *w, TxdDecoder *decoder, const TxdMessage *message,
 						  rd_kafka_message_t *source);
 
+/* Decodes one message; where that fails, the open batch is to end before it: false, and it can be sent. */
+extern bool txp_batch_add_or_stop(TxpWindow *w, TxdDecoder *decoder, const TxdMessage *message,
+								  rd_kafka_message_t *source);
+
 /* Adds a range to the open batch and returns its index. */
 extern uint32_t txp_batch_range(TxpBatch *batch, uint32_t topic, int32_t partition, int64_t from);
 
 /* Tells records apart: FNV-1a over key, value and timestamp. */
 extern int64_t txp_record_hash(const TxdMessage *m);
 
-/* Sends the open batch. */
-extern void txp_window_emit(TxpWindow *w);
+/* Sends the open batch, with the fields the decoder has seen since the last one. */
+extern void txp_window_emit(TxpWindow *w, TxdDecoder *decoder);
 
 /* BATCH_DONE or BATCH_REPEAT; an unexpected one fails the channel and returns false. */
 extern bool txp_window_mail(TxpWindow *w, const TxpMail *mail);

@@ -28,6 +28,8 @@ typedef struct Loop
 	int64_t batch_since; /* when the open batch was begun; 0: it is empty */
 	int64_t next_tick;
 	bool trouble_told;
+	bool stopping; /* the open batch ends before a message that cannot be decoded */
+	bool stopped;  /* it was sent: nothing more is read */
 } Loop;
 
 static void
@@ -72,12 +74,20 @@ take_message(Loop *l, TxpPartition *p, rd_kafka_message_t *m)
 		message.headers = headers.data;
 		message.headers_len = headers.len;
 	}
+	if (l->s->stop_at_reject && !txp_batch_add_or_stop(&l->s->window, l->s->decoder, &message, m))
+	{
+		/* Whatever lies between the last message and this one has been passed. */
+		p->next = range->next = message.offset;
+		l->stopping = true;
+		txd_buf_free(&headers);
+		return;
+	}
 	p->next = range->next = m->offset + 1;
 	range->last_offset = m->offset;
 	range->last_timestamp_ms = message.timestamp_ms;
 	range->last_hash = txp_record_hash(&message);
 	range->bytes += (int64_t) (m->len + m->key_len);
-	if (txp_batch_add(&l->s->window, l->s->decoder, &message, m))
+	if (l->s->stop_at_reject || txp_batch_add(&l->s->window, l->s->decoder, &message, m))
 		range->rows++;
 	else
 		range->rejects++;
@@ -225,8 +235,9 @@ emit(Loop *l)
 			range->end = range->next;
 		l->s->partition[range->partition].end_told = range->end;
 	}
-	txp_window_emit(&l->s->window);
+	txp_window_emit(&l->s->window, l->s->decoder);
 	l->batch_since = 0;
+	l->stopped = l->stopping;
 }
 
 /* Tells the ends that moved without a batch; all of them when a trouble is over. */
@@ -355,25 +366,26 @@ is_due(const Loop *l)
 
 	if (l->batch_since == 0)
 		return false;
-	return txp_window_full(w) ||
+	return txp_window_full(w) || l->stopping ||
 		   (w->unacked == 0 && txp_now_ms() >= l->batch_since + l->s->linger_ms);
 }
 
 static void
 step(Loop *l)
 {
-	bool window_full = l->s->window.unacked == TXP_WINDOW;
+	bool window_full = l->s->window.unacked == TXP_WINDOW || l->stopped;
 
 	take_mail(l, window_full ? TICK_MS : 0);
-	if (l->s->failed || l->s->window.unacked == TXP_WINDOW)
+	if (l->s->failed || l->stopped || l->s->window.unacked == TXP_WINDOW)
 	{
-		/* Nothing to do before the server has committed. */
+		/* Nothing to do before the server has committed, or at all. */
 	}
 	else if (is_due(l))
 		emit(l);
 	else if (l->taken < l->nfetched)
 	{
-		while (l->taken < l->nfetched && !l->s->failed && !txp_window_full(&l->s->window))
+		while (l->taken < l->nfetched && !l->s->failed && !l->stopping &&
+			   !txp_window_full(&l->s->window))
 			take(l, l->fetched[l->taken++]);
 	}
 	else

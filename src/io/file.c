@@ -175,7 +175,7 @@ emit(FileReader *f)
 		if (!make_room(f))
 			return false;
 	}
-	txp_window_emit(&f->window);
+	txp_window_emit(&f->window, f->decoder);
 	return true;
 }
 

@@ -53,7 +53,7 @@ unpack(TxpStream *s, const TxpMail *mail)
 	s->linger_ms = txp_read_u32(&r);
 	(void) txp_read_i64(&r);
 	(void) txp_read_i64(&r);
-	(void) txp_read_u8(&r);
+	s->stop_at_reject = txp_read_u8(&r) != 0;
 	if (r.bad || topic.data == NULL || r.p != r.end)
 		return broken_frame(s);
 	s->topic = txd_alloc(topic.len + 1);

@@ -27,6 +27,7 @@ typedef struct TxpStream
 	uint32_t timeout_ms;
 	uint32_t linger_ms;
 	bool wants_headers;
+	bool stop_at_reject;
 	TxdSchema *schema;
 	TxdDecoder *decoder;
 	TxpWindow window;
