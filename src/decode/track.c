@@ -66,6 +66,7 @@ make_path(TxdTrack *t, int parent, const char *name, size_t len)
 	TxdBuf *path = &t->path;
 
 	path->len = 0;
+	txd_buf_reserve(path, len + 1); /* an empty name has a text, too */
 	if (parent > 0)
 	{
 		txd_buf_append(path, t->fields[parent].seen.path, strlen(t->fields[parent].seen.path));
