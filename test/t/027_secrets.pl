@@ -11,6 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeTest;
 
+my %others;    # our processes, to be ended with the test
 my $dir   = PostgreSQL::Test::Utils::tempdir();
 my $login = start_login("$dir/logins");
 my $token = join '', map { ('a' .. 'z', 0 .. 9)[ rand 36 ] } 1 .. 24;
@@ -63,7 +64,8 @@ sub start_login
 		}
 		POSIX::_exit(0);
 	}
-	return { pid => $pid, servers => '127.0.0.1:' . $listen->sockport, logins => $logins };
+	$others{$pid} = 1;
+	return { servers => '127.0.0.1:' . $listen->sockport, logins => $logins };
 }
 
 sub take
@@ -115,10 +117,10 @@ END
 {
 	my $status = $?;
 
-	if ($login)
+	for my $pid (keys %others)
 	{
-		kill 'KILL', $login->{pid};
-		waitpid($login->{pid}, 0);
+		kill 'KILL', $pid;
+		waitpid($pid, 0);
 	}
 	$? = $status;
 }
@@ -352,6 +354,57 @@ for my $name (sort keys %stream)
 }
 like(sql(q{SELECT last_error FROM txpipe.stream_status WHERE stream = 'orders'}), qr/^28000/, 'a refused log-in is the trouble');
 like(sql(q{SELECT last_error FROM txpipe.stream_status WHERE stream = 'lost'}), qr/^58P01.*sasl_password_file.*No such file/, 'a missing file is, too');
+
+# --- TLS from files: a broker that asks for a certificate, too ---
+
+sub openssl { return system_or_bail('openssl', @_) }
+
+# $name.key and $name.pem, signed by the authority (which signs itself).
+sub certificate
+{
+	my ($name, @key) = @_;
+
+	openssl('req', '-new', '-newkey', 'rsa:2048', @key, '-keyout', "$dir/$name.key", '-out', "$dir/$name.csr",
+		'-subj', "/CN=$name");
+	openssl('x509', '-req', '-in', "$dir/$name.csr", '-out', "$dir/$name.pem", '-days', '2',
+		'-CA', "$dir/authority.pem", '-CAkey', "$dir/authority.key", '-CAcreateserial');
+	chmod 0600, "$dir/$name.key";
+	return;
+}
+
+openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', "$dir/authority.key", '-out', "$dir/authority.pem",
+	'-days', '2', '-subj', '/CN=authority');
+certificate('localhost', '-nodes');
+certificate('client', '-passout', "file:" . write_file('key_password', "$secret{key}\n"));
+
+my $tls_port = PostgreSQL::Test::Cluster::get_free_port();
+pipe(my $stdin, my $keep) or die "pipe: $!";
+my $tls = fork() // die "fork: $!";
+if ($tls == 0)
+{
+	open STDIN,  '<&', $stdin          or die;
+	open STDOUT, '>',  "$dir/tls.out" or die;
+	open STDERR, '>&', \*STDOUT       or die;
+	close $keep;
+	exec 'openssl', 's_server', '-accept', "127.0.0.1:$tls_port", '-cert', "$dir/localhost.pem", '-key',
+	  "$dir/localhost.key", '-CAfile', "$dir/authority.pem", '-Verify', '1', '-verify_return_error';
+}
+$others{$tls} = 1;
+wait_until('the TLS server listens', sub { -e "$dir/tls.out" && slurp_file("$dir/tls.out") =~ /ACCEPT/ });
+sql(<<"SQL");
+CREATE SERVER mutual FOREIGN DATA WRAPPER txpipe_kafka OPTIONS (bootstrap_servers 'localhost:$tls_port',
+    security_protocol 'SSL', broker_address_family 'v4', ssl_cipher_suites 'HIGH', ssl_ca_file '$dir/authority.pem');
+CREATE SERVER strange FOREIGN DATA WRAPPER txpipe_kafka OPTIONS (bootstrap_servers 'localhost:$tls_port',
+    security_protocol 'SSL', broker_address_family 'v4');
+CREATE USER MAPPING FOR alice SERVER mutual OPTIONS (ssl_certificate_file '$dir/client.pem',
+    ssl_key_file '$dir/client.key', ssl_key_password_file '$dir/key_password');
+GRANT USAGE ON FOREIGN SERVER mutual, strange TO alice;
+SQL
+is(error_as('alice', "SELECT * FROM txpipe.topics('strange')")->{message},
+	qq{no secure connection to the Kafka brokers at "localhost:$tls_port"}, 'brokers of an unknown authority are not trusted');
+as('alice', q{SELECT txpipe.create_stream('mutual', 'mutual', 't', 'orders', paused => true); SELECT txpipe.resume_stream('mutual')});
+wait_until('the stream shows its certificate', sub { slurp_file("$dir/tls.out") =~ /^subject=CN ?= ?client$/m });
+pass('certificate, key and its password are read from files');
 
 # --- a new secret needs no ALTER ---
 
