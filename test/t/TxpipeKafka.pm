@@ -15,7 +15,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeTest;
 
-our @EXPORT = qw(need_kafka start_kafka stop_kafka kafka_do kafka_begin kafka_end kafka_send end_offset caught_up);
+our @EXPORT = qw(need_kafka start_kafka stop_kafka restart_kafka kafka_do kafka_begin kafka_end kafka_send end_offset caught_up);
 
 my $home = $ENV{TXPIPE_KAFKA} // '';
 my $tool = ($ENV{TXPIPE_TREE} // '.') . '/build/test/kafka_tool';
@@ -199,27 +199,38 @@ sub start_kafka
 	make_certificates($dir) if $opt{security};
 	my %at = write_conf($dir, %opt);
 	format_storage($dir, %opt);
+	my $broker = { servers => $at{PLAINTEXT}, at => \%at, dir => $dir, out => "$dir/out" };
+	restart_kafka($broker);
+	return $broker;
+}
+
+# Starts its process on the data it has; after stop_kafka, too.
+sub restart_kafka
+{
+	my ($broker) = @_;
+
+	unlink $broker->{out};
 	my $pid = fork() // die "fork: $!";
 	if ($pid == 0)
 	{
-		my @command = java($dir, 'kafka.Kafka', "$dir/server.properties");
+		my @command = java($broker->{dir}, 'kafka.Kafka', "$broker->{dir}/server.properties");
 
-		open STDOUT, '>', "$dir/out" or die;
-		open STDERR, '>&', \*STDOUT  or die;
+		open STDOUT, '>', $broker->{out} or die;
+		open STDERR, '>&', \*STDOUT     or die;
 		exec @command or die "$command[0]: $!";
 	}
 	$brokers{$pid} = 1;
+	$broker->{pid} = $pid;
 	wait_until(
 		'Kafka has started',
 		sub {
-			return 1 if -e "$dir/out" && slurp_file("$dir/out") =~ /Kafka Server started/;
-			die slurp_file("$dir/out") if waitpid($pid, WNOHANG);
-			return 0;
+			die slurp_file($broker->{out}) if waitpid($pid, WNOHANG);
+			return -e $broker->{out} && slurp_file($broker->{out}) =~ /Kafka Server started/;
 		});
-	return { pid => $pid, servers => $at{PLAINTEXT}, at => \%at, dir => $dir, out => "$dir/out" };
+	return;
 }
 
-# Its data is not needed any more, so it need not end well.
+# SIGKILL; what it has stored stays.
 sub stop_kafka
 {
 	my ($broker) = @_;

@@ -71,6 +71,20 @@ sub new
 	return $self;
 }
 
+# seed, kills and messages as the environment has them, or these.
+sub parameters
+{
+	my (%default) = @_;
+	my $kills = $ENV{TXPIPE_KILLS} // $default{kills};
+
+	# No core files of processes that are killed on purpose.
+	system_or_bail('prlimit', '--core=0', '--pid', $$);
+	return (
+		seed     => $ENV{TXPIPE_KILL_SEED} // $default{seed},
+		kills    => $kills,
+		messages => $ENV{TXPIPE_KILL_MESSAGES} // $kills * 4000);
+}
+
 sub topics
 {
 	my ($self) = @_;
@@ -565,7 +579,6 @@ sub terminate_worker
 sub fast_restart
 {
 	my ($self, $step) = @_;
-
 	my ($worker) = $self->catch_worker(0, $step->{dice});
 	$self->stop_server('fast', $worker);
 	$self->start_server;
@@ -609,7 +622,6 @@ sub do_step
 	my ($self, $step) = @_;
 	my $trouble = defined $step->{trouble} ? $TROUBLES{ $step->{trouble} } : {};
 	my ($kind, $signal) = split / /, $step->{kill};
-
 	my $before = $self->checkpointer;
 
 	if ($trouble->{begin})
@@ -695,6 +707,45 @@ sub finish
 	$self->await('everything is consumed', sub { $self->consumed == 1 + $total }, 600);
 	$self->check(1);
 	$self->{seconds} = time() - $self->{started};
+	return;
+}
+
+# The test points of a whole run; the node is stopped at its end. meanwhile: what is to be asked before that.
+sub prove
+{
+	my ($self, $meanwhile) = @_;
+
+	note "replay this plan with TXPIPE_KILL_SEED=$self->{seed}";
+	$self->run;
+	$self->finish;
+	is($self->{lost},    0, "none of $self->{total} messages is lost");
+	is($self->{doubled}, 0, 'none is doubled or made up');
+	is($self->verified, $self->{total}, 'all of them were compared');
+	cmp_ok($self->{done}, '>=', $self->{kills}, "$self->{done} kills");
+	cmp_ok(2 * $self->{in_flight}, '>=', $self->{done}, "$self->{in_flight} with a batch in flight: at least half");
+	is($self->answer('SELECT sum(rows_total + dead_letters_total) FROM txpipe.stream_status'),
+		$self->{total}, 'the status counts what there is');
+	wait_for($self->{node}, 'SELECT sum(lag_messages) = 0 FROM txpipe.stream_status', 'the lag is 0');
+	$meanwhile->() if $meanwhile;
+	$self->report;
+	$self->{node}->stop('fast');
+	is(join(' ', $self->children_left), '', 'no child outlives the server');
+	log_is_clean(
+		$self->{node},
+		qr/terminating .* due to/,
+		qr/the database system is/,
+		qr/txpipe_io/, qr/connection to client lost/);
+	return;
+}
+
+# The summary, to the log and to the file of TXPIPE_KILL_SUMMARY.
+sub report
+{
+	my ($self) = @_;
+	my @lines = $self->summary;
+
+	note $_ for @lines;
+	append_to_file($ENV{TXPIPE_KILL_SUMMARY}, join '', map { "$_\n" } @lines) if $ENV{TXPIPE_KILL_SUMMARY};
 	return;
 }
 
