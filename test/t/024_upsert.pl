@@ -7,7 +7,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeTest;
 
-my @topics = qw(few many pair fold ci citext nullkey email refused deferred stopped parts moved keyfixed none one);
+my @topics = qw(few many pair fold ci citext nullkey email refused deferred stopped parts moved none one family);
 my $broker = start_broker('replay:2', 'tomb:2', map { "$_:1" } @topics);
 my $node   = new_node('upsert');
 start_node($node);
@@ -278,7 +278,18 @@ is(sql('SELECT string_agg(concat_ws($$,$$, day, id, v, kept, twice), $$ $$ ORDER
 	'partitions get their rows, columns that are not mapped are left alone');
 is(letters('parts'), '5 23514', 'a row without a partition is refused');
 
-# --- a target renamed, and an index dropped, under a stream at work ---
+# --- rows of tables that inherit from the target are not its own ---
+
+sql(q{CREATE TABLE family (k int PRIMARY KEY, v int);
+	CREATE TABLE child () INHERITS (family);
+	INSERT INTO child VALUES (1, 1), (2, 2);
+	SELECT txpipe.create_stream('family', 'shop', 'family', 'family', options => '{"mode": "upsert_delete"}',
+		columns => '{"k": "$key", "v": "v"}');});
+produce_keyed('family', 0, [ 1, '{"v": 3}' ], [2], [ 4, '{"v": 4}' ]);
+position_is('family', 3);
+is(sql('SELECT string_agg(k::text || v, $$ $$ ORDER BY k, v) FROM family'), '11 13 22 44', 'heirs keep their rows');
+
+# --- an index dropped under a stream at work ---
 
 sql(q{CREATE TABLE moved (k int PRIMARY KEY, v int);
 	SELECT txpipe.create_stream('moved', 'shop', 'moved', 'moved', options => '{"mode": "upsert"}');});
