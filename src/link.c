@@ -45,29 +45,23 @@ plan_rows(TxpLink *link)
 	txp_rights_restore(&saved);
 }
 
-void
+TxpRowPlan *
 txp_link_check(TxpStream *stream)
 {
 	TxpLink link = {.stream = stream};
 
 	plan_rows(&link);
+	return link.plan;
 }
 
-TxpLink *
-txp_link_open(TxpIo *io, TxpStream *stream, uint32 part, int timeout_ms)
+uint32
+txp_link_send_open(TxpIo *io, const TxpStream *stream, const TxpRowPlan *plan, int timeout_ms)
 {
-	TxpLink *link = palloc0(sizeof(TxpLink));
+	uint32 channel = txp_io_new_channel(io);
 	StringInfoData buf;
 	TxpRights saved;
 	int64 start_ms;
 	TxpStartAt start = txp_start_parse(stream->start_at, &start_ms);
-
-	link->context = CurrentMemoryContext;
-	link->stream = stream;
-	link->io = io;
-	link->part = part;
-	link->commit_us = -1;
-	plan_rows(link);
 
 	initStringInfo(&buf);
 	txp_rights_owner(stream->owner, &saved);
@@ -77,7 +71,7 @@ txp_link_open(TxpIo *io, TxpStream *stream, uint32 part, int timeout_ms)
 	txp_put_i32(&buf, start);
 	txp_put_i64(&buf, start_ms);
 	txp_put_u32(&buf, timeout_ms);
-	txp_rowplan_pack(link->plan, &buf);
+	txp_rowplan_pack(plan, &buf);
 	txp_put_u32(&buf, stream->batch_rows);
 	txp_put_u32(&buf, stream->batch_bytes);
 	txp_put_u32(&buf, stream->linger_ms);
@@ -85,10 +79,24 @@ txp_link_open(TxpIo *io, TxpStream *stream, uint32 part, int timeout_ms)
 	txp_put_i64(&buf, stream->bytes_per_second);
 	txp_put_u8(&buf, stream->stop_on_error);
 
-	link->channel = txp_io_new_channel(io);
-	txp_io_send(io, TXP_STREAM_OPEN, link->channel, 0, &buf);
+	txp_io_send(io, TXP_STREAM_OPEN, channel, 0, &buf);
 	explicit_bzero(buf.data, buf.len);
 	pfree(buf.data);
+	return channel;
+}
+
+TxpLink *
+txp_link_open(TxpIo *io, TxpStream *stream, uint32 part, int timeout_ms)
+{
+	TxpLink *link = palloc0(sizeof(TxpLink));
+
+	link->context = CurrentMemoryContext;
+	link->stream = stream;
+	link->io = io;
+	link->part = part;
+	link->commit_us = -1;
+	plan_rows(link);
+	link->channel = txp_link_send_open(io, stream, link->plan, timeout_ms);
 	return link;
 }
 

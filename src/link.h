@@ -46,8 +46,15 @@ typedef struct TxpLink
  */
 extern TxpLink *txp_link_open(TxpIo *io, TxpStream *stream, uint32 part, int timeout_ms);
 
-/* ERRORs unless the stream's mapping, target, rights and server work, as far as that needs no broker. */
-extern void txp_link_check(TxpStream *stream);
+/* The first half: the plan. ERRORs unless mapping, target and rights work, as far as that needs no broker. */
+extern TxpRowPlan *txp_link_check(TxpStream *stream);
+
+/*
+ * The second: STREAM_OPEN for any plan, with the server, topic, start and limits of `stream`, as its owner.
+ * Returns the channel.
+ */
+extern uint32 txp_link_send_open(TxpIo *io, const TxpStream *stream, const TxpRowPlan *plan,
+								 int timeout_ms);
 
 /*
  * On PARTITIONS, the first and later ones: stores an offset row for partitions that have none and finds what is
