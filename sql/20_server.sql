@@ -36,6 +36,21 @@ COMMENT ON FUNCTION txpipe.topics(text) IS
     'Topics of the brokers of a server: number of partitions, and of messages they hold now. Needs USAGE '
     'on the server. Waits at most 15 s; 08001 when no broker answers';
 
+CREATE FUNCTION txpipe.peek(
+        server text, topic text, max_messages integer DEFAULT 10, start_at text DEFAULT 'earliest',
+        timeout interval DEFAULT '5 s')
+    RETURNS TABLE (
+        kafka_partition integer, kafka_offset bigint, kafka_timestamp timestamptz, key_text text,
+        value_text text, headers jsonb, key bytea, value bytea)
+    LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'txpipe_peek';
+COMMENT ON FUNCTION txpipe.peek(text, text, integer, text, interval) IS
+    'Messages of a topic as they are, at most max_messages, shared out over its partitions; nothing is consumed '
+    'or committed. start_at: earliest, latest (the newest messages), or a timestamp. key_text and value_text are '
+    'NULL where the bytes are no text. Needs USAGE on the server. Returns when the ends of all partitions are '
+    'reached, or with what is there after timeout, which begins with the brokers'' first answer; that is waited '
+    'for at most 15 s. 08001 when no broker answers, 42704 when there is no such topic';
+
 CREATE FUNCTION txpipe.produce(
         server text, topic text, value text, key text DEFAULT NULL, headers jsonb DEFAULT NULL,
         partition integer DEFAULT NULL, OUT kafka_partition integer, OUT kafka_offset bigint)

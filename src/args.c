@@ -59,3 +59,17 @@ txp_arg_interval_ms(FunctionCallInfo fcinfo, int n, const char *name)
 						errhint("For example interval '10 s'.")));
 	return (int) ms;
 }
+
+int
+txp_arg_count(FunctionCallInfo fcinfo, int n, const char *name, int max)
+{
+	int count;
+
+	require(fcinfo, n, name);
+	count = PG_GETARG_INT32(n);
+	if (count < 1 || count > max)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("argument \"%s\" must be between 1 and %d", name, max),
+						errhint("It was %d.", count)));
+	return count;
+}

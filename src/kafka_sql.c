@@ -1,5 +1,5 @@
 /*
- * kafka_sql.c — SQL functions that talk to brokers and leave tables alone: topics, produce.
+ * kafka_sql.c — SQL functions that talk to brokers and leave tables alone: topics, peek, produce.
  */
 #include "postgres.h"
 
@@ -14,8 +14,11 @@
 #include "args.h"
 #include "io_client.h"
 #include "properties.h"
+#include "sample.h"
+#include "unixtime.h"
 
 #define REQUEST_TIMEOUT_MS 10000
+#define MAX_PEEK 100000
 
 /* Sends one request on a child of its own and returns it with the answer. */
 static TxpIo *
@@ -65,6 +68,63 @@ txpipe_topics(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* Bytes as they come, read as text where they are text. */
+static void
+put_bytes(TxpSpan span, Datum *text, bool *text_null, Datum *bytes, bool *bytes_null)
+{
+	*bytes_null = span.data == NULL;
+	*text_null = *bytes_null || !pg_verify_mbstr(GetDatabaseEncoding(), span.data, span.len, true);
+	if (!*bytes_null) /* text and bytea have the same shape */
+		*bytes = PointerGetDatum(cstring_to_text_with_len(span.data, span.len));
+	*text = *bytes;
+}
+
+static void
+put_peeked(ReturnSetInfo *rsinfo, const TxpMessage *m)
+{
+	Datum values[8] = {Int32GetDatum(m->partition), Int64GetDatum(m->offset)};
+	bool nulls[8] = {false};
+	TimestampTz when = 0;
+
+	nulls[2] = !txp_unix_ms_to_timestamptz(m->timestamp_ms, &when);
+	values[2] = TimestampTzGetDatum(when);
+	put_bytes(m->key, &values[3], &nulls[3], &values[6], &nulls[6]);
+	put_bytes(m->payload, &values[4], &nulls[4], &values[7], &nulls[7]);
+	nulls[5] = m->headers.data == NULL;
+	if (!nulls[5])
+		values[5] = DirectFunctionCall1(jsonb_in, CStringGetDatum(txp_span_text(m->headers)));
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+PG_FUNCTION_INFO_V1(txpipe_peek);
+Datum
+txpipe_peek(PG_FUNCTION_ARGS)
+{
+	static const TxdCsvOptions csv = {',', '"', false, false, ""};
+	static const char mapping[] =
+		"{\"value\": {\"path\": \"$value\", \"type\": \"bytea\"}, "
+		"\"headers\": {\"path\": \"kafka_headers\", \"type\": \"jsonb\"}}";
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	char *server = txp_arg_text(fcinfo, 0, "server");
+	char *topic = txp_arg_text(fcinfo, 1, "topic");
+	char *start_at = txp_arg_text(fcinfo, 3, "start_at");
+	TxpSampleWish wish = {.timeout_ms = txp_arg_interval_ms(fcinfo, 4, "timeout"),
+						  .max_messages = txp_arg_count(fcinfo, 2, "max_messages", MAX_PEEK),
+						  .newest = strcmp(start_at, "latest") == 0};
+	Datum columns = DirectFunctionCall1(jsonb_in, CStringGetDatum(mapping));
+	TxpRowPlan *plan = txp_rowplan_for_mapping(TXD_BYTES, DatumGetJsonbP(columns), &csv);
+	TxpSample *sample;
+	TxpIo *io;
+
+	InitMaterializedSRF(fcinfo, 0);
+	io = txp_io_start(CurrentMemoryContext);
+	sample = txp_sample_take(io, txp_sample_stream(server, topic, start_at), plan, &wish);
+	txp_io_stop(io);
+	for (uint32 i = 0; i < sample->n; i++)
+		put_peeked(rsinfo, &sample->messages[i].m);
+	return (Datum) 0;
+}
+
 /* [str name, opt value] of a JSON object of strings. */
 static void
 put_headers(StringInfo buf, Jsonb *headers)
@@ -105,6 +165,10 @@ txpipe_produce(PG_FUNCTION_ARGS)
 	Datum values[2];
 	bool nulls[2] = {false};
 
+	if (!PG_ARGISNULL(5) && PG_GETARG_INT32(5) < 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("partition %d is not possible", PG_GETARG_INT32(5)),
+						errhint("Partitions count from 0; without one the key chooses it.")));
 	initStringInfo(&buf);
 	txp_pack_properties(&buf, server, GetUserId());
 	txp_put_str(&buf, topic);
