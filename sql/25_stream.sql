@@ -36,11 +36,31 @@ CREATE FUNCTION txpipe.resume_stream(stream text) RETURNS void
 COMMENT ON FUNCTION txpipe.resume_stream(text) IS
     'Lets a paused stream go on where it stopped; one that is in error tries again at once. For its owner';
 
+CREATE FUNCTION txpipe.seek_stream(stream text, "position" text) RETURNS void
+    LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'txpipe_seek_stream';
+COMMENT ON FUNCTION txpipe.seek_stream(text, text) IS
+    'Moves a stream, running or paused, to another place; rows that are read again are inserted again. position: '
+    'earliest, latest, a timestamp (the first message not older), or offsets by partition ''{"0": 120}'', of a '
+    'stream with several topics ''{"topic": {"0": 120}}''; partitions not named stay. Takes effect with the '
+    'commit. Asks the brokers (at most 15 s). 22003 when a partition does not hold the offset, 42704 when there '
+    'is no such partition, 55P03 when a batch at work does not end within 10 s. For its owner';
+
+CREATE FUNCTION txpipe.alter_stream(
+        stream text, columns jsonb DEFAULT NULL, options jsonb DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'txpipe_alter_stream';
+COMMENT ON FUNCTION txpipe.alter_stream(text, jsonb, jsonb) IS
+    'Changes a stream, running or paused, which keeps its place. columns replaces the mapping (JSON null: fields '
+    'match columns by name), options are merged into those there are (null takes one away). Checked as in '
+    'create_stream; takes effect with the commit. For its owner';
+
 CREATE FUNCTION txpipe.drop_stream(stream text) RETURNS void
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'txpipe_drop_stream';
 COMMENT ON FUNCTION txpipe.drop_stream(text) IS
-    'Removes a stream with its offsets and dead letters; the target table stays. For its owner';
+    'Removes a stream with its offsets, dead letters and logs; the target table stays. 55P03 when a batch at work '
+    'does not end within 10 s. For its owner';
 
 -- No SET clause: a procedure with one could not commit before it waits.
 CREATE PROCEDURE txpipe.consume(

@@ -100,10 +100,6 @@ PG_FUNCTION_INFO_V1(txpipe_peek);
 Datum
 txpipe_peek(PG_FUNCTION_ARGS)
 {
-	static const TxdCsvOptions csv = {',', '"', false, false, ""};
-	static const char mapping[] =
-		"{\"value\": {\"path\": \"$value\", \"type\": \"bytea\"}, "
-		"\"headers\": {\"path\": \"kafka_headers\", \"type\": \"jsonb\"}}";
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	char *server = txp_arg_text(fcinfo, 0, "server");
 	char *topic = txp_arg_text(fcinfo, 1, "topic");
@@ -111,14 +107,13 @@ txpipe_peek(PG_FUNCTION_ARGS)
 	TxpSampleWish wish = {.timeout_ms = txp_arg_interval_ms(fcinfo, 4, "timeout"),
 						  .max_messages = txp_arg_count(fcinfo, 2, "max_messages", MAX_PEEK),
 						  .newest = strcmp(start_at, "latest") == 0};
-	Datum columns = DirectFunctionCall1(jsonb_in, CStringGetDatum(mapping));
-	TxpRowPlan *plan = txp_rowplan_for_mapping(TXD_BYTES, DatumGetJsonbP(columns), &csv);
 	TxpSample *sample;
 	TxpIo *io;
 
 	InitMaterializedSRF(fcinfo, 0);
 	io = txp_io_start(CurrentMemoryContext);
-	sample = txp_sample_take(io, txp_sample_stream(server, topic, start_at), plan, &wish);
+	sample = txp_sample_take(io, txp_sample_stream(server, topic, start_at), txp_sample_raw_plan(),
+							 &wish);
 	txp_io_stop(io);
 	for (uint32 i = 0; i < sample->n; i++)
 		put_peeked(rsinfo, &sample->messages[i].m);

@@ -4,7 +4,9 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/timestamp.h"
 
 #include "offsets.h"
@@ -13,6 +15,9 @@
 
 #define TIMESTAMPTZARRAYOID 1185
 #define PLACE_BYTES 32
+/* Longest wait for a batch that holds the offsets. */
+#define LOCK_WAIT_MS 10000
+#define LOCK_WAIT_TEXT "10s"
 
 void
 txp_partitions_read(const TxpFrame *frame, TxpPartitions *parts)
@@ -137,6 +142,51 @@ txp_offsets_jump(int32 stream_id, const char *topic, int32 partition, int64 from
 					   Int32GetDatum(partition), Int64GetDatum(from), Int64GetDatum(to)};
 
 	return txp_spi_do(&statement, values, NULL) == 1;
+}
+
+static void
+hint_batch_at_work(void *arg)
+{
+	if (geterrcode() == ERRCODE_LOCK_NOT_AVAILABLE)
+		errhint(
+			"The batch at work, or somebody who consumes the stream, must end first; call again.");
+}
+
+void
+txp_offsets_lock_all(int32 stream_id)
+{
+	static TxpStatement statement = {"SELECT FROM txpipe.stream_offset WHERE stream_id = $1 ORDER "
+									 "BY topic, partition FOR UPDATE",
+									 1,
+									 {INT4OID}};
+	Datum values[1] = {Int32GetDatum(stream_id)};
+	ErrorContextCallback context = {error_context_stack, hint_batch_at_work, NULL};
+	int level = NewGUCNestLevel();
+
+	error_context_stack = &context;
+	if (LockTimeout == 0 || LockTimeout > LOCK_WAIT_MS)
+		(void) set_config_option("lock_timeout", LOCK_WAIT_TEXT, PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	(void) txp_spi_do(&statement, values, NULL);
+	AtEOXact_GUC(false, level);
+	error_context_stack = context.previous;
+}
+
+void
+txp_offsets_set(int32 stream_id, const char *topic, int32 partition, int64 next, int64 end)
+{
+	static TxpStatement statement = {
+		"INSERT INTO txpipe.stream_offset AS o "
+		"(stream_id, topic, partition, next_offset, end_offset) VALUES ($1, $2, $3, $4, $5) "
+		"ON CONFLICT (stream_id, topic, partition) DO UPDATE SET next_offset = $4, end_offset = "
+		"$5, "
+		"last_offset = NULL, last_hash = NULL, updated_at = clock_timestamp()",
+		5,
+		{INT4OID, TEXTOID, INT4OID, INT8OID, INT8OID}};
+	Datum values[5] = {Int32GetDatum(stream_id), CStringGetTextDatum(topic),
+					   Int32GetDatum(partition), Int64GetDatum(next), Int64GetDatum(end)};
+
+	(void) txp_spi_do(&statement, values, NULL);
 }
 
 void

@@ -60,6 +60,16 @@ extern List *txp_offsets_read(int32 stream_id);
 extern bool txp_offsets_jump(int32 stream_id, const char *topic, int32 partition, int64 from,
 							 int64 to);
 
+/*
+ * Locks all positions of the stream until the end of the transaction; a batch at work is waited for, some
+ * seconds long. ERRORs (55P03) when it does not end.
+ */
+extern void txp_offsets_lock_all(int32 stream_id);
+
+/* Sets one position, locked or not there yet, as a user wishes; `end` is the end of the partition. */
+extern void txp_offsets_set(int32 stream_id, const char *topic, int32 partition, int64 next,
+							int64 end);
+
 /* Forgets the last record, which nobody can compare any more. */
 extern void txp_offsets_forget_last(int32 stream_id, const char *topic, int32 partition);
 

@@ -4,6 +4,8 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -42,6 +44,18 @@ txp_sample_stream(const char *server, const char *topic, const char *start_at)
 	stream->start_at = pstrdup(start_at);
 	txp_stream_apply_options(stream);
 	return stream;
+}
+
+TxpRowPlan *
+txp_sample_raw_plan(void)
+{
+	static const TxdCsvOptions csv = {',', '"', false, false, ""};
+	static const char mapping[] =
+		"{\"value\": {\"path\": \"$value\", \"type\": \"bytea\"}, "
+		"\"headers\": {\"path\": \"kafka_headers\", \"type\": \"jsonb\"}}";
+	Datum columns = DirectFunctionCall1(jsonb_in, CStringGetDatum(mapping));
+
+	return txp_rowplan_for_mapping(TXD_BYTES, DatumGetJsonbP(columns), &csv);
 }
 
 /* Shares the messages out: small partitions give all they have, the others as much as each other. */

@@ -39,6 +39,9 @@ typedef struct TxpSampleWish
 /* A stream that was never defined: the current user's, reading `topic` of `server` from `start_at`. */
 extern TxpStream *txp_sample_stream(const char *server, const char *topic, const char *start_at);
 
+/* A plan for messages as they are: every one of them becomes a row but tombstones. */
+extern TxpRowPlan *txp_sample_raw_plan(void);
+
 /*
  * Reads up to the ends the partitions had at the beginning, in a channel of its own of the child, decoded by
  * `plan`. Waits, interruptibly, for the brokers' first answer as long as opening a stream does. ERRORs as

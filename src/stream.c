@@ -67,6 +67,20 @@ txp_stream_apply_options(TxpStream *stream)
 		txp_option_int(TXP_OPTION_STREAM, stream->options, "batch_timeout_ms");
 }
 
+Jsonb *
+txp_stream_columns(Jsonb *columns)
+{
+	JsonbValue v;
+
+	if (columns == NULL || JB_ROOT_IS_OBJECT(columns))
+		return columns;
+	if (JsonbExtractScalar(&columns->root, &v) && v.type == jbvNull)
+		return NULL;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("columns must be a JSON object"),
+			 errhint("For example '{\"customer_id\": \"customerId\"}'.")));
+}
+
 static void
 read_key_columns(TxpStream *stream, int column)
 {
@@ -204,6 +218,41 @@ txp_stream_set_state(int32 id, const char *state, const char *reason)
 					   reason ? CStringGetTextDatum(reason) : 0};
 
 	(void) txp_spi_do(&statement, values, reason ? "   " : "  n");
+}
+
+bool
+txp_stream_lock(int32 id)
+{
+	static TxpStatement statement = {
+		"SELECT FROM txpipe.stream WHERE stream_id = $1 FOR NO KEY UPDATE", 1, {INT4OID}};
+	Datum values[1] = {Int32GetDatum(id)};
+
+	return txp_spi_do(&statement, values, NULL) == 1;
+}
+
+bool
+txp_stream_grow_epoch(int32 id)
+{
+	static TxpStatement statement = {
+		"UPDATE txpipe.stream SET epoch = epoch + 1 WHERE stream_id = $1", 1, {INT4OID}};
+	Datum values[1] = {Int32GetDatum(id)};
+
+	return txp_spi_do(&statement, values, NULL) == 1;
+}
+
+void
+txp_stream_store_definition(const TxpStream *stream)
+{
+	static TxpStatement statement = {
+		"UPDATE txpipe.stream SET columns = $2, options = $3, epoch = epoch + 1 "
+		"WHERE stream_id = $1",
+		3,
+		{INT4OID, JSONBOID, JSONBOID}};
+	Datum values[3] = {Int32GetDatum(stream->id),
+					   stream->columns ? JsonbPGetDatum(stream->columns) : 0,
+					   JsonbPGetDatum(stream->options)};
+
+	(void) txp_spi_do(&statement, values, stream->columns ? "   " : " n ");
 }
 
 void

@@ -51,6 +51,9 @@ extern TxpStream *txp_stream_load(const char *name, int32 id);
 /* Fills the fields that come from the (checked) options. */
 extern void txp_stream_apply_options(TxpStream *stream);
 
+/* A mapping as users write it, checked to be an object; JSON null: fields match columns by name, NULL. */
+extern Jsonb *txp_stream_columns(Jsonb *columns);
+
 /* Load, and ERRORs unless it exists and the current user may change it; copies are paused first. */
 extern TxpStream *txp_stream_of_user(const char *name);
 
@@ -70,6 +73,13 @@ extern void txp_stream_check_owner(const TxpStream *stream);
 
 /* Changes the state by a user's call. */
 extern void txp_stream_set_state(int32 id, const char *state, const char *reason);
+
+/* Lets no other change of the definition in between until the end of the transaction. False: it is gone. */
+extern bool txp_stream_lock(int32 id);
+
+/* Columns and options are new, or only the positions: who serves the stream opens it anew. */
+extern void txp_stream_store_definition(const TxpStream *stream);
+extern bool txp_stream_grow_epoch(int32 id);
 
 /* A policy pauses the stream, with the reason as its last error. */
 extern void txp_stream_pause_for(int32 id, const char *reason);

@@ -18,6 +18,7 @@
 
 #include "args.h"
 #include "copied.h"
+#include "event.h"
 #include "io_client.h"
 #include "link.h"
 #include "offsets.h"
@@ -92,11 +93,7 @@ stream_of_arguments(FunctionCallInfo fcinfo)
 	stream->target = PG_GETARG_OID(3);
 	stream->format = txp_arg_text(fcinfo, 4, "format");
 	(void) txp_format_by_name(stream->format);
-	stream->columns = txp_arg_jsonb_or_null(fcinfo, 5);
-	if (stream->columns && !JB_ROOT_IS_OBJECT(stream->columns))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("columns must be a JSON object"),
-				 errhint("For example '{\"customer_id\": \"customerId\"}'.")));
+	stream->columns = txp_stream_columns(txp_arg_jsonb_or_null(fcinfo, 5));
 	stream->key_columns = key_columns_argument(fcinfo, 6, &stream->nkey_columns);
 	stream->start_at = txp_arg_text(fcinfo, 7, "start_at");
 	(void) txp_start_parse(stream->start_at, &start_ms);
@@ -220,6 +217,16 @@ txpipe_create_stream(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* By a user's call: state and a line in the log. */
+static void
+change_state(const TxpStream *stream, const char *state, const char *event)
+{
+	char *what = psprintf("%s by %s", event, GetUserNameFromId(GetUserId(), false));
+
+	txp_stream_set_state(stream->id, state, strcmp(state, "paused") == 0 ? what : NULL);
+	txp_event_log(stream->id, event, what, NULL);
+}
+
 PG_FUNCTION_INFO_V1(txpipe_pause_stream);
 Datum
 txpipe_pause_stream(PG_FUNCTION_ARGS)
@@ -227,8 +234,7 @@ txpipe_pause_stream(PG_FUNCTION_ARGS)
 	TxpStream *stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream"));
 
 	if (strcmp(stream->state, "paused") != 0)
-		txp_stream_set_state(stream->id, "paused",
-							 psprintf("paused by %s", GetUserNameFromId(GetUserId(), false)));
+		change_state(stream, "paused", "paused");
 	PG_RETURN_VOID();
 }
 
@@ -239,10 +245,15 @@ txpipe_resume_stream(PG_FUNCTION_ARGS)
 	TxpStream *stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream"));
 
 	txp_copied_log(stream->id);
-	txp_stream_set_state(stream->id, "running", NULL);
+	if (strcmp(stream->state, "running") != 0)
+		change_state(stream, "running", "resumed");
 	PG_RETURN_VOID();
 }
 
+/*
+ * The offsets first, as a batch does: one at work ends before its stream goes, which neither then waits for
+ * the other.
+ */
 PG_FUNCTION_INFO_V1(txpipe_drop_stream);
 Datum
 txpipe_drop_stream(PG_FUNCTION_ARGS)
@@ -252,6 +263,7 @@ txpipe_drop_stream(PG_FUNCTION_ARGS)
 	TxpStream *stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream"));
 	Datum values[1] = {Int32GetDatum(stream->id)};
 
+	txp_offsets_lock_all(stream->id);
 	(void) txp_spi_do(&statement, values, NULL);
 	PG_RETURN_VOID();
 }

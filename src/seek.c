@@ -1,0 +1,270 @@
+/*
+ * seek.c — SQL functions that change a stream and keep it: seek_stream moves its place, alter_stream its
+ * mapping and options.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+
+#include "args.h"
+#include "event.h"
+#include "io_client.h"
+#include "link.h"
+#include "offsets.h"
+#include "options.h"
+#include "sample.h"
+#include "stream.h"
+
+/* --- where to --- */
+
+static void
+hint_position(void *arg)
+{
+	errhint("position takes earliest, latest, a timestamp with time zone, or offsets: '{\"0\": "
+			"120}', of "
+			"several topics '{\"topic\": {\"0\": 120}}'.");
+}
+
+/* Asks the brokers what partitions there are, and where start_at of `stream` points in them. */
+static void
+ask_brokers(const TxpStream *stream, TxpPartitions *parts)
+{
+	TxpIo *io = txp_io_start(CurrentMemoryContext);
+	uint32 channel = txp_link_send_open(io, stream, txp_sample_raw_plan(), TXP_OPEN_TIMEOUT_MS);
+	TxpFrame frame;
+
+	txp_io_expect(io, channel, TXP_PARTITIONS, TXP_OPEN_TIMEOUT_MS + 5000, &frame);
+	txp_io_stop(io);
+	txp_partitions_read(&frame, parts);
+}
+
+static void
+bad_position(const char *what)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", what)));
+}
+
+static TxpPlace *
+find_place(TxpPartitions *parts, const char *topic, const char *partition)
+{
+	for (int i = 0; i < parts->n; i++)
+	{
+		TxpPlace *place = &parts->places[i];
+
+		if (strcmp(parts->topics[place->topic], topic) == 0 &&
+			strcmp(psprintf("%d", place->partition), partition) == 0)
+			return place;
+	}
+	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+					errmsg("topic \"%s\" has no partition \"%s\"", topic, partition)));
+}
+
+/* One "partition": offset. The offset must lie in what the partition holds, or right behind it. */
+static void
+choose_offset(TxpPartitions *parts, const char *topic, const char *partition, const JsonbValue *v)
+{
+	TxpPlace *place = find_place(parts, topic, partition);
+	Datum offset;
+
+	if (v->type != jbvNumeric)
+		bad_position(psprintf("offset of partition %s is not a number", partition));
+	offset = DirectFunctionCall1(numeric_int8, NumericGetDatum(v->val.numeric));
+	if (DatumGetInt64(offset) < place->low || DatumGetInt64(offset) > place->high)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("offset " INT64_FORMAT " of partition %s of topic \"%s\" is not there",
+						DatumGetInt64(offset), partition, topic),
+				 errdetail("The partition holds offsets from " INT64_FORMAT
+						   " to before " INT64_FORMAT ".",
+						   place->low, place->high),
+				 errhint("Choose an offset within the range; its end means what comes next.")));
+	place->start = DatumGetInt64(offset);
+}
+
+/* The members of one topic's object. */
+static void
+choose_offsets(TxpPartitions *parts, const char *topic, JsonbContainer *object)
+{
+	JsonbIterator *it = JsonbIteratorInit(object);
+	JsonbIteratorToken token;
+	JsonbValue v;
+
+	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
+	{
+		char *partition;
+
+		if (token != WJB_KEY)
+			continue;
+		partition = pnstrdup(v.val.string.val, v.val.string.len);
+		(void) JsonbIteratorNext(&it, &v, true);
+		choose_offset(parts, topic, partition, &v);
+	}
+}
+
+/* Offsets as JSON: partitions that are not named stay where they are (start -1). */
+static void
+choose_by_json(TxpPartitions *parts, Jsonb *position)
+{
+	JsonbIterator *it = JsonbIteratorInit(&position->root);
+	JsonbIteratorToken token;
+	JsonbValue v;
+	bool by_topic = false;
+
+	for (int i = 0; i < parts->n; i++)
+		parts->places[i].start = -1;
+	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
+	{
+		char *name;
+
+		if (token != WJB_KEY)
+			continue;
+		name = pnstrdup(v.val.string.val, v.val.string.len);
+		(void) JsonbIteratorNext(&it, &v, true);
+		if (v.type == jbvBinary && JsonContainerIsObject(v.val.binary.data))
+		{
+			choose_offsets(parts, name, v.val.binary.data);
+			by_topic = true;
+		}
+		else if (parts->ntopics != 1)
+			bad_position("the stream reads several topics, so offsets need the name of one");
+		else
+			choose_offset(parts, parts->topics[0], name, &v);
+	}
+	if (by_topic && parts->ntopics == 0)
+		bad_position("the stream reads no topic at present");
+}
+
+/* After this, every place's start is where the stream is to go; -1: it stays. */
+static void
+choose(const TxpStream *stream, const char *position, TxpPartitions *parts)
+{
+	ErrorContextCallback context = {error_context_stack, hint_position, NULL};
+	TxpStream source = *stream;
+	bool json = position[strspn(position, " \t\n\r")] == '{';
+	Jsonb *offsets = NULL;
+	int64 unix_ms;
+
+	error_context_stack = &context;
+	source.start_at = json ? pstrdup("earliest") : pstrdup(position);
+	if (json)
+		offsets = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(position)));
+	else
+		(void) txp_start_parse(position, &unix_ms);
+	error_context_stack = context.previous;
+
+	ask_brokers(&source, parts);
+	if (offsets == NULL)
+		return;
+	error_context_stack = &context;
+	choose_by_json(parts, offsets);
+	error_context_stack = context.previous;
+}
+
+/* --- the change --- */
+
+static void
+refuse_vanished(const TxpStream *stream)
+{
+	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+					errmsg("stream \"%s\" has been dropped meanwhile", stream->name),
+					errhint("txpipe.stream_status lists the streams you may see.")));
+}
+
+static void
+move(const TxpStream *stream, const TxpPartitions *parts)
+{
+	List *positions = txp_offsets_read(stream->id);
+	ListCell *lc;
+
+	for (int i = 0; i < parts->n; i++)
+	{
+		const TxpPlace *place = &parts->places[i];
+		TxpEventPlace event = {parts->topics[place->topic], place->partition, -1, place->start};
+
+		if (place->start < 0)
+			continue;
+		foreach (lc, positions)
+		{
+			const TxpPosition *old = lfirst(lc);
+
+			if (old->partition == place->partition && strcmp(old->topic, event.topic) == 0)
+				event.from = old->next;
+		}
+		txp_offsets_set(stream->id, event.topic, place->partition, place->start, place->high);
+		txp_event_log(stream->id, "sought",
+					  psprintf("moved to offset " INT64_FORMAT " by %s", place->start,
+							   GetUserNameFromId(GetUserId(), false)),
+					  &event);
+	}
+}
+
+PG_FUNCTION_INFO_V1(txpipe_seek_stream);
+Datum
+txpipe_seek_stream(PG_FUNCTION_ARGS)
+{
+	TxpStream *stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream"));
+	char *position = txp_arg_text(fcinfo, 1, "position");
+	TxpPartitions parts;
+
+	choose(stream, position, &parts);
+	/* As a batch does: first the offsets, then the stream's row. */
+	txp_offsets_lock_all(stream->id);
+	if (!txp_stream_grow_epoch(stream->id))
+		refuse_vanished(stream);
+	move(stream, &parts);
+	PG_RETURN_VOID();
+}
+
+/* The stream's options with `changes` over them; null takes one away. */
+static Jsonb *
+merge_options(Jsonb *options, Jsonb *changes)
+{
+	Datum merged;
+
+	if (!JB_ROOT_IS_OBJECT(changes))
+		txp_options_check(TXP_OPTION_STREAM, changes);
+	merged = DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(options), JsonbPGetDatum(changes));
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_strip_nulls, merged));
+}
+
+PG_FUNCTION_INFO_V1(txpipe_alter_stream);
+Datum
+txpipe_alter_stream(PG_FUNCTION_ARGS)
+{
+	TxpStream *stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream"));
+	Jsonb *columns = txp_arg_jsonb_or_null(fcinfo, 1);
+	Jsonb *options = txp_arg_jsonb_or_null(fcinfo, 2);
+	StringInfoData what;
+
+	if (columns == NULL && options == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("neither columns nor options of stream \"%s\" are given", stream->name),
+				 errhint("For example options => '{\"batch_rows\": 5000}'.")));
+	if (!txp_stream_lock(stream->id))
+		refuse_vanished(stream);
+	stream = txp_stream_load(NULL, stream->id);
+	initStringInfo(&what);
+	appendStringInfo(&what, "altered by %s", GetUserNameFromId(GetUserId(), false));
+	if (columns != NULL)
+	{
+		stream->columns = txp_stream_columns(columns);
+		appendStringInfo(&what, "; columns: %s",
+						 JsonbToCString(NULL, &columns->root, VARSIZE(columns)));
+	}
+	if (options != NULL)
+	{
+		stream->options = merge_options(stream->options, options);
+		txp_options_check(TXP_OPTION_STREAM, stream->options);
+		appendStringInfo(&what, "; options: %s",
+						 JsonbToCString(NULL, &options->root, VARSIZE(options)));
+	}
+	txp_stream_apply_options(stream);
+	(void) txp_link_check(stream);
+	txp_stream_store_definition(stream);
+	txp_event_log(stream->id, "altered", what.data, NULL);
+	PG_RETURN_VOID();
+}
