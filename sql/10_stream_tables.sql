@@ -109,9 +109,11 @@ CREATE TABLE txpipe.dead_letter_store (
     state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'replayed', 'dismissed')),
     attempts integer NOT NULL DEFAULT 0,
     stored_at timestamptz NOT NULL DEFAULT now(),
-    settled_at timestamptz,
-    UNIQUE (stream_id, kafka_topic, kafka_partition, kafka_offset)
+    settled_at timestamptz
 );
+-- Not unique: a topic that was created anew has other messages at the same offsets.
+CREATE INDEX dead_letter_store_place_idx
+    ON txpipe.dead_letter_store (stream_id, kafka_topic, kafka_partition, kafka_offset);
 SELECT pg_catalog.pg_extension_config_dump('txpipe.dead_letter_store', '');
 SELECT pg_catalog.pg_extension_config_dump('txpipe.dead_letter_store_dead_letter_id_seq', '');
 REVOKE ALL ON txpipe.dead_letter_store FROM PUBLIC;

@@ -70,6 +70,10 @@ put_message(Letters *letters, char *const *topics, const TxpMessage *m)
 	put_span(letters, COL_PAYLOAD, m->payload);
 }
 
+/*
+ * A message that is read again, because a stream was moved back, and is bad again is no second letter while
+ * the first one is open. Another message in its place, of a topic created anew, is one.
+ */
 static void
 insert_letters(const TxpStream *stream, Letters *letters)
 {
@@ -80,7 +84,11 @@ insert_letters(const TxpStream *stream, Letters *letters)
 		"SELECT $1, i, p, o, t, k, h::pg_catalog.jsonb, v, c, m, n "
 		"FROM unnest($2::text[], $3::int[], $4::bigint[], $5::timestamptz[], $6::bytea[], "
 		"$7::text[], $8::bytea[], $9::text[], $10::text[], $11::text[]) "
-		"AS u(i, p, o, t, k, h, v, c, m, n)",
+		"AS u(i, p, o, t, k, h, v, c, m, n) "
+		"WHERE NOT EXISTS (SELECT FROM txpipe.dead_letter_store d WHERE d.stream_id = $1 "
+		"AND d.kafka_topic = i AND d.kafka_partition = p AND d.kafka_offset = o "
+		"AND d.state = 'open' AND d.kafka_timestamp IS NOT DISTINCT FROM t "
+		"AND d.kafka_key IS NOT DISTINCT FROM k AND d.payload IS NOT DISTINCT FROM v)",
 		1 + NCOLS,
 		{INT4OID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, 1185 /* timestamptz[] */, BYTEAARRAYOID,
 		 TEXTARRAYOID, BYTEAARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}};
