@@ -42,7 +42,7 @@ my $LOOK = q{SELECT (state = 'active' AND xact_start IS NOT NULL AND query LIKE 
 	FROM pg_stat_activity WHERE pid = };
 
 # node: not started; broker: {servers}, {name}, and what can be done to it: {down} and {up}, or {kill} and {start};
-# kills, messages: how many at least; seed; partitions: of each topic; backlog: the most messages of a partition
+# kills, messages: how many at least, messages of the streams that append; seed; partitions: of each topic; backlog: the most messages of a partition
 # that are produced and not consumed; shares and troubles: other ones than above; wrapper: runs the postmaster.
 sub new
 {
@@ -51,7 +51,8 @@ sub new
 		partitions => 4,
 		backlog    => 30000,
 		chunk      => 2000,
-		streams    => [ 'plain', 'split' ],
+		streams    => [qw(plain split keyed)],
+		appending  => [qw(plain split)],
 		count      => {},
 		done       => 0,
 		batch_rows => 200,
@@ -184,13 +185,22 @@ sub answer
 # See kill_loop.sent() in kill_loop.sql, which says the same in SQL.
 sub message
 {
-	my ($self, $p, $o) = @_;
-	my $id = $self->{partitions} * $o + $p;
+	my ($self, $stream, $p, $o) = @_;
+	my $id  = $self->{partitions} * $o + $p;
+	my $key = $stream eq 'keyed' ? ',"k":' . $o % 100 : '';
 
-	return qq({"id":$id,"v":\n)         if $o % 200 == 7;
-	return qq({"id":"n$id","v":"x"}\n)  if $o % 200 == 107;
-	return qq({"id":$id,"v":""}\n)      if $o % 10000 < 500 && $o % 50 == 13;
-	return qq({"id":$id,"v":"v$id"}\n);
+	return qq({"id":$id$key,"v":\n)        if $o % 200 == 7;
+	return qq({"id":"n$id"$key,"v":"x"}\n) if $o % 200 == 107;
+	return qq({"id":$id$key,"v":""}\n)     if $o % 10000 < 500 && $o % 50 == 13;
+	return qq({"id":$id$key,"v":"v$id"}\n);
+}
+
+# How many are produced to these streams.
+sub produced
+{
+	my ($self, @streams) = @_;
+
+	return $self->{partitions} * sum0(@{ $self->{produced} }{@streams});
 }
 
 # How many messages belong to so many kills.
@@ -216,8 +226,9 @@ sub produce
 		$self->{producer} = undef;
 	}
 	return if $self->{quiet};
-	my ($stream) = sort { $self->backlog($a) <=> $self->backlog($b) } @{ $self->{streams} };
-	my $all = sum0(values %{ $self->{produced} }) * $self->{partitions};
+	my $all     = $self->produced(@{ $self->{appending} });
+	my @streams = grep { $_ ne 'keyed' || 5 * $self->produced($_) <= $all } @{ $self->{streams} };
+	my ($stream) = sort { $self->backlog($a) <=> $self->backlog($b) } @streams;
 	return if $self->backlog($stream) > ($all < $self->pace($self->{done} + 5) ? $self->{backlog} : $self->{chunk});
 	$self->start_chunk($stream);
 	return;
@@ -236,7 +247,7 @@ sub start_chunk
 
 		for my $p (0 .. $self->{partitions} - 1)
 		{
-			print { $kcats[$p] } join '', map { $self->message($p, $_) } $from .. $from + $self->{chunk} - 1;
+			print { $kcats[$p] } join '', map { $self->message($stream, $p, $_) } $from .. $from + $self->{chunk} - 1;
 			$kcats[$p]->flush;
 		}
 		close $_ or $failed = 1 for @kcats;
@@ -301,6 +312,14 @@ sub consumed
 	return $sum;
 }
 
+# Of the streams that append, as last heard.
+sub appended
+{
+	my ($self) = @_;
+
+	return sum0(map { @$_ } @{ $self->{next} }{ @{ $self->{appending} } });
+}
+
 # --- processes ---
 
 # All descendants of a process.
@@ -337,8 +356,8 @@ sub catch_worker
 	if ($aim)
 	{
 		my $before = $self->await('the server is up', sub { $self->consumed });
-		my $enough = max($before, $self->pace($self->{done}));
-		$self->await('the streams make progress', sub { $self->consumed > $enough });
+		$self->await('the streams make progress',
+			sub { $self->consumed > $before && $self->appended >= $self->pace($self->{done}) });
 	}
 	my $tries = 0;
 	return @{
@@ -675,10 +694,13 @@ sub set_up
 		"stretch=$self->{stretch}", '-d', $self->{connstr}, '-f', "$ENV{TXPIPE_TREE}/test/kill_loop.sql");
 	for my $stream (@{ $self->{streams} })
 	{
+		my $mode = $stream eq 'keyed' ? 'upsert' : 'append';
+
 		$self->answer(
 			qq{SELECT txpipe.create_stream('$stream', 'shop', '$stream', '$stream',
-			columns => '{"id": "id", "v": "v", "p": "kafka_partition", "o": "kafka_offset"}',
-			options => '{"batch_rows": $self->{batch_rows}}')});
+			columns => '{"id": "id", "v": "v", "p": "kafka_partition", "o": "kafka_offset"}'::jsonb ||
+				CASE WHEN '$mode' = 'upsert' THEN '{"k": "k"}' ELSE '{}' END::jsonb,
+			options => '{"batch_rows": $self->{batch_rows}, "mode": "$mode"}')});
 	}
 	$self->{can_alter} = $self->answer(q{SELECT count(*) FROM pg_proc WHERE pronamespace = 'txpipe'::regnamespace
 		AND proname = 'alter_stream'});
@@ -700,10 +722,9 @@ sub finish
 	my ($self) = @_;
 
 	$self->await('all messages are produced',
-		sub { $self->consumed; sum0(values %{ $self->{produced} }) * $self->{partitions} >= $self->{messages} },
-		600);
+		sub { $self->consumed; $self->produced(@{ $self->{appending} }) >= $self->{messages} }, 600);
 	$self->quiet;
-	my $total = $self->{total} = sum0(values %{ $self->{produced} }) * $self->{partitions};
+	my $total = $self->{total} = $self->produced(@{ $self->{streams} });
 	$self->await('everything is consumed', sub { $self->consumed == 1 + $total }, 600);
 	$self->check(1);
 	$self->{seconds} = time() - $self->{started};
@@ -764,7 +785,8 @@ sub summary
 		"kills:     $self->{done} (" . $list->($self->{count}) . ')',
 		"in flight: $self->{in_flight} of them had a batch in flight",
 		'troubles:  ' . $list->($self->{met}),
-		"messages:  $self->{total}, of which $dead became dead letters",
+		"messages:  $self->{total}, of which $dead became dead letters and "
+		  . $self->produced('keyed') . ' went into a table by key',
 		"lost:      $self->{lost}",
 		"doubled:   $self->{doubled}",
 		sprintf 'seconds:   %d', $self->{seconds});
