@@ -33,6 +33,8 @@
 
 #define DATABASE_SCAN_MS 60000
 #define RETRY_MS 1000
+/* Until another try to add a worker where there are some. */
+#define LACKING_MS 5000
 
 /* Workers started by this launcher, by slot. */
 static BackgroundWorkerHandle *started[TXP_MAX_WORKERS];
@@ -110,7 +112,7 @@ collect_ended(void)
 }
 
 static bool
-start_worker(Oid database)
+start_worker(Oid database, bool own)
 {
 	BackgroundWorker worker = {
 		.bgw_name = "txpipe worker",
@@ -122,7 +124,7 @@ start_worker(Oid database)
 		.bgw_function_name = "txp_worker_main",
 		.bgw_notify_pid = MyProcPid,
 	};
-	int slot = txp_shared_reserve_worker(database);
+	int slot = txp_shared_reserve_worker(database, own);
 
 	if (slot < 0)
 		return false;
@@ -161,36 +163,62 @@ database_is_free(Oid database)
 	return free && exists;
 }
 
-/* How many workers the database should have now. */
-static int
-wanted_workers(const TxpDatabaseState *state)
+/*
+ * Starts one worker the database lacks; false when it cannot. A first worker looks into the catalogs, streams
+ * with workers of their own come next, so that the pool is not made larger for them.
+ */
+static bool
+start_missing(const TxpDatabaseState *state)
 {
-	if (state->streams == 0)
-		return state->dirty && state->workers == 0 ? 1 : state->workers;
-	return Min(state->streams, txp_max_workers);
+	bool own = state->workers > 0 && state->own_missing > 0;
+
+	if (!database_is_free(state->database))
+		return false;
+	return (own && start_worker(state->database, true)) ||
+		   (state->pool_missing > 0 && start_worker(state->database, false));
 }
 
-/* Starts what is missing. Returns in how many milliseconds to look again, -1: when woken. */
+/* A worker at a long batch cannot notice that somebody needs the database: the batch is given up for that. */
+static void
+end_overdue(Oid database)
+{
+	if (database_is_free(database))
+		return;
+	for (int slot = 0; slot < TXP_MAX_WORKERS; slot++)
+	{
+		if (started[slot] && txp_shared_is_overdue(slot, database))
+			TerminateBackgroundWorker(started[slot]);
+	}
+}
+
+/* Starts what is missing, ends what is in the way. Returns in how many milliseconds to look again. */
 static long
 start_workers(void)
 {
 	TxpDatabaseState *states = palloc(sizeof(TxpDatabaseState) * TXP_MAX_DATABASES);
 	TimestampTz now = GetCurrentTimestamp();
 	long again = DATABASE_SCAN_MS;
-	int n = txp_shared_databases(states);
+	int n;
 
+	txp_shared_relieve_overdue();
+	n = txp_shared_databases(states);
 	for (int i = 0; i < n; i++)
 	{
-		TimestampTz due = states[i].not_before;
+		const TxpDatabaseState *state = &states[i];
 
-		if (states[i].workers >= wanted_workers(&states[i]))
-			continue;
-		if (due > now)
-			again = Min(again, TimestampDifferenceMilliseconds(now, due));
-		else if (!database_is_free(states[i].database) || !start_worker(states[i].database))
+		if (state->overdue)
+		{
+			end_overdue(state->database);
 			again = Min(again, RETRY_MS);
-		else
+		}
+		if (state->pool_missing <= 0 && state->own_missing <= 0)
+			continue;
+		if (state->not_before > now)
+			again = Min(again, TimestampDifferenceMilliseconds(now, state->not_before));
+		else if (start_missing(state))
 			again = Min(again, 10); /* the next one, if it wants several */
+		else
+			again = Min(again, state->workers > 0 ? LACKING_MS : RETRY_MS);
 	}
 	pfree(states);
 	return again;

@@ -23,6 +23,7 @@
 #include "offsets.h"
 #include "served.h"
 #include "spi.h"
+#include "watch.h"
 
 #define FIRST_RETRY_MS 1000
 #define MAX_RETRY_MS 60000
@@ -125,6 +126,7 @@ take_error(void)
 	error = CopyErrorData();
 	HOLD_INTERRUPTS();
 	FlushErrorState();
+	txp_watch_unlimit();
 	abort_transaction();
 	RESUME_INTERRUPTS();
 	return error;
@@ -202,6 +204,9 @@ note_error(TxpServed *served)
 {
 	ErrorData *error = take_error();
 
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && served->link)
+		error->hint = psprintf("The option batch_timeout_ms of the stream is %d.",
+							   served->link->stream->batch_timeout_ms);
 	note_trouble(served, describe(error->sqlerrcode, error->message, error->detail, error->hint),
 				 true);
 }
@@ -220,10 +225,10 @@ txp_served_open(TxpServed *served, TxpIo *io)
 		begin();
 		old = MemoryContextSwitchTo(served->context);
 		stream = txp_stream_load(NULL, served->id);
-		if (stream)
+		if (stream && served->part < stream->workers)
 		{
 			served->epoch = stream->epoch;
-			served->link = txp_link_open(io, stream, 0, TXP_OPEN_TIMEOUT_MS);
+			served->link = txp_link_open(io, stream, served->part, TXP_OPEN_TIMEOUT_MS);
 		}
 		else
 			served->wanted = false;
@@ -319,7 +324,10 @@ write_batch(TxpServed *served, const TxpFrame *frame)
 
 	txp_batch_read(frame, &batch);
 	begin();
+	txp_watch_limit(link->stream->batch_timeout_ms);
 	result = txp_batch_write(link, &batch, WORKER_STATES);
+	/* Not the commit: it may wait for a standby, and would not be undone. */
+	txp_watch_unlimit();
 	if (result == TXP_BATCH_ACTED)
 	{
 		commit();

@@ -13,6 +13,7 @@
 typedef struct TxpServed
 {
 	int32 id;
+	uint32 part;           /* of a stream with workers of its own; else 0 */
 	int64 epoch;           /* of the definition it was opened with; -1: not opened yet */
 	bool wanted;           /* still to be served, by the last look into the catalogs */
 	bool shown_running;    /* the catalogs say "running" without a reason */

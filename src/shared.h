@@ -10,9 +10,7 @@
 #include "postgres.h"
 #include "datatype/timestamp.h"
 
-#define TXP_MAX_WORKERS 64
-#define TXP_MAX_DATABASES 256
-#define TXP_MAX_CLAIMS 4096
+#include "capacity.h"
 
 extern void txp_shared_init(void); /* in _PG_init while preloading */
 extern bool txp_shared_available(void);
@@ -21,8 +19,6 @@ extern bool txp_shared_available(void);
 
 /* The catalogs of this database change when this transaction commits: tell the launcher and workers then. */
 extern void txp_wake_at_commit(void);
-/* Workers that serve the stream now; 0 also without shared memory. */
-extern int txp_shared_workers_of(int32 stream_id);
 
 /* --- launcher --- */
 
@@ -31,9 +27,10 @@ extern void txp_launcher_attach(void);
 typedef struct TxpDatabaseState
 {
 	Oid database;
-	int streams;            /* runnable streams when a worker last looked */
 	int workers;            /* worker slots in use */
-	bool dirty;             /* catalogs changed and no worker has looked since */
+	int pool_missing;       /* workers that should be started */
+	int own_missing;        /* likewise, of streams with workers of their own */
+	bool overdue;           /* a worker is at one batch for long */
 	TimestampTz not_before; /* somebody needs the database, or a worker failed: none before this */
 } TxpDatabaseState;
 
@@ -46,28 +43,42 @@ extern void txp_shared_forget_database(Oid database);
 /* Copies all entries; returns their number. */
 extern int txp_shared_databases(TxpDatabaseState *states);
 /* Reserves a worker slot for the database; -1 when all are taken. */
-extern int txp_shared_reserve_worker(Oid database);
+extern int txp_shared_reserve_worker(Oid database, bool own);
 /* Frees the slot; unless `clean`, the database's next worker is put off, longer with each failure. */
 extern void txp_shared_release_worker(int slot, bool clean);
 /* The same for a worker that ended before it attached; else nothing. */
 extern void txp_shared_release_unattached(int slot);
+/* Is the slot's worker at one batch for long, in this database? */
+extern bool txp_shared_is_overdue(int slot, Oid database);
+/* What overdue workers have besides the stream they are at goes to others. */
+extern void txp_shared_relieve_overdue(void);
 
 /* --- workers --- */
 
-/* Takes the reserved slot; released at exit, as a failure unless txp_worker_done was called before. Returns the database, and the number within it (from 1). */
+/*
+ * Takes the reserved slot; released at exit, as a failure unless txp_worker_done was called before. Returns the
+ * database, and the number within it (from 1).
+ */
 extern Oid txp_worker_attach(int slot, int *number);
 /* A number that changes with every change of this database's catalogs. */
 extern uint32 txp_worker_generation(void);
-/* What this worker found in the catalogs after it read `generation`: the number of runnable streams. */
-extern void txp_worker_report(int streams, uint32 generation);
+/* What this worker found in the catalogs after it read `generation`. */
+extern void txp_worker_report(int streams, int parts, uint32 generation);
+/* True when a worker without work is one too many: it counts no more, and must leave. */
+extern bool txp_worker_leaves(void);
 extern void txp_worker_done(void);
 /* Somebody needs the database without connections: no worker for `ms` milliseconds. */
 extern void txp_worker_yield_database(int ms);
-/* Workers attached in this database. */
-extern int txp_worker_count(void);
 
-/* Claims: a stream is served by one worker at a time. True when it is ours (already). */
-extern bool txp_claim(int32 stream_id);
-extern void txp_unclaim(int32 stream_id);
+/*
+ * What this worker is at. A worker at one stream for more than half a second loses its other streams to other
+ * workers, and takes no more until some seconds after.
+ */
+extern void txp_worker_begins(int32 stream_id, uint32 part);
+extern void txp_worker_ends(void);
+/* May run in a signal handler. */
+extern void txp_worker_is_overdue(void);
+/* A time of being slow that is over is told to the others. */
+extern void txp_worker_check_slow(void);
 
 #endif

@@ -174,7 +174,7 @@ List *
 txp_stream_runnable(void)
 {
 	static TxpStatement statement = {
-		"SELECT stream_id, epoch, state = 'running' FROM txpipe.stream "
+		"SELECT stream_id, epoch, state = 'running', options FROM txpipe.stream "
 		"WHERE state IN ('running', 'error') ORDER BY stream_id",
 		0,
 		{0}};
@@ -192,6 +192,8 @@ txp_stream_runnable(void)
 		stream->id = DatumGetInt32(txp_spi_datum(i, 1));
 		stream->epoch = DatumGetInt64(txp_spi_datum(i, 2));
 		stream->healthy = DatumGetBool(txp_spi_datum(i, 3));
+		stream->workers =
+			txp_option_int(TXP_OPTION_STREAM, DatumGetJsonbP(txp_spi_datum(i, 4)), "workers");
 		streams = lappend(streams, stream);
 		MemoryContextSwitchTo(old);
 	}

@@ -61,7 +61,8 @@ extern TxpStream *txp_stream_of_user(const char *name);
 typedef struct TxpRunnable
 {
 	int32 id;
-	int64 epoch;  /* a link opened in an earlier one is out of date */
+	int64 epoch; /* a link opened in an earlier one is out of date */
+	int workers;
 	bool healthy; /* not in error */
 } TxpRunnable;
 

@@ -17,6 +17,7 @@
 #include "utils/lsyscache.h"
 
 #include "args.h"
+#include "claims.h"
 #include "copied.h"
 #include "event.h"
 #include "io_client.h"
@@ -284,5 +285,5 @@ PG_FUNCTION_INFO_V1(txpipe_stream_workers);
 Datum
 txpipe_stream_workers(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT32(txp_shared_workers_of(PG_GETARG_INT32(0)));
+	PG_RETURN_INT32(txp_claims_workers(PG_GETARG_INT32(0)));
 }

@@ -21,6 +21,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "claims.h"
 #include "copied.h"
 #include "dblock.h"
 #include "guc.h"
@@ -29,6 +30,7 @@
 #include "shared.h"
 #include "spi.h"
 #include "stream.h"
+#include "watch.h"
 #include "worker.h"
 
 #define LOOK_MS 1000
@@ -41,7 +43,6 @@ static TxpIo *io = NULL;            /* NULL while nothing is to be done */
 static MemoryContext batch_context; /* reset after each frame */
 static uint32 seen_generation = 0;  /* of the catalogs */
 static bool looked = false;         /* into the catalogs, ever */
-static int runnable = 0;            /* streams of the database, by that look */
 static Oid extension = InvalidOid;  /* another OID is another extension, with other streams */
 static TimestampTz next_look = 0;   /* at the database's lock */
 
@@ -68,14 +69,14 @@ may_stay(void)
 			extension = now;
 		stay = OidIsValid(now) && now == extension;
 		if (!OidIsValid(now))
-			txp_worker_report(0, txp_worker_generation());
+			txp_worker_report(0, 0, txp_worker_generation());
 	}
 	CommitTransactionCommand();
 	return stay;
 }
 
 static TxpServed *
-find_served(int32 id)
+find_served(int32 id, uint32 part)
 {
 	ListCell *lc;
 
@@ -83,27 +84,29 @@ find_served(int32 id)
 	{
 		TxpServed *served = lfirst(lc);
 
-		if (served->id == id)
+		if (served->id == id && served->part == part)
 			return served;
 	}
 	return NULL;
 }
 
-static void
-add_served(int32 id)
+static TxpServed *
+add_served(int32 id, uint32 part)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 	TxpServed *served = palloc0(sizeof(TxpServed));
 
 	served->id = id;
+	served->part = part;
 	served->epoch = -1;
-	served->wanted = true;
 	all = lappend(all, served);
 	MemoryContextSwitchTo(old);
+	return served;
 }
 
+/* Closes those that are not ours any more; `claimed`: that we still have a claim on. */
 static void
-drop_unwanted(void)
+drop_unwanted(bool claimed)
 {
 	ListCell *lc;
 
@@ -114,7 +117,8 @@ drop_unwanted(void)
 		if (served->wanted)
 			continue;
 		txp_served_close(served);
-		txp_unclaim(served->id);
+		if (claimed)
+			txp_claim_drop(served->id, served->part);
 		pfree(served);
 		all = foreach_delete_current(all, lc);
 	}
@@ -140,28 +144,36 @@ read_runnable(void)
 	return streams;
 }
 
-static const TxpRunnable *
-find_runnable(List *streams, int32 id)
+/* What there is to serve: each stream, or each part of one with workers of its own. */
+static TxpUnit *
+list_units(List *streams, int *n, int *parts)
 {
+	TxpUnit *units;
 	ListCell *lc;
 
+	*n = *parts = 0;
+	foreach (lc, streams)
+		*n += ((TxpRunnable *) lfirst(lc))->workers;
+	units = palloc0(sizeof(TxpUnit) * (*n + 1));
+	*n = 0;
 	foreach (lc, streams)
 	{
-		TxpRunnable *stream = lfirst(lc);
+		const TxpRunnable *stream = lfirst(lc);
+		bool own = stream->workers > 1;
 
-		if (stream->id == id)
-			return stream;
+		for (int part = 0; part < stream->workers; part++)
+			units[(*n)++] =
+				(TxpUnit){.stream = stream, .stream_id = stream->id, .part = part, .own = own};
+		*parts += own ? stream->workers : 0;
 	}
-	return NULL;
+	return units;
 }
 
-/* Fits what is served to what the catalogs say of it now; *share is how many more this worker may serve. */
+/* Fits what is served to what the catalogs say of it now. */
 static void
-refresh_served(TxpServed *served, const TxpRunnable *stream, int *share)
+refresh_served(TxpServed *served, const TxpRunnable *stream)
 {
-	served->wanted = stream != NULL && (*share)-- > 0;
-	if (!served->wanted)
-		return;
+	served->wanted = true;
 	/* Changed by its user: the new definition or position counts at once. */
 	if (served->epoch >= 0 && served->epoch != stream->epoch)
 	{
@@ -173,44 +185,41 @@ refresh_served(TxpServed *served, const TxpRunnable *stream, int *share)
 		served->retry_at = 0;
 }
 
-/*
- * Looks into the catalogs when they changed: serves no more than its share of the streams, and takes of
- * the unclaimed ones up to it.
- */
+/* Looks into the catalogs and at the claims when one of them changed, and serves what is this worker's now. */
 static void
 refresh_streams(void)
 {
 	uint32 generation = txp_worker_generation();
+	TxpUnit *units;
 	List *streams;
 	ListCell *lc;
-	int share;
+	int parts;
+	int n;
 
 	if (looked && generation == seen_generation)
 		return;
+	MemoryContextSwitchTo(batch_context);
 	streams = read_runnable();
-	runnable = list_length(streams);
-	txp_worker_report(runnable, generation);
+	units = list_units(streams, &n, &parts);
+	txp_worker_report(n - parts, parts, generation);
 	seen_generation = generation;
 	looked = true;
 
-	share = (runnable + txp_worker_count() - 1) / txp_worker_count();
+	txp_claims_balance(units, n);
 	foreach (lc, all)
+		((TxpServed *) lfirst(lc))->wanted = false;
+	for (int i = 0; i < n; i++)
 	{
-		TxpServed *served = lfirst(lc);
+		TxpServed *served;
 
-		refresh_served(served, find_runnable(streams, served->id), &share);
+		if (!units[i].mine)
+			continue;
+		served = find_served(units[i].stream_id, units[i].part);
+		if (served == NULL)
+			served = add_served(units[i].stream_id, units[i].part);
+		refresh_served(served, units[i].stream);
 	}
-	drop_unwanted();
-	foreach (lc, streams)
-	{
-		TxpRunnable *stream = lfirst(lc);
-
-		if (share > 0 && find_served(stream->id) == NULL && txp_claim(stream->id))
-		{
-			add_served(stream->id);
-			share--;
-		}
-	}
+	drop_unwanted(false);
 	MemoryContextReset(batch_context);
 }
 
@@ -269,9 +278,13 @@ open_due(void)
 		if (served->link)
 			txp_served_check_answer(served);
 		else if (io && served->retry_at <= now)
+		{
+			txp_watch_begin(served->id, served->part);
 			txp_served_open(served, io);
+			txp_watch_end();
+		}
 	}
-	drop_unwanted();
+	drop_unwanted(true);
 }
 
 static TxpServed *
@@ -304,7 +317,11 @@ serve_frame(void)
 		return txp_io_gone(io);
 	served = served_by_channel(frame.channel);
 	if (served)
+	{
+		txp_watch_begin(served->id, served->part);
 		txp_served_frame(served, &frame);
+		txp_watch_end();
+	}
 	Assert(!IsTransactionState());
 	return true;
 }
@@ -355,6 +372,7 @@ connect_to_database(Datum arg)
 	SetConfigOption("lock_timeout", LOCK_TIMEOUT_MS, PGC_USERSET, PGC_S_OVERRIDE);
 	batch_context = AllocSetContextCreate(TopMemoryContext, "txpipe batch", ALLOCSET_DEFAULT_SIZES);
 	txp_served_init(batch_context);
+	txp_watch_init();
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
@@ -364,9 +382,10 @@ work(void)
 {
 	if (!may_stay())
 		return false;
+	txp_worker_check_slow();
 	refresh_streams();
-	if (all == NIL && runnable < txp_worker_count())
-		return false; /* more workers than streams */
+	if (all == NIL && txp_worker_leaves())
+		return false;
 	ensure_child();
 	open_due();
 	if (!serve_frame())
@@ -389,6 +408,8 @@ recover(void)
 	MemoryContextSwitchTo(batch_context);
 	FlushErrorState();
 	RESUME_INTERRUPTS();
+	txp_watch_unlimit();
+	txp_watch_end();
 	foreach (lc, all)
 		txp_served_close(lfirst(lc));
 	txp_io_stop(io);

@@ -2,13 +2,14 @@
 use strict;
 use warnings;
 
+use List::Util qw(min);
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 use TxpipeTest;
 
-my $broker = start_broker('a:1');
-my $node   = new_node('pool');
+my $broker = start_broker('a:1', 'parts:4', map { "$_:1" } qw(stuck1 stuck2 h1 h2 h3));
+my $node   = new_node('pool', conf => "txpipe.max_workers = 2\n");
 start_node($node);
 kafka_server($node, 'shop', $broker);
 $node->safe_psql('postgres', <<'SQL');
@@ -62,7 +63,166 @@ is( $node->safe_psql('postgres', 'SELECT restarts, last_error IS NULL FROM txpip
 	'0|t',
 	'changes are no errors');
 
+$node->safe_psql('postgres', q{SELECT txpipe.drop_stream('a')});
+
+# --- streams that are stuck, and one without a broker, do not hold the others up ---
+
+my @healthy = qw(h1 h2 h3);
+my $workers = q{SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'txpipe worker%'};
+
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE gate (open bool);
+CREATE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	WHILE NOT EXISTS (SELECT FROM public.gate WHERE open) LOOP
+		PERFORM pg_sleep(0.02); -- sleep-ok: what a slow trigger is
+	END LOOP;
+	RETURN NEW;
+END $$;
+CREATE SERVER nowhere FOREIGN DATA WRAPPER txpipe_kafka OPTIONS (bootstrap_servers '127.0.0.1:1');
+CREATE TABLE lost (n int);
+SELECT txpipe.create_stream('lost', 'nowhere', 'lost', 'lost', paused => true);
+SELECT txpipe.resume_stream('lost');
+SQL
+for my $stream (@healthy, 'stuck1', 'stuck2')
+{
+	$node->safe_psql('postgres', <<"SQL");
+CREATE TABLE $stream (n int, sent timestamptz, stored timestamptz DEFAULT clock_timestamp());
+SELECT txpipe.create_stream('$stream', 'shop', '$stream', '$stream',
+	columns => '{"n": "n", "sent": "kafka_timestamp"}');
+SQL
+}
+$node->safe_psql('postgres',
+	"CREATE TRIGGER wait BEFORE INSERT ON $_ FOR EACH ROW EXECUTE FUNCTION wait_at_gate()")
+  for 'stuck1', 'stuck2';
+
+my $round = 0;
+
+sub feed_healthy
+{
+	$round++;
+	produce_lines($broker, $_, 0, "{\"n\": $round}") for @healthy;
+	return;
+}
+
+# Until all of a round are stored; returns the longest time from the broker to the table, in seconds.
+sub latency
+{
+	my $all = join ' UNION ALL ', map { "SELECT sent, stored FROM $_ WHERE n = $round" } @healthy;
+
+	wait_for($node, "SELECT count(*) = 3 FROM ($all) s", "round $round is stored in all three");
+	return $node->safe_psql('postgres', "SELECT round(extract(epoch FROM max(stored - sent)), 3) FROM ($all) s");
+}
+
+sub is_at
+{
+	return qq{SELECT count(*) = } . @_
+	  . qq{ FROM pg_stat_activity WHERE state = 'active' AND query ~ '^stream (} . join('|', @_) . qq{): '};
+}
+
+feed_healthy();
+latency();
+wait_for($node, q{SELECT state = 'error' FROM txpipe.stream_status WHERE stream = 'lost'}, 'a stream has no broker');
+
+my %latency;
+for my $try (1 .. 4)
+{
+	my @stuck = $try % 2 ? ('stuck1') : ('stuck1', 'stuck2');
+
+	$node->safe_psql('postgres', 'TRUNCATE gate');
+	wait_for($node, $workers, 'the pool has its size', value => 2);
+	feed_healthy();
+	latency();
+	produce_lines($broker, $_, 0, "{\"n\": $try}") for @stuck;
+	feed_healthy();
+	push @{ $latency{"@stuck"} }, latency();
+	feed_healthy();
+	latency();
+	wait_for($node, is_at(@stuck), "@stuck are still stuck meanwhile");
+	is($node->safe_psql('postgres', "SELECT count(*) FROM stuck1 WHERE n = $try"), '0', 'and have stored nothing');
+	cmp_ok($node->safe_psql('postgres', $workers), '<=', 4, 'with at most twice the workers of the pool');
+	$node->safe_psql('postgres', 'INSERT INTO gate VALUES (true)');
+	wait_for($node, "SELECT count(*) = 1 FROM $_ WHERE n = $try", "$_ goes on") for @stuck;
+	wait_for($node, $workers, 'the pool shrinks to its size', value => 2);
+}
+for my $stuck (sort keys %latency)
+{
+	cmp_ok(min(@{ $latency{$stuck} }), '<', 1, "while $stuck is stuck the others wait less than a second: @{ $latency{$stuck} }");
+}
+is( $node->safe_psql('postgres', 'SELECT sum(restarts) FROM txpipe.stream_status WHERE stream <> \'lost\''),
+	'0', 'changing the worker is no error');
+
+# --- a batch that takes too long is an error of its stream ---
+
+$node->safe_psql('postgres', q{TRUNCATE gate;
+	UPDATE txpipe.stream SET options = '{"batch_timeout_ms": 200}', epoch = epoch + 1 WHERE stream = 'stuck1'});
+produce_lines($broker, 'stuck1', 0, '{"n": 100}');
+wait_for($node, q{SELECT state = 'error' AND restarts >= 2 AND reason ~ '^57014: .*batch_timeout_ms' FROM txpipe.stream_status
+	WHERE stream = 'stuck1'}, 'the batch is cancelled, again and again');
+$node->safe_psql('postgres', 'INSERT INTO gate VALUES (true)');
+wait_for($node, q{SELECT count(*) = 1 AND (SELECT state = 'running' AND reason IS NULL FROM txpipe.stream_status
+	WHERE stream = 'stuck1') FROM stuck1 WHERE n = 100}, 'it goes on by itself');
+pass('a batch has a time limit');
+
+$node->safe_psql('postgres', 'SELECT txpipe.drop_stream(stream) FROM txpipe.stream_status');
+
+# --- a stream with workers of its own: they share its partitions, and take over from each other ---
+
+my $sent = 0;
+
+sub feed_parts
+{
+	for my $partition (0 .. 3)
+	{
+		produce_lines($broker, 'parts', $partition, map { '{"n": ' . ++$sent . '}' } 1 .. 250);
+	}
+	return;
+}
+
+sub parts_hold_all
+{
+	my ($what) = @_;
+
+	wait_for($node, "SELECT sum(next_offset) = $sent FROM txpipe.stream_partition", "all is read: $what");
+	is($node->safe_psql('postgres', 'SELECT count(*), count(DISTINCT n), max(n) FROM parts'),
+		"$sent|$sent|$sent", "every message is there once $what");
+	return;
+}
+
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE parts (n int);
+SELECT txpipe.create_stream('parts', 'shop', 'parts', 'parts', options => '{"workers": 3, "batch_rows": 10}');
+SQL
+wait_for($node, 'SELECT workers = 3 FROM txpipe.stream_status', 'it has three workers');
+wait_for($node, $workers, 'and there are no others', value => 3);
+feed_parts();
+parts_hold_all('with three workers');
+is($node->safe_psql('postgres', 'SELECT count(DISTINCT part) FROM txpipe.batch_history'), '3', 'all three took part');
+
+feed_parts();
+my $killed = worker_pid($node);
+$node->safe_psql('postgres', "SELECT pg_terminate_backend($killed)");
+feed_parts();
+parts_hold_all('after the end of one worker');
+wait_for($node, 'SELECT workers = 3 FROM txpipe.stream_status', 'it has three again');
+isnt(worker_pid($node, "pid = $killed"), $killed, 'one of them new');
+
+$node->safe_psql('postgres',
+	q{UPDATE txpipe.stream SET options = '{"workers": 1, "batch_rows": 10}', epoch = epoch + 1});
+feed_parts();
+parts_hold_all('with one worker of the pool');
+wait_for($node, $workers, 'which is the only one', value => 1);
+
+# Two slots are left besides the launchers of txpipe and of logical replication.
+$node->safe_psql('postgres',
+	q{UPDATE txpipe.stream SET options = '{"workers": 3, "batch_rows": 10}', epoch = epoch + 1});
+$node->append_conf('postgresql.conf', 'max_worker_processes = 4');
+$node->restart;
+feed_parts();
+parts_hold_all('with fewer workers than it asks for');
+cmp_ok($node->safe_psql('postgres', $workers), '<=', 2, 'as many as there is room for');
+
 $node->stop('fast');
-log_is_clean($node, qr/terminating .* due to administrator command/);
+log_is_clean($node, qr/terminating .* due to administrator command/, qr/canceling statement due to/);
 stop_broker($broker);
 done_testing();

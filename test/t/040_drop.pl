@@ -8,7 +8,7 @@ use Test::More;
 use Time::HiRes qw(time);
 use TxpipeTest;
 
-my @databases = qw(ext gone oldname source);
+my @databases = qw(ext gone stuck oldname source);
 my $broker    = start_broker(map { "$_:2" } @databases);
 my $node      = new_node('drop');
 start_node($node);
@@ -89,6 +89,21 @@ stream_in('gone');
 succeeds('DROP DATABASE', 'postgres', 'DROP DATABASE gone');
 is($node->safe_psql('postgres', workers_of('gone')), '0', 'no worker is left of it');
 
+# A batch that does not end is given up: nobody waits for it.
+stream_in('stuck');
+$node->safe_psql('stuck', <<'SQL');
+CREATE FUNCTION never_ends() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	LOOP
+		PERFORM pg_sleep(1); -- sleep-ok: what a slow trigger is
+	END LOOP;
+END $$;
+CREATE TRIGGER never_ends BEFORE INSERT ON log FOR EACH ROW EXECUTE FUNCTION never_ends();
+SQL
+wait_for($node, q{SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = 'stuck' AND wait_event = 'PgSleep'},
+	'a batch is stuck');
+succeeds('DROP DATABASE', 'postgres', 'DROP DATABASE stuck');
+
 stream_in('oldname');
 succeeds('ALTER DATABASE RENAME', 'postgres', 'ALTER DATABASE oldname RENAME TO newname');
 $rows = $node->safe_psql('newname', 'SELECT count(*) FROM log');
@@ -106,13 +121,26 @@ $node->safe_psql('source', "SELECT txpipe.resume_stream('log')");
 $rows = $node->safe_psql('source', 'SELECT count(*) FROM log');
 wait_for($node, "SELECT count(*) > $rows FROM log", 'and resuming begins again', db => 'source');
 
-# --- fast shutdown ---
+# --- fast shutdown, with many streams, some of them without a broker ---
+
+$node->safe_psql('source', <<'SQL');
+CREATE SERVER nowhere FOREIGN DATA WRAPPER txpipe_kafka OPTIONS (bootstrap_servers '127.0.0.1:1');
+SELECT txpipe.create_stream('lost' || n, 'nowhere', 'lost', 'log', paused => true,
+	columns => '{"event": "eventType"}', options => CASE n WHEN 1 THEN '{"workers": 3}' ELSE '{}' END::jsonb)
+  FROM generate_series(1, 20) n;
+SELECT txpipe.resume_stream('lost' || n) FROM generate_series(1, 20) n;
+SQL
+wait_for($node, q{SELECT count(*) = 20 FROM txpipe.stream_status WHERE state = 'error' AND stream ~ '^lost'},
+	'twenty streams have no broker', db => 'source');
+$rows = $node->safe_psql('source', 'SELECT count(*) FROM log');
+wait_for($node, "SELECT count(*) > $rows FROM log", 'the one that has goes on', db => 'source');
+wait_for($node, workers_of('source'), 'several workers serve them', db => 'source', value => 5);
 
 my $start = time();
 $node->stop('fast');
 cmp_ok(time() - $start, '<', 2, 'a fast shutdown takes less than 2 s while streams run');
 
-log_is_clean($node, qr/terminating .* due to administrator command/, qr/database "gone" does not exist/,
+log_is_clean($node, qr/terminating .* due to administrator command/, qr/database "(gone|stuck)" does not exist/,
 	qr/database "oldname" does not exist/);
 stop_broker($broker);
 done_testing();

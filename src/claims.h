@@ -1,0 +1,35 @@
+/*
+ * claims.h — who serves what: each unit, a stream or a part of one, is served by one worker at a time.
+ *
+ * Claims are about load only. Two workers that served one unit would still be kept apart by the offset rows.
+ */
+#ifndef TXP_CLAIMS_H
+#define TXP_CLAIMS_H
+
+#include "postgres.h"
+
+struct TxpRunnable;
+
+typedef struct TxpUnit
+{
+	const struct TxpRunnable *stream;
+	int32 stream_id;
+	uint32 part;
+	bool own; /* of a stream with workers of its own */
+	bool mine;
+	int claim; /* where the claim is, when mine */
+} TxpUnit;
+
+/*
+ * Given all units of the database, gives up what is more than this worker's share and takes what nobody has, up
+ * to it. Sets `mine` and `claim`.
+ */
+extern void txp_claims_balance(TxpUnit *units, int n);
+
+/* Gives up one. */
+extern void txp_claim_drop(int32 stream_id, uint32 part);
+
+/* Workers that serve the stream now; 0 also without shared memory. */
+extern int txp_claims_workers(int32 stream_id);
+
+#endif
