@@ -114,6 +114,8 @@ CREATE TABLE txpipe.dead_letter_store (
 -- Not unique: a topic that was created anew has other messages at the same offsets.
 CREATE INDEX dead_letter_store_place_idx
     ON txpipe.dead_letter_store (stream_id, kafka_topic, kafka_partition, kafka_offset);
+-- For counting what is still open.
+CREATE INDEX dead_letter_store_open_idx ON txpipe.dead_letter_store (stream_id) WHERE state = 'open';
 SELECT pg_catalog.pg_extension_config_dump('txpipe.dead_letter_store', '');
 SELECT pg_catalog.pg_extension_config_dump('txpipe.dead_letter_store_dead_letter_id_seq', '');
 REVOKE ALL ON txpipe.dead_letter_store FROM PUBLIC;

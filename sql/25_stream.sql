@@ -77,6 +77,15 @@ CREATE FUNCTION txpipe.stream_workers(stream_id integer) RETURNS integer
     AS 'MODULE_PATHNAME', 'txpipe_stream_workers';
 COMMENT ON FUNCTION txpipe.stream_workers(integer) IS 'Number of workers that serve the stream at this moment';
 
+CREATE FUNCTION txpipe.stream_rates(
+        stream_id integer, OUT rows_1 double precision, OUT rows_10 double precision,
+        OUT bytes_1 double precision, OUT bytes_10 double precision)
+    LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'txpipe_stream_rates';
+COMMENT ON FUNCTION txpipe.stream_rates(integer) IS
+    'Messages that became rows, and bytes of messages, a second: over the last full second and the last ten. NULL '
+    'where txpipe is not in shared_preload_libraries';
+
 CREATE FUNCTION txpipe.utf8(bytes bytea) RETURNS text
     LANGUAGE c STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'txpipe_utf8';

@@ -15,7 +15,13 @@ CREATE VIEW txpipe.stream_status WITH (security_barrier) AS
            coalesce(o.dead_letters_total, 0) AS dead_letters_total,
            s.restarts,
            s.last_error,
-           s.last_error_at
+           s.last_error_at,
+           coalesce(o.bytes_total, 0) AS bytes_total,
+           d.open_dead_letters,
+           r.rows_1::numeric(20,1) AS rows_per_second_1,
+           r.rows_10::numeric(20,1) AS rows_per_second_10,
+           r.bytes_1::numeric(20,1) AS bytes_per_second_1,
+           r.bytes_10::numeric(20,1) AS bytes_per_second_10
       FROM txpipe.stream s
       CROSS JOIN LATERAL (SELECT txpipe.stream_workers(s.stream_id) AS workers) w
       -- What the first to serve or change it will find: see txpipe.installation.
@@ -30,9 +36,14 @@ CREATE VIEW txpipe.stream_status WITH (security_barrier) AS
                       min(p.last_timestamp) FILTER (WHERE p.end_offset > p.next_offset)), 0)::numeric(20,3)
                       AS lag_seconds,
                   sum(p.rows_total)::bigint AS rows_total,
-                  sum(p.dead_letters_total)::bigint AS dead_letters_total
+                  sum(p.dead_letters_total)::bigint AS dead_letters_total,
+                  sum(p.bytes_total)::bigint AS bytes_total
              FROM txpipe.stream_offset p
             WHERE p.stream_id = s.stream_id) o ON true
+      CROSS JOIN LATERAL (
+           SELECT count(*) AS open_dead_letters FROM txpipe.dead_letter_store l
+            WHERE l.stream_id = s.stream_id AND l.state = 'open') d
+      CROSS JOIN LATERAL txpipe.stream_rates(s.stream_id) r
      WHERE pg_catalog.has_table_privilege(s.target_oid, 'SELECT')
         OR pg_catalog.pg_has_role(s.owner_oid, 'USAGE');
 GRANT SELECT ON txpipe.stream_status TO PUBLIC;
@@ -49,6 +60,13 @@ COMMENT ON COLUMN txpipe.stream_status.dead_letters_total IS 'Dead letters store
 COMMENT ON COLUMN txpipe.stream_status.restarts IS 'How often it was opened again after an error';
 COMMENT ON COLUMN txpipe.stream_status.last_error IS 'The last error: SQLSTATE and sentence';
 COMMENT ON COLUMN txpipe.stream_status.last_error_at IS 'When that error happened';
+COMMENT ON COLUMN txpipe.stream_status.bytes_total IS 'Bytes of keys and values read since the stream was created';
+COMMENT ON COLUMN txpipe.stream_status.open_dead_letters IS 'Dead letters that are neither replayed nor dismissed';
+COMMENT ON COLUMN txpipe.stream_status.rows_per_second_1 IS
+    'Messages that became rows in the last full second; NULL: txpipe is not in shared_preload_libraries';
+COMMENT ON COLUMN txpipe.stream_status.rows_per_second_10 IS 'The same a second, over the last ten';
+COMMENT ON COLUMN txpipe.stream_status.bytes_per_second_1 IS 'Bytes of messages written in the last full second; NULL as above';
+COMMENT ON COLUMN txpipe.stream_status.bytes_per_second_10 IS 'The same a second, over the last ten';
 
 CREATE VIEW txpipe.stream_partition WITH (security_barrier) AS
     SELECT s.stream,

@@ -19,5 +19,6 @@ TO PUBLIC;
 GRANT EXECUTE ON FUNCTION
     txpipe.list_options(),
     txpipe.stream_workers(integer),
+    txpipe.stream_rates(integer),
     txpipe.utf8(bytea)
 TO PUBLIC;

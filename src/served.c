@@ -6,7 +6,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "commands/prepare.h"
 #include "miscadmin.h"
@@ -14,15 +13,16 @@
 #include "storage/lock.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "batch.h"
 #include "io/clock.h"
 #include "isolate.h"
 #include "offsets.h"
+#include "rates.h"
 #include "served.h"
 #include "spi.h"
+#include "transaction.h"
 #include "watch.h"
 
 #define FIRST_RETRY_MS 1000
@@ -30,51 +30,6 @@
 #define CONFLICT_RETRY_MS 100
 #define MAX_CONFLICT_RETRY_MS 5000
 #define WORKER_STATES "running,error"
-
-static MemoryContext scratch;
-
-void
-txp_served_init(MemoryContext context)
-{
-	scratch = context;
-}
-
-static void
-begin(void)
-{
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-}
-
-static void
-commit(void)
-{
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(scratch);
-	(void) pgstat_report_stat(false);
-}
-
-static void
-abort_transaction(void)
-{
-	AbortCurrentTransaction();
-	MemoryContextSwitchTo(scratch);
-}
-
-/* Commits as the owner: what is still deferred must not run with our rights. */
-static void
-commit_as(Oid owner)
-{
-	Oid user;
-	int context;
-
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE);
-	commit();
-	SetUserIdAndSecContext(user, context);
-}
 
 /*
  * Takes away what a batch's triggers may have left in the session, as DISCARD ALL does: the next batch may be
@@ -92,9 +47,9 @@ discard_session_state(void)
 	GetTempNamespaceState(&temp_schema, &temp_toast_schema);
 	if (OidIsValid(temp_schema))
 	{
-		begin();
+		txp_transaction_begin();
 		ResetTempTableNamespace();
-		commit();
+		txp_transaction_commit();
 	}
 }
 
@@ -116,30 +71,14 @@ put_off_after_failure(TxpServed *served)
 	put_off(served, Min(ms, MAX_RETRY_MS));
 }
 
-/* Takes the error out of PG_CATCH and ends its transaction. */
-static ErrorData *
-take_error(void)
-{
-	ErrorData *error;
-
-	MemoryContextSwitchTo(scratch);
-	error = CopyErrorData();
-	HOLD_INTERRUPTS();
-	FlushErrorState();
-	txp_watch_unlimit();
-	abort_transaction();
-	RESUME_INTERRUPTS();
-	return error;
-}
-
 static bool
 extension_is_gone(void)
 {
 	bool gone;
 
-	begin();
+	txp_transaction_begin();
 	gone = !txp_extension_exists();
-	commit();
+	txp_transaction_commit();
 	return gone;
 }
 
@@ -154,14 +93,14 @@ note(int32 id, const char *error)
 
 	PG_TRY();
 	{
-		begin();
+		txp_transaction_begin();
 		txp_stream_note(id, error);
-		commit();
+		txp_transaction_commit();
 		noted = true;
 	}
 	PG_CATCH();
 	{
-		ErrorData *why = take_error();
+		ErrorData *why = txp_transaction_take_error();
 
 		ereport(LOG,
 				(errmsg("txpipe stream %d: its state could not be noted: %s", id, why->message)));
@@ -202,7 +141,7 @@ describe(int sqlstate, const char *message, const char *detail, const char *hint
 static void
 note_error(TxpServed *served)
 {
-	ErrorData *error = take_error();
+	ErrorData *error = txp_transaction_take_error();
 
 	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && served->link)
 		error->hint = psprintf("The option batch_timeout_ms of the stream is %d.",
@@ -222,7 +161,7 @@ txp_served_open(TxpServed *served, TxpIo *io)
 	{
 		MemoryContext old;
 
-		begin();
+		txp_transaction_begin();
 		old = MemoryContextSwitchTo(served->context);
 		stream = txp_stream_load(NULL, served->id);
 		if (stream && served->part < stream->workers)
@@ -233,7 +172,7 @@ txp_served_open(TxpServed *served, TxpIo *io)
 		else
 			served->wanted = false;
 		MemoryContextSwitchTo(old);
-		commit();
+		txp_transaction_commit();
 		served->opened_at = GetCurrentTimestamp();
 	}
 	PG_CATCH();
@@ -282,14 +221,14 @@ decide(TxpServed *served, const TxpFrame *frame)
 {
 	TxpLink *link = served->link;
 
-	begin();
+	txp_transaction_begin();
 	if (frame->type == TXP_PARTITIONS)
 		txp_link_start(link, frame);
 	else if (frame->type == TXP_VERIFIED)
 		txp_link_verdict(link, frame);
 	else
 		txp_link_lost(link, frame);
-	commit();
+	txp_transaction_commit();
 	txp_link_send_start(link);
 	/* With messages to read, only a batch proves that all is well. */
 	if (!link->paused && (!link->behind || served->failures == 0))
@@ -323,29 +262,29 @@ write_batch(TxpServed *served, const TxpFrame *frame)
 	int64 written_us;
 
 	txp_batch_read(frame, &batch);
-	begin();
+	txp_transaction_begin();
 	txp_watch_limit(link->stream->batch_timeout_ms);
 	result = txp_batch_write(link, &batch, WORKER_STATES);
 	/* Not the commit: it may wait for a standby, and would not be undone. */
 	txp_watch_unlimit();
 	if (result == TXP_BATCH_ACTED)
 	{
-		commit();
+		txp_transaction_commit();
 		put_off(served, 0);
 		return;
 	}
 	if (result != TXP_BATCH_WRITTEN)
 	{
-		PopActiveSnapshot();
-		abort_transaction();
+		txp_transaction_abort();
 		put_off_after_misfit(served, result);
 		return;
 	}
 	written_us = txp_now_us();
-	commit_as(link->stream->owner);
+	txp_transaction_commit_as(link->stream->owner);
 	link->commit_us = txp_now_us() - written_us;
 	discard_session_state();
 	served->conflicts = 0;
+	txp_rates_add(served->claim, served->id, served->part, batch.nrows, batch.bytes);
 	txp_io_send(link->io, TXP_BATCH_DONE, link->channel, frame->seq, NULL);
 	note_running(served);
 }
@@ -381,7 +320,7 @@ try_batch(TxpServed *served, const TxpFrame *frame)
 	{
 		if (frame->type != TXP_BATCH || !txp_error_is_of_rows(geterrcode()))
 			PG_RE_THROW();
-		FreeErrorData(take_error());
+		FreeErrorData(txp_transaction_take_error());
 		discard_session_state();
 		written = false;
 	}
@@ -442,10 +381,10 @@ handle_frame(TxpServed *served, const TxpFrame *frame)
 			handle_batch(served, frame);
 			break;
 		case TXP_ENDS:
-			begin();
+			txp_transaction_begin();
 			txp_offsets_store_ends(served->link->stream->id, served->link->topics,
 								   served->link->ntopics, frame);
-			commit();
+			txp_transaction_commit();
 			note_running(served);
 			break;
 		case TXP_ERROR:

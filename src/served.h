@@ -14,6 +14,7 @@ typedef struct TxpServed
 {
 	int32 id;
 	uint32 part;           /* of a stream with workers of its own; else 0 */
+	int claim;             /* in shared memory */
 	int64 epoch;           /* of the definition it was opened with; -1: not opened yet */
 	bool wanted;           /* still to be served, by the last look into the catalogs */
 	bool shown_running;    /* the catalogs say "running" without a reason */
@@ -26,9 +27,6 @@ typedef struct TxpServed
 	uint32 awaited_raw; /* batch asked for again, raw; 0: none */
 	uint32 skipped;     /* batch that came meanwhile and is to be asked for after it; 0: none */
 } TxpServed;
-
-/* Transactions leave this context as the current one. */
-extern void txp_served_init(MemoryContext scratch);
 
 /* Opens the stream in the child. Errors are noted in the catalogs and put the stream off. */
 extern void txp_served_open(TxpServed *served, TxpIo *io);

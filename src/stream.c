@@ -272,23 +272,40 @@ txp_stream_pause_for(int32 id, const char *reason)
 	txp_event_log(id, "paused", reason, NULL);
 }
 
+/* The log has one entry for each change, not for each try. */
+static void
+log_change(int32 id, const char *error, bool was_error, bool changed)
+{
+	if (error == NULL)
+		txp_event_log(id, "recovered", "runs again", NULL);
+	else if (!was_error || changed)
+		txp_event_log(id, "error", error, NULL);
+}
+
 void
 txp_stream_note(int32 id, const char *error)
 {
 	static TxpStatement statement = {
-		"UPDATE txpipe.stream SET state = CASE WHEN $2 IS NULL THEN 'running' ELSE 'error' END, "
-		"reason = $2, "
-		"since = CASE WHEN (state = 'error') = ($2 IS NOT NULL) THEN since ELSE clock_timestamp() "
-		"END, "
-		"last_error = coalesce($2, last_error), "
-		"last_error_at = CASE WHEN $2 IS NULL THEN last_error_at ELSE clock_timestamp() END, "
-		"restarts = restarts + CASE WHEN $2 IS NULL THEN 0 ELSE 1 END "
-		"WHERE stream_id = $1 AND state <> 'paused' AND (state = 'error' OR $2 IS NOT NULL)",
+		"UPDATE txpipe.stream s SET "
+		"state = CASE WHEN $2 IS NULL THEN 'running' ELSE 'error' END, reason = $2, "
+		"since = CASE WHEN (s.state = 'error') = ($2 IS NOT NULL) THEN s.since "
+		"ELSE clock_timestamp() END, "
+		"last_error = coalesce($2, s.last_error), "
+		"last_error_at = CASE WHEN $2 IS NULL THEN s.last_error_at ELSE clock_timestamp() END, "
+		"restarts = s.restarts + CASE WHEN $2 IS NULL THEN 0 ELSE 1 END "
+		"FROM (SELECT stream_id, state, reason FROM txpipe.stream "
+		"WHERE stream_id = $1 FOR NO KEY UPDATE) old "
+		"WHERE s.stream_id = old.stream_id AND s.state <> 'paused' "
+		"AND (s.state = 'error' OR $2 IS NOT NULL) "
+		"RETURNING old.state = 'error', old.reason IS DISTINCT FROM $2",
 		2,
 		{INT4OID, TEXTOID}};
 	Datum values[2] = {Int32GetDatum(id), error ? CStringGetTextDatum(error) : 0};
 
-	(void) txp_spi_do(&statement, values, error ? "  " : " n");
+	SPI_connect();
+	if (txp_spi_run(&statement, values, error ? "  " : " n") > 0)
+		log_change(id, error, DatumGetBool(txp_spi_datum(0, 1)), DatumGetBool(txp_spi_datum(0, 2)));
+	SPI_finish();
 }
 
 /* The input function's error says what is wrong; this says what would be right. */

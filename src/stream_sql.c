@@ -17,7 +17,6 @@
 #include "utils/lsyscache.h"
 
 #include "args.h"
-#include "claims.h"
 #include "copied.h"
 #include "event.h"
 #include "io_client.h"
@@ -279,11 +278,4 @@ txpipe_wake(PG_FUNCTION_ARGS)
 						errmsg("function \"wake\" is a trigger function")));
 	txp_wake_at_commit();
 	return PointerGetDatum(NULL);
-}
-
-PG_FUNCTION_INFO_V1(txpipe_stream_workers);
-Datum
-txpipe_stream_workers(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_INT32(txp_claims_workers(PG_GETARG_INT32(0)));
 }

@@ -30,6 +30,7 @@
 #include "shared.h"
 #include "spi.h"
 #include "stream.h"
+#include "transaction.h"
 #include "watch.h"
 #include "worker.h"
 
@@ -217,6 +218,7 @@ refresh_streams(void)
 		served = find_served(units[i].stream_id, units[i].part);
 		if (served == NULL)
 			served = add_served(units[i].stream_id, units[i].part);
+		served->claim = units[i].claim;
 		refresh_served(served, units[i].stream);
 	}
 	drop_unwanted(false);
@@ -371,7 +373,7 @@ connect_to_database(Datum arg)
 	/* A locked target puts its own stream off, not the others, nor DROP DATABASE. */
 	SetConfigOption("lock_timeout", LOCK_TIMEOUT_MS, PGC_USERSET, PGC_S_OVERRIDE);
 	batch_context = AllocSetContextCreate(TopMemoryContext, "txpipe batch", ALLOCSET_DEFAULT_SIZES);
-	txp_served_init(batch_context);
+	txp_transaction_init(batch_context);
 	txp_watch_init();
 	pgstat_report_activity(STATE_IDLE, NULL);
 }

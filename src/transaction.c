@@ -1,0 +1,72 @@
+/*
+ * transaction.c — a worker's transactions.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "transaction.h"
+#include "watch.h"
+
+static MemoryContext scratch;
+
+void
+txp_transaction_init(MemoryContext context)
+{
+	scratch = context;
+}
+
+void
+txp_transaction_begin(void)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+void
+txp_transaction_commit(void)
+{
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(scratch);
+	(void) pgstat_report_stat(false);
+}
+
+void
+txp_transaction_commit_as(Oid owner)
+{
+	Oid user;
+	int context;
+
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE);
+	txp_transaction_commit();
+	SetUserIdAndSecContext(user, context);
+}
+
+void
+txp_transaction_abort(void)
+{
+	AbortCurrentTransaction();
+	MemoryContextSwitchTo(scratch);
+}
+
+ErrorData *
+txp_transaction_take_error(void)
+{
+	ErrorData *error;
+
+	MemoryContextSwitchTo(scratch);
+	error = CopyErrorData();
+	HOLD_INTERRUPTS();
+	FlushErrorState();
+	txp_watch_unlimit();
+	txp_transaction_abort();
+	RESUME_INTERRUPTS();
+	return error;
+}

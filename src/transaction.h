@@ -1,0 +1,22 @@
+/*
+ * transaction.h — a worker's transactions.
+ */
+#ifndef TXP_TRANSACTION_H
+#define TXP_TRANSACTION_H
+
+#include "postgres.h"
+
+/* Transactions leave this context as the current one. */
+extern void txp_transaction_init(MemoryContext scratch);
+
+/* With a snapshot. */
+extern void txp_transaction_begin(void);
+extern void txp_transaction_commit(void);
+/* As the owner: what is still deferred must not run with our rights. */
+extern void txp_transaction_commit_as(Oid owner);
+extern void txp_transaction_abort(void);
+
+/* Takes the error out of PG_CATCH and ends its transaction. */
+extern ErrorData *txp_transaction_take_error(void);
+
+#endif
