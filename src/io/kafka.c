@@ -9,6 +9,7 @@
 
 #include "kafka.h"
 #include "link.h"
+#include "unseen.h"
 
 #define FIRST_TRY_MS 500
 #define RETRY_MS 100
@@ -33,13 +34,16 @@ on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 	TxpKafka *k = opaque;
 	rd_kafka_resp_err_t err = (rd_kafka_resp_err_t) code;
 
+	/* What does not pass stays the reason, whatever follows from it. */
+	if (txp_kafka_is_lasting(k->trouble))
+		return;
 	if (err == RD_KAFKA_RESP_ERR__FATAL)
 		err = rd_kafka_fatal_error(rk, k->trouble_text, sizeof(k->trouble_text));
-	else if (err != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && !txp_kafka_is_lasting(err))
-		return;
-	else if (!txp_kafka_is_lasting(k->trouble))
+	else if (err != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || k->trouble_text[0] == '\0')
 		snprintf(k->trouble_text, sizeof(k->trouble_text), "%s", reason);
-	if (!txp_kafka_is_lasting(k->trouble))
+	/* One broker's trouble is none yet, but says why there is none left when it was the last. */
+	if (code == RD_KAFKA_RESP_ERR__FATAL || err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ||
+		txp_kafka_is_lasting(err))
 		k->trouble = err;
 }
 
@@ -219,8 +223,8 @@ describe(const TxpKafka *k, rd_kafka_resp_err_t err, const char *topic, TxpError
 		case RD_KAFKA_RESP_ERR__RESOLVE:
 			error->sqlstate = "08001";
 			error->hint =
-				"Check the server's option bootstrap_servers, and that the brokers run and "
-				"can be reached from this host.";
+				"Check the server's options bootstrap_servers and security_protocol, and that the "
+				"brokers run and can be reached from this host.";
 			snprintf(text, size, "could not reach the Kafka brokers at \"%s\"", k->servers);
 			break;
 		case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
@@ -242,14 +246,16 @@ describe(const TxpKafka *k, rd_kafka_resp_err_t err, const char *topic, TxpError
 		case RD_KAFKA_RESP_ERR_UNSUPPORTED_SASL_MECHANISM:
 		case RD_KAFKA_RESP_ERR_ILLEGAL_SASL_STATE:
 			error->sqlstate = "28000";
-			error->hint = "Check the server's sasl_mechanism and security_protocol, and the user "
+			error->hint = "Check the server's sasl_mechanisms and security_protocol, and the user "
 						  "mapping's user name and password.";
 			snprintf(text, size, "authentication with the Kafka brokers at \"%s\" failed",
 					 k->servers);
 			break;
 		case RD_KAFKA_RESP_ERR__SSL:
 			error->sqlstate = "08001";
-			error->hint = "Check security_protocol and the ssl_ options of the server.";
+			error->hint = "Check the server's security_protocol, ssl_ca_pem, and "
+						  "ssl_endpoint_identification_algorithm (https: the brokers' certificate "
+						  "must carry their host name), and the user mapping's certificate.";
 			snprintf(text, size, "no secure connection to the Kafka brokers at \"%s\"", k->servers);
 			break;
 		default:
@@ -318,6 +324,8 @@ txp_kafka_metadata(TxpKafka *k, const char *topic, int64_t deadline,
 				return md;
 			}
 			rd_kafka_metadata_destroy(md);
+			if (err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+				err = txp_unseen_reason(k->rk, topic, (int) slice);
 		}
 		/* Errors of the connection arrive here; after a quick failure it is also the pause. */
 		rd_kafka_poll(k->rk, RETRY_MS);

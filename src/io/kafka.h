@@ -19,7 +19,7 @@ typedef struct TxpKafka
 	rd_kafka_t *rk;
 	char servers[200];           /* bootstrap.servers, for error messages */
 	rd_kafka_resp_err_t trouble; /* last error of the client as a whole, 0: none */
-	char trouble_text[300];
+	char trouble_text[500];      /* the last reason given, of one broker or of all */
 } TxpKafka;
 
 /* A property set over, or (when `weak`) under, those of the server side. */
@@ -47,7 +47,7 @@ extern bool txp_kafka_is_lasting(rd_kafka_resp_err_t err);
 /*
  * Metadata of all topics; with `topic`, *found is its entry, good to work with. Tries until the deadline.
  * NULL: an ERROR has been sent, or the channel has ended. All topics are asked for since a question for one
- * may create it: old brokers ignore the wish that they do not.
+ * may create it: brokers before 0.11 ignore the wish that they do not. unseen.h tells why one is not there.
  */
 extern const struct rd_kafka_metadata *
 txp_kafka_metadata(TxpKafka *k, const char *topic, int64_t deadline,
