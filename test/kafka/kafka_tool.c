@@ -11,7 +11,7 @@
  *   partitions TOPIC TOTAL                    add partitions
  *   config TOPIC NAME=VALUE...                replaces all of its configuration
  *   trim TOPIC PARTITION OFFSET               delete the records before the offset
- *   deny USER TOPIC all|read                  an access rule
+ *   allow|deny USER TOPIC all|read            an access rule
  *   begin TX | commit TX | abort TX | flush TX
  *   send TX TOPIC PARTITION TIMESTAMP KEY VALUE
  *       Unix milliseconds, 0: now; KEY empty: none; VALUE \N: a tombstone
@@ -309,12 +309,15 @@ trim_partition(const Command *c, rd_kafka_t *rk, rd_kafka_queue_t *queue)
 }
 
 static void
-deny(const Command *c, rd_kafka_t *rk, rd_kafka_queue_t *queue)
+add_rule(const Command *c, rd_kafka_t *rk, rd_kafka_queue_t *queue)
 {
 	char user[100];
 	char reason[300];
 	rd_kafka_AclOperation_t operation =
 		strcmp(arg(c, 3), "read") == 0 ? RD_KAFKA_ACL_OPERATION_READ : RD_KAFKA_ACL_OPERATION_ALL;
+	rd_kafka_AclPermissionType_t permission = strcmp(arg(c, 0), "deny") == 0
+												  ? RD_KAFKA_ACL_PERMISSION_TYPE_DENY
+												  : RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW;
 	const rd_kafka_acl_result_t **results;
 	rd_kafka_AclBinding_t *rule;
 	rd_kafka_event_t *event;
@@ -323,7 +326,7 @@ deny(const Command *c, rd_kafka_t *rk, rd_kafka_queue_t *queue)
 	snprintf(user, sizeof(user), "User:%s", arg(c, 1));
 	rule = rd_kafka_AclBinding_new(RD_KAFKA_RESOURCE_TOPIC, arg(c, 2),
 								   RD_KAFKA_RESOURCE_PATTERN_LITERAL, user, "*", operation,
-								   RD_KAFKA_ACL_PERMISSION_TYPE_DENY, reason, sizeof(reason));
+								   permission, reason, sizeof(reason));
 	if (rule == NULL)
 		fail(reason);
 	rd_kafka_CreateAcls(rk, &rule, 1, NULL, queue);
@@ -348,9 +351,10 @@ static const struct
 {
 	const char *name;
 	AdminRequest request;
-} admin_requests[] = {{"create", create_topic},       {"drop", drop_topic},
-					  {"partitions", add_partitions}, {"config", configure_topic},
-					  {"trim", trim_partition},       {"deny", deny}};
+} admin_requests[] = {
+	{"create", create_topic},    {"drop", drop_topic},     {"partitions", add_partitions},
+	{"config", configure_topic}, {"trim", trim_partition}, {"deny", add_rule},
+	{"allow", add_rule}};
 
 static void
 run_admin(const Command *c, AdminRequest request)
