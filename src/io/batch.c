@@ -32,8 +32,8 @@ reset_batch(TxpBatch *batch)
 	batch->nrows = batch->nrejects = batch->nranges = 0;
 	batch->source_bytes = 0;
 	batch->begun_us = batch->decode_us = 0;
-	batch->block.len = batch->rejects.len = batch->raw.len = 0;
-	batch->stop.len = batch->fields.len = batch->nfields = 0;
+	batch->stopped = false;
+	batch->block.len = batch->rejects.len = batch->fields.len = batch->raw.len = 0;
 }
 
 void
@@ -48,7 +48,6 @@ txp_window_free(TxpWindow *w)
 		free(batch->range);
 		txd_buf_free(&batch->block);
 		txd_buf_free(&batch->rejects);
-		txd_buf_free(&batch->stop);
 		txd_buf_free(&batch->fields);
 		txd_buf_free(&batch->raw);
 	}
@@ -102,12 +101,27 @@ place_of(const TxdMessage *m)
 	return m->topic == NULL ? m->line : m->offset;
 }
 
+TxdMessage
+txp_message_of(const rd_kafka_message_t *m, uint32_t topic)
+{
+	return (TxdMessage){.payload = m->payload,
+						.payload_len = m->len,
+						.key = m->key,
+						.key_len = m->key_len,
+						.topic = "",
+						.topic_index = topic,
+						.partition = m->partition,
+						.offset = m->offset,
+						.timestamp_ms = rd_kafka_message_timestamp(m, NULL)};
+}
+
 int64_t
-txp_record_hash(const TxdMessage *m)
+txp_message_hash(const rd_kafka_message_t *m)
 {
 	uint64_t hash = UINT64_C(14695981039346656037);
-	const char *part[] = {m->key, m->payload, (const char *) &m->timestamp_ms};
-	const size_t len[] = {m->key_len, m->payload_len, sizeof(m->timestamp_ms)};
+	int64_t timestamp_ms = rd_kafka_message_timestamp(m, NULL);
+	const char *part[] = {m->key, m->payload, (const char *) &timestamp_ms};
+	const size_t len[] = {m->key_len, m->len, sizeof(timestamp_ms)};
 
 	for (int i = 0; i < 3; i++)
 	{
@@ -119,25 +133,58 @@ txp_record_hash(const TxdMessage *m)
 	return (int64_t) hash;
 }
 
-static void
-put_reject(TxdBuf *out, const TxdMessage *m, const TxdError *err, rd_kafka_message_t *source)
+void
+txp_range_count(TxpRange *range, rd_kafka_message_t *m, bool is_row)
 {
-	TxdBuf headers = {0};
-	bool has_headers = m->headers == NULL && source != NULL && txp_headers_json(source, &headers);
+	range->next = m->offset + 1;
+	range->last_offset = m->offset;
+	range->last_timestamp_ms = rd_kafka_message_timestamp(m, NULL);
+	range->bytes += (int64_t) (m->len + m->key_len);
+	if (is_row)
+	{
+		range->rows++;
+		range->last = m;
+		return;
+	}
+	range->rejects++;
+	range->last = NULL;
+	range->last_hash = txp_message_hash(m);
+}
 
+void
+txp_put_message(TxdBuf *out, const TxdMessage *m)
+{
 	txp_put_u32(out, m->topic_index);
 	txp_put_i32(out, m->partition);
 	txp_put_i64(out, place_of(m));
 	txp_put_i64(out, m->timestamp_ms);
 	txp_put_opt(out, m->key, m->key_len);
-	if (has_headers)
-		txp_put_opt(out, headers.data, headers.len);
-	else
-		txp_put_opt(out, m->headers, m->headers_len);
+	txp_put_opt(out, m->headers, m->headers_len);
 	txp_put_opt(out, m->payload, m->payload_len);
+}
+
+void
+txp_put_reject(TxdBuf *out, const TxdMessage *m, const TxdError *err)
+{
+	txp_put_message(out, m);
 	txp_put_str(out, err->code);
 	txp_put_str(out, err->message);
 	txp_put_str(out, err->column);
+}
+
+/* With the headers, which the decoder may not have needed. */
+static void
+add_reject(TxpBatch *batch, const TxdMessage *m, const TxdError *err, rd_kafka_message_t *source)
+{
+	TxdMessage whole = *m;
+	TxdBuf headers = {0};
+
+	if (m->headers == NULL && source != NULL && txp_headers_json(source, &headers))
+	{
+		whole.headers = headers.data;
+		whole.headers_len = headers.len;
+	}
+	txp_put_reject(&batch->rejects, &whole, err);
 	txd_buf_free(&headers);
 }
 
@@ -163,6 +210,24 @@ add_row(TxpBatch *batch, const TxdMessage *m, size_t bytes, rd_kafka_message_t *
 	batch->source_bytes += m->payload_len + m->key_len;
 }
 
+/* The fields seen must not be those of the message that stops the stream: count the others anew. */
+static void
+recount_fields(TxpBatch *batch, TxdDecoder *decoder)
+{
+	TxdBuf rows = {0};
+
+	txd_fields_reset(decoder);
+	for (uint32_t i = 0; i < batch->nrows; i++)
+	{
+		TxdMessage m = txp_message_of(batch->row[i].source, batch->row[i].topic);
+		TxdError err;
+
+		rows.len = 0;
+		(void) txd_decode(decoder, &m, &rows, &err);
+	}
+	txd_buf_free(&rows);
+}
+
 bool
 txp_batch_add(TxpWindow *w, TxdDecoder *decoder, const TxdMessage *m, rd_kafka_message_t *source)
 {
@@ -175,58 +240,16 @@ txp_batch_add(TxpWindow *w, TxdDecoder *decoder, const TxdMessage *m, rd_kafka_m
 		add_row(batch, m, batch->block.len - before, source);
 		return true;
 	}
-	put_reject(&batch->rejects, m, &err, source);
+	add_reject(batch, m, &err, source);
+	if (w->stop_at_reject)
+	{
+		batch->stopped = true;
+		recount_fields(batch, decoder);
+		return false;
+	}
 	batch->nrejects++;
 	batch->source_bytes += m->payload_len + m->key_len;
-	if (source != NULL)
-		rd_kafka_message_destroy(source);
 	return false;
-}
-
-bool
-txp_batch_add_or_stop(TxpWindow *w, TxdDecoder *decoder, const TxdMessage *m,
-					  rd_kafka_message_t *source)
-{
-	TxpBatch *batch = txp_window_open(w);
-	size_t before = batch->block.len;
-	TxdError err = {0};
-
-	if (txd_decode(decoder, m, &batch->block, &err))
-	{
-		add_row(batch, m, batch->block.len - before, source);
-		return true;
-	}
-	put_reject(&batch->stop, m, &err, source);
-	rd_kafka_message_destroy(source);
-	return false;
-}
-
-static void
-put_place(TxdBuf *out, const TxdFieldPlace *place)
-{
-	txp_put_u32(out, (uint32_t) place->topic_index);
-	txp_put_i32(out, place->partition);
-	txp_put_i64(out, place->offset);
-}
-
-/* Encoded now: a batch asked for again tells the same. */
-static void
-take_fields(TxpBatch *batch, TxdDecoder *decoder)
-{
-	const TxdFieldSeen *field;
-	uint64_t unlisted;
-	size_t n = txd_fields_seen(decoder, &field, &unlisted);
-
-	for (size_t i = 0; i < n; i++)
-	{
-		txp_put_str(&batch->fields, field[i].path);
-		txp_put_u32(&batch->fields, field[i].types);
-		txp_put_i64(&batch->fields, (int64_t) field[i].count);
-		put_place(&batch->fields, &field[i].first);
-		put_place(&batch->fields, &field[i].last);
-	}
-	batch->nfields = (uint32_t) n;
-	txd_fields_reset(decoder);
 }
 
 static void
@@ -245,58 +268,83 @@ put_range(TxdBuf *out, const TxpRange *range)
 	txp_put_u32(out, range->rejects);
 }
 
-static void
-put_batch(TxdBuf *out, const TxpBatch *batch)
+void
+txp_put_batch(TxdBuf *out, const TxpBatch *batch)
 {
 	int64_t now = txp_now_us();
 
-	txd_buf_reserve(out, batch->block.len + batch->rejects.len + 128 + batch->nranges * 80);
+	txd_buf_reserve(out, batch->block.len + batch->rejects.len + batch->fields.len + 128 +
+							 batch->nranges * 80);
 	txp_put_u32(out, batch->nrows);
 	txp_put_u32(out, batch->nrejects);
-	txp_put_u8(out, batch->stop.len > 0);
+	txp_put_u8(out, batch->stopped);
 	txp_put_i64(out, (int64_t) batch->source_bytes);
-	txp_put_i64(out, now - batch->begun_us);
+	txp_put_i64(out, batch->begun_us == 0 ? 0 : now - batch->begun_us);
 	txp_put_i64(out, batch->decode_us);
 	txp_put_i64(out, now);
 	txp_put_u32(out, batch->nranges);
 	for (uint32_t i = 0; i < batch->nranges; i++)
 		put_range(out, &batch->range[i]);
-	txp_put_u32(out, batch->nfields);
-	txd_buf_append(out, batch->fields.data, batch->fields.len);
+	if (batch->fields.len > 0)
+		txd_buf_append(out, batch->fields.data, batch->fields.len);
+	else
+		txp_put_u32(out, 0);
 	txp_put_u32(out, (uint32_t) batch->block.len);
 	txd_buf_append(out, batch->block.data, batch->block.len);
 	txd_buf_append(out, batch->rejects.data, batch->rejects.len);
-	txd_buf_append(out, batch->stop.data, batch->stop.len);
 }
 
 static void
 put_raw(TxdBuf *out, const TxpBatch *batch, const TxpRow *row)
 {
-	const rd_kafka_message_t *m = row->source;
+	TxdMessage m = {.line = row->line, .timestamp_ms = -1};
 	TxdBuf headers = {0};
 
-	txp_put_u32(out, row->bytes);
-	txp_put_u32(out, row->topic);
-	if (m == NULL)
+	if (row->source == NULL)
 	{
-		txp_put_i32(out, 0);
-		txp_put_i64(out, row->line);
-		txp_put_i64(out, -1);
-		txp_put_opt(out, NULL, 0);
-		txp_put_opt(out, NULL, 0);
-		txp_put_opt(out, batch->raw.data + row->raw_at, row->raw_len);
-		return;
+		m.payload = batch->raw.data + row->raw_at;
+		m.payload_len = row->raw_len;
 	}
-	txp_put_i32(out, m->partition);
-	txp_put_i64(out, m->offset);
-	txp_put_i64(out, rd_kafka_message_timestamp(m, NULL));
-	txp_put_opt(out, m->key, m->key_len);
-	if (txp_headers_json(m, &headers))
-		txp_put_opt(out, headers.data, headers.len);
 	else
-		txp_put_opt(out, NULL, 0);
-	txp_put_opt(out, m->payload, m->len);
+	{
+		m = txp_message_of(row->source, row->topic);
+		if (txp_headers_json(row->source, &headers))
+		{
+			m.headers = headers.data;
+			m.headers_len = headers.len;
+		}
+	}
+	txp_put_u32(out, row->bytes);
+	txp_put_message(out, &m);
 	txd_buf_free(&headers);
+}
+
+static void
+put_place(TxdBuf *out, const TxdFieldPlace *place)
+{
+	txp_put_u32(out, place->topic_index);
+	txp_put_i32(out, place->partition);
+	txp_put_i64(out, place->offset);
+}
+
+/* What the decoder saw since the batch before. */
+static void
+put_fields(TxdBuf *out, TxdDecoder *decoder)
+{
+	const TxdFieldSeen *field;
+	uint64_t unlisted;
+	size_t n = txd_fields_seen(decoder, &field, &unlisted);
+
+	txp_put_u32(out, (uint32_t) n);
+	for (size_t i = 0; i < n; i++)
+	{
+		txp_put_str(out, field[i].path);
+		txp_put_u32(out, field[i].types);
+		txp_put_i64(out, (int64_t) field[i].count);
+		put_place(out, &field[i].first);
+		put_place(out, &field[i].last);
+	}
+	txd_fields_reset(decoder);
 }
 
 void
@@ -306,8 +354,13 @@ txp_window_emit(TxpWindow *w, TxdDecoder *decoder)
 	TxdBuf frame = {0};
 
 	batch->seq = ++w->last_seq;
-	take_fields(batch, decoder);
-	put_batch(&frame, batch);
+	for (uint32_t i = 0; i < batch->nranges; i++)
+	{
+		if (batch->range[i].last != NULL)
+			batch->range[i].last_hash = txp_message_hash(batch->range[i].last);
+	}
+	put_fields(&batch->fields, decoder);
+	txp_put_batch(&frame, batch);
 	txp_send(w->channel, TXP_BATCH, batch->seq, &frame);
 	w->unacked++;
 }
@@ -317,7 +370,7 @@ repeat(TxpWindow *w, const TxpBatch *batch)
 {
 	TxdBuf frame = {0};
 
-	put_batch(&frame, batch);
+	txp_put_batch(&frame, batch);
 	for (uint32_t i = 0; i < batch->nrows; i++)
 		put_raw(&frame, batch, &batch->row[i]);
 	txp_send(w->channel, TXP_BATCH_RAW, batch->seq, &frame);

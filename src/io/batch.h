@@ -38,6 +38,7 @@ typedef struct TxpRange
 	int64_t last_offset; /* -1: no record in it */
 	int64_t last_timestamp_ms;
 	int64_t last_hash;
+	rd_kafka_message_t *last; /* a row's: hashed when the batch is sent */
 } TxpRange;
 
 typedef struct TxpBatch
@@ -48,16 +49,15 @@ typedef struct TxpBatch
 	uint32_t nranges;
 	uint32_t rows_cap;
 	uint32_t ranges_cap;
+	bool stopped;        /* one more reject follows: the message before which it ends */
 	size_t source_bytes; /* of the messages or records in it */
 	int64_t begun_us;    /* its first message was taken */
 	int64_t decode_us;
 	TxpRow *row;
 	TxpRange *range;
 	TxdBuf block;
-	TxdBuf rejects; /* encoded as the frame has them, as the next two */
-	TxdBuf stop;    /* the message it ends before; empty: none */
-	TxdBuf fields;
-	uint32_t nfields;
+	TxdBuf rejects; /* encoded as the frame has them */
+	TxdBuf fields;  /* likewise, when it was sent */
 	TxdBuf raw;
 } TxpBatch;
 
@@ -66,6 +66,7 @@ typedef struct TxpWindow
 	TxpChannel *channel;
 	uint32_t batch_rows;
 	uint32_t batch_bytes;
+	bool stop_at_reject;
 	uint32_t last_seq;
 	int oldest;  /* slot of the oldest unacknowledged batch */
 	int unacked; /* how many follow it; the next slot is under construction */
@@ -81,23 +82,32 @@ extern TxpBatch *txp_window_open(TxpWindow *w);
 extern bool txp_window_full(const TxpWindow *w);
 
 /*
- * Decodes one message into the open batch: a row, or a reject. `source`, when given, belongs to the batch
- * from here on; a file's record is copied.
+ * Decodes one message into the open batch: true for a row, then `source`, when given, is the batch's (a file's
+ * record is copied). Else it is a reject, or with stop_at_reject the batch is `stopped` before it.
  */
 extern bool txp_batch_add(TxpWindow *w, TxdDecoder *decoder, const TxdMessage *message,
 						  rd_kafka_message_t *source);
 
-/* Decodes one message; where that fails, the open batch is to end before it: false, and it can be sent. */
-extern bool txp_batch_add_or_stop(TxpWindow *w, TxdDecoder *decoder, const TxdMessage *message,
-								  rd_kafka_message_t *source);
-
 /* Adds a range to the open batch and returns its index. */
 extern uint32_t txp_batch_range(TxpBatch *batch, uint32_t topic, int32_t partition, int64_t from);
 
-/* Tells records apart: FNV-1a over key, value and timestamp. */
-extern int64_t txp_record_hash(const TxdMessage *m);
+/* Counts a message that was added. */
+extern void txp_range_count(TxpRange *range, rd_kafka_message_t *m, bool is_row);
 
-/* Sends the open batch, with the fields the decoder has seen since the last one. */
+/* A message without topic's name and headers. */
+extern TxdMessage txp_message_of(const rd_kafka_message_t *m, uint32_t topic);
+
+/* Tells records apart: FNV-1a over key, value and timestamp. */
+extern int64_t txp_message_hash(const rd_kafka_message_t *m);
+
+/* place, offset, timestamp, key, headers, payload as frames have them */
+extern void txp_put_message(TxdBuf *out, const TxdMessage *m);
+/* The same and why it was refused. */
+extern void txp_put_reject(TxdBuf *out, const TxdMessage *m, const TxdError *err);
+/* The payload of BATCH, or what BATCH_RAW begins with. */
+extern void txp_put_batch(TxdBuf *out, const TxpBatch *batch);
+
+/* Sends the open batch, with the fields the decoder saw in it. */
 extern void txp_window_emit(TxpWindow *w, TxdDecoder *decoder);
 
 /* BATCH_DONE or BATCH_REPEAT; an unexpected one fails the channel and returns false. */

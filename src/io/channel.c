@@ -95,6 +95,15 @@ wake(TxpChannel *channel)
 }
 
 void
+txp_channel_poke(TxpChannel *channel)
+{
+	pthread_mutex_lock(&channel->lock);
+	channel->poked = true;
+	wake(channel);
+	pthread_mutex_unlock(&channel->lock);
+}
+
+void
 txp_channel_deliver(TxpChannel *channel, TxpMail *mail)
 {
 	pthread_mutex_lock(&channel->lock);
@@ -143,11 +152,13 @@ txp_channel_mail(TxpChannel *channel, int timeout_ms)
 		until.tv_nsec -= 1000000000;
 	}
 	pthread_mutex_lock(&channel->lock);
-	while (channel->first == NULL && !channel->ended && timeout_ms > 0)
+	while (channel->first == NULL && !channel->ended && !channel->poked && timeout_ms > 0)
 	{
 		if (pthread_cond_timedwait(&channel->arrived, &channel->lock, &until) == ETIMEDOUT)
 			break;
 	}
+	if (timeout_ms > 0)
+		channel->poked = false;
 	if (channel->first != NULL && !channel->ended)
 	{
 		mail = channel->first;

@@ -33,6 +33,7 @@ typedef struct TxpChannel
 	TxpMail *first; /* under lock, as all below */
 	TxpMail **last;
 	bool ended; /* closed, as the thread sees it */
+	bool poked; /* the wait for mail is to end at once, or the next one */
 	int users;
 	void (*wake)(void *arg); /* interrupts the thread's wait elsewhere */
 	void *wake_arg;
@@ -53,9 +54,11 @@ extern void txp_mail_free(TxpMail *mail);
 
 /* --- the channel's thread --- */
 
-/* Next mail, waiting at most so many milliseconds; NULL: none yet, or the channel has ended. */
+/* Next mail, waiting at most so many milliseconds; NULL: none yet, poked, or the channel has ended. */
 extern TxpMail *txp_channel_mail(TxpChannel *channel, int timeout_ms);
 extern bool txp_channel_ended(TxpChannel *channel);
+/* Any thread, while the channel's thread is known to live: interrupts its wait for mail or elsewhere. */
+extern void txp_channel_poke(TxpChannel *channel);
 extern void txp_channel_set_wake(TxpChannel *channel, void (*wake)(void *arg), void *arg);
 
 /* Sends a frame and takes the payload over; `payload` is empty afterwards. */

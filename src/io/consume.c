@@ -1,23 +1,19 @@
 /*
  * consume.c — the loop of a stream: messages in, batches out, at most two of them unacknowledged.
  *
- * The thread sleeps in librdkafka's queue or, with a full window, on its mailbox; mail interrupts both. A
- * batch goes out when it is full, or linger_ms after it was begun when no other is unacknowledged: so
- * batches grow with the load, and a lone message does not wait.
+ * The thread sleeps in librdkafka's queue or, when it may take no message, on its mailbox; mail and news of
+ * the scout interrupt both. A batch goes out when it is full, or linger_ms after it was begun when no other is
+ * unacknowledged: so batches grow with the load, and a lone message does not wait.
  */
-#include <stdio.h>
 #include <syslog.h>
 
 #include "headers.h"
 #include "link.h"
-#include "put.h"
 #include "stream.h"
 
-#define FETCH 1000        /* messages taken from librdkafka at once */
-#define TICK_MS 1000      /* between looks at the partitions' ends */
-#define GATHER_MS 10      /* nap while a batch grows beside an unacknowledged one */
-#define PROBE_MS 500      /* for the broker's answer while it was unreachable */
-#define WATERMARK_MS 2000 /* for the ends named in an error */
+#define FETCH 1000    /* messages taken from librdkafka at once */
+#define IDLE_MS 60000 /* there is nothing to do before somebody wakes us */
+#define GATHER_MS 10  /* nap while a batch grows beside an unacknowledged one */
 
 typedef struct Loop
 {
@@ -26,10 +22,8 @@ typedef struct Loop
 	size_t nfetched;
 	size_t taken;
 	int64_t batch_since; /* when the open batch was begun; 0: it is empty */
-	int64_t next_tick;
-	bool trouble_told;
-	bool stopping; /* the open batch ends before a message that cannot be decoded */
-	bool stopped;  /* it was sent: nothing more is read */
+	TxpMail *starts;     /* STREAM_STARTs that wait for the end of the open batch */
+	bool stopped;        /* a batch went out that ends before a reject: nothing is read any more */
 } Loop;
 
 static void
@@ -40,14 +34,14 @@ wake_queue(void *queue)
 
 /* The partition's range in the open batch, made where missing. */
 static TxpRange *
-range_of(Loop *l, TxpPartition *p)
+range_of(Loop *l, TxpPartition *p, uint32_t topic, int32_t partition)
 {
 	TxpBatch *batch = txp_window_open(&l->s->window);
 	uint32_t seq = l->s->window.last_seq + 1;
 
 	if (p->range_seq != seq)
 	{
-		p->range = txp_batch_range(batch, 0, p->partition, p->next);
+		p->range = txp_batch_range(batch, topic, partition, p->next);
 		p->range_seq = seq;
 	}
 	if (l->batch_since == 0)
@@ -55,122 +49,100 @@ range_of(Loop *l, TxpPartition *p)
 	return &batch->range[p->range];
 }
 
+/* Takes one message over: a row, a reject, or what stops the stream. */
 static void
-take_message(Loop *l, TxpPartition *p, rd_kafka_message_t *m)
+take_message(Loop *l, TxpPartition *p, uint32_t topic, rd_kafka_message_t *m)
 {
-	TxpRange *range = range_of(l, p);
+	TxpStream *s = l->s;
 	TxdBuf headers = {0};
-	TxdMessage message = {.payload = m->payload,
-						  .payload_len = m->len,
-						  .key = m->key,
-						  .key_len = m->key_len,
-						  .topic = l->s->topic,
-						  .partition = m->partition,
-						  .offset = m->offset,
-						  .timestamp_ms = rd_kafka_message_timestamp(m, NULL)};
+	TxdMessage message = txp_message_of(m, topic);
+	TxpRange *range;
+	bool is_row;
 
-	if (l->s->wants_headers && txp_headers_json(m, &headers))
+	message.topic = s->topic[topic].name;
+	if (s->wants_headers && txp_headers_json(m, &headers))
 	{
 		message.headers = headers.data;
 		message.headers_len = headers.len;
 	}
-	if (l->s->stop_at_reject && !txp_batch_add_or_stop(&l->s->window, l->s->decoder, &message, m))
-	{
-		/* Whatever lies between the last message and this one has been passed. */
-		p->next = range->next = message.offset;
-		l->stopping = true;
-		txd_buf_free(&headers);
-		return;
-	}
-	p->next = range->next = m->offset + 1;
-	range->last_offset = m->offset;
-	range->last_timestamp_ms = message.timestamp_ms;
-	range->last_hash = txp_record_hash(&message);
-	range->bytes += (int64_t) (m->len + m->key_len);
-	if (l->s->stop_at_reject || txp_batch_add(&l->s->window, l->s->decoder, &message, m))
-		range->rows++;
-	else
-		range->rejects++;
+	is_row = txp_batch_add(&s->window, s->decoder, &message, m);
 	txd_buf_free(&headers);
+	if (!txp_window_open(&s->window)->stopped)
+	{
+		range = range_of(l, p, topic, m->partition);
+		txp_range_count(range, m, is_row);
+		p->next = range->next;
+		txp_pace_spend(&s->pace, m->len + m->key_len);
+	}
+	if (!is_row)
+		rd_kafka_message_destroy(m);
 }
 
 static void
-lost_offset(TxpStream *s, const TxpPartition *p)
-{
-	char detail[200];
-	int64_t low = -1;
-	int64_t high = -1;
-
-	rd_kafka_query_watermark_offsets(s->kafka.rk, s->topic, p->partition, &low, &high,
-									 WATERMARK_MS);
-	snprintf(detail, sizeof(detail), "The partition now has offsets from %lld to before %lld.",
-			 (long long) low, (long long) high);
-	txp_error(s->channel,
-			  (TxpError){.fatal = true,
-						 .sqlstate = "55000",
-						 .detail = low >= 0 ? detail : NULL,
-						 .hint = "Messages expired, or the topic was created anew: drop and create "
-								 "the stream to begin where the topic begins now."},
-			  "offset %lld of partition %d of topic \"%s\" is not there any more",
-			  (long long) p->next, (int) p->partition, s->topic);
-	s->failed = true;
-}
-
-/* A state worth showing: once until it is over. */
-static void
-tell_trouble(Loop *l, const char *reason)
-{
-	if (l->trouble_told)
-		return;
-	l->trouble_told = true;
-	txp_error(l->s->channel,
-			  (TxpError){.sqlstate = "08006",
-						 .detail = reason,
-						 .hint = "The stream goes on by itself when the brokers answer again."},
-			  "the Kafka brokers at \"%s\" do not answer", l->s->kafka.servers);
-}
-
-static void
-take_error(Loop *l, TxpPartition *p, const rd_kafka_message_t *m)
+take_error(Loop *l, const rd_kafka_message_t *m)
 {
 	TxpStream *s = l->s;
+	uint32_t topic;
+	TxpPartition *p = txp_places_of(s, m, &topic);
 
-	if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF && p != NULL)
+	switch (m->err)
 	{
-		/* The end lies beyond the last message where markers or compacted messages fill the gap. */
-		if (m->offset > p->next)
-			p->next = range_of(l, p)->next = m->offset;
+		case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+			if (p == NULL)
+				break;
+			txp_places_verify_end(s, topic, m->partition);
+			/* The end lies beyond the last message where markers or compacted messages fill the gap. */
+			if (m->offset > p->next)
+				p->next = range_of(l, p, topic, m->partition)->next = m->offset;
+			break;
+		case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+		case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+			if (p != NULL)
+				txp_places_out_of_range(s, topic, m->partition);
+			break;
+		case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+		case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+		case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+			/* The scout tells topics that vanish. */
+			break;
+		default:
+			if (txp_kafka_is_lasting(m->err))
+				txp_stream_fail(s, m->err,
+								m->rkt == NULL ? s->topics : rd_kafka_topic_name(m->rkt));
+			else
+				txp_log(s->channel, LOG_WARNING, "librdkafka: %s", rd_kafka_message_errstr(m));
 	}
-	else if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET && p != NULL)
-		lost_offset(s, p);
-	else if (txp_kafka_is_lasting(m->err))
-	{
-		txp_kafka_fail(&s->kafka, m->err, s->topic);
-		s->failed = true;
-	}
-	else if (m->err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
-		s->kafka.trouble = m->err;
-	else if (m->err != RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
-		txp_log(s->channel, LOG_WARNING, "librdkafka: %s", rd_kafka_message_errstr(m));
 }
 
 /* Takes one message over: it becomes part of a batch or is destroyed. */
 static void
 take(Loop *l, rd_kafka_message_t *m)
 {
-	TxpStream *s = l->s;
-	TxpPartition *p = NULL;
+	TxpPartition *p;
+	uint32_t topic;
 
-	if (m->partition >= 0 && m->partition < s->npartitions && s->partition[m->partition].next >= 0)
-		p = &s->partition[m->partition];
-	if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR && p != NULL && m->offset >= p->next)
+	if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		take_error(l, m);
+	else if ((p = txp_places_of(l->s, m, &topic)) != NULL && txp_places_verify(l->s, topic, m))
 	{
-		take_message(l, p, m);
+		take_message(l, p, topic, m);
 		return;
 	}
-	if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-		take_error(l, p, m);
 	rd_kafka_message_destroy(m);
+}
+
+/* Takes what was fetched as far as batch and limits allow. One measurement for the whole run. */
+static void
+take_fetched(Loop *l)
+{
+	TxpStream *s = l->s;
+	TxpBatch *batch = txp_window_open(&s->window);
+	int64_t begun = txp_now_us();
+
+	while (l->taken < l->nfetched && !s->failed && !txp_window_full(&s->window) &&
+		   txp_pace_allows(&s->pace))
+		take(l, l->fetched[l->taken++]);
+	batch->decode_us += txp_now_us() - begun;
 }
 
 /* Waits for messages, at most so long, and fetches what is there. */
@@ -197,217 +169,178 @@ fetch(Loop *l, int wait_ms)
 }
 
 static void
+keep_start(Loop *l, TxpMail *mail)
+{
+	TxpMail **at = &l->starts;
+
+	while (*at != NULL)
+		at = &(*at)->next;
+	mail->next = NULL;
+	*at = mail;
+}
+
+static void
 take_mail(Loop *l, int wait_ms)
 {
 	TxpMail *mail;
 
 	while (!l->s->failed && (mail = txp_channel_mail(l->s->channel, wait_ms)) != NULL)
 	{
+		wait_ms = 0;
+		if (mail->header.type == TXP_STREAM_START)
+		{
+			keep_start(l, mail);
+			continue;
+		}
 		l->s->failed = !txp_window_mail(&l->s->window, mail);
 		txp_mail_free(mail);
-		wait_ms = 0;
 	}
 }
 
-/* End of a partition as the last fetch told it; -1: not known yet. */
-static int64_t
-known_end(const TxpStream *s, int32_t partition)
+/* Between two batches, so that neither the open one nor what was fetched holds anything of before. */
+static void
+start_places(Loop *l)
 {
-	int64_t low;
-	int64_t high = -1;
+	TxpStream *s = l->s;
 
-	if (rd_kafka_get_watermark_offsets(s->kafka.rk, s->topic, partition, &low, &high) || high < 0)
-		return -1;
-	return high;
+	while (l->starts != NULL && !s->failed)
+	{
+		TxpMail *mail = l->starts;
+
+		l->starts = mail->next;
+		if (!txp_places_start(s, mail) && !s->failed)
+		{
+			txp_error(s->channel, (TxpError){.fatal = true, .sqlstate = "08P01"},
+					  "a frame that starts partitions is broken");
+			s->failed = true;
+		}
+		txp_mail_free(mail);
+	}
 }
 
 static void
 emit(Loop *l)
 {
-	TxpBatch *batch = txp_window_open(&l->s->window);
+	TxpStream *s = l->s;
+	TxpBatch *batch = txp_window_open(&s->window);
 
 	for (uint32_t i = 0; i < batch->nranges; i++)
 	{
 		TxpRange *range = &batch->range[i];
 
-		range->end = known_end(l->s, range->partition);
+		range->end = txp_topics_known_end(s, range->topic, range->partition);
 		if (range->end >= 0 && range->end < range->next)
 			range->end = range->next;
-		l->s->partition[range->partition].end_told = range->end;
+		txp_stream_place(s, range->topic, range->partition)->end_told = range->end;
 	}
-	txp_window_emit(&l->s->window, l->s->decoder);
+	txp_window_emit(&s->window, s->decoder);
 	l->batch_since = 0;
-	l->stopped = l->stopping;
-}
-
-/* Tells the ends that moved without a batch; all of them when a trouble is over. */
-static void
-tell_ends(Loop *l, bool all)
-{
-	TxpStream *s = l->s;
-	TxdBuf frame = {0};
-	uint32_t n = 0;
-
-	txp_put_u32(&frame, 0);
-	for (int i = 0; i < s->npartitions; i++)
-	{
-		TxpPartition *p = &s->partition[i];
-		int64_t end = p->next < 0 ? -1 : known_end(s, i);
-
-		if (end < 0 || (end == p->end_told && !all))
-			continue;
-		txp_put_u32(&frame, 0);
-		txp_put_i32(&frame, i);
-		txp_put_i64(&frame, end);
-		p->end_told = end;
-		n++;
-	}
-	memcpy(frame.data, &n, sizeof(n));
-	if (n > 0 || all)
-		txp_send(s->channel, TXP_ENDS, 0, &frame);
-	else
-		txd_buf_free(&frame);
-}
-
-/* While the brokers are away nothing tells that they are back: ask. */
-static bool
-brokers_answer(TxpStream *s)
-{
-	rd_kafka_topic_t *rkt = rd_kafka_topic_new(s->kafka.rk, s->topic, NULL);
-	const struct rd_kafka_metadata *md;
-	rd_kafka_resp_err_t err = rd_kafka_metadata(s->kafka.rk, 0, rkt, &md, PROBE_MS);
-
-	if (!err)
-		rd_kafka_metadata_destroy(md);
-	rd_kafka_topic_destroy(rkt);
-	return !err;
-}
-
-static void
-tick(Loop *l)
-{
-	TxpStream *s = l->s;
-	bool over = false;
-
-	if (txp_kafka_is_lasting(s->kafka.trouble))
-	{
-		txp_kafka_fail(&s->kafka, s->kafka.trouble, s->topic);
-		s->failed = true;
-		return;
-	}
-	if (txp_now_ms() < l->next_tick)
-		return;
-	if (s->kafka.trouble != RD_KAFKA_RESP_ERR_NO_ERROR)
-	{
-		tell_trouble(l, s->kafka.trouble_text);
-		over = brokers_answer(s);
-		if (over)
-		{
-			s->kafka.trouble = RD_KAFKA_RESP_ERR_NO_ERROR;
-			l->trouble_told = false;
-		}
-	}
-	tell_ends(l, over);
-	l->next_tick = txp_now_ms() + TICK_MS;
 }
 
 static bool
-assign(TxpStream *s, const TxpMail *start)
+has_fetched(const Loop *l)
 {
-	TxpReader r = txp_reader(start->data, start->header.size);
-	uint32_t n = txp_read_count(&r, 32);
-	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int) n);
-	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
-
-	for (uint32_t i = 0; i < n; i++)
-	{
-		uint32_t topic = txp_read_u32(&r);
-		int32_t partition = txp_read_i32(&r);
-		int64_t next = txp_read_i64(&r);
-
-		for (int skipped = 0; skipped < 2; skipped++)
-			(void) txp_read_i64(&r);
-		if (topic != 0 || partition < 0 || partition >= s->npartitions || next < 0)
-		{
-			err = RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
-			break;
-		}
-		s->partition[partition].next = next;
-		rd_kafka_topic_partition_list_add(list, s->topic, partition)->offset = next;
-	}
-	rd_kafka_poll_set_consumer(s->kafka.rk);
-	s->queue = rd_kafka_queue_get_consumer(s->kafka.rk);
-	if (!err)
-		err = rd_kafka_assign(s->kafka.rk, list);
-	if (err)
-		txp_kafka_fail(&s->kafka, err, s->topic);
-	rd_kafka_topic_partition_list_destroy(list);
-	return !err;
+	return l->taken < l->nfetched;
 }
 
-/* How long the next fetch may wait. */
+/* Is the open batch to be sent as soon as the window allows? */
+static bool
+is_ripe(const Loop *l)
+{
+	const TxpStream *s = l->s;
+
+	if (txp_window_open((TxpWindow *) &s->window)->stopped)
+		return true;
+	if (l->batch_since == 0)
+		return false;
+	return txp_window_full(&s->window) || s->unsettled > 0 ||
+		   (l->starts != NULL && !has_fetched(l)) ||
+		   (s->window.unacked == 0 && txp_now_ms() >= l->batch_since + s->linger_ms);
+}
+
+static int
+until(int64_t at, int at_most)
+{
+	int64_t left = at - txp_now_ms();
+
+	return left <= 0 ? 0 : left < at_most ? (int) left : at_most;
+}
+
+/* How long there is nothing to do unless somebody wakes us. */
 static int
 patience(const Loop *l)
 {
-	int64_t left;
+	const TxpStream *s = l->s;
+	int wait = IDLE_MS;
 
-	if (l->batch_since == 0)
-		return TICK_MS;
-	if (l->s->window.unacked > 0)
-		return GATHER_MS;
-	left = l->batch_since + l->s->linger_ms - txp_now_ms();
-	return left < 0 ? 0 : left < TICK_MS ? (int) left : TICK_MS;
+	if (s->retry != 0)
+		wait = until(s->retry, wait);
+	if (l->batch_since != 0 && s->window.unacked == 0)
+		wait = until(l->batch_since + s->linger_ms, wait);
+	return wait;
 }
 
+/* May messages be taken now? Otherwise the thread waits for mail, at most so long. */
 static bool
-is_due(const Loop *l)
+may_take(Loop *l, int *wait_ms)
 {
-	const TxpWindow *w = &l->s->window;
+	TxpStream *s = l->s;
+	int pace_ms;
 
-	if (l->batch_since == 0)
+	*wait_ms = patience(l);
+	if (l->stopped || s->window.unacked == TXP_WINDOW)
 		return false;
-	return txp_window_full(w) || l->stopping ||
-		   (w->unacked == 0 && txp_now_ms() >= l->batch_since + l->s->linger_ms);
+	txp_pace_fill(&s->pace, txp_now_us());
+	pace_ms = txp_pace_wait_ms(&s->pace);
+	if (pace_ms > 0 && pace_ms < *wait_ms)
+		*wait_ms = pace_ms;
+	return pace_ms == 0;
 }
 
 static void
 step(Loop *l)
 {
-	bool window_full = l->s->window.unacked == TXP_WINDOW || l->stopped;
+	TxpStream *s = l->s;
+	int wait_ms;
+	bool may = may_take(l, &wait_ms);
 
-	take_mail(l, window_full ? TICK_MS : 0);
-	if (l->s->failed || l->stopped || l->s->window.unacked == TXP_WINDOW)
+	if (s->window.unacked < TXP_WINDOW && is_ripe(l))
 	{
-		/* Nothing to do before the server has committed, or at all. */
-	}
-	else if (is_due(l))
+		l->stopped = txp_window_open(&s->window)->stopped;
 		emit(l);
-	else if (l->taken < l->nfetched)
-	{
-		while (l->taken < l->nfetched && !l->s->failed && !l->stopping &&
-			   !txp_window_full(&l->s->window))
-			take(l, l->fetched[l->taken++]);
 	}
-	else
-		fetch(l, patience(l));
-	if (!l->s->failed)
-		tick(l);
+	else if (l->starts != NULL && l->batch_since == 0 && !has_fetched(l) && !l->stopped)
+		start_places(l);
+	else if (!may)
+		take_mail(l, wait_ms);
+	else if (has_fetched(l))
+		take_fetched(l);
+	else if (l->starts == NULL)
+		fetch(l, l->batch_since != 0 && s->window.unacked > 0 ? GATHER_MS : wait_ms);
+	take_mail(l, 0);
+	if (!s->failed)
+		txp_topics_news(s);
+	if (!s->failed && s->unsettled > 0)
+		txp_places_tell(s, l->batch_since == 0 && s->window.unacked == 0 && !has_fetched(l));
 }
 
 void
-txp_stream_consume(TxpStream *s, const TxpMail *start)
+txp_stream_consume(TxpStream *s)
 {
 	Loop l = {.s = s};
 
-	if (!assign(s, start))
-		s->failed = true;
-	else
-		txp_channel_set_wake(s->channel, wake_queue, s->queue);
+	txp_channel_set_wake(s->channel, wake_queue, s->queue);
 	while (!s->failed && !txp_channel_ended(s->channel))
 		step(&l);
 	txp_channel_set_wake(s->channel, NULL, NULL);
-	while (l.taken < l.nfetched)
+	txp_places_stop(s);
+	while (has_fetched(&l))
 		rd_kafka_message_destroy(l.fetched[l.taken++]);
-	if (s->queue != NULL)
-		rd_kafka_queue_destroy(s->queue);
+	while (l.starts != NULL)
+	{
+		TxpMail *mail = l.starts;
+
+		l.starts = mail->next;
+		txp_mail_free(mail);
+	}
 }

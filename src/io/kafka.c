@@ -24,10 +24,10 @@ on_log(const rd_kafka_t *rk, int level, const char *fac, const char *text)
 	if (strstr(text, "will be ignored by") != NULL)
 		return;
 	if (level <= LOG_WARNING)
-		txp_log(k->channel, level, "librdkafka %s: %s", fac, text);
+		txp_log(k->shared ? NULL : k->channel, level, "librdkafka %s: %s", fac, text);
 }
 
-/* The channel's thread, while it polls. */
+/* The thread that polls: a request's own, or a shared client's scout. */
 static void
 on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 {
@@ -110,6 +110,18 @@ take_property(TxpKafka *k, rd_kafka_conf_t *conf, TxpReader *r)
 	explicit_bzero((char *) value.data, value.len);
 	free(text);
 	return ok;
+}
+
+TxpReader
+txp_kafka_properties(TxpReader *r)
+{
+	TxpReader properties = *r;
+	uint32_t n = txp_read_count(r, 2 * sizeof(uint32_t));
+
+	for (uint32_t i = 0; i < 2 * n && !r->bad; i++)
+		(void) txp_read_span(r);
+	properties.end = r->p;
+	return properties;
 }
 
 static bool

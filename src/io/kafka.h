@@ -1,5 +1,5 @@
 /*
- * kafka.h — a librdkafka client of one channel: its configuration, its troubles, questions to the brokers.
+ * kafka.h — a librdkafka client: its configuration, its troubles, questions to the brokers.
  */
 #ifndef TXP_KAFKA_H
 #define TXP_KAFKA_H
@@ -15,6 +15,7 @@ typedef struct TxpKafka
 {
 	TxpChannel *channel;
 	bool answers; /* errors are a request's answer */
+	bool shared;  /* by streams: its log is the process's */
 	void (*on_delivery)(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque); /* or NULL */
 	rd_kafka_t *rk;
 	char servers[200];           /* bootstrap.servers, for error messages */
@@ -29,6 +30,9 @@ typedef struct TxpProperty
 	const char *name;
 	const char *value;
 } TxpProperty;
+
+/* The properties at the reader, which goes on behind them. */
+extern TxpReader txp_kafka_properties(TxpReader *r);
 
 /*
  * Makes a client from the properties at the reader, which are wiped from the frame, and from `own`, ended by

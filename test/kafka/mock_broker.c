@@ -31,7 +31,7 @@
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 
-#define MAX_TOPICS 64
+#define MAX_TOPICS 256
 #define MAX_ERRORS 100
 
 typedef struct Options

@@ -1,0 +1,38 @@
+/*
+ * client.h — librdkafka clients that streams share, and the topics those streams read.
+ *
+ * One client serves all streams with equal properties, as long as no two of them read one topic; a stream
+ * with a pattern has a client of its own. A thread for each client, its scout, asks for metadata, hears of
+ * the client's troubles, and tells each stream what changed by waking its channel's thread; it also ends the
+ * client, so that nobody else waits for brokers that do not answer.
+ */
+#ifndef TXP_CLIENT_H
+#define TXP_CLIENT_H
+
+#include "use.h"
+
+typedef struct TxpClient TxpClient;
+
+/* What txp_use_news copies for the stream's thread. */
+typedef struct TxpNews
+{
+	bool answered;
+	bool is_back;
+	int nsights;
+	TxpSight *sight;
+} TxpNews;
+
+/*
+ * Finds or makes the client for the properties at the reader (which are wiped from the frame) and joins it:
+ * topics is a list "a,b" or a pattern "^…". `k` becomes the stream's view of it. NULL: an ERROR has been sent.
+ */
+extern TxpUse *txp_client_join(TxpKafka *k, TxpChannel *channel, TxpReader *properties,
+							   const TxpProperty *own, const char *topics);
+
+/* All partitions have been stopped, all messages are destroyed. Never waits for brokers. */
+extern void txp_client_leave(TxpUse *use);
+
+/* Copies what is new, and the client's trouble into k; false when nothing is. */
+extern bool txp_use_news(TxpUse *use, TxpKafka *k, TxpNews *news);
+
+#endif
