@@ -67,13 +67,15 @@ take_message(Loop *l, TxpPartition *p, uint32_t topic, rd_kafka_message_t *m)
 	}
 	is_row = txp_batch_add(&s->window, s->decoder, &message, m);
 	txd_buf_free(&headers);
-	if (!txp_window_open(&s->window)->stopped)
+	range = range_of(l, p, topic, m->partition);
+	if (txp_window_open(&s->window)->stopped)
+		range->next = m->offset;
+	else
 	{
-		range = range_of(l, p, topic, m->partition);
 		txp_range_count(range, m, is_row);
-		p->next = range->next;
 		txp_pace_spend(&s->pace, m->len + m->key_len);
 	}
+	p->next = range->next;
 	if (!is_row)
 		rd_kafka_message_destroy(m);
 }
@@ -131,6 +133,12 @@ take(Loop *l, rd_kafka_message_t *m)
 	rd_kafka_message_destroy(m);
 }
 
+static bool
+has_fetched(const Loop *l)
+{
+	return l->taken < l->nfetched;
+}
+
 /* Takes what was fetched as far as batch and limits allow. One measurement for the whole run. */
 static void
 take_fetched(Loop *l)
@@ -139,7 +147,7 @@ take_fetched(Loop *l)
 	TxpBatch *batch = txp_window_open(&s->window);
 	int64_t begun = txp_now_us();
 
-	while (l->taken < l->nfetched && !s->failed && !txp_window_full(&s->window) &&
+	while (has_fetched(l) && !s->failed && !batch->stopped && !txp_window_full(&s->window) &&
 		   txp_pace_allows(&s->pace))
 		take(l, l->fetched[l->taken++]);
 	batch->decode_us += txp_now_us() - begun;
@@ -235,12 +243,6 @@ emit(Loop *l)
 	}
 	txp_window_emit(&s->window, s->decoder);
 	l->batch_since = 0;
-}
-
-static bool
-has_fetched(const Loop *l)
-{
-	return l->taken < l->nfetched;
 }
 
 /* Is the open batch to be sent as soon as the window allows? */
