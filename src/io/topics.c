@@ -6,6 +6,7 @@
 #include "link.h"
 #include "put.h"
 #include "stream.h"
+#include "unseen.h"
 
 #define ASK_MS 2000   /* for an answer about partitions that are new */
 #define RETRY_MS 1000 /* then later */
@@ -145,6 +146,8 @@ await_answer(TxpStream *s, int64_t deadline)
 	}
 	if (s->news.answered)
 		err = first_error(s, &topic);
+	if (err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+		err = txp_unseen_reason(s->kafka.rk, topic, ASK_MS);
 	if (!err)
 		return true;
 	txp_stream_fail(s, txp_kafka_is_lasting(s->kafka.trouble) ? RD_KAFKA_RESP_ERR__TRANSPORT : err,
