@@ -12,6 +12,9 @@ CREATE TABLE txpipe.stream_event_store (
     to_offset bigint
 );
 CREATE INDEX stream_event_store_stream_id_idx ON txpipe.stream_event_store (stream_id, stream_event_id);
+-- Error budgets count from there.
+CREATE INDEX stream_event_store_resumed_idx ON txpipe.stream_event_store (stream_id, happened_at)
+    WHERE event = 'resumed';
 SELECT pg_catalog.pg_extension_config_dump('txpipe.stream_event_store', '');
 SELECT pg_catalog.pg_extension_config_dump('txpipe.stream_event_store_stream_event_id_seq', '');
 REVOKE ALL ON txpipe.stream_event_store FROM PUBLIC;

@@ -111,7 +111,10 @@ CREATE VIEW txpipe.dead_letter WITH (security_barrier) AS
            d.message,
            d.column_name,
            d.state,
-           d.stored_at
+           d.stored_at,
+           d.attempts,
+           d.settled_at,
+           d.payload_fixed
       FROM txpipe.dead_letter_store d
       JOIN txpipe.stream s USING (stream_id)
      WHERE pg_catalog.pg_has_role(s.owner_oid, 'USAGE');
@@ -132,4 +135,7 @@ COMMENT ON COLUMN txpipe.dead_letter.message IS 'Why, as a sentence';
 COMMENT ON COLUMN txpipe.dead_letter.column_name IS 'Column at fault, where there is one';
 COMMENT ON COLUMN txpipe.dead_letter.state IS 'open, replayed or dismissed';
 COMMENT ON COLUMN txpipe.dead_letter.stored_at IS 'When it was stored';
+COMMENT ON COLUMN txpipe.dead_letter.attempts IS 'How often it was replayed in vain';
+COMMENT ON COLUMN txpipe.dead_letter.settled_at IS 'When it was replayed or dismissed';
+COMMENT ON COLUMN txpipe.dead_letter.payload_fixed IS 'The message it was replayed with, where that was another';
 

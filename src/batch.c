@@ -11,6 +11,7 @@
 #include "utils/rel.h"
 
 #include "batch.h"
+#include "budget.h"
 #include "dead_letter.h"
 #include "fields.h"
 #include "history.h"
@@ -84,12 +85,8 @@ copy_isolated(Relation target, const TxpLink *link, const TxpBatch *batch)
 	return refusals;
 }
 
-/*
- * The owner's part: the rows, and whatever constraints and triggers put off. False when the target's shape
- * is not the planned one any more.
- */
-static bool
-insert_rows(TxpLink *link, const TxpBatch *batch, List **refusals)
+bool
+txp_batch_insert(const TxpLink *link, const TxpBatch *batch, List **refusals)
 {
 	TxpRights saved;
 	Relation target;
@@ -212,7 +209,7 @@ txp_batch_write(TxpLink *link, TxpBatch *batch, const char *states)
 	if (txp_fields_decide(link, batch) == TXP_FIELDS_ACTED)
 		return TXP_BATCH_ACTED;
 	times.locked_us = txp_now_us();
-	if (!insert_rows(link, batch, &refusals))
+	if (!txp_batch_insert(link, batch, &refusals))
 		return TXP_BATCH_STALE;
 	times.written_us = txp_now_us();
 	if (refusals != NIL && stream->stop_on_error)
@@ -230,5 +227,6 @@ txp_batch_write(TxpLink *link, TxpBatch *batch, const char *states)
 	txp_offsets_move(stream->id, link->topics, batch, count_refused(batch, refusals));
 	txp_fields_store(link, batch);
 	txp_history_add(stream->id, link->part, batch, list_length(refusals), &times, link->commit_us);
+	txp_budget_spend(link, batch, refusals);
 	return TXP_BATCH_WRITTEN;
 }

@@ -26,4 +26,11 @@ typedef enum TxpBatchResult
  */
 extern TxpBatchResult txp_batch_write(TxpLink *link, TxpBatch *batch, const char *states);
 
+/*
+ * Only the rows, as the owner, with whatever constraints and triggers put off. Rows of a raw batch that
+ * PostgreSQL refuses are left out and returned, a list of TxpRefusal in row order. False when the target's shape
+ * is not the planned one any more.
+ */
+extern bool txp_batch_insert(const TxpLink *link, const TxpBatch *batch, List **refusals);
+
 #endif

@@ -45,13 +45,16 @@ plan_rows(TxpLink *link)
 	txp_rights_restore(&saved);
 }
 
-TxpRowPlan *
-txp_link_check(TxpStream *stream)
+TxpLink *
+txp_link_plan(TxpStream *stream)
 {
-	TxpLink link = {.stream = stream};
+	TxpLink *link = palloc0(sizeof(TxpLink));
 
-	plan_rows(&link);
-	return link.plan;
+	link->context = CurrentMemoryContext;
+	link->stream = stream;
+	link->commit_us = -1;
+	plan_rows(link);
+	return link;
 }
 
 uint32
@@ -88,14 +91,10 @@ txp_link_send_open(TxpIo *io, const TxpStream *stream, const TxpRowPlan *plan, i
 TxpLink *
 txp_link_open(TxpIo *io, TxpStream *stream, uint32 part, int timeout_ms)
 {
-	TxpLink *link = palloc0(sizeof(TxpLink));
+	TxpLink *link = txp_link_plan(stream);
 
-	link->context = CurrentMemoryContext;
-	link->stream = stream;
 	link->io = io;
 	link->part = part;
-	link->commit_us = -1;
-	plan_rows(link);
 	link->channel = txp_link_send_open(io, stream, link->plan, timeout_ms);
 	return link;
 }

@@ -18,6 +18,13 @@
 #include "stream.h"
 #include "upsert.h"
 
+/* For dead_letter_max_bytes (budget.h): what the stream's dead letters take. */
+typedef struct TxpLetterBytes
+{
+	int64 bytes;
+	int64 counted_us; /* when they were counted, CLOCK_MONOTONIC; 0: never */
+} TxpLetterBytes;
+
 typedef struct TxpLink
 {
 	TxpStream *stream;
@@ -32,6 +39,7 @@ typedef struct TxpLink
 	int ntopics;
 	StringInfoData start; /* STREAM_START to be sent after the commit; data NULL: none */
 	int64 commit_us;      /* what the commit of the last batch took; -1: there was none */
+	TxpLetterBytes letters;
 	bool started;
 	bool behind; /* there were messages to read at the start */
 	bool paused; /* a policy has paused the stream in this transaction */
@@ -46,8 +54,11 @@ typedef struct TxpLink
  */
 extern TxpLink *txp_link_open(TxpIo *io, TxpStream *stream, uint32 part, int timeout_ms);
 
-/* The first half: the plan. ERRORs unless mapping, target and rights work, as far as that needs no broker. */
-extern TxpRowPlan *txp_link_check(TxpStream *stream);
+/*
+ * The first half: a link without a channel, for rows that are there already. ERRORs unless mapping, target and
+ * rights work, as far as that needs no broker.
+ */
+extern TxpLink *txp_link_plan(TxpStream *stream);
 
 /*
  * The second: STREAM_OPEN for any plan, with the server, topic, start and limits of `stream`, as its owner.

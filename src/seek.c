@@ -263,7 +263,7 @@ txpipe_alter_stream(PG_FUNCTION_ARGS)
 						 JsonbToCString(NULL, &options->root, VARSIZE(options)));
 	}
 	txp_stream_apply_options(stream);
-	(void) txp_link_check(stream);
+	(void) txp_link_plan(stream);
 	txp_stream_store_definition(stream);
 	txp_event_log(stream->id, "altered", what.data, NULL);
 	PG_RETURN_VOID();

@@ -65,6 +65,13 @@ txp_stream_apply_options(TxpStream *stream)
 	stream->track_fields = txp_option_bool(TXP_OPTION_STREAM, stream->options, "track_fields");
 	stream->batch_timeout_ms =
 		txp_option_int(TXP_OPTION_STREAM, stream->options, "batch_timeout_ms");
+	stream->error_budget = txp_option_int(TXP_OPTION_STREAM, stream->options, "error_budget");
+	stream->error_ratio = txp_option_int(TXP_OPTION_STREAM, stream->options, "error_ratio");
+	stream->refused_budget = txp_option_int(TXP_OPTION_STREAM, stream->options, "refused_budget");
+	stream->refused_ratio = txp_option_int(TXP_OPTION_STREAM, stream->options, "refused_ratio");
+	stream->error_window = txp_option_int(TXP_OPTION_STREAM, stream->options, "error_window");
+	stream->dead_letter_max_bytes =
+		txp_option_int(TXP_OPTION_STREAM, stream->options, "dead_letter_max_bytes");
 }
 
 Jsonb *

@@ -39,8 +39,14 @@ typedef struct TxpStream
 	char *on_new_field;   /* rest, column, stop */
 	bool track_fields;
 	int batch_timeout_ms;
-	char *state;  /* running, paused, error */
-	char *reason; /* of that state, or NULL */
+	int64 error_budget; /* 0: none, as of the next four */
+	int error_ratio;    /* per cent */
+	int64 refused_budget;
+	int refused_ratio;
+	int64 dead_letter_max_bytes;
+	int error_window; /* s */
+	char *state;      /* running, paused, error */
+	char *reason;     /* of that state, or NULL */
 	TimestampTz created_at;
 	int64 epoch;
 } TxpStream;

@@ -203,7 +203,7 @@ txpipe_create_stream(PG_FUNCTION_ARGS)
 	}
 	if (strcmp(stream->state, "paused") == 0)
 	{
-		txp_link_check(stream);
+		(void) txp_link_plan(stream);
 		(void) insert_stream(stream);
 		PG_RETURN_VOID();
 	}
