@@ -12,17 +12,37 @@ CREATE FUNCTION txpipe.create_stream(
         stream text, server text, topic text, target regclass DEFAULT NULL,
         format text DEFAULT 'json', columns jsonb DEFAULT NULL, key_columns text[] DEFAULT NULL,
         start_at text DEFAULT 'earliest', paused boolean DEFAULT false,
-        if_not_exists boolean DEFAULT false, options jsonb DEFAULT '{}')
+        if_not_exists boolean DEFAULT false, options jsonb DEFAULT '{}',
+        target_schema name DEFAULT current_schema())
     RETURNS void
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'txpipe_create_stream';
-COMMENT ON FUNCTION txpipe.create_stream(text, text, text, regclass, text, jsonb, text[], text, boolean, boolean, jsonb) IS
+COMMENT ON FUNCTION txpipe.create_stream(text, text, text, regclass, text, jsonb, text[], text, boolean, boolean, jsonb, name) IS
     'Creates a stream from a Kafka topic into a table; the caller becomes its owner and needs USAGE on the '
-    'server and INSERT on the table. format: json, csv, text or bytea. columns: {"column": "path"} or '
-    '{"column": {"path": "…", "as": "…", "default": …}}; NULL: fields match columns by name, columns with a '
-    'default are left to it. key_columns: columns of a unique index that rows replace one another by (mode '
-    'upsert; the default of the modes is the primary key). start_at: earliest, latest, or a timestamp. Asks the '
-    'brokers (at most 15 s) unless paused. options: see txpipe.option';
+    'server and INSERT on the table. target NULL: a table of the stream''s name is created in target_schema, its '
+    'columns inferred from up to 1,000 messages of the topic (at most 5 s); 55000 when they do not tell, 42P07 when '
+    'there is such a relation. format: json, csv, text or bytea. columns: {"column": "path"} or {"column": {"path": '
+    '"…", "as": "…", "default": …}}, without a target also "type" (default text); NULL: fields match columns by '
+    'name, columns with a default are left to it. key_columns: columns of a unique index that rows replace one '
+    'another by (mode upsert; the default of the modes is the primary key); of an inferred table its primary key. '
+    'start_at: earliest, latest, or a timestamp. Asks the brokers (at most 15 s) and looks at 100 messages (at most '
+    '2 s) unless paused: a NOTICE names the columns that none of them fills. if_not_exists: a stream of that name is '
+    'left as it is. options: see txpipe.option';
+
+CREATE FUNCTION txpipe.test_stream(
+        server text, topic text, target regclass DEFAULT NULL, format text DEFAULT 'json',
+        columns jsonb DEFAULT NULL, max_messages integer DEFAULT 100)
+    RETURNS TABLE (
+        kafka_topic text, kafka_partition integer, kafka_offset bigint, kafka_timestamp timestamptz,
+        decoded jsonb, code text, message text, column_name text, payload_text text)
+    LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'txpipe_test_stream';
+COMMENT ON FUNCTION txpipe.test_stream(text, text, regclass, text, jsonb, integer) IS
+    'What a stream with these arguments would make of the first messages of the topic, at most max_messages shared '
+    'out over its partitions: the row as decoded, or code, message and column of the reason why it would be a dead '
+    'letter. Nothing is written and no offset moves; constraints and triggers of the target are not tried. A NOTICE '
+    'names the columns that none of the messages fills or, with target NULL, the columns create_stream would infer. '
+    'payload_text is NULL where the message is no text. Needs what create_stream needs. Waits as peek does';
 
 CREATE FUNCTION txpipe.pause_stream(stream text) RETURNS void
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp

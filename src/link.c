@@ -57,6 +57,22 @@ txp_link_plan(TxpStream *stream)
 	return link;
 }
 
+void
+txp_link_check_decoder(TxpIo *io, const TxpRowPlan *plan)
+{
+	uint32 channel = txp_io_new_channel(io);
+	StringInfoData buf;
+	TxpFrame answer;
+
+	initStringInfo(&buf);
+	txp_rowplan_pack(plan, &buf);
+	txp_put_u32(&buf, 0); /* no topics, no messages */
+	txp_put_u32(&buf, 0);
+	txp_io_send(io, TXP_DECODE, channel, 0, &buf);
+	txp_io_expect(io, channel, TXP_DECODED, TXP_OPEN_TIMEOUT_MS, &answer);
+	pfree(buf.data);
+}
+
 uint32
 txp_link_send_open(TxpIo *io, const TxpStream *stream, const TxpRowPlan *plan, int timeout_ms)
 {

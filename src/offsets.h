@@ -7,6 +7,7 @@
 #define TXP_OFFSETS_H
 
 #include "postgres.h"
+#include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
 #include "batch_read.h"

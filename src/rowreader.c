@@ -249,8 +249,8 @@ read_text(TxpRowReader *reader, const char *p, const char *end)
 	}
 }
 
-static MinimalTuple
-read_row(TxpRowReader *reader, TxpRows *rows, uint32 row)
+MinimalTuple
+txp_rows_tuple(TxpRowReader *reader, TxpRows *rows, uint32 row)
 {
 	MemoryContext old;
 
@@ -270,6 +270,38 @@ read_row(TxpRowReader *reader, TxpRows *rows, uint32 row)
 	return rows->tuples[row];
 }
 
+Bitmapset *
+txp_row_filled(const TxpRowPlan *plan, const char *row, size_t len)
+{
+	const char *end = row + len - 1; /* of a text row, without its line end */
+	const char *p = plan->form == TXD_BINARY ? row + sizeof(uint16) : row;
+	Bitmapset *filled = NULL;
+
+	for (int i = 0; i < plan->ncolumns; i++)
+	{
+		bool isnull;
+
+		if (plan->form == TXD_BINARY)
+		{
+			int32 size = (int32) read_be32(p);
+
+			isnull = size < 0;
+			p += sizeof(size) + Max(size, 0);
+		}
+		else
+		{
+			const char *stop = memchr(p, '\t', end - p);
+
+			stop = stop ? stop : end;
+			isnull = stop - p == 2 && p[0] == '\\' && p[1] == 'N';
+			p = Min(stop + 1, end);
+		}
+		if (!isnull)
+			filled = bms_add_member(filled, i);
+	}
+	return filled;
+}
+
 void
 txp_rows_store(TxpRowReader *reader, TxpRows *rows, uint32 first, uint32 count,
 			   const Bitmapset *skip, Tuplestorestate *store)
@@ -278,7 +310,7 @@ txp_rows_store(TxpRowReader *reader, TxpRows *rows, uint32 first, uint32 count,
 	{
 		if (bms_is_member(i, skip))
 			continue;
-		ExecStoreMinimalTuple(read_row(reader, rows, i), reader->slot, false);
+		ExecStoreMinimalTuple(txp_rows_tuple(reader, rows, i), reader->slot, false);
 		tuplestore_puttupleslot(store, reader->slot);
 	}
 	ExecClearTuple(reader->slot);
@@ -291,7 +323,7 @@ value_of(TxpRowReader *reader, TxpRows *rows, uint32 row, int column)
 	bool isnull;
 	Datum value;
 
-	ExecStoreMinimalTuple(read_row(reader, rows, row), reader->slot, false);
+	ExecStoreMinimalTuple(txp_rows_tuple(reader, rows, row), reader->slot, false);
 	value = slot_getattr(reader->slot, column + 1, &isnull);
 	ExecClearTuple(reader->slot);
 	return isnull ? 0 : value;

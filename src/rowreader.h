@@ -42,6 +42,12 @@ extern void txp_rows_find(const TxpRowPlan *plan, const char *block, size_t len,
 extern const char *txp_rows_bytes(const TxpRows *rows, uint32 first, uint32 count,
 								  const Bitmapset *skip, size_t *len);
 
+/* One row, of the rows' context. Values a type refuses are errors, as in COPY. */
+extern MinimalTuple txp_rows_tuple(TxpRowReader *reader, TxpRows *rows, uint32 row);
+
+/* Which columns of a row, from 0, are not NULL; looks at the bytes only. */
+extern Bitmapset *txp_row_filled(const TxpRowPlan *plan, const char *row, size_t len);
+
 /* Appends these rows to a tuplestore. Values a type refuses are errors, as in COPY. */
 extern void txp_rows_store(TxpRowReader *reader, TxpRows *rows, uint32 first, uint32 count,
 						   const Bitmapset *skip, Tuplestorestate *store);

@@ -13,6 +13,7 @@
 #include "sample.h"
 
 #define LINGER_MS 20
+#define MAX_FIELDS 100
 
 /* How far one partition is to be read. */
 typedef struct Quota
@@ -28,6 +29,7 @@ typedef struct Sampler
 	uint32 channel;
 	uint32 max;
 	uint32 live; /* partitions with messages still wanted */
+	int64 bytes_left;
 	Quota *quotas;
 	TxpSample *sample;
 	MemoryContext context; /* of the sample; frames are read in one that is reset */
@@ -160,6 +162,12 @@ copy_span(TxpSpan span)
 	return copy;
 }
 
+static int64
+bytes_of(TxpSpan span)
+{
+	return span.data == NULL ? 0 : span.len;
+}
+
 /* Takes a message over, out of the frame, unless its partition has given enough. */
 static void
 take(Sampler *s, const TxpMessage *m, const char *row)
@@ -184,6 +192,9 @@ take(Sampler *s, const TxpMessage *m, const char *row)
 	MemoryContextSwitchTo(old);
 	if (--q->left == 0)
 		s->live--;
+	s->bytes_left -= bytes_of(m->key) + bytes_of(m->payload);
+	for (int i = 0; s->bytes_left < 0 && i < s->sample->parts.n; i++)
+		end_quota(s, &s->quotas[i]);
 }
 
 /* Messages in the order of their places, so that a full quota leaves out the last ones. */
@@ -240,6 +251,25 @@ is_wanted(Sampler *s, const TxpBatch *batch)
 	return false;
 }
 
+static void
+note_fields(Sampler *s, const TxpBatch *batch)
+{
+	MemoryContext old = MemoryContextSwitchTo(s->context);
+
+	for (uint32 i = 0; i < batch->nfields; i++)
+	{
+		char *path = txp_span_text(batch->fields[i].path);
+		bool known = list_length(s->sample->fields) >= MAX_FIELDS;
+		ListCell *lc;
+
+		foreach (lc, s->sample->fields)
+			known |= strcmp(lfirst(lc), path) == 0;
+		if (!known)
+			s->sample->fields = lappend(s->sample->fields, path);
+	}
+	MemoryContextSwitchTo(old);
+}
+
 /* BATCH: its messages are asked for where they are wanted. BATCH_RAW: here they are. */
 static void
 on_batch(Sampler *s, const TxpFrame *frame)
@@ -253,7 +283,10 @@ on_batch(Sampler *s, const TxpFrame *frame)
 		return;
 	}
 	if (frame->type == TXP_BATCH_RAW)
+	{
 		take_batch(s, &batch);
+		note_fields(s, &batch);
+	}
 	note_progress(s, &batch);
 	txp_io_send(s->io, TXP_BATCH_DONE, s->channel, frame->seq, NULL);
 }
@@ -333,8 +366,11 @@ txp_sample_take(TxpIo *io, const TxpStream *stream, const TxpRowPlan *plan,
 {
 	TxpStream source = *stream;
 	TxpSample *sample = palloc0(sizeof(TxpSample));
-	Sampler s = {
-		.io = io, .max = wish->max_messages, .sample = sample, .context = CurrentMemoryContext};
+	Sampler s = {.io = io,
+				 .max = wish->max_messages,
+				 .bytes_left = wish->max_bytes > 0 ? wish->max_bytes : PG_INT64_MAX,
+				 .sample = sample,
+				 .context = CurrentMemoryContext};
 	TxpFrame frame;
 
 	source.batch_rows = wish->max_messages;

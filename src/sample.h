@@ -7,6 +7,7 @@
 #define TXP_SAMPLE_H
 
 #include "postgres.h"
+#include "nodes/pg_list.h"
 
 #include "batch_read.h"
 #include "io_client.h"
@@ -26,12 +27,14 @@ typedef struct TxpSample
 	uint32 n;
 	TxpSampled *messages; /* ordered by topic, partition, offset */
 	uint32 nrows;         /* how many of them became rows */
+	List *fields;         /* paths (char *) that JSON messages had, where the plan tracks fields */
 } TxpSample;
 
 /* How the sample is taken. */
 typedef struct TxpSampleWish
 {
 	uint32 max_messages; /* shared out over the partitions */
+	int64 max_bytes;     /* of keys and values, after which the sample ends; 0: no limit */
 	int timeout_ms;      /* after the brokers' first answer: what is there then is the sample */
 	bool newest;         /* begin so far before the ends, not at start_at */
 } TxpSampleWish;

@@ -230,6 +230,15 @@ merge_options(Jsonb *options, Jsonb *changes)
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_strip_nulls, merged));
 }
 
+static void
+check_plan(const TxpRowPlan *plan)
+{
+	TxpIo *io = txp_io_start(CurrentMemoryContext);
+
+	txp_link_check_decoder(io, plan);
+	txp_io_stop(io);
+}
+
 PG_FUNCTION_INFO_V1(txpipe_alter_stream);
 Datum
 txpipe_alter_stream(PG_FUNCTION_ARGS)
@@ -263,7 +272,7 @@ txpipe_alter_stream(PG_FUNCTION_ARGS)
 						 JsonbToCString(NULL, &options->root, VARSIZE(options)));
 	}
 	txp_stream_apply_options(stream);
-	(void) txp_link_plan(stream);
+	check_plan(txp_link_plan(stream)->plan);
 	txp_stream_store_definition(stream);
 	txp_event_log(stream->id, "altered", what.data, NULL);
 	PG_RETURN_VOID();

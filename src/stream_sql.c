@@ -19,14 +19,21 @@
 #include "args.h"
 #include "copied.h"
 #include "event.h"
+#include "infer.h"
 #include "io_client.h"
 #include "link.h"
 #include "offsets.h"
 #include "options.h"
 #include "properties.h"
+#include "sample_report.h"
 #include "shared.h"
 #include "spi.h"
 #include "stream.h"
+
+/* What create_stream looks at to tell whether a mapping fits. */
+#define SAMPLE_MESSAGES 100
+#define SAMPLE_MS 2000
+#define SAMPLE_BYTES (16 * 1024 * 1024)
 
 /* The names in key_columns, whose use txp_upsert_new checks; NULL when the argument is. */
 static char **
@@ -86,11 +93,7 @@ stream_of_arguments(FunctionCallInfo fcinfo)
 	stream->owner_name = GetUserNameFromId(stream->owner, false);
 	stream->server = txp_arg_text(fcinfo, 1, "server");
 	stream->topic = txp_arg_text(fcinfo, 2, "topic");
-	if (PG_ARGISNULL(3))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("argument \"target\" must not be null"),
-						errhint("Create the table that shall receive the rows, and name it.")));
-	stream->target = PG_GETARG_OID(3);
+	stream->target = PG_ARGISNULL(3) ? InvalidOid : PG_GETARG_OID(3);
 	stream->format = txp_arg_text(fcinfo, 4, "format");
 	(void) txp_format_by_name(stream->format);
 	stream->columns = txp_stream_columns(txp_arg_jsonb_or_null(fcinfo, 5));
@@ -165,18 +168,59 @@ insert_stream(const TxpStream *stream)
 	return id;
 }
 
-/*
- * Asks the brokers before anything is stored: a wrong topic is told to the one who typed it, and the start
- * offsets are those of now.
- */
-static TxpIo *
-find_partitions(TxpStream *stream, TxpFrame *partitions)
+/* There is a stream of that name: an error, or with if_not_exists a notice that says where it differs. */
+static void
+refuse_existing(const TxpStream *there, const TxpStream *wanted, bool if_not_exists)
 {
-	TxpIo *io = txp_io_start(CurrentMemoryContext);
-	TxpLink *link = txp_link_open(io, stream, 0, TXP_OPEN_TIMEOUT_MS);
+	bool differs = strcmp(there->server, wanted->server) != 0 ||
+				   strcmp(there->topic, wanted->topic) != 0 ||
+				   strcmp(there->format, wanted->format) != 0 ||
+				   (OidIsValid(wanted->target) && wanted->target != there->target);
 
-	txp_io_expect(io, link->channel, TXP_PARTITIONS, TXP_OPEN_TIMEOUT_MS + 5000, partitions);
-	return io;
+	if (!if_not_exists)
+		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
+						errmsg("stream \"%s\" already exists", there->name),
+						errhint("Choose another name, or drop it first: "
+								"SELECT txpipe.drop_stream(%s).",
+								quote_literal_cstr(there->name))));
+	ereport(NOTICE,
+			(errcode(ERRCODE_DUPLICATE_OBJECT),
+			 errmsg("stream \"%s\" already exists, skipping", there->name),
+			 differs
+				 ? errdetail("It is another one: from topic \"%s\" of server \"%s\", format %s, "
+							 "into %s.",
+							 there->topic, there->server, there->format, there->target_name)
+				 : 0));
+}
+
+/*
+ * Asks the brokers before anything is stored: a wrong topic is told to the one who typed it, the start offsets
+ * are those of now, and some messages show whether the mapping fits.
+ */
+static void
+store_stream(TxpIo *io, TxpStream *stream, bool inferred)
+{
+	TxpSampleWish wish = {.max_messages = SAMPLE_MESSAGES,
+						  .max_bytes = SAMPLE_BYTES,
+						  .timeout_ms = SAMPLE_MS,
+						  .newest = strcmp(stream->start_at, "latest") == 0};
+	TxpRowPlan *plan = txp_link_plan(stream)->plan;
+	TxpSample *sample;
+
+	if (strcmp(stream->state, "paused") == 0)
+	{
+		txp_link_check_decoder(io, plan);
+		(void) insert_stream(stream);
+		return;
+	}
+	sample = txp_sample_take(io, stream, plan, &wish);
+	if (!inferred)
+		txp_sample_report(stream->topic, plan, sample);
+	(void) txp_offsets_store(insert_stream(stream), &sample->parts);
+	if (!txp_shared_available())
+		ereport(NOTICE, (errmsg("no worker will serve stream \"%s\"", stream->name),
+						 errhint("Add txpipe to shared_preload_libraries and restart the server, "
+								 "or call txpipe.consume().")));
 }
 
 PG_FUNCTION_INFO_V1(txpipe_create_stream);
@@ -184,36 +228,27 @@ Datum
 txpipe_create_stream(PG_FUNCTION_ARGS)
 {
 	TxpStream *stream = stream_of_arguments(fcinfo);
-	TxpFrame partitions;
-	TxpPartitions parts;
+	bool inferred = !OidIsValid(stream->target);
+	TxpStream *there;
+	TxpIo *io;
 
 	txp_copied_pause();
-	if (txp_stream_load(stream->name, 0) != NULL)
+	there = txp_stream_load(stream->name, 0);
+	if (there != NULL)
 	{
-		bool if_not_exists = txp_arg_bool(fcinfo, 9, false);
+		refuse_existing(there, stream, txp_arg_bool(fcinfo, 9, false));
+		PG_RETURN_VOID();
+	}
+	io = txp_io_start(CurrentMemoryContext);
+	if (inferred)
+	{
+		char *schema = PG_ARGISNULL(11) ? NULL : NameStr(*PG_GETARG_NAME(11));
 
-		ereport(if_not_exists ? NOTICE : ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("stream \"%s\" already exists%s", stream->name,
-						if_not_exists ? ", skipping" : ""),
-				 if_not_exists ? 0
-							   : errhint("Choose another name, or drop it first: "
-										 "SELECT txpipe.drop_stream(…).")));
-		PG_RETURN_VOID();
+		txp_infer_check(stream, schema);
+		txp_infer_create(stream, txp_infer_columns(io, stream), schema);
 	}
-	if (strcmp(stream->state, "paused") == 0)
-	{
-		(void) txp_link_plan(stream);
-		(void) insert_stream(stream);
-		PG_RETURN_VOID();
-	}
-	txp_io_stop(find_partitions(stream, &partitions));
-	txp_partitions_read(&partitions, &parts);
-	(void) txp_offsets_store(insert_stream(stream), &parts);
-	if (!txp_shared_available())
-		ereport(NOTICE, (errmsg("no worker will serve stream \"%s\"", stream->name),
-						 errhint("Add txpipe to shared_preload_libraries and restart the server, "
-								 "or call txpipe.consume().")));
+	store_stream(io, stream, inferred);
+	txp_io_stop(io);
 	PG_RETURN_VOID();
 }
 

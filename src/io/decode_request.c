@@ -85,10 +85,9 @@ decode_one(Request *q, const TxdMessage *m)
 }
 
 static bool
-decode_all(Request *q)
+decode_all(Request *q, TxdError *err)
 {
 	TxdMessage message;
-	TxdError err = {0};
 	uint32_t n;
 
 	q->schema = txp_schema_read(&q->r);
@@ -96,7 +95,7 @@ decode_all(Request *q)
 	n = txp_read_count(&q->r, 36);
 	if (q->r.bad)
 		return false;
-	q->decoder = txd_new(q->schema, &err);
+	q->decoder = txd_new(q->schema, err);
 	if (q->decoder == NULL)
 		return false;
 	txp_put_u32(&q->results, n);
@@ -113,12 +112,18 @@ void
 txp_decode_main(TxpChannel *channel, TxpMail *opening)
 {
 	Request q = {.r = txp_reader(opening->data, opening->header.size)};
+	TxdError err = {0};
 
-	if (decode_all(&q))
+	if (decode_all(&q, &err))
 	{
 		txp_put_opt(&q.results, q.block.data == NULL ? "" : q.block.data, q.block.len);
 		txp_answer(channel, TXP_DECODED, &q.results);
 	}
+	else if (err.code != NULL)
+		txp_error(
+			channel,
+			(TxpError){.fatal = true, .answer = true, .sqlstate = "22023", .detail = err.column},
+			"%s", err.message);
 	else
 		txp_error(channel, (TxpError){.fatal = true, .answer = true, .sqlstate = "08P01"},
 				  "the frame of messages to decode is broken");
