@@ -53,8 +53,9 @@ const TxpOption txp_options[] = {
 	 "First pause between attempts to reach a broker; it doubles with each"},
 	{TXP_OPTION_SERVER, "reconnect_backoff_max_ms", TXP_TYPE_INTEGER, "10000", 0, 3600000, "ms",
 	 "Longest pause between attempts to reach a broker"},
-	{TXP_OPTION_SERVER, "fetch_wait_max_ms", TXP_TYPE_INTEGER, "500", 0, 300000, "ms",
-	 "Longest time a broker holds a fetch that has less than fetch_min_bytes to return"},
+	{TXP_OPTION_SERVER, "fetch_wait_max_ms", TXP_TYPE_INTEGER, "500", 0, 1000, "ms",
+	 "Longest time a broker holds a fetch that has less than fetch_min_bytes to return; other "
+	 "questions to it wait meanwhile"},
 	{TXP_OPTION_SERVER, "fetch_min_bytes", TXP_TYPE_INTEGER, "1", 1, 100000000, "bytes",
 	 "Fewest bytes a broker returns before fetch_wait_max_ms is over"},
 	{TXP_OPTION_SERVER, "fetch_max_bytes", TXP_TYPE_INTEGER, "52428800", 0, 2147483135, "bytes",

@@ -299,6 +299,19 @@ may_take(Loop *l, int *wait_ms)
 	return pace_ms == 0;
 }
 
+/* Mail and news. */
+static void
+hear(Loop *l)
+{
+	TxpStream *s = l->s;
+
+	take_mail(l, 0);
+	if (!s->failed)
+		txp_topics_news(s);
+	if (!s->failed && s->unsettled > 0)
+		txp_places_tell(s, l->batch_since == 0 && s->window.unacked == 0 && !has_fetched(l));
+}
+
 static void
 step(Loop *l)
 {
@@ -319,11 +332,6 @@ step(Loop *l)
 		take_fetched(l);
 	else if (l->starts == NULL)
 		fetch(l, l->batch_since != 0 && s->window.unacked > 0 ? GATHER_MS : wait_ms);
-	take_mail(l, 0);
-	if (!s->failed)
-		txp_topics_news(s);
-	if (!s->failed && s->unsettled > 0)
-		txp_places_tell(s, l->batch_since == 0 && s->window.unacked == 0 && !has_fetched(l));
 }
 
 void
@@ -332,8 +340,13 @@ txp_stream_consume(TxpStream *s)
 	Loop l = {.s = s};
 
 	txp_channel_set_wake(s->channel, wake_queue, s->queue);
+	/* In this order: what came before the queue could be woken must not wait. */
 	while (!s->failed && !txp_channel_ended(s->channel))
-		step(&l);
+	{
+		hear(&l);
+		if (!s->failed)
+			step(&l);
+	}
 	txp_channel_set_wake(s->channel, NULL, NULL);
 	txp_places_stop(s);
 	while (has_fetched(&l))

@@ -6,7 +6,7 @@
 #include "put.h"
 #include "stream.h"
 
-#define ASK_MS 2000   /* for the watermarks of a partition that is lost */
+#define ASK_MS 5000   /* for the watermarks of a partition that is lost */
 #define RETRY_MS 1000 /* then later */
 #define ENTRY_BYTES 32
 

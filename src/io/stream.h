@@ -60,6 +60,7 @@ typedef struct TxpStream
 	int unsettled;   /* partitions LOST or OTHER, which the server does not know yet */
 	int64_t retry;   /* when the brokers are to be asked again; 0: nothing to ask */
 	rd_kafka_queue_t *queue;
+	bool told; /* PARTITIONS was sent, once at least */
 	bool trouble_told;
 	bool failed;
 } TxpStream;

@@ -8,7 +8,7 @@
 #include "stream.h"
 #include "unseen.h"
 
-#define ASK_MS 2000   /* for an answer about partitions that are new */
+#define ASK_MS 5000   /* for an answer about partitions that are new */
 #define RETRY_MS 1000 /* then later */
 #define PAUSE_MS 100  /* between questions of a stream that is being opened */
 
@@ -91,21 +91,24 @@ tell_places(TxpStream *s, rd_kafka_topic_partition_list_t *low, int64_t deadline
 {
 	rd_kafka_topic_partition_list_t *high = rd_kafka_topic_partition_list_copy(low);
 	rd_kafka_topic_partition_list_t *young = rd_kafka_topic_partition_list_copy(low);
+	/* What appears while the stream runs is new: all of it is read. */
+	int32_t kind = s->told ? TXP_START_EARLIEST : s->start_kind;
 	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
 
 	if (low->cnt > 0)
 		err = txp_kafka_positions(&s->kafka, low, RD_KAFKA_OFFSET_BEGINNING, deadline);
 	if (low->cnt > 0 && !err)
 		err = txp_kafka_positions(&s->kafka, high, RD_KAFKA_OFFSET_END, deadline);
-	if (low->cnt > 0 && !err && s->start_kind == TXP_START_TIMESTAMP)
+	if (low->cnt > 0 && !err && kind == TXP_START_TIMESTAMP)
 		err = txp_kafka_positions(&s->kafka, young, s->start_timestamp, deadline);
 	if (!err)
 	{
 		adopt_places(s);
 		send_partitions(s, low, high,
-						s->start_kind == TXP_START_TIMESTAMP ? young
-						: s->start_kind == TXP_START_LATEST  ? high
-															 : low);
+						kind == TXP_START_TIMESTAMP ? young
+						: kind == TXP_START_LATEST  ? high
+													: low);
+		s->told = true;
 	}
 	rd_kafka_topic_partition_list_destroy(high);
 	rd_kafka_topic_partition_list_destroy(young);
