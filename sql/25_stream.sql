@@ -106,6 +106,20 @@ COMMENT ON FUNCTION txpipe.stream_rates(integer) IS
     'Messages that became rows, and bytes of messages, a second: over the last full second and the last ten. NULL '
     'where txpipe is not in shared_preload_libraries';
 
+CREATE FUNCTION txpipe.stream_hindrance(
+        OUT guard text, OUT guard_since timestamptz, OUT worker_shortage text)
+    LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'txpipe_stream_hindrance';
+COMMENT ON FUNCTION txpipe.stream_hindrance() IS
+    'What the streams of this database wait for: the guard that holds (txpipe.min_free_space, '
+    'txpipe.max_replication_lag) and since when, and why there are fewer workers than wanted. NULL: nothing';
+
+CREATE FUNCTION txpipe.guard_problem() RETURNS text
+    LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'txpipe_guard_problem';
+COMMENT ON FUNCTION txpipe.guard_problem() IS
+    'What the guards txpipe.min_free_space and txpipe.max_replication_lag find at this moment; NULL: nothing';
+
 CREATE FUNCTION txpipe.utf8(bytes bytea) RETURNS text
     LANGUAGE c STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'txpipe_utf8';

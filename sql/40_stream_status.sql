@@ -3,11 +3,15 @@
 
 CREATE VIEW txpipe.stream_status WITH (security_barrier) AS
     SELECT s.stream,
-           CASE WHEN c.copied THEN 'paused' ELSE s.state END AS state,
+           CASE WHEN c.copied THEN 'paused' WHEN c.waits THEN 'waiting' ELSE s.state END AS state,
            CASE WHEN c.copied THEN 'copied'
-                WHEN s.reason IS NULL AND s.state = 'running' AND w.workers = 0
-                THEN 'waiting for a worker' ELSE s.reason END AS reason,
-           s.since,
+                WHEN c.waits THEN h.guard
+                WHEN s.reason IS NOT NULL OR s.state <> 'running' THEN s.reason
+                WHEN w.workers = 0 THEN pg_catalog.concat_ws(': ', 'waiting for a worker', h.worker_shortage)
+                WHEN w.workers < w.wanted AND h.worker_shortage IS NOT NULL
+                THEN pg_catalog.format('%s of %s workers: %s', w.workers, w.wanted, h.worker_shortage)
+           END AS reason,
+           CASE WHEN c.waits AND NOT c.copied THEN h.guard_since ELSE s.since END AS since,
            w.workers,
            o.lag_messages,
            o.lag_seconds,
@@ -23,13 +27,17 @@ CREATE VIEW txpipe.stream_status WITH (security_barrier) AS
            r.bytes_1::numeric(20,1) AS bytes_per_second_1,
            r.bytes_10::numeric(20,1) AS bytes_per_second_10
       FROM txpipe.stream s
-      CROSS JOIN LATERAL (SELECT txpipe.stream_workers(s.stream_id) AS workers) w
+      CROSS JOIN txpipe.stream_hindrance() h
+      CROSS JOIN LATERAL (
+           SELECT txpipe.stream_workers(s.stream_id) AS workers,
+                  coalesce((s.options ->> 'workers')::integer, 1) AS wanted) w
       -- What the first to serve or change it will find: see txpipe.installation.
       CROSS JOIN LATERAL (
            SELECT EXISTS (SELECT FROM txpipe.installation i
                            WHERE i.token <> s.home
                               OR i.database <> (SELECT d.oid FROM pg_catalog.pg_database d
-                                                 WHERE d.datname = pg_catalog.current_database())) AS copied) c
+                                                 WHERE d.datname = pg_catalog.current_database())) AS copied,
+                  s.state = 'running' AND h.guard IS NOT NULL AS waits) c
       LEFT JOIN LATERAL (
            SELECT sum(greatest(p.end_offset - p.next_offset, 0))::bigint AS lag_messages,
                   coalesce(extract(epoch FROM clock_timestamp() -
@@ -49,7 +57,8 @@ CREATE VIEW txpipe.stream_status WITH (security_barrier) AS
 GRANT SELECT ON txpipe.stream_status TO PUBLIC;
 COMMENT ON VIEW txpipe.stream_status IS 'State, lag and totals of the streams whose target you may read';
 COMMENT ON COLUMN txpipe.stream_status.stream IS 'Name of the stream';
-COMMENT ON COLUMN txpipe.stream_status.state IS 'running, paused or error';
+COMMENT ON COLUMN txpipe.stream_status.state IS
+    'running, paused, error, or waiting: for space on a disk or for standbys, it goes on by itself';
 COMMENT ON COLUMN txpipe.stream_status.reason IS 'Why it is in this state';
 COMMENT ON COLUMN txpipe.stream_status.since IS 'When it came into this state';
 COMMENT ON COLUMN txpipe.stream_status.workers IS 'Workers that serve it now';

@@ -20,5 +20,6 @@ GRANT EXECUTE ON FUNCTION
     txpipe.list_options(),
     txpipe.stream_workers(integer),
     txpipe.stream_rates(integer),
+    txpipe.stream_hindrance(),
     txpipe.utf8(bytea)
 TO PUBLIC;

@@ -18,6 +18,7 @@
 #include "args.h"
 #include "batch.h"
 #include "copied.h"
+#include "guard.h"
 #include "isolate.h"
 #include "link.h"
 #include "rights.h"
@@ -160,6 +161,17 @@ wait_for_batch(TxpLink *link, int timeout_ms, bool nonatomic, TxpFrame *frame)
 	}
 }
 
+static void
+check_guard(const TxpStream *stream)
+{
+	char *problem = txp_guard_problem();
+
+	if (problem)
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+						errmsg("stream \"%s\" cannot be read now: %s", stream->name, problem),
+						errhint("Mend that, or change the setting and reload.")));
+}
+
 PG_FUNCTION_INFO_V1(txpipe_consume);
 Datum
 txpipe_consume(PG_FUNCTION_ARGS)
@@ -191,6 +203,7 @@ txpipe_consume(PG_FUNCTION_ARGS)
 	/* In a block the caller's own deferred constraints come first, with the caller's rights. */
 	if (!nonatomic)
 		txp_sink_fire_deferred();
+	check_guard(stream);
 	if (PG_ARGISNULL(1) || PG_GETARG_INT32(1) < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -16,6 +16,8 @@ char *txp_landing_directory = NULL;
 char *txp_lake_directory = NULL;
 char *txp_export_directory = NULL;
 int txp_settle_time = 10000;
+int txp_min_free_space = 1024;
+int txp_max_replication_lag = 0;
 
 static bool
 check_time_zone(char **newval, void **extra, GucSource source)
@@ -56,6 +58,15 @@ txp_guc_init(void)
 	DefineCustomIntVariable(
 		"txpipe.settle_time", "A file is read when it has not changed for this long.", NULL,
 		&txp_settle_time, 10000, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"txpipe.min_free_space",
+		"Streams wait while the data directory's or the lake's file system has less free space.",
+		"0: they never do.", &txp_min_free_space, 1024, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MB, NULL,
+		NULL, NULL);
+	DefineCustomIntVariable("txpipe.max_replication_lag",
+							"Streams wait while a standby or a replication slot is further behind.",
+							"0: they never do.", &txp_max_replication_lag, 0, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("txpipe");
 }
 

@@ -127,7 +127,10 @@ start_worker(Oid database, bool own)
 	int slot = txp_shared_reserve_worker(database, own);
 
 	if (slot < 0)
+	{
+		txp_shared_note_slots(true);
 		return false;
+	}
 	/* The slot's last worker may still be on its way out; it needs no watching any more. */
 	if (started[slot])
 		pfree(started[slot]);
@@ -141,9 +144,11 @@ start_worker(Oid database, bool own)
 							  errmsg("no free background worker slot for txpipe"),
 							  errhint("Raise max_worker_processes and restart the server.")));
 		slots_exhausted = true;
+		txp_shared_note_slots(true);
 		return false;
 	}
 	slots_exhausted = false;
+	txp_shared_note_slots(false);
 	return true;
 }
 

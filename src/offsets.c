@@ -314,14 +314,24 @@ txp_offsets_move(int32 stream_id, char *const *topics, const TxpBatch *batch, co
 		elog(ERROR, "offsets of stream %d have vanished", stream_id);
 }
 
-void
-txp_offsets_store_ends(int32 stream_id, char *const *topics, int ntopics, const TxpFrame *ends)
+/* Ends only ever grow. In an SPI connection of the caller. */
+static void
+store_end(int32 stream_id, const char *topic, int32 partition, int64 end)
 {
 	static TxpStatement statement = {
 		"UPDATE txpipe.stream_offset SET end_offset = $4 "
 		"WHERE stream_id = $1 AND topic = $2 AND partition = $3 AND end_offset < $4",
 		4,
 		{INT4OID, TEXTOID, INT4OID, INT8OID}};
+	Datum values[4] = {Int32GetDatum(stream_id), CStringGetTextDatum(topic),
+					   Int32GetDatum(partition), Int64GetDatum(end)};
+
+	(void) txp_spi_run(&statement, values, NULL);
+}
+
+void
+txp_offsets_store_ends(int32 stream_id, char *const *topics, int ntopics, const TxpFrame *ends)
+{
 	TxpReader r = txp_reader(ends->data, ends->size);
 	uint32 n = txp_read_count(&r, 16);
 
@@ -331,14 +341,25 @@ txp_offsets_store_ends(int32 stream_id, char *const *topics, int ntopics, const 
 		uint32 topic = txp_read_u32(&r);
 		int32 partition = txp_read_i32(&r);
 		int64 end = txp_read_i64(&r);
-		Datum values[4] = {Int32GetDatum(stream_id), 0, Int32GetDatum(partition),
-						   Int64GetDatum(end)};
 
 		if (topic >= ntopics)
 			r.bad = true;
 		txp_reader_check(&r);
-		values[1] = CStringGetTextDatum(topics[topic]);
-		(void) txp_spi_run(&statement, values, NULL);
+		store_end(stream_id, topics[topic], partition, end);
+	}
+	SPI_finish();
+}
+
+void
+txp_offsets_store_ends_of(int32 stream_id, char *const *topics, int ntopics, const TxpBatch *batch)
+{
+	SPI_connect();
+	for (uint32 i = 0; i < batch->nranges; i++)
+	{
+		const TxpRange *range = &batch->ranges[i];
+
+		if (range->topic < ntopics)
+			store_end(stream_id, topics[range->topic], range->partition, range->end);
 	}
 	SPI_finish();
 }

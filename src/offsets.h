@@ -88,5 +88,8 @@ extern void txp_offsets_move(int32 stream_id, char *const *topics, const TxpBatc
 /* Stores the ends of an ENDS frame. */
 extern void txp_offsets_store_ends(int32 stream_id, char *const *topics, int ntopics,
 								   const TxpFrame *ends);
+/* The same of a batch that is not written yet. */
+extern void txp_offsets_store_ends_of(int32 stream_id, char *const *topics, int ntopics,
+									  const TxpBatch *batch);
 
 #endif

@@ -126,12 +126,12 @@ const TxpOption txp_options[] = {
 	 "Share of refused rows among the messages of error_window, at least 1000, that pauses the "
 	 "stream when exceeded; 0: none"},
 	{TXP_OPTION_STREAM, "dead_letter_days", TXP_TYPE_INTEGER, "0", 0, 36500, "days",
-	 "How long dead letters are kept; 0: until they are deleted"},
+	 "How long dead letters are kept, open ones too; 0: until they are deleted"},
 	{TXP_OPTION_STREAM, "dead_letter_max_bytes", TXP_TYPE_INTEGER, "0", 0,
 	 INT64CONST(1000000000000000), "bytes",
 	 "Most bytes of dead letters; over it the stream is paused; 0: no limit"},
 	{TXP_OPTION_STREAM, "history_days", TXP_TYPE_INTEGER, "7", 1, 36500, "days",
-	 "How long batch_history is kept"},
+	 "How long batch_history and stream_event are kept; records of lost offsets stay"},
 
 	{TXP_OPTION_FEED, "batch_rows", TXP_TYPE_INTEGER, "10000", 1, 100000, "rows",
 	 "Most records in one batch, which the steps see at once"},

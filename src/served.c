@@ -16,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "batch.h"
+#include "guard.h"
 #include "io/clock.h"
 #include "isolate.h"
 #include "offsets.h"
@@ -192,6 +193,7 @@ txp_served_close(TxpServed *served)
 	served->link = NULL;
 	served->awaited_raw = 0;
 	served->skipped = 0;
+	served->held = false;
 	if (served->context)
 		MemoryContextDelete(served->context);
 	served->context = NULL;
@@ -306,6 +308,28 @@ ask_again(TxpServed *served, uint32 seq)
 	txp_io_send(served->link->io, TXP_BATCH_REPEAT, served->link->channel, seq, NULL);
 }
 
+/* People see how far a stream falls behind while a guard holds. */
+static void
+note_ends(TxpServed *served, const TxpFrame *frame)
+{
+	const TxpLink *link = served->link;
+	TxpBatch batch;
+
+	txp_batch_read(frame, &batch);
+	txp_transaction_begin();
+	txp_offsets_store_ends_of(link->stream->id, link->topics, link->ntopics, &batch);
+	txp_transaction_commit();
+}
+
+void
+txp_served_release(TxpServed *served)
+{
+	if (!served->held)
+		return;
+	served->held = false;
+	ask_again(served, served->awaited_raw);
+}
+
 /* Writes the batch; false when PostgreSQL refuses rows of it and the raw messages are needed to go on. */
 static bool
 try_batch(TxpServed *served, const TxpFrame *frame)
@@ -330,7 +354,8 @@ try_batch(TxpServed *served, const TxpFrame *frame)
 
 /*
  * Rows that PostgreSQL refuses: nothing is lost, the batch comes again with the raw messages. The child may
- * have sent the next batch already; that one waits its turn and is asked for afterwards.
+ * have sent the next batch already; that one waits its turn and is asked for afterwards. So do batches that come
+ * while a guard holds: the child keeps them and reads no further.
  */
 static void
 handle_batch(TxpServed *served, const TxpFrame *frame)
@@ -338,6 +363,15 @@ handle_batch(TxpServed *served, const TxpFrame *frame)
 	if (served->awaited_raw != 0 && frame->seq != served->awaited_raw)
 	{
 		served->skipped = frame->seq;
+		if (served->held)
+			note_ends(served, frame);
+		return;
+	}
+	if (txp_guard_holds())
+	{
+		served->awaited_raw = frame->seq;
+		served->held = true;
+		note_ends(served, frame);
 		return;
 	}
 	report_batch(served, frame);

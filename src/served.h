@@ -26,6 +26,7 @@ typedef struct TxpServed
 	TxpLink *link;
 	uint32 awaited_raw; /* batch asked for again, raw; 0: none */
 	uint32 skipped;     /* batch that came meanwhile and is to be asked for after it; 0: none */
+	bool held;          /* not asked for yet: a guard holds */
 } TxpServed;
 
 /* Opens the stream in the child. Errors are noted in the catalogs and put the stream off. */
@@ -36,6 +37,8 @@ extern void txp_served_frame(TxpServed *served, const TxpFrame *frame);
 extern void txp_served_close(TxpServed *served);
 /* Notes a trouble that is not of its own making, and puts it off. */
 extern void txp_served_fail(TxpServed *served, const char *message);
+/* No guard holds any more: asks again for the batch that was put aside meanwhile, if there is one. */
+extern void txp_served_release(TxpServed *served);
 /* Closes it and notes that it did not answer in time, when that is so. */
 extern void txp_served_check_answer(TxpServed *served);
 

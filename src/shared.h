@@ -44,6 +44,10 @@ extern void txp_shared_forget_database(Oid database);
 extern int txp_shared_databases(TxpDatabaseState *states);
 /* Reserves a worker slot for the database; -1 when all are taken. */
 extern int txp_shared_reserve_worker(Oid database, bool own);
+/* Could the last worker that was wanted be registered? */
+extern void txp_shared_note_slots(bool lacking);
+/* Why there are fewer workers than wanted, as a sentence; NULL: nothing is known to stand against them. */
+extern char *txp_shared_shortage(void);
 /* Frees the slot; unless `clean`, the database's next worker is put off, longer with each failure. */
 extern void txp_shared_release_worker(int slot, bool clean);
 /* The same for a worker that ended before it attached; else nothing. */

@@ -1,6 +1,6 @@
 /*
  * shared_state.h — the shared memory itself, for the modules that own parts of it: shared.c (databases, launcher),
- * slots.c (workers), claims.c (who serves what), rates.c.
+ * slots.c (workers), claims.c (who serves what), rates.c, guard.c, prune.c.
  */
 #ifndef TXP_SHARED_STATE_H
 #define TXP_SHARED_STATE_H
@@ -17,6 +17,7 @@
 
 #define TXP_NO_WORKER (-1)
 #define TXP_RATE_SECONDS 10
+#define TXP_GUARD_TEXT 200
 
 typedef struct TxpDatabaseEntry
 {
@@ -27,6 +28,10 @@ typedef struct TxpDatabaseEntry
 	uint32 generation;
 	int failures; /* workers in a row that ended early and not on purpose */
 	TimestampTz not_before;
+	char guard[TXP_GUARD_TEXT]; /* what streams wait for; "": nothing. See guard.h */
+	TimestampTz guard_at;       /* when that was looked at */
+	TimestampTz guard_since;
+	TimestampTz next_prune; /* see prune.h */
 } TxpDatabaseEntry;
 
 typedef struct TxpWorkerEntry
@@ -68,6 +73,7 @@ typedef struct TxpSharedState
 {
 	LWLock *lock;
 	PGPROC *launcher;
+	bool lacks_slots; /* the launcher could not start a worker when it last tried */
 	TxpDatabaseEntry databases[TXP_MAX_DATABASES];
 	TxpWorkerEntry workers[TXP_MAX_WORKERS];
 	TxpClaimEntry claims[TXP_MAX_CLAIMS];

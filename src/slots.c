@@ -124,6 +124,23 @@ txp_shared_reserve_worker(Oid database, bool own)
 	return slot;
 }
 
+void
+txp_shared_note_slots(bool lacking)
+{
+	txp_shared->lacks_slots = lacking;
+}
+
+char *
+txp_shared_shortage(void)
+{
+	if (txp_shared == NULL)
+		return "txpipe is not in shared_preload_libraries";
+	if (txp_shared->lacks_slots)
+		return psprintf("no background worker is free, max_worker_processes is %d",
+						max_worker_processes);
+	return NULL;
+}
+
 /* Puts off the database's next worker after one failed. Lock held. */
 static void
 note_failure(const TxpWorkerEntry *worker)

@@ -7,8 +7,13 @@
 #include "fmgr.h"
 #include "funcapi.h"
 
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
 #include "claims.h"
+#include "guard.h"
 #include "rates.h"
+#include "shared.h"
 
 PG_FUNCTION_INFO_V1(txpipe_stream_workers);
 Datum
@@ -34,4 +39,38 @@ txpipe_stream_rates(PG_FUNCTION_ARGS)
 	values[2] = Float8GetDatum(rates.bytes_1);
 	values[3] = Float8GetDatum(rates.bytes_10);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
+}
+
+PG_FUNCTION_INFO_V1(txpipe_stream_hindrance);
+Datum
+txpipe_stream_hindrance(PG_FUNCTION_ARGS)
+{
+	TupleDesc desc;
+	TimestampTz since = 0;
+	char *guard = txp_guard_shown(&since);
+	char *shortage = txp_shared_shortage();
+	Datum values[3] = {0};
+	bool nulls[3] = {guard == NULL, guard == NULL, shortage == NULL};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	if (guard)
+	{
+		values[0] = CStringGetTextDatum(guard);
+		values[1] = TimestampTzGetDatum(since);
+	}
+	if (shortage)
+		values[2] = CStringGetTextDatum(shortage);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
+}
+
+PG_FUNCTION_INFO_V1(txpipe_guard_problem);
+Datum
+txpipe_guard_problem(PG_FUNCTION_ARGS)
+{
+	char *problem = txp_guard_problem();
+
+	if (problem == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(problem));
 }

@@ -24,8 +24,10 @@
 #include "claims.h"
 #include "copied.h"
 #include "dblock.h"
+#include "guard.h"
 #include "guc.h"
 #include "io_client.h"
+#include "prune.h"
 #include "served.h"
 #include "shared.h"
 #include "spi.h"
@@ -271,12 +273,15 @@ static void
 open_due(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	bool holds = txp_guard_holds();
 	ListCell *lc;
 
 	foreach (lc, all)
 	{
 		TxpServed *served = lfirst(lc);
 
+		if (served->link && !holds)
+			txp_served_release(served);
 		if (served->link)
 			txp_served_check_answer(served);
 		else if (io && served->retry_at <= now)
@@ -334,7 +339,7 @@ wait_for_work(void)
 {
 	int events = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;
 	TimestampTz now = GetCurrentTimestamp();
-	long ms = LOOK_MS;
+	long ms = txp_prune_wait() < 0 ? LOOK_MS : txp_prune_wait();
 	ListCell *lc;
 
 	foreach (lc, all)
@@ -386,7 +391,8 @@ work(void)
 		return false;
 	txp_worker_check_slow();
 	refresh_streams();
-	if (all == NIL && txp_worker_leaves())
+	txp_prune_some();
+	if (all == NIL && txp_prune_wait() < 0 && txp_worker_leaves())
 		return false;
 	ensure_child();
 	open_due();
