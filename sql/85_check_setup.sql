@@ -18,6 +18,7 @@ DECLARE
     libraries text := current_setting('shared_preload_libraries');
     library text[] := regexp_split_to_array(nullif(trim(libraries), ''), '\s*,\s*');
     limit_now integer := current_setting('max_worker_processes')::integer;
+    own integer;
     needed integer;
 BEGIN
     item := 'preload';
@@ -32,20 +33,43 @@ BEGIN
     RETURN NEXT;
 
     item := 'workers';
-    needed := 1 + coalesce(current_setting('txpipe.max_workers', true), '2')::integer
+    SELECT coalesce(sum((options ->> 'workers')::integer), 0) INTO own
+        FROM txpipe.stream WHERE (options ->> 'workers')::integer > 1;
+    needed := 1 + own + coalesce(current_setting('txpipe.max_workers', true), '2')::integer
               + coalesce('pg_cron' = ANY (library), false)::integer
               + CASE WHEN current_setting('cron.use_background_workers', true) = 'on'
                      THEN least(current_setting('cron.max_running_jobs')::integer, 4) ELSE 0 END
               + (current_setting('max_logical_replication_workers')::integer > 0)::integer;
     ok := limit_now >= needed;
-    detail := format('max_worker_processes = %s, of which the launcher, its workers and other libraries need %s; '
-                     'parallel queries use what is left', limit_now, needed);
+    detail := format('max_worker_processes = %s, of which the launcher, its workers and other libraries need %s '
+                     '(%s of them streams of this database with workers of their own); parallel queries and other '
+                     'databases use what is left', limit_now, needed, own);
     hint := CASE WHEN NOT ok THEN format('ALTER SYSTEM SET max_worker_processes = %s; -- then restart the server',
                                          needed + 4) END;
     RETURN NEXT;
 END
 $body$;
 COMMENT ON FUNCTION txpipe.check_preload() IS 'Part of check_setup(): preloaded libraries and the budget of workers';
+
+CREATE FUNCTION txpipe.check_guards(OUT item text, OUT ok boolean, OUT detail text, OUT hint text)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    problem text := txpipe.guard_problem();
+    setting text := CASE WHEN problem ~ 'min_free_space' THEN 'min_free_space' ELSE 'max_replication_lag' END;
+BEGIN
+    item := 'guards';
+    ok := problem IS NULL;
+    detail := coalesce(problem, format('txpipe.min_free_space = %s, txpipe.max_replication_lag = %s; 0 is off',
+                                       current_setting('txpipe.min_free_space'),
+                                       current_setting('txpipe.max_replication_lag')));
+    hint := CASE WHEN NOT ok THEN format('ALTER SYSTEM SET txpipe.%s = 0; SELECT pg_reload_conf(); -- if streams shall '
+                                         'not wait for it', setting) END;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.check_guards() IS
+'Part of check_setup(): what txpipe.min_free_space and txpipe.max_replication_lag find now';
 
 CREATE FUNCTION txpipe.check_cron(OUT item text, OUT ok boolean, OUT detail text, OUT hint text)
 RETURNS SETOF record
@@ -130,6 +154,7 @@ DECLARE
     earlier timestamptz;
 BEGIN
     RETURN QUERY SELECT * FROM txpipe.check_preload();
+    RETURN QUERY SELECT * FROM txpipe.check_guards();
     RETURN QUERY SELECT * FROM txpipe.check_cron();
     FOREACH setting IN ARRAY ARRAY['landing_directory', 'lake_directory', 'export_directory']
     LOOP
@@ -158,4 +183,4 @@ END
 $body$;
 COMMENT ON FUNCTION txpipe.check_setup() IS
 'What an installation needs, one line each: item, ok, detail, and a hint to paste where it is not ok. Looks at preloaded
-libraries, the worker budget, pg_cron and its login, the three directories, the brokers of every server, the clock.';
+libraries, the worker budget, the guards, pg_cron and its login, the three directories, the brokers of every server, the clock.';

@@ -30,6 +30,8 @@
 #define MAX_RETRY_MS 60000
 #define CONFLICT_RETRY_MS 100
 #define MAX_CONFLICT_RETRY_MS 5000
+/* So many deadlocks in a row are shown. */
+#define MAX_CONFLICTS 5
 #define WORKER_STATES "running,error"
 
 /*
@@ -139,11 +141,37 @@ describe(int sqlstate, const char *message, const char *detail, const char *hint
 					detail ? detail : "", hint ? " " : "", hint ? hint : "");
 }
 
+/* A new shape needs a new plan at once; another writer deserves a moment, and a longer one each time. */
+static void
+put_off_after_misfit(TxpServed *served, TxpBatchResult result)
+{
+	int ms = CONFLICT_RETRY_MS;
+
+	if (result == TXP_BATCH_STALE)
+		ms = 0;
+	else
+	{
+		for (int i = 0; i < served->conflicts && ms < MAX_CONFLICT_RETRY_MS; i++)
+			ms *= 2;
+		served->conflicts++;
+	}
+	put_off(served, ms);
+}
+
 static void
 note_error(TxpServed *served)
 {
 	ErrorData *error = txp_transaction_take_error();
 
+	/* A deadlock has a winner, which is done when this batch comes again. */
+	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TRANSACTION_ROLLBACK &&
+		served->conflicts < MAX_CONFLICTS)
+	{
+		ereport(LOG, (errmsg("txpipe stream %d: %s; the batch is read again", served->id,
+							 error->message)));
+		put_off_after_misfit(served, TXP_BATCH_CONFLICT);
+		return;
+	}
 	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && served->link)
 		error->hint = psprintf("The option batch_timeout_ms of the stream is %d.",
 							   served->link->stream->batch_timeout_ms);
@@ -235,23 +263,6 @@ decide(TxpServed *served, const TxpFrame *frame)
 	/* With messages to read, only a batch proves that all is well. */
 	if (!link->paused && (!link->behind || served->failures == 0))
 		note_running(served);
-}
-
-/* A new shape needs a new plan at once; another writer deserves a moment, and a longer one each time. */
-static void
-put_off_after_misfit(TxpServed *served, TxpBatchResult result)
-{
-	int ms = CONFLICT_RETRY_MS;
-
-	if (result == TXP_BATCH_STALE)
-		ms = 0;
-	else
-	{
-		for (int i = 0; i < served->conflicts && ms < MAX_CONFLICT_RETRY_MS; i++)
-			ms *= 2;
-		served->conflicts++;
-	}
-	put_off(served, ms);
 }
 
 /* One batch, one transaction. */

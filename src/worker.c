@@ -40,6 +40,7 @@
 /* How long a database is left alone for the one who needs it. */
 #define YIELD_MS 1000
 #define LOCK_TIMEOUT_MS "900"
+#define DEADLOCK_TIMEOUT_MS "300"
 
 static List *all = NIL;             /* TxpServed of the streams this worker has claimed */
 static TxpIo *io = NULL;            /* NULL while nothing is to be done */
@@ -377,6 +378,8 @@ connect_to_database(Datum arg)
 	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_OVERRIDE);
 	/* A locked target puts its own stream off, not the others, nor DROP DATABASE. */
 	SetConfigOption("lock_timeout", LOCK_TIMEOUT_MS, PGC_USERSET, PGC_S_OVERRIDE);
+	/* A deadlock is told from a lock that somebody holds. */
+	SetConfigOption("deadlock_timeout", DEADLOCK_TIMEOUT_MS, PGC_SUSET, PGC_S_OVERRIDE);
 	batch_context = AllocSetContextCreate(TopMemoryContext, "txpipe batch", ALLOCSET_DEFAULT_SIZES);
 	txp_transaction_init(batch_context);
 	txp_watch_init();

@@ -8,7 +8,7 @@ use Test::More;
 use Time::HiRes qw(time);
 use TxpipeTest;
 
-my $broker = start_broker('a:1', 'parts:4', map { "$_:1" } qw(stuck1 stuck2 h1 h2 h3));
+my $broker = start_broker('a:1', 'parts:4', 'locked:2', map { "$_:1" } qw(stuck1 stuck2 h1 h2 h3));
 my $node   = new_node('pool', conf => "txpipe.max_workers = 2\n");
 start_node($node);
 kafka_server($node, 'shop', $broker);
@@ -183,7 +183,7 @@ sub parts_hold_all
 {
 	my ($what) = @_;
 
-	wait_for($node, "SELECT sum(next_offset) = $sent FROM txpipe.stream_partition", "all is read: $what");
+	wait_for($node, "SELECT sum(next_offset) = $sent FROM txpipe.stream_partition WHERE stream = 'parts'", "all is read: $what");
 	is($node->safe_psql('postgres', 'SELECT count(*), count(DISTINCT n), max(n) FROM parts'),
 		"$sent|$sent|$sent", "every message is there once $what");
 	return;
@@ -207,20 +207,89 @@ parts_hold_all('after the end of one worker');
 wait_for($node, 'SELECT workers = 3 FROM txpipe.stream_status', 'it has three again');
 isnt(worker_pid($node, "pid = $killed"), $killed, 'one of them new');
 
-$node->safe_psql('postgres',
-	q{UPDATE txpipe.stream SET options = '{"workers": 1, "batch_rows": 10}', epoch = epoch + 1});
+# How many messages of a round each part reads, of the partitions that are its.
+sub shares_are
+{
+	my ($workers, @shares) = @_;
+	my $from = $node->safe_psql('postgres', 'SELECT max(batch_id) FROM txpipe.batch_history');
+
+	wait_for($node, "SELECT workers = $workers AND reason IS NULL FROM txpipe.stream_status", "$workers workers serve it");
+	feed_parts();
+	parts_hold_all("in shares of $workers");
+	is( $node->safe_psql('postgres', qq{SELECT string_agg(messages::text, ' ' ORDER BY messages) FROM
+			(SELECT sum(messages) AS messages FROM txpipe.batch_history WHERE batch_id > $from GROUP BY part) s}),
+		"@shares", "each partition is read by one of $workers workers");
+	return;
+}
+
+sub set_workers
+{
+	my ($workers) = @_;
+
+	$node->safe_psql('postgres', qq{SELECT txpipe.alter_stream('parts', options => '{"workers": $workers}')});
+	return;
+}
+
+# Four partitions of 250 messages each.
+shares_are(3, 250, 250, 500);
+my $loaded = 0;
+for my $workers (1, 3, 2, 3, 1, 2)
+{
+	feed_parts() for 1 .. 3;
+	set_workers($workers);
+	$loaded += $node->safe_psql('postgres', 'SELECT lag_messages > 0 FROM txpipe.stream_status') eq 't';
+}
+parts_hold_all('after changes while there was work');
+cmp_ok($loaded, '>', 0, "$loaded of 6 changes came in the middle of the work");
+shares_are(2, 500, 500);
+set_workers(1);
 feed_parts();
 parts_hold_all('with one worker of the pool');
 wait_for($node, $workers, 'which is the only one', value => 1);
+is($node->safe_psql('postgres', 'SELECT restarts FROM txpipe.stream_status'), '0', 'none of it was an error');
+
+# --- a deadlock between workers has a winner, and nobody hears of it ---
+
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE locked (id int PRIMARY KEY, partition int, n int);
+CREATE SEQUENCE tries_0;
+CREATE SEQUENCE tries_1;
+-- Each takes its lock, waits until the other has his, and then wants it, too: the first time.
+CREATE FUNCTION embrace() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM pg_advisory_xact_lock(NEW.partition);
+	IF nextval('public.tries_' || NEW.partition) = 1 THEN
+		WHILE (SELECT count(*) < 2 FROM pg_locks WHERE locktype = 'advisory' AND granted) LOOP
+			PERFORM pg_sleep(0.01); -- sleep-ok: what a slow trigger is
+		END LOOP;
+	END IF;
+	PERFORM pg_advisory_xact_lock(1 - NEW.partition);
+	RETURN NEW;
+END $$;
+CREATE TRIGGER embrace BEFORE INSERT ON locked FOR EACH ROW EXECUTE FUNCTION embrace();
+SELECT txpipe.create_stream('locked', 'shop', 'locked', 'locked', options => '{"workers": 2, "mode": "upsert"}',
+	columns => '{"id": "id", "partition": "kafka_partition", "n": "n"}');
+SQL
+wait_for($node, q{SELECT workers = 2 FROM txpipe.stream_status WHERE stream = 'locked'}, 'two workers upsert into one table');
+produce_lines($broker, 'locked', $_, "{\"id\": $_, \"n\": 1}") for 0, 1;
+wait_for($node, q{SELECT string_agg(id || ' ' || n, ', ' ORDER BY id) = '0 1, 1 1' FROM locked}, 'both come through');
+is( $node->safe_psql('postgres', q{SELECT (SELECT last_value FROM tries_0) + (SELECT last_value FROM tries_1), state, restarts
+		FROM txpipe.stream_status WHERE stream = 'locked'}),
+	'3|running|0', 'one of them at the second try, which is no error');
+like(slurp_file($node->logfile), qr/deadlock detected; the batch is read again/, 'it was a deadlock');
+$node->safe_psql('postgres', q{SELECT txpipe.drop_stream('locked')});
 
 # Two slots are left besides the launchers of txpipe and of logical replication.
-$node->safe_psql('postgres',
-	q{UPDATE txpipe.stream SET options = '{"workers": 3, "batch_rows": 10}', epoch = epoch + 1});
+set_workers(3);
 $node->append_conf('postgresql.conf', 'max_worker_processes = 4');
 $node->restart;
 feed_parts();
 parts_hold_all('with fewer workers than it asks for');
 cmp_ok($node->safe_psql('postgres', $workers), '<=', 2, 'as many as there is room for');
+wait_for($node, q{SELECT reason ~ '^[12] of 3 workers: no background worker is free, max_worker_processes is 4$' FROM txpipe.stream_status},
+	'the status tells what is missing');
+is($node->safe_psql('postgres', q{SELECT ok, hint ~ 'max_worker_processes' FROM txpipe.check_setup() WHERE item = 'workers'}),
+	'f|t', 'and so does check_setup');
 
 $node->stop('fast');
 log_is_clean($node, qr/terminating .* due to administrator command/, qr/canceling statement due to/);

@@ -85,6 +85,8 @@ holds_all('at first');
 
 setting(q{txpipe.min_free_space = '1000TB'});
 waits('space', qr/^the file system of the data directory has \d+ MB free, less than txpipe\.min_free_space \(1048576000 MB\)$/);
+my $check = q{SELECT ok, detail = txpipe.guard_problem(), hint ~ '^ALTER SYSTEM .*min_free_space' FROM txpipe.check_setup() WHERE item = 'guards'};
+is($primary->safe_psql('postgres', $check), 'f|t|t', 'check_setup says so, with a hint');
 my $refused = error_of($primary, q{SELECT txpipe.pause_stream('shop'); CALL txpipe.consume('shop')});
 is($refused->{state}, '53000', 'nothing is read by hand either');
 like($refused->{message}, qr/min_free_space/, 'the error says why');
@@ -93,6 +95,7 @@ $primary->safe_psql('postgres', q{SELECT txpipe.resume_stream('shop')});
 wait_for($primary, q{SELECT state = 'waiting' AND workers = 1 AND lag_messages = 100 FROM txpipe.stream_status}, 'resumed, it waits');
 setting(q{txpipe.min_free_space = '1MB'});
 holds_all('when there is space');
+is($primary->safe_psql('postgres', $check), 't||', 'check_setup is content');
 
 # --- a replication slot nobody reads from ---
 
