@@ -158,13 +158,25 @@ keep_topics(TxpLink *link, const TxpPartitions *parts)
 	MemoryContextSwitchTo(old);
 }
 
+/* Begins STREAM_START, in the link's memory: it outlives the transaction that decides. */
+static void
+new_start(TxpLink *link, uint32 places)
+{
+	MemoryContext old = MemoryContextSwitchTo(link->context);
+
+	initStringInfo(&link->start);
+	txp_put_u32(&link->start, places);
+	MemoryContextSwitchTo(old);
+}
+
 /*
  * A place whose offset can be read from, as STREAM_START names it. A record read last that has expired cannot
  * be compared: nobody can tell any more whether the topic is still the one that was read.
  */
 static void
-put_start(TxpLink *link, StringInfo buf, const TxpPlace *place, const TxpPosition *position)
+put_start(TxpLink *link, const TxpPlace *place, const TxpPosition *position)
 {
+	StringInfo buf = &link->start;
 	int64 last = position->last_offset;
 
 	if (last >= 0 && last < place->low)
@@ -233,7 +245,6 @@ void
 txp_link_start(TxpLink *link, const TxpFrame *frame)
 {
 	TxpPartitions parts;
-	StringInfoData buf;
 	List *positions;
 	uint32 n = 0;
 
@@ -244,8 +255,7 @@ txp_link_start(TxpLink *link, const TxpFrame *frame)
 	if (!link->started)
 		check_vanished(link, positions, &parts);
 
-	initStringInfo(&buf);
-	txp_put_u32(&buf, 0);
+	new_start(link, 0);
 	for (int i = 0; i < parts.n && !link->paused; i++)
 	{
 		TxpPlace *place = &parts.places[i];
@@ -260,11 +270,10 @@ txp_link_start(TxpLink *link, const TxpFrame *frame)
 			lost(link, TXP_LOSS_RECREATED, position, place->low, place->high);
 		if (link->paused)
 			break;
-		put_start(link, &buf, place, position);
+		put_start(link, place, position);
 		n++;
 	}
-	memcpy(buf.data, &n, sizeof(n));
-	link->start = buf;
+	memcpy(link->start.data, &n, sizeof(n));
 	link->started = true;
 }
 
@@ -272,8 +281,7 @@ txp_link_start(TxpLink *link, const TxpFrame *frame)
 static void
 start_one(TxpLink *link, uint32 topic, int32 partition, int64 next)
 {
-	initStringInfo(&link->start);
-	txp_put_u32(&link->start, 1);
+	new_start(link, 1);
 	txp_put_u32(&link->start, topic);
 	txp_put_i32(&link->start, partition);
 	txp_put_i64(&link->start, next);
@@ -349,6 +357,7 @@ txp_link_send_start(TxpLink *link)
 		return;
 	if (!link->paused)
 		txp_io_send(link->io, TXP_STREAM_START, link->channel, 0, &link->start);
+	pfree(link->start.data);
 	link->start.data = NULL;
 }
 
