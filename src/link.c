@@ -192,6 +192,16 @@ put_start(TxpLink *link, const TxpPlace *place, const TxpPosition *position)
 	link->behind |= position->next < place->high;
 }
 
+/* The end of what was there before: the row's may be the new topic's already. */
+static void
+recall_end(const TxpLink *link, TxpPosition *position)
+{
+	TxpPosition *before = find_position(link->before, position->topic, position->partition);
+
+	if (before != NULL)
+		position->end = before->end;
+}
+
 static void
 lost(TxpLink *link, TxpLossKind kind, TxpPosition *position, int64 low, int64 high)
 {
@@ -231,6 +241,16 @@ check_vanished(TxpLink *link, List *positions, const TxpPartitions *parts)
 	}
 }
 
+/* In the link's memory: where it stood before the brokers told where the partitions end now. */
+static void
+keep_positions(TxpLink *link)
+{
+	MemoryContext old = MemoryContextSwitchTo(link->context);
+
+	link->before = txp_offsets_read(link->stream->id);
+	MemoryContextSwitchTo(old);
+}
+
 static void
 log_new_partitions(TxpLink *link, const TxpPartitions *parts, int added)
 {
@@ -250,6 +270,8 @@ txp_link_start(TxpLink *link, const TxpFrame *frame)
 
 	txp_partitions_read(frame, &parts);
 	keep_topics(link, &parts);
+	if (!link->started)
+		keep_positions(link);
 	log_new_partitions(link, &parts, txp_offsets_store(link->stream->id, &parts));
 	positions = txp_offsets_read(link->stream->id);
 	if (!link->started)
@@ -264,6 +286,8 @@ txp_link_start(TxpLink *link, const TxpFrame *frame)
 
 		if (position == NULL || !is_ours(link, topic, place->partition))
 			continue;
+		if (!link->started)
+			recall_end(link, position);
 		if (position->next < place->low)
 			lost(link, TXP_LOSS_EXPIRED, position, place->low, place->high);
 		else if (position->next > place->high)
@@ -324,6 +348,7 @@ txp_link_verdict(TxpLink *link, const TxpFrame *frame)
 							  position->last_offset);
 	if (verdict != TXP_OTHER)
 		return;
+	recall_end(link, position);
 	lost(link, TXP_LOSS_RECREATED, position, low, high);
 	if (!link->paused)
 		start_one(link, topic, position->partition, position->next);

@@ -37,6 +37,7 @@ typedef struct TxpLink
 	TupleDesc target_desc; /* of the target when the plan was made */
 	char **topics;         /* by the numbers frames name them by */
 	int ntopics;
+	List *before;         /* positions when it was opened */
 	StringInfoData start; /* STREAM_START to be sent after the commit; data NULL: none */
 	int64 commit_us;      /* what the commit of the last batch took; -1: there was none */
 	TxpLetterBytes letters;

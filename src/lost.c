@@ -21,11 +21,11 @@ describe(const TxpLoss *loss)
 		what, loss->low, loss->high);
 }
 
-/* What was not read: up to the new beginning, or, of a topic that is no more, to its last known end. */
+/* What was not read: up to where reading goes on, or, of a topic that is no more, to its last known end. */
 static void
-record(const TxpStream *stream, const TxpLoss *loss, const char *message)
+record(const TxpStream *stream, const TxpLoss *loss, int64 to, const char *message)
 {
-	TxpEventPlace place = {loss->topic, loss->partition, loss->next, loss->low};
+	TxpEventPlace place = {loss->topic, loss->partition, loss->next, to};
 
 	if (loss->kind == TXP_LOSS_RECREATED)
 		place.to = Max(loss->end, loss->next);
@@ -50,11 +50,11 @@ txp_lost_decide(const TxpStream *stream, const TxpLoss *loss)
 		message = psprintf("%s; reading goes on at the end, " INT64_FORMAT, message, to);
 	else
 		message = psprintf("%s; reading goes on at " INT64_FORMAT, message, to);
-	if (!txp_offsets_jump(stream->id, loss->topic, loss->partition, loss->next, to))
+	if (!txp_offsets_jump(stream->id, loss->topic, loss->partition, loss->next, to, loss->high))
 		ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 						errmsg("the offsets of stream \"%s\" are being moved", stream->name),
 						errhint("It is tried again.")));
-	record(stream, loss, message);
+	record(stream, loss, to, message);
 	return to;
 }
 

@@ -127,19 +127,21 @@ txp_offsets_read(int32 stream_id)
 }
 
 bool
-txp_offsets_jump(int32 stream_id, const char *topic, int32 partition, int64 from, int64 to)
+txp_offsets_jump(int32 stream_id, const char *topic, int32 partition, int64 from, int64 to,
+				 int64 end)
 {
 	static TxpStatement statement = {
 		"UPDATE txpipe.stream_offset o SET next_offset = $5, last_offset = NULL, last_hash = NULL, "
-		"end_offset = greatest(end_offset, $5), updated_at = clock_timestamp() "
+		"end_offset = greatest($6, $5), updated_at = clock_timestamp() "
 		"FROM (SELECT topic, partition FROM txpipe.stream_offset "
 		"      WHERE stream_id = $1 AND topic = $2 AND partition = $3 AND next_offset = $4 "
 		"      FOR UPDATE SKIP LOCKED) f "
 		"WHERE o.stream_id = $1 AND o.topic = f.topic AND o.partition = f.partition",
-		5,
-		{INT4OID, TEXTOID, INT4OID, INT8OID, INT8OID}};
-	Datum values[5] = {Int32GetDatum(stream_id), CStringGetTextDatum(topic),
-					   Int32GetDatum(partition), Int64GetDatum(from), Int64GetDatum(to)};
+		6,
+		{INT4OID, TEXTOID, INT4OID, INT8OID, INT8OID, INT8OID}};
+	Datum values[6] = {Int32GetDatum(stream_id), CStringGetTextDatum(topic),
+					   Int32GetDatum(partition), Int64GetDatum(from),
+					   Int64GetDatum(to),        Int64GetDatum(end)};
 
 	return txp_spi_do(&statement, values, NULL) == 1;
 }

@@ -55,11 +55,12 @@ extern int txp_offsets_store(int32 stream_id, const TxpPartitions *parts);
 extern List *txp_offsets_read(int32 stream_id);
 
 /*
- * Sets a position by decision, not by reading: `to` becomes the next offset, and the last record is forgotten.
+ * Sets a position by decision, not by reading: `to` becomes the next offset, the partition ends at `end`, and the last
+ * record is forgotten.
  * False when the position is not `from` any more or somebody is writing there.
  */
 extern bool txp_offsets_jump(int32 stream_id, const char *topic, int32 partition, int64 from,
-							 int64 to);
+							 int64 to, int64 end);
 
 /*
  * Locks all positions of the stream until the end of the transaction; a batch at work is waited for, some
