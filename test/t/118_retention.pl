@@ -1,0 +1,272 @@
+# Messages that are gone before they were read, topics that are created anew, partitions that are added: nothing
+# is skipped silently, the exact range is written down, and on_lost_offset decides.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time);
+use TxpipeKafka;
+use TxpipeTest;
+
+need_kafka();
+my $broker = start_kafka();
+my $node   = new_node('retention');
+
+start_node($node);
+kafka_server($node, 'shop', $broker);
+# Its streams hold next to nothing they have not taken yet.
+$node->safe_psql('postgres', "CREATE SERVER frugal FOREIGN DATA WRAPPER txpipe_kafka OPTIONS
+	(bootstrap_servers '$broker->{servers}', queued_max_messages_kbytes '1', fetch_message_max_bytes '1000')");
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+sub send_ids
+{
+	my ($name, $partition, @ids) = @_;
+
+	kafka_send($broker, $name, $partition, map { ["{\"id\": $_}"] } @ids);
+	return;
+}
+
+sub create
+{
+	my ($name, $policy, $more) = @_;
+
+	sql("CREATE TABLE $name (id integer); SELECT txpipe.create_stream('$name', 'shop', '$name', '$name',
+		options => '{\"on_lost_offset\": \"$policy\"}'" . ($more // '') . ')');
+	return;
+}
+
+# A topic of one partition and a stream that has read its ten messages.
+sub read_ten
+{
+	my ($name, $policy) = @_;
+
+	kafka_do($broker, [ 'create', $name, 1 ]);
+	send_ids($name, 0, 1 .. 10);
+	create($name, $policy);
+	caught_up($node, $broker, $name, $name, 0);
+	return;
+}
+
+sub pause  { sql("SELECT txpipe.pause_stream('$_[0]')");  return; }
+sub resume { sql("SELECT txpipe.resume_stream('$_[0]')"); return; }
+
+# Deletion is under way when the brokers answer.
+sub drop_topic
+{
+	my ($name) = @_;
+
+	kafka_do($broker, [ 'drop', $name ]);
+	wait_until(
+		"topic $name is gone",
+		sub {
+			my ($out) = run_command([ 'kcat', '-L', '-b', $broker->{servers} ]);
+			return $out !~ /"$name"/;
+		});
+	return;
+}
+
+sub ids
+{
+	my ($name) = @_;
+
+	return sql("SELECT string_agg(id::text, ' ' ORDER BY id) FROM $name");
+}
+
+# What was written down of losses: event, partition and range.
+sub events
+{
+	my ($name) = @_;
+
+	return sql("SELECT string_agg(format('%s %s: %s to %s', event, partition, from_offset, to_offset), ', '
+		ORDER BY stream_event_id) FROM txpipe.stream_event
+		WHERE stream = '$name' AND event IN ('lost_offset', 'recreated', 'unverifiable')");
+}
+
+sub stopped
+{
+	my ($name, $words) = @_;
+
+	wait_for($node, "SELECT state = 'paused' AND reason ~ '$words' FROM txpipe.stream_status WHERE stream = '$name'",
+		"stream $name stops: $words");
+	return;
+}
+
+# --- records 10 to 14 are deleted before they are read ---
+
+for my $policy ('stop', 'earliest', 'latest')
+{
+	my $name = "expired_$policy";
+
+	read_ten($name, $policy);
+	pause($name);
+	send_ids($name, 0, 11 .. 20);
+	kafka_do($broker, [ 'trim', $name, 0, 15 ]);
+	resume($name);
+	if ($policy eq 'stop')
+	{
+		stopped($name, 'offset 10 of partition 0.*begins at 15');
+		is(ids($name), join(' ', 1 .. 10), "$name: nothing is read");
+		is(events($name), '', "$name: nothing is passed over");
+		sql(qq{SELECT txpipe.alter_stream('$name', options => '{"on_lost_offset": "earliest"}')});
+		resume($name);
+	}
+	caught_up($node, $broker, $name, $name, 0);
+	send_ids($name, 0, 21);
+	caught_up($node, $broker, $name, $name, 0);
+	is(ids($name), join(' ', 1 .. 10, $policy eq 'latest' ? 21 : 16 .. 21), "$name: what is there is read");
+	is(events($name), 'lost_offset 0: 10 to ' . ($policy eq 'latest' ? 20 : 15), "$name: the range is written down");
+}
+
+# --- all that was read is deleted, and nothing else ---
+
+read_ten('empty', 'stop');
+pause('empty');
+kafka_do($broker, [ 'trim', 'empty', 0, 10 ]);
+resume('empty');
+send_ids('empty', 0, 11 .. 12);
+caught_up($node, $broker, 'empty', 'empty', 0);
+is(ids('empty'), join(' ', 1 .. 12), 'the stream goes on where it was');
+is(events('empty'), 'unverifiable 0: 9 to 10', 'and says that nobody can compare the record read last');
+
+# --- records are deleted before they are read, under a running stream ---
+
+for my $policy ('stop', 'earliest')
+{
+	my $name = "outrun_$policy";
+
+	kafka_do($broker, [ 'create', $name, 1 ]);
+	sql("CREATE TABLE $name (id integer, pad text); SELECT txpipe.create_stream('$name', 'frugal', '$name', '$name',
+		options => '{\"on_lost_offset\": \"$policy\", \"batch_rows\": 1}')");
+	send_ids($name, 0, 1);
+	caught_up($node, $broker, $name, $name, 0);
+	my $session = $node->background_psql('postgres');
+	$session->query_safe("BEGIN; LOCK TABLE $name IN SHARE MODE");
+	my $pad = 'x' x 900;
+	kafka_send($broker, $name, 0, ["{\"id\": $_, \"pad\": \"$pad\"}"]) for 2 .. 40;
+	kafka_do($broker, [ 'trim', $name, 0, 35 ]);
+	$session->query_safe('COMMIT');
+	$session->quit;
+	if ($policy eq 'stop')
+	{
+		stopped($name, 'offset \d+ of partition 0.*begins at 35');
+	}
+	else
+	{
+		caught_up($node, $broker, $name, $name, 0);
+		my ($lost_from) = events($name) =~ /^lost_offset 0: (\d+) to 35$/;
+		ok($lost_from, "$name: one range is written down: " . events($name));
+		is(ids($name), join(' ', 1 .. $lost_from, 36 .. 40), "$name: exactly that range is missing");
+	}
+}
+
+# --- the topic is dropped and created anew, shorter than the stream has read, then longer ---
+
+for my $case ([ 'shorter', 3 ], [ 'longer', 25 ])
+{
+	my ($length, $messages) = @$case;
+
+	for my $policy ('stop', 'earliest', 'latest')
+	{
+		my $name = "${length}_$policy";
+		my @new  = map { 100 + $_ } 1 .. $messages;
+
+		read_ten($name, $policy);
+		pause($name);
+		drop_topic($name);
+		kafka_do($broker, [ 'create', $name, 1 ]);
+		send_ids($name, 0, @new);
+		resume($name);
+		if ($policy eq 'stop')
+		{
+			stopped($name, 'created anew');
+			is(ids($name), join(' ', 1 .. 10), "$name: nothing of the new topic is read");
+			sql("SELECT txpipe.seek_stream('$name', 'earliest')");
+			resume($name);
+		}
+		caught_up($node, $broker, $name, $name, 0);
+		send_ids($name, 0, 200);
+		caught_up($node, $broker, $name, $name, 0);
+		is(ids($name), join(' ', 1 .. 10, $policy eq 'latest' ? () : @new, 200), "$name: the new topic is read once");
+		is(events($name), $policy eq 'stop' ? '' : 'recreated 0: 10 to 10', "$name: it is written down, nothing was lost");
+	}
+}
+
+# --- what the old topic held and nobody read is counted ---
+
+read_ten('unread', 'earliest');
+send_ids('unread', 0, 11 .. 14);
+caught_up($node, $broker, 'unread', 'unread', 0);
+pause('unread');
+sql("SELECT txpipe.seek_stream('unread', '{\"0\": 10}')");
+drop_topic('unread');
+kafka_do($broker, [ 'create', 'unread', 1 ]);
+send_ids('unread', 0, 101 .. 103);
+resume('unread');
+caught_up($node, $broker, 'unread', 'unread', 0);
+is(events('unread'), 'recreated 0: 10 to 14', 'records of the old topic that were not read are counted');
+
+# --- with fewer partitions ---
+
+kafka_do($broker, [ 'create', 'fewer', 3 ]);
+send_ids('fewer', $_, 10 * $_ .. 10 * $_ + 4) for 0 .. 2;
+create('fewer', 'earliest');
+caught_up($node, $broker, 'fewer', 'fewer', 0 .. 2);
+pause('fewer');
+drop_topic('fewer');
+kafka_do($broker, [ 'create', 'fewer', 1 ]);
+send_ids('fewer', 0, 101 .. 109);
+resume('fewer');
+wait_for($node, q{SELECT next_offset = 9 FROM txpipe.stream_partition WHERE stream = 'fewer' AND partition = 0},
+	'the only partition is read');
+is(ids('fewer'), join(' ', 0 .. 4, 10 .. 14, 20 .. 24, 101 .. 109), 'a topic of fewer partitions is read from its beginning');
+is(events('fewer'), 'recreated 1: 5 to 5, recreated 2: 5 to 5, recreated 0: 5 to 5', 'each of them is written down');
+wait_for($node, q{SELECT lag_messages = 0 FROM txpipe.stream_status WHERE stream = 'fewer'}, 'the lag is 0');
+
+# --- under a running stream: dropped and created at once, shorter and longer ---
+
+for my $case ([ 'swapped_shorter', 3 ], [ 'swapped_longer', 25 ])
+{
+	my ($name, $messages) = @$case;
+	my @new = map { 100 + $_ } 1 .. $messages;
+
+	read_ten($name, 'earliest');
+	kafka_do($broker, [ 'drop', $name ], [ 'create', $name, 1 ], map { [ 'send', '-', $name, 0, 0, '', "{\"id\": $_}" ] } @new);
+	wait_for($node, "SELECT string_agg(id::text, ' ' ORDER BY id) FROM $name", "$name: the new topic is read once",
+		value => join(' ', 1 .. 10, @new));
+	is(events($name), 'recreated 0: 10 to 10', "$name: it is written down");
+	caught_up($node, $broker, $name, $name, 0);
+}
+
+# --- under a running stream: dropped, and created when that has been told ---
+
+read_ten('away', 'earliest');
+drop_topic('away');
+wait_for($node, q{SELECT state = 'error' AND last_error ~ 'topic "away" does not exist' FROM txpipe.stream_status
+	WHERE stream = 'away'}, 'the status says that the topic is gone');
+kafka_do($broker, [ 'create', 'away', 2 ]);
+send_ids('away', $_, map { 100 + $_ } 1 .. 25) for 0 .. 1;
+caught_up($node, $broker, 'away', 'away', 0 .. 1);
+
+# --- partitions are added to a topic of a running stream that began at its end ---
+
+kafka_do($broker, [ 'create', 'grown', 1 ]);
+send_ids('grown', 0, 1);
+create('grown', 'stop', q{, start_at => 'latest'});
+send_ids('grown', 0, 2);
+caught_up($node, $broker, 'grown', 'grown', 0);
+kafka_do($broker, [ 'partitions', 'grown', 3 ]);
+my $added = time();
+send_ids('grown', $_, 10 * $_ .. 10 * $_ + 4) for 1 .. 2;
+caught_up($node, $broker, 'grown', 'grown', 0 .. 2);
+cmp_ok(time() - $added, '<', 10 + 5, 'new partitions are found within 10 seconds');
+is(ids('grown'), join(' ', 2, 10 .. 14, 20 .. 24), 'and read from their beginning');
+is(sql(q{SELECT count(*) FROM txpipe.stream_event WHERE stream = 'grown' AND event = 'new_partition'}), '1',
+	'which is written down');
+
+$node->stop('fast');
+log_is_clean($node, qr/terminating .* due to administrator command/);
+stop_kafka($broker);
+done_testing();
