@@ -147,13 +147,20 @@ take_sample(TxpIo *io, const TxpStream *stream)
 		.max_messages = SAMPLE_MESSAGES, .max_bytes = SAMPLE_BYTES, .timeout_ms = SAMPLE_MS};
 	TxpStream source = *stream;
 	TxpSample *sample;
+	int64 offsets = 0;
 
 	source.start_at = "earliest";
 	sample = txp_sample_take(io, &source, txp_sample_raw_plan(), &wish);
+	for (int i = 0; i < sample->parts.n; i++)
+		offsets += sample->parts.places[i].high - sample->parts.places[i].low;
 	if (sample->n == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("topic \"%s\" holds no message to infer a table from", stream->topic),
+				 offsets > 0 ? errdetail("Of " INT64_FORMAT
+										 " offsets none could be read as a message within %d s.",
+										 offsets, SAMPLE_MS / 1000)
+							 : 0,
 				 errhint("Create the table and name it as the target, or let something be produced "
 						 "first.")));
 	return sample;

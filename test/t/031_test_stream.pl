@@ -63,6 +63,8 @@ produce_lines($broker, 'orders', 0,
 	'{"id": 1, "customerId": 7, "total": 2.50, "mood": "good", "address": {"city": "Köln"}}',
 	'{"id": 2, "customerId": "many", "total": 1, "mood": "good"}',
 	'not json', '{"id": null, "customerId": 8}', '{"id": 5, "mood": "unheard of"}');
+is(query(q{SELECT count(*) FROM generate_series(1, 20) i, txpipe.peek('shop', 'orders', 5 + 0 * i)}), '100',
+	'every sample is whole');
 query(q{CREATE TYPE mood AS ENUM ('good', 'bad');
 	CREATE TABLE orders (id bigint NOT NULL, customer_id integer, total numeric, never text, kafka_offset bigint);
 	CREATE TABLE moods (id bigint, mood mood)});
@@ -155,13 +157,15 @@ is(query('SELECT rest FROM types WHERE order_id = 2'), '{"surprise": {"deep": [1
 # Times are times only when all of them are, beyond doubt.
 produce_lines($broker, 'times', 0,
 	'{"zoned": "2024-01-01T00:00:00+01", "local": "2024-01-01T00:00:00", "day": "2024-01-01", "never": "2024-02-30T00:00:00Z", "us": "01/02/2024 10:00", "some": "2024-01-01T00:00Z", "late": "2024-01-01T24:00:00Z", "nano": "2024-01-01T00:00:00.123456789Z", "stamp": 1704067200}',
-	'{"some": "soon"}');
+	'{"some": "soon", "zoned": "2024-01-01 00:00Z", "nano": "2024-12-31T23:59:59.9-0330"}');
 query(q{SELECT txpipe.create_stream('times', 'shop', 'times')});
 is(columns_of('times'),
 	lines('zoned timestamp with time zone', 'local text', 'day text', 'never text', 'us text', 'some text', 'late text', 'nano timestamp with time zone', 'stamp bigint', @own),
 	'a time has a date that exists and a zone');
 consumed('times', 2);
-is(query('SELECT count(*), min(local) FROM times'), '2|2024-01-01T00:00:00', 'nothing of it is refused');
+is(query('SELECT local, zoned, nano FROM times ORDER BY kafka_offset'),
+	lines('2024-01-01T00:00:00|2023-12-31 23:00:00+00|2024-01-01 00:00:00.123457+00', '|2024-01-01 00:00:00+00|2025-01-01 03:29:59.9+00'),
+	'nothing of it is refused');
 
 # Names.
 produce_lines($broker, 'names', 0,
