@@ -59,9 +59,29 @@ shortest(
 		$node->safe_psql('postgres', q{SELECT txpipe.pause_stream('a')});
 		wait_for($node, 'SELECT workers = 0 FROM txpipe.stream_status', 'nobody serves it');
 	});
+shortest(
+	'resuming',
+	sub {
+		my ($i) = @_;
+
+		$node->safe_psql('postgres', q{SELECT txpipe.pause_stream('a')});
+		wait_for($node, 'SELECT workers = 0 FROM txpipe.stream_status', 'nobody serves it');
+		produce_lines($broker, 'a', 0, '{"n": ' . (100 + $i) . '}');
+		$node->safe_psql('postgres', q{SELECT txpipe.resume_stream('a')});
+		wait_for($node, "SELECT count(*) = 1 FROM a WHERE n = 100 + $i", 'it goes on');
+	});
 is( $node->safe_psql('postgres', 'SELECT restarts, last_error IS NULL FROM txpipe.stream_status'),
 	'0|t',
 	'changes are no errors');
+shortest(
+	'a drop',
+	sub {
+		$node->safe_psql('postgres', q{SELECT txpipe.drop_stream('a')});
+		wait_for($node, 'SELECT count(*) = 0 FROM txpipe.stream', 'it is gone');
+		wait_for($node, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE 'txpipe worker%'}, 'and its worker');
+		$node->safe_psql('postgres', q{SELECT txpipe.create_stream('a', 'shop', 'a', 'a', columns => '{"n": "n"}')});
+		wait_for($node, 'SELECT workers = 1 FROM txpipe.stream_status', 'it is served');
+	});
 
 $node->safe_psql('postgres', q{SELECT txpipe.drop_stream('a')});
 
