@@ -111,11 +111,10 @@ CREATE TABLE txpipe.dead_letter_store (
     stored_at timestamptz NOT NULL DEFAULT now(),
     settled_at timestamptz
 );
--- Not unique: a topic that was created anew has other messages at the same offsets.
-CREATE INDEX dead_letter_store_place_idx
-    ON txpipe.dead_letter_store (stream_id, kafka_topic, kafka_partition, kafka_offset);
--- For counting what is still open.
-CREATE INDEX dead_letter_store_open_idx ON txpipe.dead_letter_store (stream_id) WHERE state = 'open';
+-- What is open, by place. Not unique: a topic that was created anew has other messages at the same offsets. The only
+-- index that finds the letters of a stream: the plan of each new letter's search is kept and must not take another.
+CREATE INDEX dead_letter_store_open_idx
+    ON txpipe.dead_letter_store (stream_id, kafka_topic, kafka_partition, kafka_offset) WHERE state = 'open';
 SELECT pg_catalog.pg_extension_config_dump('txpipe.dead_letter_store', '');
 SELECT pg_catalog.pg_extension_config_dump('txpipe.dead_letter_store_dead_letter_id_seq', '');
 REVOKE ALL ON txpipe.dead_letter_store FROM PUBLIC;

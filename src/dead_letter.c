@@ -6,6 +6,7 @@
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/timestamp.h"
 
 #include "dead_letter.h"
@@ -85,20 +86,29 @@ insert_letters(const TxpStream *stream, Letters *letters)
 		"FROM unnest($2::text[], $3::int[], $4::bigint[], $5::timestamptz[], $6::bytea[], "
 		"$7::text[], $8::bytea[], $9::text[], $10::text[], $11::text[]) "
 		"AS u(i, p, o, t, k, h, v, c, m, n) "
-		"WHERE NOT EXISTS (SELECT FROM txpipe.dead_letter_store d WHERE d.stream_id = $1 "
+		"WHERE (SELECT true FROM txpipe.dead_letter_store d WHERE d.stream_id = $1 "
 		"AND d.kafka_topic = i AND d.kafka_partition = p AND d.kafka_offset = o "
 		"AND d.state = 'open' AND d.kafka_timestamp IS NOT DISTINCT FROM t "
-		"AND d.kafka_key IS NOT DISTINCT FROM k AND d.payload IS NOT DISTINCT FROM v)",
+		"AND d.kafka_key IS NOT DISTINCT FROM k AND d.payload IS NOT DISTINCT FROM v LIMIT 1) IS "
+		"NULL",
 		1 + NCOLS,
 		{INT4OID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, 1185 /* timestamptz[] */, BYTEAARRAYOID,
 		 TEXTARRAYOID, BYTEAARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}};
+	int nest_level = NewGUCNestLevel();
 	Datum values[1 + NCOLS];
 
+	/*
+	 * The plan is kept, made for a table that may have been empty then: the index is right for any size. The
+	 * LIMIT keeps the search from becoming a join, which would compare all letters with all rows.
+	 */
+	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
 	values[0] = Int32GetDatum(stream->id);
 	for (int c = 0; c < NCOLS; c++)
 		values[1 + c] =
 			txp_spi_array(element_type[c], letters->values[c], letters->nulls[c], letters->n);
 	(void) txp_spi_do(&statement, values, NULL);
+	AtEOXact_GUC(true, nest_level);
 }
 
 void
