@@ -67,8 +67,12 @@ uninstall: uninstall-io
 uninstall-io:
 	rm -f '$(DESTDIR)$(pkglibdir)/$(IO)'
 
-# Programs of the tests and the demo: each test/*/NAME.c becomes build/test/NAME.
+# Programs of the tests, the demo and the benchmark: each NAME.c becomes build/test/NAME.
 build/test/%: test/kafka/%.c
+	@mkdir -p $(@D)
+	$(CC) $(IO_CFLAGS) -o $@ $< -lrdkafka -lpthread
+
+build/test/%: bench/%.c
 	@mkdir -p $(@D)
 	$(CC) $(IO_CFLAGS) -o $@ $< -lrdkafka -lpthread
 
@@ -86,7 +90,7 @@ check-decode: $(DECODE_TESTS)
 lint:
 	test/lint
 
-FORMATTED = $(sort $(wildcard src/*.[ch] src/*/*.[ch] test/decode/*.[ch] test/kafka/*.[ch]))
+FORMATTED = $(sort $(wildcard src/*.[ch] src/*/*.[ch] test/decode/*.[ch] test/kafka/*.[ch] bench/*.[ch]))
 format:
 	clang-format-14 -i $(FORMATTED)
 

@@ -1,0 +1,399 @@
+/*
+ * bench_messages.c — the messages of the benchmark: events of a shop, 260 bytes of JSON with 11 fields.
+ *
+ *   bench_messages rows COUNT                               prints them as lines of CSV
+ *   bench_messages produce SERVERS TOPIC PARTITIONS COUNT [--poison PERCENT] [--refused PERCENT] [--rate N]
+ *   bench_messages drain SERVERS TOPIC PARTITIONS COUNT     reads them, and does nothing with them
+ *   bench_messages version                                  of librdkafka
+ *
+ * Message n is the same row in all of them. --poison: so many of a hundred cannot be decoded, --refused: break
+ * CHECK (quantity > 0). --rate: messages a second, spread evenly; otherwise as fast as the broker takes them.
+ * produce prints how many were sound, poisoned, refused; drain prints seconds from the first message to the
+ * last and its own CPU seconds.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include <librdkafka/rdkafka.h>
+
+#define MAX_MESSAGE 512
+#define RUN 100 /* neighbours in one partition: each run has the same share of poison */
+#define TIMEOUT_MS 60000
+#define DRAIN_BATCH 1000
+
+typedef struct Options
+{
+	const char *servers;
+	const char *topic;
+	int partitions;
+	int64_t count;
+	int poison;
+	int refused;
+	int64_t rate;
+} Options;
+
+typedef struct Row
+{
+	const char *event_type;
+	const char *payment_method;
+	const char *category;
+	const char *source;
+	const char *algorithm;
+	int customer_id;
+	int product_id;
+	int recommended_product_id;
+	int quantity;
+	int64_t cents;
+	char timestamp[32];
+} Row;
+
+static int64_t undelivered;
+
+static void
+fail(const char *what, const char *reason)
+{
+	fprintf(stderr, "bench_messages: %s: %s\n", what, reason);
+	exit(1);
+}
+
+static double
+now_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
+}
+
+/* --- rows --- */
+
+/* splitmix64: row n is a function of n alone. */
+static uint64_t
+mix(uint64_t n)
+{
+	n += UINT64_C(0x9e3779b97f4a7c15);
+	n = (n ^ (n >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	n = (n ^ (n >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return n ^ (n >> 31);
+}
+
+static Row
+make_row(int64_t n)
+{
+	static const char *const events[] = {"purchase", "productView", "addToCart",
+										 "recommendationClick"};
+	static const char *const payments[] = {"Credit Card", "PayPal", "Bank Transfer", "Apple Pay"};
+	static const char *const categories[] = {"Home & Kitchen", "Electronics", "Books",
+											 "Sports & Outdoors"};
+	static const char *const sources[] = {"Advertisement", "Direct", "Search", "Newsletter"};
+	static const char *const algorithms[] = {"collaborative_filtering", "popularity", "content",
+											 "none"};
+	uint64_t r = mix((uint64_t) n);
+	time_t at = (time_t) (1704067200 + n % 31536000);
+	struct tm tm;
+	Row row = {.event_type = events[r & 3],
+			   .payment_method = payments[(r >> 2) & 3],
+			   .category = categories[(r >> 4) & 3],
+			   .source = sources[(r >> 6) & 3],
+			   .algorithm = algorithms[(r >> 8) & 3],
+			   .customer_id = (int) ((r >> 10) % 100000) + 1,
+			   .product_id = (int) ((r >> 28) % 5000) + 1,
+			   .recommended_product_id = (int) ((r >> 40) % 5000) + 1,
+			   .quantity = (int) ((r >> 52) % 9) + 1,
+			   .cents = (int64_t) ((r >> 20) % 100000) + 99};
+
+	gmtime_r(&at, &tm);
+	strftime(row.timestamp, sizeof(row.timestamp), "%Y-%m-%dT%H:%M:%S", &tm);
+	return row;
+}
+
+static int
+write_csv(char *to, const Row *r)
+{
+	return snprintf(to, MAX_MESSAGE, "%s,%d,%d,%s,%d,%" PRId64 ".%02d,%s,%s,%s,%d,%s\n",
+					r->event_type, r->customer_id, r->product_id, r->timestamp, r->quantity,
+					r->cents / 100, (int) (r->cents % 100), r->payment_method, r->category,
+					r->source, r->recommended_product_id, r->algorithm);
+}
+
+static int
+write_json(char *to, const Row *r)
+{
+	return snprintf(to, MAX_MESSAGE,
+					"{\"eventType\":\"%s\",\"customerId\":\"%d\",\"productId\":\"%d\","
+					"\"timestamp\":\"%s\",\"quantity\":%d,\"totalAmount\":%" PRId64 ".%02d,"
+					"\"paymentMethod\":\"%s\",\"metadata\":{\"category\":\"%s\",\"source\":\"%s\"},"
+					"\"recommendedProductId\":\"%d\",\"algorithm\":\"%s\"}",
+					r->event_type, r->customer_id, r->product_id, r->timestamp, r->quantity,
+					r->cents / 100, (int) (r->cents % 100), r->payment_method, r->category,
+					r->source, r->recommended_product_id, r->algorithm);
+}
+
+/* Breaks a message, in one of four ways by turns; keeps its length but for the one that is cut. */
+static int
+poison(char *message, int len, int64_t turn)
+{
+	char *quantity = strstr(message, "\"quantity\":") + strlen("\"quantity\":");
+	char *payment = strstr(message, "\"paymentMethod\":\"") + strlen("\"paymentMethod\":\"");
+
+	switch (turn % 4)
+	{
+		case 0:
+			return len - 20; /* not JSON */
+		case 1:
+			*quantity = '['; /* not JSON, found in the middle */
+			return len;
+		case 2:
+			*payment = (char) 0xff; /* not UTF-8 */
+			return len;
+		default:
+			memcpy(strstr(message, "2024-") + 5, "19-39", 5); /* no such day */
+			return len;
+	}
+}
+
+/* --- producing --- */
+
+static void
+set(rd_kafka_conf_t *conf, const char *name, const char *value)
+{
+	char reason[300];
+
+	if (rd_kafka_conf_set(conf, name, value, reason, sizeof(reason)) != RD_KAFKA_CONF_OK)
+		fail(name, reason);
+}
+
+static rd_kafka_t *
+new_client(rd_kafka_type_t type, rd_kafka_conf_t *conf, const char *servers)
+{
+	char reason[300];
+	rd_kafka_t *rk;
+
+	set(conf, "bootstrap.servers", servers);
+	rk = rd_kafka_new(type, conf, reason, sizeof(reason));
+	if (rk == NULL)
+		fail(servers, reason);
+	return rk;
+}
+
+static void
+on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
+{
+	(void) rk;
+	(void) opaque;
+	if (m->err)
+		undelivered++;
+}
+
+static void
+send_message(rd_kafka_t *rk, const Options *o, int64_t n, int64_t *sent)
+{
+	char message[MAX_MESSAGE];
+	Row row = make_row(n);
+	int32_t partition = (int32_t) (n / RUN % o->partitions);
+	int place = (int) (n % RUN);
+	int len;
+	rd_kafka_resp_err_t err;
+
+	/* Poison from the front of each run of 100, refused rows from its end. */
+	int kind = place < o->poison ? 1 : place >= RUN - o->refused ? 2 : 0;
+
+	if (kind == 2)
+		row.quantity = -row.quantity;
+	len = write_json(message, &row);
+	if (kind == 1)
+		len = poison(message, len, o->poison == RUN ? n : n / RUN);
+	/* Room comes with the delivery reports, which polling takes in. */
+	while ((err = rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(o->topic), RD_KAFKA_V_PARTITION(partition),
+									RD_KAFKA_V_VALUE(message, (size_t) len),
+									RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END)) ==
+		   RD_KAFKA_RESP_ERR__QUEUE_FULL)
+		rd_kafka_poll(rk, 10);
+	if (err)
+		fail(o->topic, rd_kafka_err2str(err));
+	sent[kind]++;
+}
+
+/* Holds message n back until its time has come, a millisecond's worth at a time. */
+static void
+keep_pace(rd_kafka_t *rk, const Options *o, int64_t n, double begin)
+{
+	double due = begin + (double) n / (double) o->rate;
+	double left;
+
+	while ((left = due - now_seconds()) > 0.0005)
+		rd_kafka_poll(rk, left < 0.001 ? 1 : (int) (left * 1000));
+}
+
+static void
+produce(const Options *o)
+{
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	int64_t sent[3] = {0};
+	double begin;
+	rd_kafka_t *rk;
+
+	set(conf, "linger.ms", o->rate > 0 ? "1" : "50");
+	set(conf, "queue.buffering.max.messages", "200000");
+	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+	rk = new_client(RD_KAFKA_PRODUCER, conf, o->servers);
+	begin = now_seconds();
+	for (int64_t n = 0; n < o->count; n++)
+	{
+		if (o->rate > 0)
+			keep_pace(rk, o, n, begin);
+		send_message(rk, o, n, sent);
+		if (n % 1000 == 0)
+			rd_kafka_poll(rk, 0);
+	}
+	if (rd_kafka_flush(rk, TIMEOUT_MS) || undelivered > 0)
+		fail(o->topic, "messages were not delivered");
+	rd_kafka_destroy(rk);
+	printf("%" PRId64 " %" PRId64 " %" PRId64 "\n", sent[0], sent[1], sent[2]);
+}
+
+/* --- draining --- */
+
+static rd_kafka_t *
+begin_reading(const Options *o)
+{
+	rd_kafka_topic_partition_list_t *all = rd_kafka_topic_partition_list_new(o->partitions);
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	rd_kafka_t *rk;
+
+	/* As txpipe_io reads. */
+	set(conf, "group.id", "bench");
+	set(conf, "enable.auto.commit", "false");
+	set(conf, "enable.auto.offset.store", "false");
+	set(conf, "auto.offset.reset", "error");
+	rk = new_client(RD_KAFKA_CONSUMER, conf, o->servers);
+	rd_kafka_poll_set_consumer(rk);
+	for (int p = 0; p < o->partitions; p++)
+		rd_kafka_topic_partition_list_add(all, o->topic, p)->offset = 0;
+	if (rd_kafka_assign(rk, all))
+		fail(o->topic, "cannot be assigned");
+	rd_kafka_topic_partition_list_destroy(all);
+	return rk;
+}
+
+static void
+drain(const Options *o)
+{
+	static rd_kafka_message_t *batch[DRAIN_BATCH];
+	rd_kafka_t *rk = begin_reading(o);
+	rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(rk);
+	struct rusage use;
+	double begin = 0;
+	int64_t count = 0;
+
+	while (count < o->count)
+	{
+		ssize_t got = rd_kafka_consume_batch_queue(queue, TIMEOUT_MS, batch, DRAIN_BATCH);
+
+		if (got <= 0)
+			fail(o->topic, "no more messages");
+		if (begin == 0)
+			begin = now_seconds();
+		for (ssize_t i = 0; i < got; i++)
+		{
+			if (batch[i]->err)
+				fail(o->topic, rd_kafka_message_errstr(batch[i]));
+			rd_kafka_message_destroy(batch[i]);
+		}
+		count += got;
+	}
+	printf("%.3f ", now_seconds() - begin);
+	getrusage(RUSAGE_SELF, &use);
+	printf("%.3f\n", (double) (use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
+						 (double) (use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6);
+	rd_kafka_queue_destroy(queue);
+	rd_kafka_consumer_close(rk);
+	rd_kafka_destroy(rk);
+}
+
+/* --- the command line --- */
+
+static void
+usage(void)
+{
+	fputs("usage: bench_messages rows COUNT\n"
+		  "       bench_messages produce SERVERS TOPIC PARTITIONS COUNT [--poison PERCENT]"
+		  " [--refused PERCENT] [--rate N]\n"
+		  "       bench_messages drain SERVERS TOPIC PARTITIONS COUNT\n"
+		  "       bench_messages version\n",
+		  stderr);
+	exit(2);
+}
+
+static void
+print_rows(int64_t count)
+{
+	char line[MAX_MESSAGE];
+
+	for (int64_t n = 0; n < count; n++)
+	{
+		Row row = make_row(n);
+
+		fwrite(line, 1, (size_t) write_csv(line, &row), stdout);
+	}
+	if (fflush(stdout) != 0)
+		fail("output", strerror(errno));
+}
+
+static Options
+parse_options(int argc, char **argv)
+{
+	Options o = {0};
+
+	if (argc < 6 || argc % 2 != 0)
+		usage();
+	o.servers = argv[2];
+	o.topic = argv[3];
+	o.partitions = atoi(argv[4]);
+	o.count = atoll(argv[5]);
+	for (int i = 6; i < argc; i += 2)
+	{
+		if (strcmp(argv[i], "--poison") == 0)
+			o.poison = atoi(argv[i + 1]);
+		else if (strcmp(argv[i], "--refused") == 0)
+			o.refused = atoi(argv[i + 1]);
+		else if (strcmp(argv[i], "--rate") == 0)
+			o.rate = atoll(argv[i + 1]);
+		else
+			usage();
+	}
+	if (o.partitions < 1 || o.poison < 0 || o.refused < 0 || o.poison + o.refused > RUN)
+		usage();
+	return o;
+}
+
+int
+main(int argc, char **argv)
+{
+	Options o;
+
+	if (argc == 3 && strcmp(argv[1], "rows") == 0)
+	{
+		print_rows(atoll(argv[2]));
+		return 0;
+	}
+	if (argc == 2 && strcmp(argv[1], "version") == 0)
+	{
+		puts(rd_kafka_version_str());
+		return 0;
+	}
+	o = parse_options(argc, argv);
+	if (strcmp(argv[1], "produce") == 0)
+		produce(&o);
+	else if (strcmp(argv[1], "drain") == 0)
+		drain(&o);
+	else
+		usage();
+	return 0;
+}
