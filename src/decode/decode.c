@@ -2,6 +2,7 @@
  * decode.c — one message to one row: the format finds the values, this file writes them in column
  * order.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,15 @@ static const TxdZone *
 zone_of(const TxdDecoder *d)
 {
 	return d->schema.zone.offset != NULL ? &d->schema.zone : NULL;
+}
+
+static void
+blame_default(TxdError *err)
+{
+	TxdError reason = *err;
+
+	snprintf(err->message, sizeof(err->message), "the default does not fit: %.*s",
+			 (int) sizeof(err->message) - 40, reason.message);
 }
 
 /* Encodes defaults and constants once; they are in the type's own syntax, no conversion applies. */
@@ -26,7 +36,10 @@ encode_presets(TxdDecoder *d, TxdError *err)
 		if (col.default_text != NULL &&
 			!txd_value(&col, d->schema.form, zone_of(d), TXD_KIND_TEXT, col.default_text,
 					   strlen(col.default_text), false, &d->presets[i], err))
+		{
+			blame_default(err);
 			return false;
+		}
 	}
 	return true;
 }

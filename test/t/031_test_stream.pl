@@ -104,7 +104,7 @@ is(query(q{SELECT count(*) FROM txpipe.test_stream('shop', 'empty', 'orders')}),
 fails(q{SELECT * FROM txpipe.test_stream('shop', 'nowhere', 'orders')}, '42704', 'nowhere', 'no such topic');
 fails(q{SELECT * FROM txpipe.test_stream('shop', 'orders', 'orders', columns => '{"nope": "id"}')}, '42703', 'nope', 'no such column');
 fails(q{SELECT * FROM txpipe.test_stream('shop', 'orders', 'orders', columns => '{"id": {"path": "id", "default": "x"}}')},
-	'22023', 'bigint: "x"', 'a default that does not fit');
+	'22023', 'the default does not fit: invalid input for bigint: "x"', 'a default that does not fit');
 fails(q{SELECT * FROM txpipe.test_stream('shop', 'orders', 'pg_stat_activity')}, '42809', 'not a table', 'a view');
 fails(q{SELECT * FROM txpipe.test_stream('shop', 'orders', 'orders', max_messages => 0)}, '22023', 'max_messages', 'no messages');
 
@@ -275,9 +275,9 @@ like($err, qr/WARNING:  none of 1 sampled messages of topic "mapped" can become 
 for my $paused ('true', 'false')
 {
 	fails(qq{SELECT txpipe.create_stream('m4', 'shop', 'mapped', 'mapped', paused => $paused, columns => '{"id": {"path": "id", "default": "x"}}')},
-		'22023', 'bigint: "x"', "a default that does not fit, paused $paused");
+		'22023', 'the default does not fit: invalid input for bigint: "x"', "a default that does not fit, paused $paused");
 }
-fails(q{SELECT txpipe.alter_stream('mapped', columns => '{"id": {"path": "id", "default": "x"}}')}, '22023', 'bigint: "x"', 'nor can it be altered in');
+fails(q{SELECT txpipe.alter_stream('mapped', columns => '{"id": {"path": "id", "default": "x"}}')}, '22023', 'the default does not fit: invalid input for bigint: "x"', 'nor can it be altered in');
 
 # if_not_exists
 ($out, $err) = told(q{SELECT txpipe.create_stream('mapped', 'shop', 'mapped', 'mapped', if_not_exists => true)});
@@ -289,6 +289,6 @@ is(query(q{SELECT topic FROM txpipe.stream WHERE stream = 'mapped'}), 'mapped', 
 fails(q{SELECT txpipe.create_stream('mapped', 'shop', 'mapped', 'mapped')}, '42710', 'already exists', 'without it, an error');
 
 $node->stop('fast');
-log_is_clean($node, qr/terminating .* due to|holds no message|to infer|already exists|too long|no schema|permission denied|does not exist|not a table|max_messages|invalid input for bigint|sampled messages|no table can be inferred|key column|needs key_columns/);
+log_is_clean($node, qr/terminating .* due to|holds no message|to infer|already exists|too long|no schema|permission denied|does not exist|not a table|max_messages|the default does not fit|sampled messages|no table can be inferred|key column|needs key_columns/);
 stop_broker($broker);
 done_testing();
