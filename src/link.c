@@ -12,6 +12,7 @@
 #include "link.h"
 #include "lost.h"
 #include "offsets.h"
+#include "partition_set.h"
 #include "properties.h"
 #include "rights.h"
 #include "sink.h"
@@ -115,12 +116,14 @@ txp_link_open(TxpIo *io, TxpStream *stream, uint32 part, int timeout_ms)
 	return link;
 }
 
-/* Which worker of a stream with several reads the partition. */
+/* Does this worker read the partition? */
 static bool
 is_ours(const TxpLink *link, const char *topic, int32 partition)
 {
 	uint32 hash;
 
+	if (!txp_partition_wanted(link->stream->partitions, partition))
+		return false;
 	if (link->stream->workers <= 1)
 		return true;
 	hash = DatumGetUInt32(hash_any((const unsigned char *) topic, strlen(topic)));
@@ -270,6 +273,7 @@ txp_link_start(TxpLink *link, const TxpFrame *frame)
 
 	txp_partitions_read(frame, &parts);
 	keep_topics(link, &parts);
+	txp_partitions_keep(&parts, link->stream->partitions);
 	if (!link->started)
 		keep_positions(link);
 	log_new_partitions(link, &parts, txp_offsets_store(link->stream->id, &parts));

@@ -10,6 +10,7 @@
 #include "utils/timestamp.h"
 
 #include "offsets.h"
+#include "partition_set.h"
 #include "spi.h"
 #include "unixtime.h"
 
@@ -43,6 +44,19 @@ txp_partitions_read(const TxpFrame *frame, TxpPartitions *parts)
 			r.bad = true;
 	}
 	txp_reader_check(&r);
+}
+
+void
+txp_partitions_keep(TxpPartitions *parts, const Bitmapset *wanted)
+{
+	int n = 0;
+
+	for (int i = 0; i < parts->n; i++)
+	{
+		if (txp_partition_wanted(wanted, parts->places[i].partition))
+			parts->places[n++] = parts->places[i];
+	}
+	parts->n = n;
 }
 
 /* Ends are told only for rows nobody has locked: a batch that is being written knows better. */

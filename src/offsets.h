@@ -45,6 +45,9 @@ typedef struct TxpPosition
 /* Takes the frame apart in the current memory context. */
 extern void txp_partitions_read(const TxpFrame *frame, TxpPartitions *parts);
 
+/* Leaves out the partitions that the stream does not read. */
+extern void txp_partitions_keep(TxpPartitions *parts, const Bitmapset *wanted);
+
 /*
  * Gives partitions without a row one, and stores the ends. A stream that has no rows yet begins where start_at
  * points; partitions that appear later are read from their beginning. Returns the number of new rows.

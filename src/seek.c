@@ -39,6 +39,7 @@ ask_brokers(const TxpStream *stream, TxpPartitions *parts)
 	txp_io_expect(io, channel, TXP_PARTITIONS, TXP_OPEN_TIMEOUT_MS + 5000, &frame);
 	txp_io_stop(io);
 	txp_partitions_read(&frame, parts);
+	txp_partitions_keep(parts, stream->partitions);
 }
 
 static void
@@ -59,7 +60,8 @@ find_place(TxpPartitions *parts, const char *topic, const char *partition)
 			return place;
 	}
 	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-					errmsg("topic \"%s\" has no partition \"%s\"", topic, partition)));
+					errmsg("topic \"%s\" has no partition \"%s\" that the stream reads", topic,
+						   partition)));
 }
 
 /* One "partition": offset. The offset must lie in what the partition holds, or right behind it. */

@@ -18,6 +18,7 @@
 #include "copied.h"
 #include "event.h"
 #include "options.h"
+#include "partition_set.h"
 #include "rights.h"
 #include "spi.h"
 #include "stream.h"
@@ -54,6 +55,8 @@ txp_stream_apply_options(TxpStream *stream)
 	stream->batch_bytes = txp_option_int(TXP_OPTION_STREAM, stream->options, "batch_bytes");
 	stream->linger_ms = txp_option_int(TXP_OPTION_STREAM, stream->options, "linger_ms");
 	stream->workers = txp_option_int(TXP_OPTION_STREAM, stream->options, "workers");
+	stream->partitions =
+		txp_partition_set(txp_option_text(TXP_OPTION_STREAM, stream->options, "partitions"));
 	stream->rows_per_second = txp_option_int(TXP_OPTION_STREAM, stream->options, "rows_per_second");
 	stream->bytes_per_second =
 		txp_option_int(TXP_OPTION_STREAM, stream->options, "bytes_per_second");

@@ -5,6 +5,7 @@
 #define TXP_STREAM_H
 
 #include "postgres.h"
+#include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
@@ -31,6 +32,7 @@ typedef struct TxpStream
 	uint32 batch_bytes;
 	uint32 linger_ms;
 	uint32 workers;
+	Bitmapset *partitions; /* to be read; NULL: all */
 	int64 rows_per_second; /* 0: no limit */
 	int64 bytes_per_second;
 	bool stop_on_error;

@@ -7,7 +7,7 @@ use Test::More;
 use TxpipeTest;
 use Time::HiRes qw(time);
 
-my $broker = start_broker('moves:2', 'other:1', 'poison:1');
+my $broker = start_broker('moves:2', 'halves:4', 'other:1', 'poison:1');
 my $node   = new_node('alter');
 start_node($node);
 kafka_server($node, 'shop', $broker);
@@ -159,8 +159,32 @@ is(scalar_of(q{SELECT count(*), max(kafka_offset) FROM txpipe.dead_letter WHERE 
 $node->safe_psql('postgres', q{SELECT txpipe.drop_stream('moved'), txpipe.drop_stream('poisoned')});
 is(scalar_of('SELECT count(*) FROM txpipe.stream_event'), '0', 'a dropped stream takes its log along');
 
+# --- some partitions only ---
+
+produce_lines($broker, 'halves', $_, map { "{\"id\": $_}" } 10 * $_ .. 10 * $_ + 9) for 0 .. 3;
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE half (id integer, kafka_partition integer);
+CREATE TABLE other_half (LIKE half);
+SELECT txpipe.create_stream('half', 'shop', 'halves', 'half', options => '{"partitions": "0,2-3"}');
+SELECT txpipe.create_stream('other_half', 'shop', 'halves', 'other_half', options => '{"partitions": "1"}');
+SQL
+rows_are('half', 30, 'a stream of some partitions');
+rows_are('other_half', 10, 'and another one of the others');
+is(scalar_of('SELECT string_agg(DISTINCT kafka_partition::text, \',\') FROM half'), '0,2,3', 'reads those only');
+is( scalar_of(q{SELECT string_agg(stream || ' ' || lag_messages, ', ' ORDER BY stream) FROM txpipe.stream_status WHERE stream LIKE '%half'}),
+	'half 0, other_half 0', 'what it does not read is no lag');
+$node->safe_psql('postgres', q{SELECT txpipe.alter_stream('other_half', options => '{"partitions": "1,3"}')});
+rows_are('other_half', 20, 'one more is read from its beginning');
+for my $bad ('x', '1-', '3-1', '0,', '100000', '-1', '1;2')
+{
+	my $error = error_of($node, qq(SELECT txpipe.alter_stream('half', options => '{"partitions": "$bad"}')));
+
+	is($error->{state}, '22023', "partitions $bad: SQLSTATE") or diag($error->{text});
+	like($error->{hint}, qr/0-3,7/, "partitions $bad: has a hint");
+}
+
 $node->stop('fast');
-log_is_clean($node, map { qr/$_/ } 'lock timeout', 'offset 5000', 'has no partition', 'not a number', 'noon',
+log_is_clean($node, map { qr/$_/ } 'lock timeout', 'offset 5000', 'has no partition', 'option "partitions"', 'not a number', 'noon',
 	'input syntax for type json', 'neither columns', 'column "nix"', 'columns must be', 'batch_rows', '"nix"',
 	'options must', 'must be owner', 'administrator command', 'unique', 'key');
 stop_broker($broker);
