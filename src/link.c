@@ -307,14 +307,14 @@ txp_link_start(TxpLink *link, const TxpFrame *frame)
 
 /* One place that was left alone until its loss was decided. */
 static void
-start_one(TxpLink *link, uint32 topic, int32 partition, int64 next)
+start_one(TxpLink *link, uint32 topic, const TxpPosition *position)
 {
 	new_start(link, 1);
 	txp_put_u32(&link->start, topic);
-	txp_put_i32(&link->start, partition);
-	txp_put_i64(&link->start, next);
-	txp_put_i64(&link->start, -1);
-	txp_put_i64(&link->start, 0);
+	txp_put_i32(&link->start, position->partition);
+	txp_put_i64(&link->start, position->next);
+	txp_put_i64(&link->start, position->last_offset);
+	txp_put_i64(&link->start, position->last_hash);
 }
 
 /* The position a frame's place means; the rest of the frame is left to be read. */
@@ -355,7 +355,7 @@ txp_link_verdict(TxpLink *link, const TxpFrame *frame)
 	recall_end(link, position);
 	lost(link, TXP_LOSS_RECREATED, position, low, high);
 	if (!link->paused)
-		start_one(link, topic, position->partition, position->next);
+		start_one(link, topic, position);
 }
 
 void
@@ -364,6 +364,7 @@ txp_link_lost(TxpLink *link, const TxpFrame *frame)
 	TxpReader r = txp_reader(frame->data, frame->size);
 	uint32 topic;
 	TxpPosition *position = read_place(link, &r, &topic);
+	TxpPosition *before;
 	int64 offset = txp_read_i64(&r);
 	int64 low = txp_read_i64(&r);
 	int64 high = txp_read_i64(&r);
@@ -374,9 +375,14 @@ txp_link_lost(TxpLink *link, const TxpFrame *frame)
 						errmsg("txpipe_io lost offset " INT64_FORMAT
 							   " while batches before it were under way",
 							   offset)));
-	lost(link, offset < low ? TXP_LOSS_EXPIRED : TXP_LOSS_RECREATED, position, low, high);
+	before = find_position(link->before, position->topic, position->partition);
+	if (before != NULL)
+		before->end = position->end;
+	/* There again: a leader was behind, or the topic was created anew, which the comparison tells. */
+	if (offset < low || offset > high)
+		lost(link, offset < low ? TXP_LOSS_EXPIRED : TXP_LOSS_RECREATED, position, low, high);
 	if (!link->paused)
-		start_one(link, topic, position->partition, position->next);
+		start_one(link, topic, position);
 }
 
 void
