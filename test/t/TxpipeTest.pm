@@ -61,14 +61,15 @@ sub start_node
 
 # --- broker ---
 
-# Topics are 'name:partitions'. The result knows {servers}, host:port.
+# Topics are 'name:partitions'; a number before them: so many brokers. The result knows {servers}, host:port.
 sub start_broker
 {
 	my (@topics) = @_;
+	my $brokers = $topics[0] =~ /^\d+$/ ? shift @topics : 1;
 	my $dir     = PostgreSQL::Test::Utils::tempdir();
 	my $control = "$dir/control";
 	my @command =
-	  ("$programs/mock_broker", '--port-file', "$dir/port", '--control', $control);
+	  ("$programs/mock_broker", '--port-file', "$dir/port", '--control', $control, '--brokers', $brokers);
 
 	push @command, map { ('--topic', $_) } @topics;
 	my $pid = fork() // die "fork: $!";
