@@ -73,13 +73,21 @@ sql_type(uint32 json_types)
 	}
 }
 
+/* NULL: it was dropped since the stream was opened, which the batch will find out. */
+static char *
+target_table(const TxpStream *stream)
+{
+	char *name = get_rel_name(stream->target);
+	char *schema = name ? get_namespace_name(get_rel_namespace(stream->target)) : NULL;
+
+	return schema ? quote_qualified_identifier(schema, name) : NULL;
+}
+
 /* As the owner: it is his table. */
 static void
-alter_target(const TxpStream *stream, const char *name, const char *type)
+alter_target(const TxpStream *stream, const char *table, const char *name, const char *type)
 {
-	char *relation = quote_qualified_identifier(
-		get_namespace_name(get_rel_namespace(stream->target)), get_rel_name(stream->target));
-	char *sql = psprintf("ALTER TABLE %s ADD COLUMN %s %s", relation, quote_identifier(name), type);
+	char *sql = psprintf("ALTER TABLE %s ADD COLUMN %s %s", table, quote_identifier(name), type);
 	TxpRights saved;
 	int code;
 
@@ -112,16 +120,18 @@ txp_new_column_add(TxpLink *link, const char *path, uint32 json_types)
 {
 	TxpStream *stream = link->stream;
 	const char *type = sql_type(json_types);
+	char *table = target_table(stream);
 	char *name = palloc(2 * strlen(path) + 1);
 
 	txd_snake_case(path, name);
 	name[pg_mbcliplen(name, strlen(name), NAMEDATALEN - 1)] = '\0';
 	/* By name only a top-level field can fill a column. */
-	if (type == NULL || name[0] == '\0' || get_attnum(stream->target, name) != InvalidAttrNumber)
+	if (table == NULL || type == NULL || name[0] == '\0' ||
+		get_attnum(stream->target, name) != InvalidAttrNumber)
 		return false;
 	if (stream->columns == NULL && !txd_path_is_name(path))
 		return false;
-	alter_target(stream, name, type);
+	alter_target(stream, table, name, type);
 	extend_mapping(stream, name, path);
 	txp_event_log(stream->id, "new_field",
 				  psprintf("field \"%s\" got the column \"%s\" of type %s", path, name,
