@@ -13,6 +13,7 @@
 #include "storage/lock.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/portal.h"
 #include "utils/timestamp.h"
 
 #include "batch.h"
@@ -44,6 +45,7 @@ discard_session_state(void)
 	Oid temp_schema;
 	Oid temp_toast_schema;
 
+	PortalHashTableDeleteAll();
 	ResetAllOptions();
 	DropAllPreparedStatements();
 	LockReleaseAll(USER_LOCKMETHOD, true);

@@ -1,4 +1,4 @@
-# What happens around a stream between two batches: its target goes away.
+# What happens around a stream between two batches: its target goes away, a trigger leaves a cursor behind.
 use strict;
 use warnings;
 
@@ -6,7 +6,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeTest;
 
-my $broker = start_broker('gone:1');
+my $broker = start_broker('gone:1', 'held:1');
 my $node   = new_node('surroundings');
 
 start_node($node);
@@ -37,6 +37,21 @@ like(query(q{SELECT reason FROM txpipe.stream_status WHERE stream = 'gone'}),
 query('CREATE TABLE gone (id bigint)');
 consumed('gone', 2);
 is(query('SELECT id, fresh FROM gone'), '2|1', 'it goes on in a table of the name, with the column');
+
+# --- a trigger declares a cursor that outlives the transaction ---
+
+query(<<'SQL');
+CREATE TABLE held (id bigint);
+CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS
+	$$BEGIN EXECUTE 'DECLARE mine CURSOR WITH HOLD FOR SELECT 1'; RETURN NULL; END$$;
+CREATE TRIGGER hold AFTER INSERT ON held FOR EACH STATEMENT EXECUTE FUNCTION hold();
+SELECT txpipe.create_stream('held', 'shop', 'held', 'held');
+SQL
+produce_lines($broker, 'held', 0, '{"id": 1}');
+consumed('held', 1);
+produce_lines($broker, 'held', 0, '{"id": 2}');
+consumed('held', 2);
+is(query(q{SELECT state, restarts FROM txpipe.stream_status WHERE stream = 'held'}), 'running|0', 'no batch meets the cursor of another');
 
 $node->stop('fast');
 unlike(slurp_file($node->logfile), qr/was terminated by signal/, 'no server process died');
