@@ -111,9 +111,12 @@ for my $bad (@bad)
 my $unseen = error_of($node, "SELECT txpipe.create_stream('unseen', 'scram256', 'unseen', 'orders')");
 is($unseen->{state}, '42501', 'a topic that may not be seen: SQLSTATE');
 like($unseen->{message}, qr/permit.*"unseen"/, 'it is named');
-$node->safe_psql('postgres', "SELECT txpipe.create_stream('unread', 'scram256', 'unread', 'orders')");
+my $unread = error_of($node, "SELECT txpipe.create_stream('unread', 'scram256', 'unread', 'orders')");
+is($unread->{state}, '42501', 'a topic that may be seen and not read: SQLSTATE');
+$node->safe_psql('postgres', "SELECT txpipe.create_stream('unread', 'scram256', 'unread', 'orders', paused => true);
+	SELECT txpipe.resume_stream('unread')");
 wait_for($node, q{SELECT state = 'error' AND reason ~ '^42501.*not permit.*"unread"' FROM txpipe.stream_status},
-	'the stream of a topic that may be seen and not read says so');
+	'a stream of it says so');
 $node->safe_psql('postgres', "SELECT txpipe.drop_stream('unread')");
 my $missing = error_of($node, "SELECT txpipe.create_stream('missing', 'scram256', 'missing', 'orders')");
 is($missing->{state}, '42704', 'a topic that does not exist is told from one that is not permitted');
