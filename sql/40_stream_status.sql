@@ -1,6 +1,17 @@
 -- 40_stream_status.sql: what people read. A stream is shown to those who may SELECT from its target, its
 -- dead letters, which hold whole messages, to members of its owner.
 
+CREATE FUNCTION txpipe.is_owner(owner oid, owner_name name) RETURNS boolean
+    LANGUAGE c STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'txpipe_is_owner';
+COMMENT ON FUNCTION txpipe.is_owner(oid, name) IS
+    'Whether the caller may do what this role may: where its OID has the name, as it need not after a restore';
+
+CREATE FUNCTION txpipe.may_read(table_schema name, table_name name) RETURNS boolean
+    LANGUAGE c STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'txpipe_may_read';
+COMMENT ON FUNCTION txpipe.may_read(name, name) IS 'Whether the caller may SELECT from the table of that name';
+
 CREATE VIEW txpipe.stream_status WITH (security_barrier) AS
     SELECT s.stream,
            CASE WHEN c.copied THEN 'paused' WHEN c.waits THEN 'waiting' ELSE s.state END AS state,
@@ -52,8 +63,8 @@ CREATE VIEW txpipe.stream_status WITH (security_barrier) AS
            SELECT count(*) AS open_dead_letters FROM txpipe.dead_letter_store l
             WHERE l.stream_id = s.stream_id AND l.state = 'open') d
       CROSS JOIN LATERAL txpipe.stream_rates(s.stream_id) r
-     WHERE pg_catalog.has_table_privilege(s.target_oid, 'SELECT')
-        OR pg_catalog.pg_has_role(s.owner_oid, 'USAGE');
+     WHERE txpipe.may_read(s.target_schema, s.target_table)
+        OR txpipe.is_owner(s.owner_oid, s.owner_name);
 GRANT SELECT ON txpipe.stream_status TO PUBLIC;
 COMMENT ON VIEW txpipe.stream_status IS 'State, lag and totals of the streams whose target you may read';
 COMMENT ON COLUMN txpipe.stream_status.stream IS 'Name of the stream';
@@ -90,8 +101,8 @@ CREATE VIEW txpipe.stream_partition WITH (security_barrier) AS
            o.updated_at
       FROM txpipe.stream_offset o
       JOIN txpipe.stream s USING (stream_id)
-     WHERE pg_catalog.has_table_privilege(s.target_oid, 'SELECT')
-        OR pg_catalog.pg_has_role(s.owner_oid, 'USAGE');
+     WHERE txpipe.may_read(s.target_schema, s.target_table)
+        OR txpipe.is_owner(s.owner_oid, s.owner_name);
 GRANT SELECT ON txpipe.stream_partition TO PUBLIC;
 COMMENT ON VIEW txpipe.stream_partition IS 'Position of streams in every partition';
 COMMENT ON COLUMN txpipe.stream_partition.stream IS 'Name of the stream';
@@ -126,7 +137,7 @@ CREATE VIEW txpipe.dead_letter WITH (security_barrier) AS
            d.payload_fixed
       FROM txpipe.dead_letter_store d
       JOIN txpipe.stream s USING (stream_id)
-     WHERE pg_catalog.pg_has_role(s.owner_oid, 'USAGE');
+     WHERE txpipe.is_owner(s.owner_oid, s.owner_name);
 GRANT SELECT ON txpipe.dead_letter TO PUBLIC;
 COMMENT ON VIEW txpipe.dead_letter IS 'Messages of your streams that could not become rows, with the reason';
 COMMENT ON COLUMN txpipe.dead_letter.dead_letter_id IS 'Number of the dead letter';

@@ -5,8 +5,8 @@ CREATE VIEW txpipe.stream_event WITH (security_barrier) AS
            e.from_offset, e.to_offset
       FROM txpipe.stream_event_store e
       JOIN txpipe.stream s USING (stream_id)
-     WHERE pg_catalog.has_table_privilege(s.target_oid, 'SELECT')
-        OR pg_catalog.pg_has_role(s.owner_oid, 'USAGE');
+     WHERE txpipe.may_read(s.target_schema, s.target_table)
+        OR txpipe.is_owner(s.owner_oid, s.owner_name);
 GRANT SELECT ON txpipe.stream_event TO PUBLIC;
 COMMENT ON VIEW txpipe.stream_event IS
     'What happened to the streams whose target you may read: errors, changes, lost offsets, new fields';
@@ -27,8 +27,8 @@ CREATE VIEW txpipe.batch_history WITH (security_barrier) AS
            b.bytes, b.gather_us, b.decode_us, b.wait_us, b.write_us, b.store_us, b.commit_us
       FROM txpipe.batch_history_store b
       JOIN txpipe.stream s USING (stream_id)
-     WHERE pg_catalog.has_table_privilege(s.target_oid, 'SELECT')
-        OR pg_catalog.pg_has_role(s.owner_oid, 'USAGE');
+     WHERE txpipe.may_read(s.target_schema, s.target_table)
+        OR txpipe.is_owner(s.owner_oid, s.owner_name);
 GRANT SELECT ON txpipe.batch_history TO PUBLIC;
 COMMENT ON VIEW txpipe.batch_history IS
     'Batches of the streams whose target you may read, with the time each stage took';
@@ -56,8 +56,8 @@ CREATE VIEW txpipe.stream_field WITH (security_barrier) AS
            f.first_partition, f.first_offset, f.last_topic, f.last_partition, f.last_offset
       FROM txpipe.stream_field_store f
       JOIN txpipe.stream s USING (stream_id)
-     WHERE pg_catalog.has_table_privilege(s.target_oid, 'SELECT')
-        OR pg_catalog.pg_has_role(s.owner_oid, 'USAGE');
+     WHERE txpipe.may_read(s.target_schema, s.target_table)
+        OR txpipe.is_owner(s.owner_oid, s.owner_name);
 GRANT SELECT ON txpipe.stream_field TO PUBLIC;
 COMMENT ON VIEW txpipe.stream_field IS
     'Every field ever seen in the messages of the streams whose target you may read';

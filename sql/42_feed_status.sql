@@ -31,8 +31,8 @@ CREATE VIEW txpipe.feed_status WITH (security_barrier) AS
                   coalesce(sum(rows_rejected), 0)::bigint AS rows_rejected,
                   max(loaded_at) AS last_loaded_at
              FROM txpipe.file_ledger WHERE feed_id = f.feed_id) l
-     WHERE pg_catalog.has_table_privilege(f.target_oid, 'SELECT')
-        OR pg_catalog.pg_has_role(f.owner_oid, 'USAGE');
+     WHERE txpipe.may_read(f.target_schema, f.target_table)
+        OR txpipe.is_owner(f.owner_oid, f.owner_name);
 GRANT SELECT ON txpipe.feed_status TO PUBLIC;
 COMMENT ON VIEW txpipe.feed_status IS 'Definitions and totals of the feeds whose target you may read';
 COMMENT ON COLUMN txpipe.feed_status.feed IS 'Name of the feed';
@@ -78,8 +78,8 @@ CREATE VIEW txpipe.file WITH (security_barrier) AS
            l.landing_removed
       FROM txpipe.file_ledger l
       JOIN txpipe.feed f USING (feed_id)
-     WHERE pg_catalog.has_table_privilege(f.target_oid, 'SELECT')
-        OR pg_catalog.pg_has_role(f.owner_oid, 'USAGE');
+     WHERE txpipe.may_read(f.target_schema, f.target_table)
+        OR txpipe.is_owner(f.owner_oid, f.owner_name);
 GRANT SELECT ON txpipe.file TO PUBLIC;
 COMMENT ON VIEW txpipe.file IS 'Every file seen of the feeds whose target you may read, and what became of it';
 COMMENT ON COLUMN txpipe.file.file_id IS 'Number of the file';
@@ -117,8 +117,8 @@ CREATE VIEW txpipe.rejected_row WITH (security_barrier) AS
       FROM txpipe.rejected_line r
       JOIN txpipe.file_ledger l USING (file_id)
       JOIN txpipe.feed f USING (feed_id)
-     WHERE pg_catalog.has_table_privilege(f.target_oid, 'SELECT')
-        OR pg_catalog.pg_has_role(f.owner_oid, 'USAGE');
+     WHERE txpipe.may_read(f.target_schema, f.target_table)
+        OR txpipe.is_owner(f.owner_oid, f.owner_name);
 GRANT SELECT ON txpipe.rejected_row TO PUBLIC;
 COMMENT ON VIEW txpipe.rejected_row IS 'Records of files that could not be used, with the reason';
 COMMENT ON COLUMN txpipe.rejected_row.file_id IS 'File, as in txpipe.file';
@@ -138,8 +138,8 @@ CREATE VIEW txpipe.missing_group WITH (security_barrier) AS
       FROM (SELECT f.group_name, l.group_key, min(l.arrived_at) AS since
               FROM txpipe.file_ledger l JOIN txpipe.feed f USING (feed_id)
              WHERE l.state <> 'replaced'
-               AND (pg_catalog.has_table_privilege(f.target_oid, 'SELECT')
-                    OR pg_catalog.pg_has_role(f.owner_oid, 'USAGE'))
+               AND (txpipe.may_read(f.target_schema, f.target_table)
+                    OR txpipe.is_owner(f.owner_oid, f.owner_name))
              GROUP BY f.group_name, l.group_key) g
       JOIN txpipe.feed r ON r.group_name = g.group_name AND r.required
      WHERE NOT EXISTS (SELECT FROM txpipe.file_ledger p

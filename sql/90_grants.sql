@@ -21,5 +21,7 @@ GRANT EXECUTE ON FUNCTION
     txpipe.stream_workers(integer),
     txpipe.stream_rates(integer),
     txpipe.stream_hindrance(),
+    txpipe.is_owner(oid, name),
+    txpipe.may_read(name, name),
     txpipe.utf8(bytea)
 TO PUBLIC;

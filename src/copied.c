@@ -32,6 +32,8 @@ is_copy(void)
 }
 
 /*
+ * OIDs of the other server mean other roles and tables here: names tell, as they do in a dump.
+ *
  * No event is written here: while a dump is being restored its events may be still to come, and a number drawn
  * now could be one of theirs.
  */
@@ -45,7 +47,11 @@ txp_copied_pause(void)
 		{OIDOID}};
 	static TxpStatement pause = {
 		"UPDATE txpipe.stream s SET state = 'paused', reason = '" TXP_COPIED
-		"', since = clock_timestamp(), home = i.token, epoch = epoch + 1 "
+		"', since = clock_timestamp(), home = i.token, epoch = epoch + 1, "
+		"owner_oid = coalesce((SELECT oid FROM pg_roles WHERE rolname = s.owner_name), owner_oid), "
+		"target_oid = coalesce((SELECT c.oid FROM pg_class c JOIN pg_namespace n "
+		"ON n.oid = c.relnamespace WHERE n.nspname = s.target_schema "
+		"AND c.relname = s.target_table), target_oid) "
 		"FROM txpipe.installation i WHERE s.home <> i.token",
 		0,
 		{0}};

@@ -9,13 +9,13 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "regex/regex.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "feed.h"
 #include "options.h"
+#include "rights.h"
 #include "spi.h"
 #include "steps.h"
 
@@ -181,7 +181,6 @@ txp_feed_owned(const char *name)
 		{TEXTOID}};
 	Datum values[] = {CStringGetTextDatum(name)};
 	int32 feed_id;
-	Oid owner;
 
 	SPI_connect();
 	if (txp_spi_run(&query, values, NULL) == 0)
@@ -189,8 +188,7 @@ txp_feed_owned(const char *name)
 				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("feed \"%s\" does not exist", name),
 				 errhint("Feeds are listed in txpipe.feed_status.")));
 	feed_id = DatumGetInt32(txp_spi_datum(0, 1));
-	owner = DatumGetObjectId(txp_spi_datum(0, 2));
-	if (!superuser() && !has_privs_of_role(GetUserId(), owner))
+	if (!txp_rights_is_owner(DatumGetObjectId(txp_spi_datum(0, 2)), txp_spi_text(0, 3)))
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("feed \"%s\" belongs to role \"%s\"", name, txp_spi_text(0, 3)),
 						errhint("Only members of that role and superusers may change it.")));

@@ -74,6 +74,15 @@ txp_rights_refuse_temporary(Oid owner)
 				 errhint("Use ordinary tables, or make the call as the owner.")));
 }
 
+bool
+txp_rights_is_owner(Oid oid, const char *name)
+{
+	char *now = GetUserNameFromId(oid, true);
+
+	return superuser() ||
+		   (now != NULL && strcmp(now, name) == 0 && has_privs_of_role(GetUserId(), oid));
+}
+
 Oid
 txp_rights_resolve(Oid oid, const char *name, const char *what)
 {

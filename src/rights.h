@@ -34,4 +34,7 @@ extern void txp_rights_refuse_temporary(Oid owner);
  */
 extern Oid txp_rights_resolve(Oid oid, const char *name, const char *what);
 
+/* May the current user do what this owner may? Superusers may, others only where OID and name agree. */
+extern bool txp_rights_is_owner(Oid oid, const char *name);
+
 #endif

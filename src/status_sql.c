@@ -1,18 +1,22 @@
 /*
- * status_sql.c — SQL functions that show what shared memory knows of streams.
+ * status_sql.c — SQL functions of the views: what shared memory knows of streams, and who may see them.
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/namespace.h"
 #include "fmgr.h"
 #include "funcapi.h"
-
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "claims.h"
 #include "guard.h"
 #include "rates.h"
+#include "rights.h"
 #include "shared.h"
 
 PG_FUNCTION_INFO_V1(txpipe_stream_workers);
@@ -73,4 +77,24 @@ txpipe_guard_problem(PG_FUNCTION_ARGS)
 	if (problem == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(problem));
+}
+
+PG_FUNCTION_INFO_V1(txpipe_is_owner);
+Datum
+txpipe_is_owner(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(txp_rights_is_owner(PG_GETARG_OID(0), NameStr(*PG_GETARG_NAME(1))));
+}
+
+/* By name: the OID of a target means another table once it was restored elsewhere. */
+PG_FUNCTION_INFO_V1(txpipe_may_read);
+Datum
+txpipe_may_read(PG_FUNCTION_ARGS)
+{
+	Oid schema = get_namespace_oid(NameStr(*PG_GETARG_NAME(0)), true);
+	Oid table =
+		OidIsValid(schema) ? get_relname_relid(NameStr(*PG_GETARG_NAME(1)), schema) : InvalidOid;
+
+	PG_RETURN_BOOL(OidIsValid(table) &&
+				   pg_class_aclcheck(table, GetUserId(), ACL_SELECT) == ACLCHECK_OK);
 }

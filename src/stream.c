@@ -7,7 +7,6 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
-#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -173,7 +172,7 @@ txp_stream_of_user(const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("stream \"%s\" does not exist", name),
 				 errhint("txpipe.stream_status lists the streams you may see.")));
-	if (!has_privs_of_role(GetUserId(), stream->owner))
+	if (!txp_rights_is_owner(stream->owner, stream->owner_name))
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("must be owner of stream \"%s\"", name),
 						errhint("Its owner is \"%s\".", stream->owner_name)));

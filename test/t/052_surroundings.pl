@@ -1,4 +1,5 @@
-# What happens around a stream between two batches: its target goes away, a trigger leaves a cursor behind.
+# What happens around a stream between two batches: its target goes away, a trigger leaves a cursor behind, and
+# after a restore OIDs mean other roles and tables.
 use strict;
 use warnings;
 
@@ -6,7 +7,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeTest;
 
-my $broker = start_broker('gone:1', 'held:1');
+my $broker = start_broker('gone:1', 'held:1', 'moved:1');
 my $node   = new_node('surroundings');
 
 start_node($node);
@@ -53,8 +54,47 @@ produce_lines($broker, 'held', 0, '{"id": 2}');
 consumed('held', 2);
 is(query(q{SELECT state, restarts FROM txpipe.stream_status WHERE stream = 'held'}), 'running|0', 'no batch meets the cursor of another');
 
+# --- a dump restored where OIDs mean others: what counts is the names ---
+
+query(<<'SQL');
+CREATE ROLE alice LOGIN;
+CREATE ROLE bob LOGIN;
+GRANT USAGE ON SCHEMA txpipe TO alice, bob;
+GRANT EXECUTE ON FUNCTION txpipe.dismiss_dead_letters TO alice, bob;
+GRANT USAGE ON FOREIGN SERVER shop TO alice;
+CREATE TABLE moved (id bigint);
+ALTER TABLE moved OWNER TO alice;
+CREATE TABLE of_bob ();
+ALTER TABLE of_bob OWNER TO bob;
+GRANT EXECUTE ON FUNCTION txpipe.create_stream, txpipe.resume_stream TO alice;
+SET ROLE alice;
+SELECT txpipe.create_stream('moved', 'shop', 'moved', 'moved');
+SQL
+produce_lines($broker, 'moved', 0, '{"id": "a secret of alice"}');
+consumed('moved', 1);
+my $seen = <<'SQL';
+SELECT (SELECT count(*) FROM txpipe.dead_letter), (SELECT count(*) FROM txpipe.stream_status),
+	(SELECT count(*) FROM txpipe.stream_partition), (SELECT count(*) > 0 FROM txpipe.stream_event),
+	(SELECT count(*) FROM txpipe.batch_history), (SELECT count(*) > 0 FROM txpipe.stream_field)
+SQL
+is(query("SET ROLE alice; $seen"), '1|1|1|t|1|t', 'alice sees her stream');
+is(query("SET ROLE bob; $seen"), '0|0|0|f|0|f', 'bob does not');
+query(q{UPDATE txpipe.stream SET owner_oid = 'bob'::regrole, target_oid = 'of_bob'::regclass WHERE stream = 'moved'});
+is(query("SET ROLE bob; $seen"), '0|0|0|f|0|f', 'nor when his role and his table have the OIDs that hers had');
+my $refused = error_of($node, q{SET ROLE bob; SELECT txpipe.dismiss_dead_letters('moved')});
+is($refused->{state}, '42501', 'and he cannot change it') or diag($refused->{text});
+is(query("SET ROLE alice; $seen"), '0|1|1|t|1|t', 'who may read the target, by its name, sees what is no message');
+query(q{UPDATE txpipe.stream SET home = gen_random_uuid(), epoch = epoch + 1 WHERE stream = 'moved'});
+wait_for($node, q{SELECT state FROM txpipe.stream WHERE stream = 'moved'}, 'a worker has paused the copy', value => 'paused');
+is( query(q{SELECT owner_oid = 'alice'::regrole, target_oid = 'moved'::regclass FROM txpipe.stream WHERE stream = 'moved'}),
+	't|t', 'a copy has the role and the table of its names');
+query(q{SET ROLE alice; SELECT txpipe.resume_stream('moved')});
+produce_lines($broker, 'moved', 0, '{"id": 3}');
+consumed('moved', 2);
+is(query('SELECT id FROM moved'), '3', 'and goes on as alice');
+
 $node->stop('fast');
 unlike(slurp_file($node->logfile), qr/was terminated by signal/, 'no server process died');
-log_is_clean($node, qr/terminating .* due to/);
+log_is_clean($node, qr/terminating .* due to/, qr/must be owner of stream "moved"/);
 stop_broker($broker);
 done_testing();
