@@ -182,7 +182,7 @@ wait_for($node, q{SELECT state = 'error' AND restarts >= 2 AND reason ~ '^57014:
 $node->safe_psql('postgres', 'INSERT INTO gate VALUES (true)');
 wait_for($node, q{SELECT count(*) = 1 AND (SELECT state = 'running' AND reason IS NULL FROM txpipe.stream_status
 	WHERE stream = 'stuck1') FROM stuck1 WHERE n = 100}, 'it goes on by itself');
-pass('a batch has a time limit');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM txpipe.dead_letter}), '0', 'a batch has a time limit, and no row is blamed for it');
 
 $node->safe_psql('postgres', 'SELECT txpipe.drop_stream(stream) FROM txpipe.stream_status');
 
