@@ -120,6 +120,16 @@ for my $policy ('stop', 'earliest', 'latest')
 	is(events($name), 'lost_offset 0: 10 to ' . ($policy eq 'latest' ? 20 : 15), "$name: the range is written down");
 }
 
+# --- the same, one batch by hand ---
+
+read_ten('by_hand', 'earliest');
+pause('by_hand');
+send_ids('by_hand', 0, 11 .. 20);
+kafka_do($broker, [ 'trim', 'by_hand', 0, 15 ]);
+sql(q{CALL txpipe.consume('by_hand')});
+is(ids('by_hand'), join(' ', 1 .. 10, 16 .. 20), 'by hand: what is there is read');
+is(events('by_hand'), 'lost_offset 0: 10 to 15', 'by hand: the range is written down');
+
 # --- all that was read is deleted, and nothing else ---
 
 read_ten('empty', 'stop');
@@ -249,6 +259,9 @@ wait_for($node, q{SELECT state = 'error' AND last_error ~ 'topic "away" does not
 kafka_do($broker, [ 'create', 'away', 2 ]);
 send_ids('away', $_, map { 100 + $_ } 1 .. 25) for 0 .. 1;
 caught_up($node, $broker, 'away', 'away', 0 .. 1);
+is(ids('away'), join(' ', 1 .. 10, map { ($_, $_) } 101 .. 125), 'when it is there again both partitions are read');
+is(events('away'), 'recreated 0: 10 to 10', '... which is written down');
+wait_for($node, q{SELECT state = 'running' FROM txpipe.stream_status WHERE stream = 'away'}, 'the stream runs again');
 
 # --- partitions are added to a topic of a running stream that began at its end ---
 
@@ -265,6 +278,23 @@ cmp_ok(time() - $added, '<', 10 + 5, 'new partitions are found within 10 seconds
 is(ids('grown'), join(' ', 2, 10 .. 14, 20 .. 24), 'and read from their beginning');
 is(sql(q{SELECT count(*) FROM txpipe.stream_event WHERE stream = 'grown' AND event = 'new_partition'}), '1',
 	'which is written down');
+
+# --- topics that appear under the pattern of a running stream that began at their end ---
+
+kafka_do($broker, [ 'create', 'sales_a', 1 ]);
+send_ids('sales_a', 0, 1);
+sql(q{CREATE TABLE sales (id integer, kafka_topic text);
+	SELECT txpipe.create_stream('sales', 'shop', '^sales_', 'sales', start_at => 'latest',
+		columns => '{"id": "id", "kafka_topic": "kafka_topic"}')});
+send_ids('sales_a', 0, 2);
+kafka_do($broker, [ 'create', 'sales_b', 2 ]);
+$added = time();
+send_ids('sales_b', $_, 10 * $_ .. 10 * $_ + 4) for 0 .. 1;
+wait_for($node, q{SELECT count(*) = 11 FROM sales}, 'both topics are read');
+cmp_ok(time() - $added, '<', 10 + 5, 'a new topic is found within 10 seconds');
+is(sql(q{SELECT string_agg(format('%s: %s', kafka_topic, ids), '; ' ORDER BY kafka_topic)
+	FROM (SELECT kafka_topic, string_agg(id::text, ' ' ORDER BY id) AS ids FROM sales GROUP BY kafka_topic) t}),
+	'sales_a: 2; sales_b: ' . join(' ', 0 .. 4, 10 .. 14), '... and read from its beginning');
 
 $node->stop('fast');
 log_is_clean($node, qr/terminating .* due to administrator command/);
