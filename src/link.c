@@ -74,6 +74,13 @@ txp_link_check_decoder(TxpIo *io, const TxpRowPlan *plan)
 	pfree(buf.data);
 }
 
+/* Of a limit a second, of each of the workers that share the stream; 0: none. */
+static int64
+share_of(const TxpStream *stream, int64 limit)
+{
+	return limit == 0 ? 0 : Max(limit / Max(stream->workers, 1), 1);
+}
+
 uint32
 txp_link_send_open(TxpIo *io, const TxpStream *stream, const TxpRowPlan *plan, int timeout_ms)
 {
@@ -95,8 +102,8 @@ txp_link_send_open(TxpIo *io, const TxpStream *stream, const TxpRowPlan *plan, i
 	txp_put_u32(&buf, stream->batch_rows);
 	txp_put_u32(&buf, stream->batch_bytes);
 	txp_put_u32(&buf, stream->linger_ms);
-	txp_put_i64(&buf, stream->rows_per_second);
-	txp_put_i64(&buf, stream->bytes_per_second);
+	txp_put_i64(&buf, share_of(stream, stream->rows_per_second));
+	txp_put_i64(&buf, share_of(stream, stream->bytes_per_second));
 	txp_put_u8(&buf, stream->stop_on_error);
 
 	txp_io_send(io, TXP_STREAM_OPEN, channel, 0, &buf);

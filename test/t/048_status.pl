@@ -6,7 +6,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeTest;
 
-my $broker = start_broker('fast:2', 'ill:1');
+my $broker = start_broker('fast:2', 'ill:1', 'slow:2');
 my $node   = new_node('status');
 start_node($node);
 kafka_server($node, 'shop', $broker);
@@ -32,6 +32,24 @@ wait_for($node, $rates, 'and is over', value => '0.0|0.0');
 $node->safe_psql('postgres', q{UPDATE txpipe.dead_letter_store SET state = 'dismissed'});
 is($node->safe_psql('postgres', q{SELECT dead_letters_total, open_dead_letters FROM txpipe.stream_status}),
 	'1|0', 'a dead letter that was dismissed is not open');
+
+# --- a stream reads no faster than it may, however many workers share it ---
+
+$node->safe_psql('postgres', 'CREATE TABLE slow (n int, at timestamptz DEFAULT clock_timestamp())');
+for my $options ('{"rows_per_second": 100}', '{"rows_per_second": 100, "workers": 2}', '{"bytes_per_second": 1400, "workers": 2}')
+{
+	# Messages of 14 bytes: 400 of them, of which the first 100 may come at once.
+	$node->safe_psql('postgres', qq{TRUNCATE slow;
+		SELECT txpipe.create_stream('slow', 'shop', 'slow', 'slow', columns => '{"n": "n"}', start_at => 'latest', options => '$options')});
+	wait_for($node, qq{SELECT workers = coalesce((o->>'workers')::int, 1) AND (SELECT count(*) = 2 FROM txpipe.stream_partition WHERE stream = 'slow')
+		FROM txpipe.stream_status, (SELECT '$options'::jsonb AS o) o WHERE stream = 'slow'}, 'it is served');
+	produce_lines($broker, 'slow', $_, map { sprintf '{"n": %7d}', $_ } 1 .. 200) for 0, 1;
+	wait_for($node, 'SELECT count(*) = 400 FROM slow', 'all is read');
+	my $seconds = $node->safe_psql('postgres', 'SELECT extract(epoch FROM max(at) - min(at)) FROM slow');
+	cmp_ok($seconds, '>', 2.8, "$options: 300 messages take three seconds");
+	cmp_ok($seconds, '<', 6,   'and not much more');
+	$node->safe_psql('postgres', q{SELECT txpipe.drop_stream('slow')});
+}
 
 # --- an error is logged when it comes, when it changes, and when it is over ---
 
