@@ -21,6 +21,7 @@
 
 #define TXP_IO_PROGRAM "txpipe_io"
 #define READ_CHUNK (256 * 1024)
+#define KEEP_BYTES (32 * 1024 * 1024)
 
 struct TxpIo
 {
@@ -299,6 +300,12 @@ read_some(TxpIo *io)
 
 	if (io->in_start > 0 && io->in_start == io->in.len)
 	{
+		/* One large frame must not cost its memory for ever. */
+		if (io->in.maxlen > KEEP_BYTES)
+		{
+			io->in.data = repalloc(io->in.data, READ_CHUNK);
+			io->in.maxlen = READ_CHUNK;
+		}
 		resetStringInfo(&io->in);
 		io->in_start = 0;
 	}
@@ -402,15 +409,18 @@ txp_io_receive(TxpIo *io, int timeout_ms, TxpFrame *frame)
 	}
 }
 
+char *
+txp_io_end(const TxpIo *io)
+{
+	if (WIFSIGNALED(io->exit_status))
+		return psprintf("%s was ended by signal %d", TXP_IO_PROGRAM, WTERMSIG(io->exit_status));
+	return psprintf("%s has ended with status %d", TXP_IO_PROGRAM, WEXITSTATUS(io->exit_status));
+}
+
 static void
 raise_gone(TxpIo *io)
 {
-	if (WIFSIGNALED(io->exit_status) && WTERMSIG(io->exit_status) != SIGKILL)
-		ereport(ERROR,
-				(errcode(ERRCODE_CONNECTION_FAILURE),
-				 errmsg("%s was ended by signal %d", TXP_IO_PROGRAM, WTERMSIG(io->exit_status)),
-				 errhint("Nothing was lost; the call can be repeated.")));
-	ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE), errmsg("%s has ended", TXP_IO_PROGRAM),
+	ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE), errmsg("%s", txp_io_end(io)),
 					errhint("Nothing was lost; the call can be repeated. The server log may say "
 							"more.")));
 }

@@ -32,6 +32,8 @@ extern void txp_io_stop(TxpIo *io);
 /* Socket to wait on, and whether the child is known to be gone. */
 extern pgsocket txp_io_socket(const TxpIo *io);
 extern bool txp_io_gone(const TxpIo *io);
+/* How one that is gone ended, palloc'd. */
+extern char *txp_io_end(const TxpIo *io);
 
 /* A channel number that was not used before with this child. */
 extern uint32 txp_io_new_channel(TxpIo *io);

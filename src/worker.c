@@ -39,11 +39,13 @@
 #define LOOK_MS 1000
 /* How long a database is left alone for the one who needs it. */
 #define YIELD_MS 1000
+#define CHILD_PROVES_MS 5000
 #define LOCK_TIMEOUT_MS "900"
 #define DEADLOCK_TIMEOUT_MS "300"
 
 static List *all = NIL;             /* TxpServed of the streams this worker has claimed */
 static TxpIo *io = NULL;            /* NULL while nothing is to be done */
+static TimestampTz child_since = 0; /* it was started */
 static MemoryContext batch_context; /* reset after each frame */
 static uint32 seen_generation = 0;  /* of the catalogs */
 static bool looked = false;         /* into the catalogs, ever */
@@ -250,24 +252,50 @@ start_child(void)
 	PG_END_TRY();
 }
 
-/* A child that died is replaced, and every stream opened anew at the offsets of our table. */
+/*
+ * A child that died takes the channels of all streams with it. One that lived long enough is replaced at once,
+ * the streams of another are put off, and show why.
+ */
+static void
+bury_child(void)
+{
+	bool proven = TimestampDifferenceExceeds(child_since, GetCurrentTimestamp(), CHILD_PROVES_MS);
+	char *why;
+	ListCell *lc;
+
+	MemoryContextSwitchTo(batch_context);
+	why = txp_io_end(io);
+	ereport(LOG, (errmsg("%s; starting another", why)));
+	foreach (lc, all)
+	{
+		if (proven)
+			txp_served_close(lfirst(lc));
+		else
+			txp_served_fail(lfirst(lc), psprintf("08006: %s.", why));
+	}
+	txp_io_stop(io);
+	io = NULL;
+}
+
+/* Every stream is opened anew in another child, at the offsets of our table. */
 static void
 ensure_child(void)
 {
+	TimestampTz now = GetCurrentTimestamp();
 	ListCell *lc;
 
 	if (io && !txp_io_gone(io))
 		return;
-	foreach (lc, all)
-		txp_served_close(lfirst(lc));
 	if (io)
+		bury_child();
+	foreach (lc, all)
 	{
-		ereport(LOG, (errmsg("txpipe_io has ended unexpectedly; starting another")));
-		txp_io_stop(io);
-		io = NULL;
-	}
-	if (all != NIL)
+		if (((TxpServed *) lfirst(lc))->retry_at > now)
+			continue;
 		start_child();
+		child_since = now;
+		return;
+	}
 }
 
 static void

@@ -9,8 +9,13 @@
 #include "link.h"
 #include "put.h"
 
-/* Above this a batch could outgrow a frame, raw payloads included. */
-#define MAX_BATCH_BYTES (256u << 20)
+/*
+ * A batch that is not full takes one more message: with its raw payloads it still fits a frame. Messages are
+ * limited by fetch.max.bytes.
+ */
+#define MAX_BATCH_BYTES (64u << 20)
+#define MAX_ROW_BYTES ((size_t) 256 << 20)
+#define KEEP_BYTES (32u << 20) /* of a buffer that is empty */
 
 void
 txp_window_init(TxpWindow *w, TxpChannel *channel, uint32_t batch_rows, uint32_t batch_bytes)
@@ -18,6 +23,14 @@ txp_window_init(TxpWindow *w, TxpChannel *channel, uint32_t batch_rows, uint32_t
 	*w = (TxpWindow){.channel = channel};
 	w->batch_rows = batch_rows > 0 ? batch_rows : 1;
 	w->batch_bytes = batch_bytes < MAX_BATCH_BYTES ? batch_bytes : MAX_BATCH_BYTES;
+}
+
+static void
+empty(TxdBuf *buf)
+{
+	if (buf->cap > KEEP_BYTES)
+		txd_buf_free(buf);
+	buf->len = 0;
 }
 
 /* Empties a batch; its buffers stay for the next one. */
@@ -33,7 +46,10 @@ reset_batch(TxpBatch *batch)
 	batch->source_bytes = 0;
 	batch->begun_us = batch->decode_us = 0;
 	batch->stopped = false;
-	batch->block.len = batch->rejects.len = batch->fields.len = batch->raw.len = 0;
+	empty(&batch->block);
+	empty(&batch->rejects);
+	empty(&batch->fields);
+	empty(&batch->raw);
 }
 
 void
@@ -237,8 +253,15 @@ txp_batch_add(TxpWindow *w, TxdDecoder *decoder, const TxdMessage *m, rd_kafka_m
 
 	if (txd_decode(decoder, m, &batch->block, &err))
 	{
-		add_row(batch, m, batch->block.len - before, source);
-		return true;
+		if (batch->block.len - before + m->payload_len <= MAX_ROW_BYTES)
+		{
+			add_row(batch, m, batch->block.len - before, source);
+			return true;
+		}
+		batch->block.len = before;
+		err = (TxdError){.code = "too_long"};
+		snprintf(err.message, sizeof(err.message),
+				 "the message and its row take more than %zu MB together", MAX_ROW_BYTES >> 20);
 	}
 	add_reject(batch, m, &err, source);
 	if (w->stop_at_reject)
