@@ -20,6 +20,14 @@
 #define LAST_SLICE_MS 4000
 #define HANDOVER_MS 1000 /* for a stream that is closing, before its topic takes another client */
 #define DIGEST 32
+/*
+ * A connection answers in order: a stream that opens waits three times for the fetch under way. So fetches of the
+ * first streams are short; with many, it is their cost that counts.
+ */
+#define QUICK_STREAMS 8
+#define QUICK_WAIT "200"
+#define SLOW_WAIT "800"
+#define MAX_PROPERTIES 16 /* of a stream's own */
 
 struct TxpClient
 {
@@ -27,8 +35,10 @@ struct TxpClient
 	unsigned char digest[DIGEST]; /* of the properties */
 	TxpKafka kafka;               /* the scout's; its trouble is what the callbacks heard */
 	rd_kafka_queue_t *callbacks;
+	bool quick;
 	TxpUse *uses; /* under lock, as all below */
-	bool listed;  /* in the table: open to further streams */
+	int nuses;
+	bool listed; /* in the table: open to further streams */
 	bool ending;
 	int64_t next_ask;
 	int slice_ms;
@@ -206,6 +216,14 @@ has_conflict(const TxpClient *c, const TxpUse *use, bool *closing)
 	return conflict;
 }
 
+static bool
+is_quicker(const TxpClient *c, const TxpClient *than)
+{
+	if (c->quick && c->nuses >= QUICK_STREAMS)
+		return false;
+	return than == NULL || (c->quick && !than->quick);
+}
+
 static TxpClient *
 find_client(const unsigned char *digest, const TxpUse *use)
 {
@@ -216,6 +234,7 @@ find_client(const unsigned char *digest, const TxpUse *use)
 	while (!use->is_pattern)
 	{
 		bool closing = false;
+		TxpClient *best = NULL;
 
 		for (TxpClient *c = clients; c != NULL; c = c->next)
 		{
@@ -224,25 +243,58 @@ find_client(const unsigned char *digest, const TxpUse *use)
 			if (memcmp(c->digest, digest, DIGEST) != 0)
 				continue;
 			if (!has_conflict(c, use, &all_closing))
-				return c;
+			{
+				if (is_quicker(c, best))
+					best = c;
+				continue;
+			}
 			closing |= all_closing;
 		}
-		if (!closing || !may_wait)
-			break;
+		if (best != NULL || !closing || !may_wait)
+			return best;
 		may_wait = pthread_cond_timedwait(&left, &lock, &at) != ETIMEDOUT;
 	}
 	return NULL;
 }
 
+/* One client of those with equal properties is quick. */
+static bool
+is_to_be_quick(const unsigned char *digest)
+{
+	for (const TxpClient *c = clients; c != NULL; c = c->next)
+	{
+		if (c->quick && memcmp(c->digest, digest, DIGEST) == 0)
+			return false;
+	}
+	return true;
+}
+
+/* `own` and how long a fetch may take, unless the server's options tell. */
+static bool
+open_kafka(TxpClient *c, TxpChannel *channel, TxpReader *properties, const TxpProperty *own)
+{
+	TxpProperty all[MAX_PROPERTIES + 2] = {
+		{true, "fetch.wait.max.ms", c->quick ? QUICK_WAIT : SLOW_WAIT}};
+
+	for (int i = 0; i < MAX_PROPERTIES && own[i].name != NULL; i++)
+		all[i + 1] = own[i];
+	return txp_kafka_open(&c->kafka, channel, RD_KAFKA_CONSUMER, properties, all);
+}
+
 static TxpClient *
-make_client(TxpChannel *channel, TxpReader *properties, const TxpProperty *own)
+make_client(TxpChannel *channel, TxpReader *properties, const TxpProperty *own,
+			const unsigned char *digest)
 {
 	TxpClient *c = txd_alloc(sizeof(*c));
 	pthread_attr_t attr;
 	pthread_t thread;
 
-	*c = (TxpClient){.kafka = {.shared = true}, .slice_ms = FIRST_SLICE_MS, .listed = true};
-	if (!txp_kafka_open(&c->kafka, channel, RD_KAFKA_CONSUMER, properties, own))
+	*c = (TxpClient){.kafka = {.shared = true},
+					 .quick = is_to_be_quick(digest),
+					 .slice_ms = FIRST_SLICE_MS,
+					 .listed = true};
+	memcpy(c->digest, digest, DIGEST);
+	if (!open_kafka(c, channel, properties, own))
 	{
 		free(c);
 		return NULL;
@@ -275,15 +327,15 @@ txp_client_join(TxpKafka *k, TxpChannel *channel, TxpReader *properties, const T
 	{
 		c = find_client(digest, use);
 		if (c == NULL)
-			c = make_client(channel, properties, own);
+			c = make_client(channel, properties, own, digest);
 	}
 	explicit_bzero(bytes, len);
 	if (c != NULL)
 	{
-		memcpy(c->digest, digest, DIGEST);
 		use->client = c;
 		use->next = c->uses;
 		c->uses = use;
+		c->nuses++;
 		c->next_ask = 0;
 		k->rk = c->kafka.rk;
 		memcpy(k->servers, c->kafka.servers, sizeof(k->servers));
@@ -308,6 +360,7 @@ txp_client_leave(TxpUse *use)
 	while (*at != use)
 		at = &(*at)->next;
 	*at = use->next;
+	c->nuses--;
 	txp_use_free(use);
 	if (c->uses == NULL)
 	{

@@ -85,6 +85,39 @@ send_partitions(TxpStream *s, const rd_kafka_topic_partition_list_t *low,
 	txp_send(s->channel, TXP_PARTITIONS, 0, &frame);
 }
 
+typedef struct Question
+{
+	TxpKafka *k;
+	rd_kafka_topic_partition_list_t *list;
+	int64_t deadline;
+	rd_kafka_resp_err_t err;
+} Question;
+
+static void *
+ask_high(void *arg)
+{
+	Question *q = arg;
+
+	q->err = txp_kafka_positions(q->k, q->list, RD_KAFKA_OFFSET_END, q->deadline);
+	return NULL;
+}
+
+/* Both at once: each answer comes after the fetch that is under way. */
+static rd_kafka_resp_err_t
+ask_ends(TxpKafka *k, rd_kafka_topic_partition_list_t *low, rd_kafka_topic_partition_list_t *high,
+		 int64_t deadline)
+{
+	Question question = {k, high, deadline, RD_KAFKA_RESP_ERR_NO_ERROR};
+	rd_kafka_resp_err_t err;
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, ask_high, &question) != 0)
+		txp_give_up("cannot create a thread");
+	err = txp_kafka_positions(k, low, RD_KAFKA_OFFSET_BEGINNING, deadline);
+	pthread_join(thread, NULL);
+	return err ? err : question.err;
+}
+
 /* Asks for both ends and the start of all partitions in the list, and sends PARTITIONS. */
 static rd_kafka_resp_err_t
 tell_places(TxpStream *s, rd_kafka_topic_partition_list_t *low, int64_t deadline)
@@ -96,9 +129,7 @@ tell_places(TxpStream *s, rd_kafka_topic_partition_list_t *low, int64_t deadline
 	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
 
 	if (low->cnt > 0)
-		err = txp_kafka_positions(&s->kafka, low, RD_KAFKA_OFFSET_BEGINNING, deadline);
-	if (low->cnt > 0 && !err)
-		err = txp_kafka_positions(&s->kafka, high, RD_KAFKA_OFFSET_END, deadline);
+		err = ask_ends(&s->kafka, low, high, deadline);
 	if (low->cnt > 0 && !err && kind == TXP_START_TIMESTAMP)
 		err = txp_kafka_positions(&s->kafka, young, s->start_timestamp, deadline);
 	if (!err)
