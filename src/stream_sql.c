@@ -295,7 +295,10 @@ Datum
 txpipe_drop_stream(PG_FUNCTION_ARGS)
 {
 	static TxpStatement statement = {
-		"DELETE FROM txpipe.stream WHERE stream_id = $1", 1, {INT4OID}};
+		"WITH letters AS (DELETE FROM txpipe.dead_letter_store WHERE stream_id = $1) "
+		"DELETE FROM txpipe.stream WHERE stream_id = $1",
+		1,
+		{INT4OID}};
 	TxpStream *stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream"));
 	Datum values[1] = {Int32GetDatum(stream->id)};
 

@@ -202,5 +202,12 @@ $node->safe_psql('postgres', q{SELECT txpipe.resume_stream('large')});
 produce_lines($broker, 'large', 0, 'y', '{"id": 1}');
 wait_for($node, 'SELECT count(*) FROM large', 'there is room again', value => 1);
 
+# --- the end ---
+
+$node->safe_psql('postgres', q{SELECT txpipe.drop_stream('refused')});
+is( scalar_of(q{SELECT count(*) FILTER (WHERE stream_id NOT IN (SELECT stream_id FROM txpipe.stream)), count(*) > 0
+		FROM txpipe.dead_letter_store}),
+	'0|t', 'a stream that is dropped takes its letters along, and no others');
+
 log_is_clean($node, qr/"nix"/, qr/must not be null/, qr/fixes one dead letter/, qr/must be owner/);
 done_testing();
