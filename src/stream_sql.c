@@ -11,10 +11,12 @@
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 
 #include "args.h"
 #include "copied.h"
@@ -94,6 +96,8 @@ stream_of_arguments(FunctionCallInfo fcinfo)
 	stream->server = txp_arg_text(fcinfo, 1, "server");
 	stream->topic = txp_arg_text(fcinfo, 2, "topic");
 	stream->target = PG_ARGISNULL(3) ? InvalidOid : PG_GETARG_OID(3);
+	stream->target_name =
+		DatumGetCString(DirectFunctionCall1(regclassout, ObjectIdGetDatum(stream->target)));
 	stream->format = txp_arg_text(fcinfo, 4, "format");
 	(void) txp_format_by_name(stream->format);
 	stream->columns = txp_stream_columns(txp_arg_jsonb_or_null(fcinfo, 5));
@@ -122,6 +126,18 @@ text_array(char *const *names, int n)
 	for (int i = 0; i < n; i++)
 		values[i] = CStringGetTextDatum(names[i]);
 	return txp_spi_array(TEXTOID, values, NULL, n);
+}
+
+/* No lock was held while the brokers were asked; from here on the table stays. */
+static void
+hold_target(const TxpStream *stream)
+{
+	LockRelationOid(stream->target, AccessShareLock);
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(stream->target)))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("target %s of stream \"%s\" does not exist any more",
+							   stream->target_name, stream->name),
+						errhint("It was dropped while the brokers were asked.")));
 }
 
 static int32
@@ -210,6 +226,7 @@ store_stream(TxpIo *io, TxpStream *stream, bool inferred)
 	if (strcmp(stream->state, "paused") == 0)
 	{
 		txp_link_check_decoder(io, plan);
+		hold_target(stream);
 		(void) insert_stream(stream);
 		return;
 	}
@@ -217,6 +234,7 @@ store_stream(TxpIo *io, TxpStream *stream, bool inferred)
 	if (!inferred)
 		txp_sample_report(stream->topic, plan, sample);
 	txp_partitions_keep(&sample->parts, stream->partitions);
+	hold_target(stream);
 	(void) txp_offsets_store(insert_stream(stream), &sample->parts);
 	if (!txp_shared_available())
 		ereport(NOTICE, (errmsg("no worker will serve stream \"%s\"", stream->name),

@@ -1,13 +1,14 @@
 # What happens around a stream between two batches: its target goes away, a trigger leaves a cursor behind, and
-# after a restore OIDs mean other roles and tables.
+# after a restore OIDs mean other roles and tables. And before the first: its target goes away while it is created.
 use strict;
 use warnings;
 
+use POSIX ();
 use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeTest;
 
-my $broker = start_broker('gone:1', 'held:1', 'moved:1');
+my $broker = start_broker('gone:1', 'late:1', 'held:1', 'moved:1');
 my $node   = new_node('surroundings');
 
 start_node($node);
@@ -38,6 +39,25 @@ like(query(q{SELECT reason FROM txpipe.stream_status WHERE stream = 'gone'}),
 query('CREATE TABLE gone (id bigint)');
 consumed('gone', 2);
 is(query('SELECT id, fresh FROM gone'), '2|1', 'it goes on in a table of the name, with the column');
+
+# --- a table is dropped while create_stream waits for the brokers, holding no lock ---
+
+query('CREATE TABLE late (id bigint)');
+kill 'STOP', $broker->{pid};
+my $creator = fork() // die "fork: $!";
+if ($creator == 0)
+{
+	my $failed = error_of($node, q{SELECT txpipe.create_stream('late', 'shop', 'late', 'late')});
+
+	POSIX::_exit(($failed->{state} // '') eq '42P01' ? 0 : 1);
+}
+wait_for($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE 'SELECT txpipe.create_stream%' AND wait_event = 'Extension'},
+	'create_stream waits for the brokers');
+query('DROP TABLE late');
+kill 'CONT', $broker->{pid};
+waitpid($creator, 0);
+is($?, 0, 'create_stream says that the table does not exist any more');
+is(query(q{SELECT count(*) FROM txpipe.stream WHERE stream = 'late'}), '0', 'and creates no stream');
 
 # --- a trigger declares a cursor that outlives the transaction ---
 
@@ -95,6 +115,7 @@ is(query('SELECT id FROM moved'), '3', 'and goes on as alice');
 
 $node->stop('fast');
 unlike(slurp_file($node->logfile), qr/was terminated by signal/, 'no server process died');
-log_is_clean($node, qr/terminating .* due to/, qr/must be owner of stream "moved"/);
+log_is_clean($node, qr/terminating .* due to/, qr/must be owner of stream "moved"/,
+	qr/target public.late of stream "late" does not exist any more/);
 stop_broker($broker);
 done_testing();
