@@ -175,7 +175,8 @@ spawn(TxpIo *io)
 TxpIo *
 txp_io_start(MemoryContext lifetime)
 {
-	MemoryContext context = AllocSetContextCreate(lifetime, "txpipe child", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "txpipe child", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	TxpIo *io = palloc0(sizeof(TxpIo));
 	StringInfoData hello;
@@ -195,6 +196,7 @@ txp_io_start(MemoryContext lifetime)
 	io->next = children;
 	children = io;
 	MemoryContextRegisterResetCallback(context, &io->on_reset);
+	MemoryContextSetParent(context, lifetime);
 	RESUME_INTERRUPTS();
 
 	initStringInfo(&hello);

@@ -78,6 +78,7 @@ may_stay(void)
 			txp_worker_report(0, 0, txp_worker_generation());
 	}
 	CommitTransactionCommand();
+	MemoryContextSwitchTo(batch_context);
 	return stay;
 }
 
@@ -147,6 +148,7 @@ read_runnable(void)
 	}
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+	MemoryContextSwitchTo(batch_context);
 	return streams;
 }
 
