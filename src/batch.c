@@ -69,9 +69,6 @@ copy_isolated(Relation target, const TxpLink *link, const TxpBatch *batch)
 		p += batch->raw[i].row_length;
 	}
 	rows.start[batch->nrows] = p;
-	if (p != batch->rows.data + batch->rows.len)
-		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
-						errmsg("rows of a raw batch do not add up to its size")));
 
 	refusals = txp_isolate(batch->nrows, copy_some, &rows);
 	if (refusals != NIL && link->stream->stop_on_error)

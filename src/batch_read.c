@@ -83,6 +83,24 @@ read_reject(TxpReader *r, TxpMessage *m)
 	m->column = txp_read_span(r);
 }
 
+/* The messages the rows were made from; their rows must add up to the block. */
+static void
+read_raw(TxpReader *r, TxpBatch *batch)
+{
+	Size bytes = 0;
+
+	check_count(r, batch->nrows, MESSAGE_BYTES);
+	batch->raw = palloc0(sizeof(TxpMessage) * ((Size) batch->nrows + 1));
+	for (uint32 i = 0; i < batch->nrows; i++)
+	{
+		batch->raw[i].row_length = txp_read_u32(r);
+		read_message(r, &batch->raw[i]);
+		bytes += batch->raw[i].row_length;
+	}
+	if (bytes != batch->rows.len)
+		r->bad = true;
+}
+
 void
 txp_batch_read(const TxpFrame *frame, TxpBatch *batch)
 {
@@ -107,14 +125,6 @@ txp_batch_read(const TxpFrame *frame, TxpBatch *batch)
 	if (batch->stopped)
 		read_reject(&r, &batch->stopped_at);
 	if (frame->type == TXP_BATCH_RAW)
-	{
-		check_count(&r, batch->nrows, MESSAGE_BYTES);
-		batch->raw = palloc0(sizeof(TxpMessage) * ((Size) batch->nrows + 1));
-		for (uint32 i = 0; i < batch->nrows; i++)
-		{
-			batch->raw[i].row_length = txp_read_u32(&r);
-			read_message(&r, &batch->raw[i]);
-		}
-	}
+		read_raw(&r, batch);
 	txp_reader_check(&r);
 }

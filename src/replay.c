@@ -146,6 +146,7 @@ read_decoded(Chunk *chunk, const TxpFrame *frame)
 {
 	TxpReader r = txp_reader(frame->data, frame->size);
 	TxpBatch *batch = &chunk->batch;
+	Size bytes = 0;
 
 	if (txp_read_u32(&r) != (uint32) chunk->n)
 		r.bad = true;
@@ -169,8 +170,11 @@ read_decoded(Chunk *chunk, const TxpFrame *frame)
 		chunk->letter_of_row[batch->nrows] = i;
 		batch->raw[batch->nrows] = chunk->letters[i]->message;
 		batch->raw[batch->nrows++].row_length = len;
+		bytes += len;
 	}
 	batch->rows = txp_read_span(&r);
+	if (bytes != batch->rows.len)
+		r.bad = true;
 	txp_reader_check(&r);
 }
 
