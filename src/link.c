@@ -357,7 +357,8 @@ txp_link_verdict(TxpLink *link, const TxpFrame *frame)
 	if (verdict == TXP_GONE && position->last_offset >= 0)
 		txp_lost_unverifiable(link->stream, position->topic, position->partition,
 							  position->last_offset);
-	if (verdict != TXP_OTHER)
+	/* Moved by its user meanwhile: what was compared means nothing any more, and the stream is opened anew. */
+	if (verdict != TXP_OTHER || position->last_offset < 0)
 		return;
 	recall_end(link, position);
 	lost(link, TXP_LOSS_RECREATED, position, low, high);
