@@ -243,6 +243,8 @@ txp_shared_relieve_overdue(void)
 static void
 worker_detach(int code, Datum arg)
 {
+	/* A clock that still runs must not mark the slot's next worker. */
+	txp_my_slot = TXP_NO_WORKER;
 	txp_shared_release_worker(DatumGetInt32(arg), my_end_is_clean);
 }
 
@@ -305,6 +307,8 @@ txp_worker_is_overdue(void)
 {
 	PGPROC *launcher = txp_shared->launcher;
 
+	if (txp_my_slot == TXP_NO_WORKER)
+		return;
 	txp_shared->workers[txp_my_slot].overdue = true;
 	if (launcher)
 		SetLatch(&launcher->procLatch);

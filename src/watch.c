@@ -43,8 +43,8 @@ txp_watch_limit(int timeout_ms)
 void
 txp_watch_unlimit(void)
 {
+	disable_timeout(STATEMENT_TIMEOUT, true);
 	/* One that came too late must not cancel what is next. */
 	if (get_timeout_indicator(STATEMENT_TIMEOUT, true))
 		QueryCancelPending = false;
-	disable_timeout(STATEMENT_TIMEOUT, false);
 }
