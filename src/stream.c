@@ -184,7 +184,8 @@ txp_stream_runnable(void)
 {
 	static TxpStatement statement = {
 		"SELECT stream_id, epoch, state = 'running', options FROM txpipe.stream "
-		"WHERE state IN ('running', 'error') ORDER BY stream_id",
+		"WHERE state IN ('running', 'error') AND home = (SELECT token FROM txpipe.installation) "
+		"ORDER BY stream_id",
 		0,
 		{0}};
 	MemoryContext context = CurrentMemoryContext;

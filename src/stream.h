@@ -74,7 +74,7 @@ typedef struct TxpRunnable
 	bool healthy; /* not in error */
 } TxpRunnable;
 
-/* All of them, TxpRunnable in the order of their ids. */
+/* All of them that are no copies, TxpRunnable in the order of their ids. */
 extern List *txp_stream_runnable(void);
 
 /* ERRORs unless the owner still is the role the stream was created by. */
