@@ -1,9 +1,10 @@
 /*
  * isolate.c — finding the rows PostgreSQL refuses.
  *
- * Rows are applied in order, a half at a time, each try in a subtransaction that ends with the deferred
- * constraints. What passes stays while the rest is searched, because rows can collide with one another;
- * at the end all of it is rolled back, and the caller applies the good rows once, or all of it is kept.
+ * Rows are applied in order, each try in a subtransaction that ends with the deferred constraints. Of rows that
+ * fail together COPY mostly tells which one it was; what lies before it, it alone and what lies behind it are tried
+ * next, otherwise both halves. What passes stays while the rest is searched, because rows can collide with one
+ * another; at the end all of it is rolled back, and the caller applies the good rows once, or all of it is kept.
  */
 #include "postgres.h"
 
@@ -112,26 +113,59 @@ note_refusal(Search *search, uint32 row, ErrorData *error)
 	search->refusals = lappend(search->refusals, refusal);
 }
 
-static void
-search_range(Search *search, uint32 first, uint32 count)
-{
-	ErrorData *error;
+static void search_range(Search *search, uint32 first, uint32 count, bool trust);
 
-	if (search->stop && search->refusals != NIL)
-		return;
-	CHECK_FOR_INTERRUPTS();
-	error = try_rows(search, first, count);
-	if (error == NULL)
-		return;
-	if (!txp_error_is_of_rows(error->sqlerrcode))
-		ReThrowError(error);
-	if (count == 1)
-		note_refusal(search, first, error);
-	FreeErrorData(error);
-	if (count > 1)
+/* The row at fault is known: true when it is one, and no row before it is. */
+static bool
+search_around(Search *search, uint32 first, uint32 row)
+{
+	int before = list_length(search->refusals);
+
+	if (row > first)
+		search_range(search, first, row - first, false);
+	if (list_length(search->refusals) > before)
+		return false;
+	search_range(search, row, 1, false);
+	return list_length(search->refusals) > before;
+}
+
+/*
+ * `trust` what COPY tells. Where it was wrong once, of triggers that fire late, say, the halves bound the number
+ * of tries.
+ */
+static void
+search_range(Search *search, uint32 first, uint32 count, bool trust)
+{
+	while (count > 0 && !(search->stop && search->refusals != NIL))
 	{
-		search_range(search, first, count / 2);
-		search_range(search, first + count / 2, count - count / 2);
+		ErrorData *error;
+		uint64 told;
+		uint32 done;
+
+		CHECK_FOR_INTERRUPTS();
+		error = try_rows(search, first, count);
+		told = txp_sink_failed_row();
+		if (error == NULL)
+			return;
+		if (!txp_error_is_of_rows(error->sqlerrcode))
+			ReThrowError(error);
+		if (count == 1)
+			note_refusal(search, first, error);
+		FreeErrorData(error);
+		if (count == 1)
+			return;
+		if (trust && told >= 1 && told <= count)
+		{
+			done = (uint32) told;
+			trust = search_around(search, first, first + done - 1);
+		}
+		else
+		{
+			done = count / 2;
+			search_range(search, first, done, trust);
+		}
+		first += done;
+		count -= done;
 	}
 }
 
@@ -144,9 +178,10 @@ search_all(uint32 nrows, bool stop, bool keep, TxpApply apply, void *arg)
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(search.context);
 	search.owner = CurrentResourceOwner;
+	(void) txp_sink_failed_row(); /* of another batch */
 	PG_TRY();
 	{
-		search_range(&search, 0, nrows);
+		search_range(&search, 0, nrows, true);
 	}
 	PG_CATCH();
 	{

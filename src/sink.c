@@ -7,6 +7,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_trigger.h"
 #include "commands/copy.h"
+#include "commands/copyfrom_internal.h"
 #include "commands/defrem.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
@@ -29,12 +30,13 @@ static const char binary_trailer[] = {'\377', '\377'};
  * What the running COPY reads. COPY's callback has no argument, hence one static; a trigger that starts
  * another COPY through us is refused.
  */
-static struct CopySource
+static struct RowSource
 {
 	const char *part[3];
 	size_t left[3];
 	int current;
 	bool busy;
+	uint64 failed_row;
 } source;
 
 static int
@@ -72,6 +74,7 @@ set_source(const TxpRowPlan *plan, const char *rows, size_t len)
 	source.part[2] = binary_trailer;
 	source.left[2] = binary ? sizeof(binary_trailer) : 0;
 	source.current = 0;
+	source.failed_row = 0;
 	source.busy = true;
 }
 
@@ -135,7 +138,7 @@ uint64
 txp_sink_copy(Relation target, const TxpRowPlan *plan, const char *rows, size_t len)
 {
 	ParseState *pstate = make_parsestate(NULL);
-	CopyFromState copy;
+	CopyFromState volatile copy = NULL;
 	uint64 processed = 0;
 
 	(void) addRangeTableEntryForRelation(pstate, target, RowExclusiveLock, NULL, false, false);
@@ -146,14 +149,26 @@ txp_sink_copy(Relation target, const TxpRowPlan *plan, const char *rows, size_t 
 							 copy_options(plan));
 		processed = CopyFrom(copy);
 		EndCopyFrom(copy);
+		copy = NULL;
 	}
 	PG_FINALLY();
 	{
 		source.busy = false;
+		if (copy)
+			source.failed_row = copy->cur_lineno;
 	}
 	PG_END_TRY();
 	free_parsestate(pstate);
 	return processed;
+}
+
+uint64
+txp_sink_failed_row(void)
+{
+	uint64 row = source.failed_row;
+
+	source.failed_row = 0;
+	return row;
 }
 
 void

@@ -21,6 +21,12 @@ extern void txp_sink_check(Relation target, const TxpRowPlan *plan);
 extern uint64 txp_sink_copy(Relation target, const TxpRowPlan *plan, const char *rows, size_t len);
 
 /*
+ * Which of its rows the last COPY stopped at, from 1; 0: it did not, or was asked already. Mostly the row
+ * at fault: constraints, triggers before the row, unique keys; late triggers stop it anywhere.
+ */
+extern uint64 txp_sink_failed_row(void);
+
+/*
  * Runs what constraints and triggers have deferred to the commit, so that it fails here, where the rows at
  * fault can still be found, and with the rights of the current user.
  */
