@@ -313,15 +313,16 @@ Datum
 txpipe_drop_stream(PG_FUNCTION_ARGS)
 {
 	static TxpStatement statement = {
-		"WITH letters AS (DELETE FROM txpipe.dead_letter_store WHERE stream_id = $1) "
-		"DELETE FROM txpipe.stream WHERE stream_id = $1",
-		1,
-		{INT4OID}};
+		"DELETE FROM txpipe.stream WHERE stream_id = $1", 1, {INT4OID}};
+	/* Afterwards: nobody can add to them any more. */
+	static TxpStatement letters = {
+		"DELETE FROM txpipe.dead_letter_store WHERE stream_id = $1", 1, {INT4OID}};
 	TxpStream *stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream"));
 	Datum values[1] = {Int32GetDatum(stream->id)};
 
 	txp_offsets_lock_all(stream->id);
 	(void) txp_spi_do(&statement, values, NULL);
+	(void) txp_spi_do(&letters, values, NULL);
 	PG_RETURN_VOID();
 }
 
