@@ -183,14 +183,29 @@ stop_at(const TxpLink *link, const TxpMessage *m, const char *code, const char *
 }
 
 static void
+check_topic(const TxpLink *link, uint32 topic)
+{
+	if (topic >= link->ntopics)
+		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+						errmsg("a batch names a topic that was never announced")));
+}
+
+static void
 check_topics(const TxpLink *link, const TxpBatch *batch)
 {
 	for (uint32 i = 0; i < batch->nranges; i++)
+		check_topic(link, batch->ranges[i].topic);
+	for (uint32 i = 0; i < batch->nrejects; i++)
+		check_topic(link, batch->rejects[i].topic);
+	for (uint32 i = 0; batch->raw && i < batch->nrows; i++)
+		check_topic(link, batch->raw[i].topic);
+	for (uint32 i = 0; i < batch->nfields; i++)
 	{
-		if (batch->ranges[i].topic >= link->ntopics)
-			ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
-							errmsg("a batch names a topic that was never announced")));
+		check_topic(link, batch->fields[i].first_topic);
+		check_topic(link, batch->fields[i].last_topic);
 	}
+	if (batch->stopped)
+		check_topic(link, batch->stopped_at.topic);
 }
 
 TxpBatchResult

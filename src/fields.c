@@ -73,9 +73,6 @@ fill(Datum **column, const TxpLink *link, const TxpBatch *batch)
 	{
 		const TxpField *f = &batch->fields[i];
 
-		if (f->first_topic >= link->ntopics || f->last_topic >= link->ntopics)
-			ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
-							errmsg("a field names a topic that was never announced")));
 		column[COL_PATH][i] = CStringGetTextDatum(path_of(f));
 		column[COL_TYPES][i] = CStringGetTextDatum(types_text(f->json_types, ","));
 		column[COL_COUNT][i] = Int64GetDatum(f->count);
