@@ -106,7 +106,10 @@ build/fuzz/%: test/decode/fuzz_%.c $(wildcard src/decode/*.[ch])
 	clang-14 -std=c11 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined \
 		-fno-sanitize-recover=all -Isrc -o $@ $< $(filter src/decode/%.c,$^) -lm
 
-.PHONY: bench-decode fuzz
+.PHONY: bench bench-decode fuzz
+bench:
+	bench/run
+
 bench-decode: build/test/bench_decode
 	$<
 
