@@ -216,7 +216,8 @@ txp_batch_write(TxpLink *link, TxpBatch *batch, const char *states)
 	List *refusals;
 
 	check_topics(link, batch);
-	if (!txp_offsets_lock(stream->id, stream->created_at, states, link->topics, batch))
+	if (!txp_offsets_lock(stream->id, stream->created_at, stream->epoch, states, link->topics,
+						  batch))
 		return TXP_BATCH_CONFLICT;
 	if (txp_fields_decide(link, batch) == TXP_FIELDS_ACTED)
 		return TXP_BATCH_ACTED;

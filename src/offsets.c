@@ -236,20 +236,24 @@ range_places(char *const *topics, const TxpBatch *batch, Datum *topic_array, Dat
 }
 
 bool
-txp_offsets_lock(int32 stream_id, TimestampTz created_at, const char *states, char *const *topics,
-				 const TxpBatch *batch)
+txp_offsets_lock(int32 stream_id, TimestampTz created_at, int64 epoch, const char *states,
+				 char *const *topics, const TxpBatch *batch)
 {
 	static TxpStatement statement = {
 		"SELECT u.n, o.next_offset "
 		"FROM unnest($2::text[], $3::int[]) WITH ORDINALITY AS u(t, p, n) "
 		"JOIN txpipe.stream_offset o ON o.stream_id = $1 AND o.topic = u.t AND o.partition = u.p "
 		"WHERE EXISTS (SELECT FROM txpipe.stream s WHERE s.stream_id = $1 AND s.created_at = $5 "
-		"AND s.state = ANY (string_to_array($4, ','))) "
+		"AND s.epoch = $6 AND s.state = ANY (string_to_array($4, ','))) "
 		"FOR UPDATE OF o SKIP LOCKED",
-		5,
-		{INT4OID, TEXTARRAYOID, INT4ARRAYOID, TEXTOID, TIMESTAMPTZOID}};
-	Datum values[5] = {Int32GetDatum(stream_id), 0, 0, CStringGetTextDatum(states),
-					   TimestampTzGetDatum(created_at)};
+		6,
+		{INT4OID, TEXTARRAYOID, INT4ARRAYOID, TEXTOID, TIMESTAMPTZOID, INT8OID}};
+	Datum values[6] = {Int32GetDatum(stream_id),
+					   0,
+					   0,
+					   CStringGetTextDatum(states),
+					   TimestampTzGetDatum(created_at),
+					   Int64GetDatum(epoch)};
 	uint64 n;
 	bool same;
 

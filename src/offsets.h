@@ -80,10 +80,10 @@ extern void txp_offsets_forget_last(int32 stream_id, const char *topic, int32 pa
 
 /*
  * The batch's first statement. True when its ranges begin at the stored offsets, which are then locked until the
- * end of the transaction, and the stream, created at `created_at`, is in one of the `states`.
+ * end of the transaction, and the stream, created at `created_at`, is in one of the `states` and still in that epoch.
  */
-extern bool txp_offsets_lock(int32 stream_id, TimestampTz created_at, const char *states,
-							 char *const *topics, const TxpBatch *batch);
+extern bool txp_offsets_lock(int32 stream_id, TimestampTz created_at, int64 epoch,
+							 const char *states, char *const *topics, const TxpBatch *batch);
 
 /* Moves the offsets to the ends of the ranges; refused[i] rows of range i became dead letters. */
 extern void txp_offsets_move(int32 stream_id, char *const *topics, const TxpBatch *batch,

@@ -23,6 +23,7 @@
 #include "offsets.h"
 #include "rates.h"
 #include "served.h"
+#include "shared.h"
 #include "spi.h"
 #include "transaction.h"
 #include "watch.h"
@@ -197,6 +198,9 @@ txp_served_open(TxpServed *served, TxpIo *io)
 		stream = txp_stream_load(NULL, served->id);
 		if (stream && served->part < stream->workers)
 		{
+			/* A prepared transaction that was committed has told nobody. */
+			if (served->epoch >= 0 && served->epoch != stream->epoch)
+				txp_wake_at_commit();
 			served->epoch = stream->epoch;
 			served->link = txp_link_open(io, stream, served->part, TXP_OPEN_TIMEOUT_MS);
 		}

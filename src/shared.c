@@ -173,7 +173,9 @@ txp_shared_know_database(Oid database)
 	entry = txp_shared_database(database, true);
 	for (int i = 0; i < TXP_MAX_WORKERS; i++)
 		served |= txp_shared->workers[i].database == database;
-	if (entry && !served)
+	if (entry && served)
+		txp_shared_wake(database);
+	else if (entry)
 		entry->dirty = true;
 	LWLockRelease(txp_shared->lock);
 	if (entry == NULL)

@@ -35,8 +35,8 @@ typedef struct TxpDatabaseState
 } TxpDatabaseState;
 
 /*
- * Makes sure the database has an entry. It is marked dirty when new or without workers: a look now and then
- * finds what no session told (a prepared transaction, a restored copy).
+ * Makes sure the database has an entry. Its workers look into the catalogs, or it is marked dirty when there are none:
+ * a look now and then finds what no session told (a prepared transaction, a restored copy).
  */
 extern void txp_shared_know_database(Oid database);
 extern void txp_shared_forget_database(Oid database);

@@ -8,8 +8,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeTest;
 
-my $broker = start_broker('gone:1', 'late:1', 'held:1', 'moved:1');
-my $node   = new_node('surroundings');
+my $broker = start_broker('gone:1', 'late:1', 'held:1', 'moved:1', 'prepared:1');
+my $node   = new_node('surroundings', conf => 'max_prepared_transactions = 1');
 
 start_node($node);
 kafka_server($node, 'shop', $broker);
@@ -73,6 +73,26 @@ consumed('held', 1);
 produce_lines($broker, 'held', 0, '{"id": 2}');
 consumed('held', 2);
 is(query(q{SELECT state, restarts FROM txpipe.stream_status WHERE stream = 'held'}), 'running|0', 'no batch meets the cursor of another');
+
+# --- a stream is altered by a prepared transaction, whose commit tells no worker ---
+
+query(q{CREATE TABLE prepared (id bigint, twin bigint);
+	SELECT txpipe.create_stream('prepared', 'shop', 'prepared', 'prepared', columns => '{"id": "id"}')});
+produce_lines($broker, 'prepared', 0, '{"id": 1}');
+consumed('prepared', 1);
+query(q{BEGIN; SELECT txpipe.alter_stream('prepared', columns => '{"id": "id", "twin": "id"}'); PREPARE TRANSACTION 'alter'});
+query(q{COMMIT PREPARED 'alter'});
+produce_lines($broker, 'prepared', 0, '{"id": 2}');
+consumed('prepared', 2);
+is(query('SELECT id, twin FROM prepared ORDER BY id'), "1|\n2|2", 'the next batch has the new definition');
+
+query(q{SELECT txpipe.pause_stream('prepared')});
+produce_lines($broker, 'prepared', 0, '{"id": 3}');
+query(q{BEGIN; SELECT txpipe.resume_stream('prepared'); PREPARE TRANSACTION 'resume'});
+query(q{COMMIT PREPARED 'resume'});
+$node->reload;
+consumed('prepared', 3);
+is(query(q{SELECT state FROM txpipe.stream_status WHERE stream = 'prepared'}), 'running', 'a look now and then finds that it runs again');
 
 # --- a dump restored where OIDs mean others: what counts is the names ---
 
