@@ -387,7 +387,8 @@ txp_use_news(TxpUse *use, TxpKafka *k, TxpNews *news)
 	use->is_back = false;
 	news->nsights = use->nsights;
 	news->sight = txd_realloc(news->sight, ((size_t) use->nsights + 1) * sizeof(TxpSight));
-	memcpy(news->sight, use->sight, (size_t) use->nsights * sizeof(TxpSight));
+	for (int i = 0; i < use->nsights; i++)
+		news->sight[i] = use->sight[i];
 	pthread_mutex_unlock(&lock);
 	return true;
 }
