@@ -38,12 +38,11 @@ on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 	if (txp_kafka_is_lasting(k->trouble))
 		return;
 	if (err == RD_KAFKA_RESP_ERR__FATAL)
-		err = rd_kafka_fatal_error(rk, k->trouble_text, sizeof(k->trouble_text));
+		(void) rd_kafka_fatal_error(rk, k->trouble_text, sizeof(k->trouble_text));
 	else if (err != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || k->trouble_text[0] == '\0')
 		snprintf(k->trouble_text, sizeof(k->trouble_text), "%s", reason);
 	/* One broker's trouble is none yet, but says why there is none left when it was the last. */
-	if (code == RD_KAFKA_RESP_ERR__FATAL || err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ||
-		txp_kafka_is_lasting(err))
+	if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || txp_kafka_is_lasting(err))
 		k->trouble = err;
 }
 
@@ -203,6 +202,7 @@ txp_kafka_is_lasting(rd_kafka_resp_err_t err)
 {
 	switch (err)
 	{
+		case RD_KAFKA_RESP_ERR__FATAL:
 		case RD_KAFKA_RESP_ERR__AUTHENTICATION:
 		case RD_KAFKA_RESP_ERR__SSL:
 		case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
@@ -270,6 +270,12 @@ describe(const TxpKafka *k, rd_kafka_resp_err_t err, const char *topic, TxpError
 						  "must carry their host name), and the user mapping's certificate.";
 			snprintf(text, size, "no secure connection to the Kafka brokers at \"%s\"", k->servers);
 			break;
+		case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+			error->sqlstate = "54000";
+			error->hint = "Raise the server's option message_max_bytes, and max.message.bytes of "
+						  "the topic.";
+			snprintf(text, size, "the message is too large for topic \"%s\"", topic);
+			break;
 		default:
 			error->sqlstate = "08006";
 			error->hint = "The log of the Kafka brokers may tell more.";
@@ -287,7 +293,8 @@ txp_kafka_fail(TxpKafka *k, rd_kafka_resp_err_t err, const char *topic)
 	/* What the connection said explains a request that only timed out. */
 	error.detail = rd_kafka_err2str(err);
 	if (k->trouble != RD_KAFKA_RESP_ERR_NO_ERROR &&
-		(err == RD_KAFKA_RESP_ERR__TRANSPORT || err == RD_KAFKA_RESP_ERR__TIMED_OUT))
+		(err == RD_KAFKA_RESP_ERR__TRANSPORT || err == RD_KAFKA_RESP_ERR__TIMED_OUT ||
+		 err == k->trouble))
 	{
 		err = k->trouble;
 		error.detail = k->trouble_text;

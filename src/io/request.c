@@ -180,6 +180,19 @@ unpack(Produce *p, TxpReader *r)
 	return true;
 }
 
+static void
+not_acknowledged(TxpKafka *k, const char *topic)
+{
+	txp_error(k->channel,
+			  (TxpError){.fatal = true,
+						 .answer = true,
+						 .sqlstate = "08006",
+						 .hint = "It may have been written all the same: look with txpipe.peek "
+								 "before it is sent again."},
+			  "the Kafka brokers at \"%s\" did not acknowledge the message to topic \"%s\" in time",
+			  k->servers, topic);
+}
+
 /* Sends the message and waits for the broker's word; a missing topic is found before, not made. */
 static void
 produce(TxpKafka *k, Produce *p)
@@ -207,7 +220,10 @@ produce(TxpKafka *k, Produce *p)
 		rd_kafka_poll(k->rk, 100);
 	if (!d.done || d.err)
 	{
-		txp_kafka_fail(k, d.err, p->topic);
+		if (d.done || k->trouble)
+			txp_kafka_fail(k, d.err, p->topic);
+		else
+			not_acknowledged(k, p->topic);
 		/* The delivery report of a message given up must not find our stack gone. */
 		rd_kafka_purge(k->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
 		for (int i = 0; i < 50 && !d.done; i++)

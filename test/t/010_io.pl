@@ -167,6 +167,10 @@ sub test_produce_and_topics
 	produce($c, 0, '{"a": 2}');
 	is(read_error(produce($c, 0, 'x', topic => 'missing'))->{state}, '42704', 'produce to a missing topic');
 
+	my $e = read_error(produce($c, 0, 'x' x 1_100_000));
+	is($e->{state}, '54000', 'a message larger than message.max.bytes is refused');
+	like($e->{hint}, qr/message_max_bytes/, '... with the option to raise');
+
 	say_frame($c, 'TOPICS', 5, 0, properties('bootstrap.servers' => $brokers) . opt(undef) . pack('L', 20_000));
 	$f = hear($c);
 	is($f->{type}, 'TOPIC_LIST', 'topics');
@@ -174,6 +178,12 @@ sub test_produce_and_topics
 	my %topics;
 	while (my ($name, $partitions, $messages) = splice(@rest, 0, 3)) { $topics{$name} = "$partitions $messages" }
 	is_deeply(\%topics, { t => '2 4', many => '3 0' }, '... partitions and messages');
+
+	# The brokers answer, but Produce (0) is told to try again for want of replicas (19).
+	control('error 0 19 100');
+	$e = read_error(produce($c, 0, 'x', timeout => 1000));
+	is($e->{state}, '08006', 'a message that is not acknowledged in time');
+	like($e->{hint}, qr/may have been written/, '... may have been written: the hint says so');
 	is(end_child($c), 0, 'exit status 0');
 }
 

@@ -286,7 +286,7 @@ sub produce
 	my $p = properties('bootstrap.servers' => $brokers) . str($o{topic} // 't') . pack('l', $partition)
 	  . opt($o{key}) . opt($value) . pack('L', @h / 2);
 	while (my ($n, $v) = splice(@h, 0, 2)) { $p .= str($n) . opt($v) }
-	say_frame($c, 'PRODUCE', 90, 0, $p . pack('L', 20_000));
+	say_frame($c, 'PRODUCE', 90, 0, $p . pack('L', $o{timeout} // 20_000));
 	return hear($c);
 }
 
