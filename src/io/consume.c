@@ -309,7 +309,7 @@ hear(Loop *l)
 	if (!s->failed)
 		txp_topics_news(s);
 	if (!s->failed && s->unsettled > 0)
-		txp_places_tell(s, l->batch_since == 0 && s->window.unacked == 0 && !has_fetched(l));
+		txp_places_tell(s);
 }
 
 static void

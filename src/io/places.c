@@ -199,17 +199,24 @@ tell_fate(TxpStream *s, uint32_t topic, int32_t partition)
 	stop(s, topic, partition, TXP_PLACE_IDLE);
 }
 
+/* Is no record of it in a batch that is open or unacknowledged? */
+static bool
+is_settled(const TxpStream *s, const TxpPartition *p)
+{
+	return p->range_seq + (uint32_t) s->window.unacked <= s->window.last_seq;
+}
+
 void
-txp_places_tell(TxpStream *s, bool drained)
+txp_places_tell(TxpStream *s)
 {
 	for (int t = 0; t < s->ntopics && s->unsettled > 0; t++)
 	{
-		for (int p = 0; p < s->topic[t].npartitions && s->retry == 0; p++)
+		for (int i = 0; i < s->topic[t].npartitions && s->retry == 0; i++)
 		{
-			TxpPlaceState state = s->topic[t].partition[p].state;
+			const TxpPartition *p = &s->topic[t].partition[i];
 
-			if (state == TXP_PLACE_OTHER || (state == TXP_PLACE_LOST && drained))
-				tell_fate(s, (uint32_t) t, p);
+			if (p->state == TXP_PLACE_OTHER || (p->state == TXP_PLACE_LOST && is_settled(s, p)))
+				tell_fate(s, (uint32_t) t, i);
 		}
 	}
 }

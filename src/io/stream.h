@@ -97,9 +97,8 @@ extern bool txp_places_verify(TxpStream *s, uint32_t topic, const rd_kafka_messa
 extern void txp_places_verify_end(TxpStream *s, uint32_t topic, int32_t partition);
 /* The offset to be read is not there. */
 extern void txp_places_out_of_range(TxpStream *s, uint32_t topic, int32_t partition);
-/* Tells what became of partitions that are not read on, with their watermarks. `drained`: no batch is open
- * or unacknowledged. */
-extern void txp_places_tell(TxpStream *s, bool drained);
+/* Tells what became of partitions that are not read on, with their watermarks. */
+extern void txp_places_tell(TxpStream *s);
 
 /* --- consume.c --- */
 

@@ -13,7 +13,7 @@ use FindBin;
 use lib $FindBin::RealBin;
 use TxpipeIoTest;
 
-start_io_broker('one:1', 'two:2', 'p_1:1', 'same:1', 'expired:2', 'held:1', 'share_1:1', 'share_2:1');
+start_io_broker('one:1', 'two:2', 'p_1:1', 'same:1', 'expired:2', 'held:1', 'busy:1', 'share_1:1', 'share_2:1');
 
 sub start
 {
@@ -90,7 +90,7 @@ sub test_verdicts
 {
 	my $c = start_child();
 	feed('same', 0, '{"a": 1}', '{"a": 2}', '{"a": 3}');
-	open_stream($c, 1, 'same');
+	open_stream($c, 1, 'same', rows => 3, linger => 5000);
 	start($c, 1, [ 0, 0 ]);
 	my $range = next_batch($c)->{ranges}[0];
 	is("$range->{next} $range->{last_offset}", '3 2', 'a batch tells the last record');
@@ -144,14 +144,52 @@ sub test_lost
 	feed('held', 0, '{"a": 1}');
 	start($c, 1, [ 0, 0, -1, 0, 1 ]);
 	my $held = hear_type($c, 'BATCH');
-	start($c, 1, [ 0, 3 ]);
-	is(hear($c, timeout => 1)->{type}, 'TIMEOUT', 'a lost offset waits for the acknowledgement of batches');
+	control('error 1 1 1');
+	is(hear($c, timeout => 1.5)->{type}, 'TIMEOUT', 'a lost offset waits for the acknowledgement of its batches');
 	say_frame($c, 'BATCH_DONE', 1, $held->{seq}, '');
-	is_deeply(read_lost(hear_type($c, 'LOST')), [ 0, 0, 3, $low, 18 ], '... then it is told, with the watermarks');
+	is_deeply(read_lost(hear_type($c, 'LOST')), [ 1, 0, 1, 0, 1 ], '... then it is told, with the watermarks');
+
+	# Batches of others it need not wait for.
+	start($c, 1, [ 0, 1, -1, 0, 1 ]);
 	feed('held', 0, '{"a": 2}');
-	is(next_batch($c)->{block}, "2\t1\n", 'other partitions are read on');
+	$held = hear_type($c, 'BATCH');
+	start($c, 1, [ 0, 3 ]);
+	is_deeply(read_lost(hear_type($c, 'LOST')), [ 0, 0, 3, $low, 18 ], '... but not for those of others');
+	say_frame($c, 'BATCH_DONE', 1, $held->{seq}, '');
+	feed('held', 0, '{"a": 3}');
+	is(next_batch($c)->{block}, "3\t2\n", 'other partitions are read on');
 	start($c, 1, [ 0, $low ]);
 	is(next_batch($c)->{ranges}[0]{from}, $low, 'the lost one from where the server says');
+	is(end_child($c), 0, 'exit status 0');
+}
+
+# Beside a partition that never rests: at each moment one of its batches is unacknowledged.
+sub test_lost_beside_load
+{
+	my $c = start_child();
+	open_stream($c, 1, 'expired,busy', rows => 10);
+	start($c, 1, [ 0, 0, -1, 0, 1 ]);
+	my $feeder = fork() // die;
+	if ($feeder == 0)
+	{
+		open(my $kcat, '|-', "exec kcat -P -b $brokers -t busy -p 0 -X linger.ms=1 2>/dev/null") or POSIX::_exit(1);
+		$kcat->autoflush(1);
+		local $SIG{PIPE} = 'IGNORE';
+		1 while getppid() != 1 && print($kcat qq({"a": 1}\n)) && !select(undef, undef, undef, 0.002);
+		POSIX::_exit(0);
+	}
+	my ($lost, @open);
+	for my $batch (1 .. 300)
+	{
+		my $f = hear($c);
+		$lost = $batch and last if $f->{type} eq 'LOST';
+		push @open, $f->{seq};
+		start($c, 1, [ 0, 3 ]) if $batch == 10;
+		say_frame($c, 'BATCH_DONE', 1, shift @open, '') if @open > 1;
+	}
+	ok($lost, 'a lost offset is told beside a partition that never rests');
+	kill 'KILL', $feeder;
+	waitpid($feeder, 0);
 	is(end_child($c), 0, 'exit status 0');
 }
 
@@ -239,6 +277,7 @@ test_list();
 test_pattern();
 test_verdicts();
 test_lost();
+test_lost_beside_load();
 test_sharing();
 test_broken();
 done_testing();
