@@ -6,8 +6,7 @@
 #include "put.h"
 #include "stream.h"
 
-#define ASK_MS 5000   /* for the watermarks of a partition that is lost */
-#define RETRY_MS 1000 /* then later */
+#define ASK_MS 5000 /* for the watermarks of a partition that is lost */
 #define ENTRY_BYTES 32
 
 static void
@@ -167,11 +166,12 @@ txp_places_out_of_range(TxpStream *s, uint32_t topic, int32_t partition)
 static bool
 ask_watermarks(TxpStream *s, uint32_t topic, int32_t partition, int64_t *low, int64_t *high)
 {
+	int64_t asked = txp_now_ms();
 	rd_kafka_resp_err_t err = rd_kafka_query_watermark_offsets(s->kafka.rk, s->topic[topic].name,
 															   partition, low, high, ASK_MS);
 
 	if (err)
-		s->retry = txp_now_ms() + RETRY_MS;
+		txp_topics_ask_later(s, asked);
 	return !err;
 }
 

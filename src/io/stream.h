@@ -79,6 +79,8 @@ txp_stream_place(const TxpStream *s, uint32_t topic, int32_t partition)
 extern bool txp_topics_open(TxpStream *s);
 /* Looks at what the scout told: new partitions, topics that vanished, troubles. */
 extern void txp_topics_news(TxpStream *s);
+/* Brokers did not answer what was asked then. While they are asked nothing is read: so all the later. */
+extern void txp_topics_ask_later(TxpStream *s, int64_t asked);
 /* End of a partition as the last fetch told it; -1: not known yet. */
 extern int64_t txp_topics_known_end(const TxpStream *s, uint32_t topic, int32_t partition);
 /* Sends ERROR and fails the stream. */

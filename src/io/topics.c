@@ -9,7 +9,8 @@
 #include "unseen.h"
 
 #define ASK_MS 5000   /* for an answer about partitions that are new */
-#define RETRY_MS 1000 /* then later */
+#define RETRY_MS 1000 /* then later, */
+#define REST 4        /* times as long as the question took at least */
 #define PAUSE_MS 100  /* between questions of a stream that is being opened */
 
 void
@@ -296,14 +297,23 @@ tell_ends(TxpStream *s, bool all)
 		txd_buf_free(&frame);
 }
 
+void
+txp_topics_ask_later(TxpStream *s, int64_t asked)
+{
+	int64_t now = txp_now_ms();
+
+	s->retry = now + RETRY_MS + REST * (now - asked);
+}
+
 /* Partitions found while the stream runs; what the brokers do not answer now is asked again later. */
 static void
 look_for_places(TxpStream *s)
 {
 	rd_kafka_topic_partition_list_t *list = list_new_places(s);
+	int64_t asked = txp_now_ms();
 
-	if (list->cnt > 0 && tell_places(s, list, txp_now_ms() + ASK_MS))
-		s->retry = txp_now_ms() + RETRY_MS;
+	if (list->cnt > 0 && tell_places(s, list, asked + ASK_MS))
+		txp_topics_ask_later(s, asked);
 	rd_kafka_topic_partition_list_destroy(list);
 }
 
@@ -315,8 +325,11 @@ txp_topics_news(TxpStream *s)
 
 	if (!news && !due)
 		return;
-	s->retry = 0;
-	look_for_places(s);
+	/* A question that waits is not asked with each news. */
+	if (due || (news && s->news.is_back))
+		s->retry = 0;
+	if (s->retry == 0)
+		look_for_places(s);
 	for (int t = 0; t < s->ntopics && !s->failed; t++)
 		look_at_topic(s, &s->topic[t], &s->news.sight[t]);
 	if (!news || s->failed)
