@@ -1,7 +1,7 @@
 /*
  * headers.c — headers to JSON.
  */
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../decode/value.h"
@@ -58,38 +58,63 @@ put_value(TxdBuf *out, const void *value, size_t size)
 		put_json_string(out, value, size);
 }
 
-/* Is there a header of the same name before the i-th? */
-static bool
-seen_before(const rd_kafka_headers_t *headers, size_t i, const char *name)
+typedef struct Header
 {
-	const char *other;
+	const char *name;
 	const void *value;
 	size_t size;
+	size_t at;            /* its place in the message */
+	struct Header *next;  /* of the same name */
+	struct Header *first; /* for the one at that place: its name's values, NULL when told before */
+} Header;
 
-	for (size_t j = 0; j < i; j++)
+static int
+by_name(const void *a, const void *b)
+{
+	const Header *x = a;
+	const Header *y = b;
+	int order = strcmp(x->name, y->name);
+
+	return order != 0 ? order : (x->at > y->at) - (x->at < y->at);
+}
+
+/* All headers sorted by name, so that a message with very many of them costs no more than its size. */
+static Header *
+sort_headers(const rd_kafka_headers_t *headers, size_t n)
+{
+	Header *all = txd_alloc((n + 1) * sizeof(Header));
+
+	for (size_t i = 0; i < n; i++)
 	{
-		if (rd_kafka_header_get_all(headers, j, &other, &value, &size) == 0 &&
-			strcmp(other, name) == 0)
-			return true;
+		all[i] = (Header){.at = i};
+		rd_kafka_header_get_all(headers, i, &all[i].name, &all[i].value, &all[i].size);
 	}
-	return false;
+	qsort(all, n, sizeof(Header), by_name);
+	for (size_t i = 0; i < n; i++)
+	{
+		bool again = i > 0 && strcmp(all[i].name, all[i - 1].name) == 0;
+
+		if (again)
+			all[i - 1].next = &all[i];
+		else
+			all[all[i].at].first = &all[i];
+	}
+	return all;
 }
 
 /* All values of one name: the value itself, or an array of several. */
 static void
-put_values(TxdBuf *out, const rd_kafka_headers_t *headers, const char *name)
+put_values(TxdBuf *out, const Header *h)
 {
-	const void *value;
-	size_t size;
-	bool several = rd_kafka_header_get(headers, 1, name, &value, &size) == 0;
+	bool several = h->next != NULL;
 
 	if (several)
 		txd_buf_byte(out, '[');
-	for (size_t i = 0; rd_kafka_header_get(headers, i, name, &value, &size) == 0; i++)
+	put_value(out, h->value, h->size);
+	while ((h = h->next) != NULL)
 	{
-		if (i > 0)
-			put_text(out, ", ");
-		put_value(out, value, size);
+		put_text(out, ", ");
+		put_value(out, h->value, h->size);
 	}
 	if (several)
 		txd_buf_byte(out, ']');
@@ -99,25 +124,29 @@ bool
 txp_headers_json(const rd_kafka_message_t *message, TxdBuf *out)
 {
 	rd_kafka_headers_t *headers;
-	const char *name;
-	const void *value;
-	size_t size;
-	bool first = true;
+	Header *all;
+	size_t n;
+	bool none = true;
 
 	if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return false;
+	n = rd_kafka_header_cnt(headers);
+	all = sort_headers(headers, n);
 	txd_buf_byte(out, '{');
-	for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) == 0; i++)
+	for (size_t i = 0; i < n; i++)
 	{
-		if (seen_before(headers, i, name))
+		const Header *h = all[i].first;
+
+		if (h == NULL)
 			continue;
-		if (!first)
+		if (!none)
 			put_text(out, ", ");
-		first = false;
-		put_json_string(out, name, strlen(name));
+		none = false;
+		put_json_string(out, h->name, strlen(h->name));
 		put_text(out, ": ");
-		put_values(out, headers, name);
+		put_values(out, h);
 	}
 	txd_buf_byte(out, '}');
+	free(all);
 	return true;
 }

@@ -12,7 +12,7 @@ use FindBin;
 use lib $FindBin::RealBin;
 use TxpipeIoTest;
 
-start_io_broker('t:2', 'many:3');
+start_io_broker('t:2', 'headers:1', 'many:3');
 
 sub test_stream
 {
@@ -146,7 +146,24 @@ sub test_broker_down
 	is(end_child($c), 0, 'exit status 0');
 }
 
+# A message with very many headers costs no more than its size.
+sub test_headers
+{
+	my $c = start_child();
+	produce($c, 0, '{"a": 1}', topic => 'headers', headers => [ map { ("n" . $_ % 20_000 => 'v') } 1 .. 40_000 ]);
+	open_stream($c, 1, 'headers', columns => [ [ 'h', 7, 8 ] ]);
+	say_frame($c, 'STREAM_START', 1, 0, start_at([ 0, 0 ]));
+	my $f = hear($c, timeout => 10);
+	is($f->{type}, 'BATCH', 'a message with 40,000 headers') or return;
+	is(
+		read_batch($f)->{block},
+		'{' . join(', ', map { qq("n$_": ["v", "v"]) } 1 .. 19_999, 0) . "}\n",
+		'... all of them, in the order of their first');
+	is(end_child($c), 0, 'exit status 0');
+}
+
 test_stream();
+test_headers();
 test_window();
 test_errors();
 test_broker_down();
