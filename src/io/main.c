@@ -53,6 +53,7 @@ static void
 set_up_process(pid_t parent)
 {
 	struct rlimit no_core = {0, 0};
+	struct rlimit files;
 	struct sigaction action = {.sa_handler = on_sigterm};
 	sigset_t none;
 
@@ -70,6 +71,13 @@ set_up_process(pid_t parent)
 	/* Passwords are in this memory: no core file, no reading by other processes of the same user. */
 	setrlimit(RLIMIT_CORE, &no_core);
 	prctl(PR_SET_DUMPABLE, 0);
+
+	/* Each client has several descriptors for each broker: many streams exceed the usual soft limit. */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0)
+	{
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
 }
 
 static TxpChannelMain
