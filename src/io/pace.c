@@ -4,7 +4,8 @@
 #include "clock.h"
 #include "pace.h"
 
-#define SLICES 20 /* of a second: small enough to be smooth, few enough to wake up for */
+#define MOST_SECONDS 3600 /* to wait at once; a message may have spent more than that allows */
+#define SLICES 20         /* of a second: small enough to be smooth, few enough to wake up for */
 
 void
 txp_pace_init(TxpPace *pace, int64_t rows_per_second, int64_t bytes_per_second)
@@ -53,5 +54,7 @@ txp_pace_wait_ms(const TxpPace *pace)
 		return 0;
 	wait_rows = seconds_until(&pace->rows, rows < 1 ? 1 : rows);
 	wait_bytes = seconds_until(&pace->bytes, (double) pace->bytes.per_second / SLICES);
-	return 1 + (int) ((wait_rows > wait_bytes ? wait_rows : wait_bytes) * 1000);
+	if (wait_rows > wait_bytes)
+		wait_bytes = wait_rows;
+	return wait_bytes < MOST_SECONDS ? 1 + (int) (wait_bytes * 1000) : MOST_SECONDS * 1000;
 }
