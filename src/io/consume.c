@@ -5,8 +5,6 @@
  * the scout interrupt both. A batch goes out when it is full, or linger_ms after it was begun when no other is
  * unacknowledged: so batches grow with the load, and a lone message does not wait.
  */
-#include <syslog.h>
-
 #include "headers.h"
 #include "link.h"
 #include "stream.h"
@@ -112,7 +110,7 @@ take_error(Loop *l, const rd_kafka_message_t *m)
 				txp_stream_fail(s, m->err,
 								m->rkt == NULL ? s->topics : rd_kafka_topic_name(m->rkt));
 			else
-				txp_log(s->channel, LOG_WARNING, "librdkafka: %s", rd_kafka_message_errstr(m));
+				txp_topics_sick(s, m);
 	}
 }
 
@@ -273,10 +271,9 @@ static int
 patience(const Loop *l)
 {
 	const TxpStream *s = l->s;
-	int wait = IDLE_MS;
+	int64_t due = txp_topics_due(s);
+	int wait = due != 0 ? until(due, IDLE_MS) : IDLE_MS;
 
-	if (s->retry != 0)
-		wait = until(s->retry, wait);
 	if (l->batch_since != 0 && s->window.unacked == 0)
 		wait = until(l->batch_since + s->linger_ms, wait);
 	return wait;

@@ -55,10 +55,13 @@ typedef struct TxpStream
 	TxpWindow window;
 	TxpPace pace;
 	int ntopics;
-	TxpTopic *topic; /* index = the topic's number */
-	int last_topic;  /* of the message found last */
-	int unsettled;   /* partitions LOST or OTHER, which the server does not know yet */
-	int64_t retry;   /* when the brokers are to be asked again; 0: nothing to ask */
+	TxpTopic *topic;    /* index = the topic's number */
+	int last_topic;     /* of the message found last */
+	int unsettled;      /* partitions LOST or OTHER, which the server does not know yet */
+	int64_t retry;      /* when the brokers are to be asked again; 0: nothing to ask */
+	int64_t sick_since; /* errors of partitions come since then; 0: none */
+	int64_t sick_seen;  /* the last of them */
+	int64_t sick_told;  /* to the server; 0: not yet */
 	rd_kafka_queue_t *queue;
 	bool told; /* PARTITIONS was sent, once at least */
 	bool trouble_told;
@@ -79,6 +82,10 @@ txp_stream_place(const TxpStream *s, uint32_t topic, int32_t partition)
 extern bool txp_topics_open(TxpStream *s);
 /* Looks at what the scout told: new partitions, topics that vanished, troubles. */
 extern void txp_topics_news(TxpStream *s);
+/* An error of a partition that librdkafka goes on trying to read: told when it does not pass. */
+extern void txp_topics_sick(TxpStream *s, const rd_kafka_message_t *m);
+/* When txp_topics_news has something to do without news; 0: never. */
+extern int64_t txp_topics_due(const TxpStream *s);
 /* Brokers did not answer what was asked then. While they are asked nothing is read: so all the later. */
 extern void txp_topics_ask_later(TxpStream *s, int64_t asked);
 /* End of a partition as the last fetch told it; -1: not known yet. */

@@ -2,16 +2,19 @@
  * topics.c — the topics of a stream: found, numbered, told to the server, and gone.
  */
 #include <stdlib.h>
+#include <syslog.h>
 
 #include "link.h"
 #include "put.h"
 #include "stream.h"
 #include "unseen.h"
 
-#define ASK_MS 5000   /* for an answer about partitions that are new */
-#define RETRY_MS 1000 /* then later, */
-#define REST 4        /* times as long as the question took at least */
-#define PAUSE_MS 100  /* between questions of a stream that is being opened */
+#define ASK_MS 5000    /* for an answer about partitions that are new */
+#define RETRY_MS 1000  /* then later, */
+#define REST 4         /* times as long as the question took at least */
+#define SICK_MS 3000   /* of errors before they are told, */
+#define AGAIN_MS 10000 /* and between two times; so long without any, and they are over */
+#define PAUSE_MS 100   /* between questions of a stream that is being opened */
 
 void
 txp_stream_fail(TxpStream *s, rd_kafka_resp_err_t err, const char *topic)
@@ -305,6 +308,51 @@ txp_topics_ask_later(TxpStream *s, int64_t asked)
 	s->retry = now + RETRY_MS + REST * (now - asked);
 }
 
+void
+txp_topics_sick(TxpStream *s, const rd_kafka_message_t *m)
+{
+	const char *topic = m->rkt == NULL ? s->topics : rd_kafka_topic_name(m->rkt);
+	int64_t now = txp_now_ms();
+
+	if (s->sick_since == 0)
+	{
+		s->sick_since = now;
+		txp_log(s->channel, LOG_WARNING, "librdkafka: %s", rd_kafka_message_errstr(m));
+	}
+	s->sick_seen = now;
+	if (now < s->sick_since + SICK_MS || (s->sick_told != 0 && now < s->sick_told + AGAIN_MS))
+		return;
+	s->sick_told = now;
+	txp_error(s->channel,
+			  (TxpError){.sqlstate = "08006",
+						 .detail = rd_kafka_message_errstr(m),
+						 .hint = "It is tried again and again. When the messages there are broken, "
+								 "seek_stream goes on behind them."},
+			  "partition %d of topic \"%s\" cannot be read from offset %lld", m->partition, topic,
+			  (long long) m->offset);
+}
+
+/* No error for a while: they are over. */
+static void
+look_whether_well(TxpStream *s)
+{
+	if (s->sick_since == 0 || txp_now_ms() < s->sick_seen + AGAIN_MS)
+		return;
+	if (s->sick_told != 0)
+		tell_ends(s, true);
+	s->sick_since = s->sick_told = 0;
+}
+
+int64_t
+txp_topics_due(const TxpStream *s)
+{
+	int64_t due = s->retry;
+
+	if (s->sick_since != 0 && (due == 0 || s->sick_seen + AGAIN_MS < due))
+		due = s->sick_seen + AGAIN_MS;
+	return due;
+}
+
 /* Partitions found while the stream runs; what the brokers do not answer now is asked again later. */
 static void
 look_for_places(TxpStream *s)
@@ -323,6 +371,7 @@ txp_topics_news(TxpStream *s)
 	bool news = txp_use_news(s->use, &s->kafka, &s->news);
 	bool due = s->retry != 0 && txp_now_ms() >= s->retry;
 
+	look_whether_well(s);
 	if (!news && !due)
 		return;
 	/* A question that waits is not asked with each news. */

@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 
+use IO::Socket::INET;
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -12,7 +13,7 @@ use FindBin;
 use lib $FindBin::RealBin;
 use TxpipeIoTest;
 
-start_io_broker('t:2', 'headers:1', 'many:3');
+start_io_broker('t:2', 'headers:1', 'broken:1', 'many:3');
 
 sub test_stream
 {
@@ -162,8 +163,44 @@ sub test_headers
 	is(end_child($c), 0, 'exit status 0');
 }
 
+# Writes one record batch that says it is gzip, and is not.
+sub produce_broken
+{
+	my ($topic) = @_;
+	my $records = 'no gzip at all';
+	# length, leader epoch, magic, checksum; attributes, last offset delta, times, producer, records
+	my $body  = pack('l> c N n N q>2 q> s> l> N', 0, 2, 0, 1, 0, 0, 0, -1, -1, -1, 1) . $records;
+	my $batch = pack('q> N/a', 0, $body);
+	# Produce, version 3: no transaction, acknowledged by all
+	my $request = pack('n2 N n/a s>2 N N n/a N N N/a', 0, 3, 1, 'test', -1, -1, 5000, 1, $topic, 1, 0, $batch);
+	my $broker = IO::Socket::INET->new(PeerAddr => $brokers) or die "$brokers: $!";
+	print $broker pack('N/a', $request);
+	$broker->flush;
+	sysread($broker, my $answer, 1000) or die "no answer: $!";
+}
+
+# librdkafka asks for it again and again: people must see that the stream does not get on.
+sub test_broken_messages
+{
+	my $c = start_child();
+	feed('broken', 0, '{"a": 1}');
+	produce_broken('broken');
+	feed('broken', 0, '{"a": 3}');
+	open_stream($c, 1, 'broken');
+	say_frame($c, 'STREAM_START', 1, 0, start_at([ 0, 0 ]));
+	is(read_batch(hear_type($c, 'BATCH'))->{block}, "1\t0\n", 'what is before a broken record batch');
+	say_frame($c, 'BATCH_DONE', 1, 1, '');
+	my $e = read_error(hear_type($c, 'ERROR'));
+	is("$e->{fatal} $e->{message}", '0 partition 0 of topic "broken" cannot be read from offset 1', '... which is told');
+	like($e->{detail}, qr/compress/, '... with the reason');
+	say_frame($c, 'STREAM_START', 1, 0, start_at([ 0, 2 ]));
+	is(read_batch(hear_type($c, 'BATCH'))->{ranges}[0]{from}, 2, '... and what is behind it can be read');
+	is(end_child($c), 0, 'exit status 0');
+}
+
 test_stream();
 test_headers();
+test_broken_messages();
 test_window();
 test_errors();
 test_broker_down();
