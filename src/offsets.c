@@ -279,6 +279,7 @@ enum
 	COL_LAST_OFFSET,
 	COL_LAST_HASH,
 	COL_LAST_TIME,
+	COL_FROM,
 	NCOLS
 };
 
@@ -294,12 +295,13 @@ txp_offsets_move(int32 stream_id, char *const *topics, const TxpBatch *batch, co
 		"last_timestamp = coalesce(u.lt, o.last_timestamp), updated_at = clock_timestamp() "
 		"FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[], "
 		"$7::bigint[], "
-		"$8::bigint[], $9::bigint[], $10::bigint[], $11::timestamptz[]) "
-		"AS u(t, p, x, e, r, d, b, lo, lh, lt) "
-		"WHERE o.stream_id = $1 AND o.topic = u.t AND o.partition = u.p",
+		"$8::bigint[], $9::bigint[], $10::bigint[], $11::timestamptz[], $12::bigint[]) "
+		"AS u(t, p, x, e, r, d, b, lo, lh, lt, f) "
+		"WHERE o.stream_id = $1 AND o.topic = u.t AND o.partition = u.p AND o.next_offset = u.f",
 		3 + NCOLS,
 		{INT4OID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID,
-		 INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID}};
+		 INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID,
+		 INT8ARRAYOID}};
 	Datum values[3 + NCOLS] = {Int32GetDatum(stream_id)};
 	Datum *column[NCOLS];
 	bool *no_last = palloc(batch->nranges + 1);
@@ -322,6 +324,7 @@ txp_offsets_move(int32 stream_id, char *const *topics, const TxpBatch *batch, co
 		column[COL_LAST_OFFSET][i] = Int64GetDatum(range->last_offset);
 		column[COL_LAST_HASH][i] = Int64GetDatum(range->last_hash);
 		column[COL_LAST_TIME][i] = TimestampTzGetDatum(when);
+		column[COL_FROM][i] = Int64GetDatum(range->from);
 	}
 	range_places(topics, batch, &values[1], &values[2]);
 	for (int c = 0; c < NCOLS; c++)
@@ -331,7 +334,11 @@ txp_offsets_move(int32 stream_id, char *const *topics, const TxpBatch *batch, co
 																				   : NULL,
 									  batch->nranges);
 	if (txp_spi_do(&statement, values, NULL) != batch->nranges)
-		elog(ERROR, "offsets of stream %d have vanished", stream_id);
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("the offsets of stream %d were moved while its batch was written", stream_id),
+			 errhint("A trigger of the target must not call seek_stream on its own stream.")));
 }
 
 /* Ends only ever grow. In an SPI connection of the caller. */

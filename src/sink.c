@@ -112,6 +112,13 @@ txp_sink_check(Relation target, const TxpRowPlan *plan)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is a temporary table", RelationGetRelationName(target)),
 				 errhint("Workers and later sessions cannot see it; use an ordinary table.")));
+	/* After a crash it is empty, and the offsets or files are known as loaded. */
+	if (target->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is an unlogged table, which a crash empties",
+						RelationGetRelationName(target)),
+				 errhint("ALTER TABLE … SET LOGGED, so that rows are kept as their offsets are.")));
 	check_insert_privilege(target, plan);
 	if (target->rd_rules != NULL)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

@@ -8,7 +8,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeTest;
 
-my $broker = start_broker('gone:1', 'late:1', 'held:1', 'moved:1', 'prepared:1');
+my $broker = start_broker('gone:1', 'late:1', 'held:1', 'moved:1', 'prepared:1', 'seeker:1');
 my $node   = new_node('surroundings', conf => 'max_prepared_transactions = 1');
 
 start_node($node);
@@ -133,9 +133,28 @@ produce_lines($broker, 'moved', 0, '{"id": 3}');
 consumed('moved', 2);
 is(query('SELECT id FROM moved'), '3', 'and goes on as alice');
 
+# --- a table that a crash empties, and a trigger that moves its own stream ---
+
+query('CREATE UNLOGGED TABLE light (id bigint)');
+my $light = error_of($node, q{SELECT txpipe.create_stream('light', 'shop', 'held', 'light')});
+is($light->{state}, '42809', 'an unlogged table is refused');
+like($light->{hint}, qr/SET LOGGED/, 'with what to do');
+query(q{CREATE TABLE seeker (id bigint);
+	CREATE FUNCTION seek() RETURNS trigger LANGUAGE plpgsql AS
+		$$BEGIN PERFORM txpipe.seek_stream('seeker', 'latest'); RETURN NULL; END$$;
+	CREATE TRIGGER seek AFTER INSERT ON seeker FOR EACH STATEMENT WHEN (current_setting('application_name') LIKE 'txpipe%')
+		EXECUTE FUNCTION seek();
+	SELECT txpipe.create_stream('seeker', 'shop', 'seeker', 'seeker')});
+produce_lines($broker, 'seeker', 0, '{"id": 1}');
+wait_for($node, q{SELECT state FROM txpipe.stream_status WHERE stream = 'seeker'}, 'its stream is in error', value => 'error');
+like(query(q{SELECT reason FROM txpipe.stream_status WHERE stream = 'seeker'}), qr/^55006: .*moved while/, 'the reason says why');
+query('DROP TRIGGER seek ON seeker');
+consumed('seeker', 1);
+is(query('SELECT count(*) FROM seeker'), '1', 'without the trigger it goes on');
+
 $node->stop('fast');
 unlike(slurp_file($node->logfile), qr/was terminated by signal/, 'no server process died');
-log_is_clean($node, qr/terminating .* due to/, qr/must be owner of stream "moved"/,
+log_is_clean($node, qr/terminating .* due to/, qr/unlogged table/, qr/must be owner of stream "moved"/,
 	qr/target public.late of stream "late" does not exist any more/);
 stop_broker($broker);
 done_testing();
