@@ -125,7 +125,8 @@ sub usage
 	my %all = processes();
 	my %used;
 
-	for my $label (keys %roots)
+	# We first: broker and readers are below us, and count as what they are.
+	for my $label (sort { ($b eq 'bench') <=> ($a eq 'bench') } keys %roots)
 	{
 		for my $pid (processes_below(\%all, $roots{$label}))
 		{

@@ -9,7 +9,7 @@
  * Message n is the same row in all of them. --poison: so many of a hundred cannot be decoded, --refused: break
  * CHECK (quantity > 0). --rate: messages a second, spread evenly; otherwise as fast as the broker takes them.
  * produce prints how many were sound, poisoned, refused; drain prints seconds from the first message to the
- * last and its own CPU seconds.
+ * last, its own CPU seconds, and how old messages were when they came, in milliseconds: p50, p95, p99, most.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -26,6 +26,7 @@
 #define RUN 100 /* neighbours in one partition: each run has the same share of poison */
 #define TIMEOUT_MS 60000
 #define DRAIN_BATCH 1000
+#define MAX_AGE 100000 /* older messages count as this old */
 
 typedef struct Options
 {
@@ -282,6 +283,32 @@ begin_reading(const Options *o)
 	return rk;
 }
 
+/* How many messages were so many milliseconds old. */
+static int64_t ages[MAX_AGE + 1];
+
+static void
+count_age(const rd_kafka_message_t *m)
+{
+	struct timespec now;
+	int64_t age;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	age = (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000 - rd_kafka_message_timestamp(m, NULL);
+	ages[age < 0 ? 0 : age > MAX_AGE ? MAX_AGE : age]++;
+}
+
+/* The age that so many per cent of the messages did not exceed. */
+static int
+age_percentile(int percent, int64_t count)
+{
+	int64_t seen = 0;
+	int age = -1;
+
+	while (seen * 100 < count * percent)
+		seen += ages[++age];
+	return age;
+}
+
 static void
 drain(const Options *o)
 {
@@ -304,14 +331,18 @@ drain(const Options *o)
 		{
 			if (batch[i]->err)
 				fail(o->topic, rd_kafka_message_errstr(batch[i]));
+			count_age(batch[i]);
 			rd_kafka_message_destroy(batch[i]);
 		}
 		count += got;
 	}
 	printf("%.3f ", now_seconds() - begin);
 	getrusage(RUSAGE_SELF, &use);
-	printf("%.3f\n", (double) (use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
-						 (double) (use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6);
+	printf("%.3f %d %d %d %d\n",
+		   (double) (use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
+			   (double) (use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6,
+		   age_percentile(50, count), age_percentile(95, count), age_percentile(99, count),
+		   age_percentile(100, count));
 	rd_kafka_queue_destroy(queue);
 	rd_kafka_consumer_close(rk);
 	rd_kafka_destroy(rk);
