@@ -83,9 +83,10 @@ insert_letters(const TxpStream *stream, Letters *letters)
 		"kafka_offset, "
 		"kafka_timestamp, kafka_key, kafka_headers, payload, code, message, column_name) "
 		"SELECT $1, i, p, o, t, k, h::pg_catalog.jsonb, v, c, m, n "
-		"FROM unnest($2::text[], $3::int[], $4::bigint[], $5::timestamptz[], $6::bytea[], "
-		"$7::text[], $8::bytea[], $9::text[], $10::text[], $11::text[]) "
-		"AS u(i, p, o, t, k, h, v, c, m, n) "
+		"FROM (SELECT unnest($2::text[]) AS i, unnest($3::int[]) AS p, unnest($4::bigint[]) AS o, "
+		"unnest($5::timestamptz[]) AS t, unnest($6::bytea[]) AS k, unnest($7::text[]) AS h, "
+		"unnest($8::bytea[]) AS v, unnest($9::text[]) AS c, unnest($10::text[]) AS m, "
+		"unnest($11::text[]) AS n) AS u "
 		"WHERE (SELECT true FROM txpipe.dead_letter_store d WHERE d.stream_id = $1 "
 		"AND d.kafka_topic = i AND d.kafka_partition = p AND d.kafka_offset = o "
 		"AND d.state = 'open' AND d.kafka_timestamp IS NOT DISTINCT FROM t "
@@ -98,8 +99,9 @@ insert_letters(const TxpStream *stream, Letters *letters)
 	Datum values[1 + NCOLS];
 
 	/*
-	 * The plan is kept, made for a table that may have been empty then: the index is right for any size. The
-	 * LIMIT keeps the search from becoming a join, which would compare all letters with all rows.
+	 * unnest in the target list streams; in FROM it would store all messages once more, on disk. The plan is
+	 * kept, made for a table that may have been empty then: the index is right for any size. The LIMIT keeps
+	 * the search from becoming a join, which would compare all letters with all rows.
 	 */
 	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 							 true, 0, false);
