@@ -243,7 +243,7 @@ emit(Loop *l)
 	l->batch_since = 0;
 }
 
-/* Is the open batch to be sent as soon as the window allows? */
+/* Is the open batch to be sent as soon as the window allows? What was fetched while it lingered goes with it. */
 static bool
 is_ripe(const Loop *l)
 {
@@ -255,7 +255,8 @@ is_ripe(const Loop *l)
 		return false;
 	return txp_window_full(&s->window) || s->unsettled > 0 ||
 		   (l->starts != NULL && !has_fetched(l)) ||
-		   (s->window.unacked == 0 && txp_now_ms() >= l->batch_since + s->linger_ms);
+		   (s->window.unacked == 0 && txp_now_ms() >= l->batch_since + s->linger_ms &&
+			(!has_fetched(l) || !txp_pace_allows(&s->pace)));
 }
 
 static int
