@@ -321,10 +321,14 @@ drain(const Options *o)
 
 	while (count < o->count)
 	{
-		ssize_t got = rd_kafka_consume_batch_queue(queue, TIMEOUT_MS, batch, DRAIN_BATCH);
+		ssize_t got;
 
-		if (got <= 0)
+		/* One, and what else is there: for a whole batch librdkafka would wait. */
+		batch[0] = rd_kafka_consume_queue(queue, TIMEOUT_MS);
+		if (batch[0] == NULL)
 			fail(o->topic, "no more messages");
+		got = rd_kafka_consume_batch_queue(queue, 0, batch + 1, DRAIN_BATCH - 1);
+		got = got < 0 ? 1 : got + 1;
 		if (begin == 0)
 			begin = now_seconds();
 		for (ssize_t i = 0; i < got; i++)

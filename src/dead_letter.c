@@ -71,12 +71,41 @@ put_message(Letters *letters, char *const *topics, const TxpMessage *m)
 	put_span(letters, COL_PAYLOAD, m->payload);
 }
 
+/* Is a letter open already in one of the batch's ranges? Mostly not, and none has to be looked for. */
+static bool
+were_read_before(const TxpStream *stream, const TxpBatch *batch)
+{
+	static TxpStatement statement = {
+		"SELECT FROM unnest($2::int[], $3::bigint[], $4::bigint[]) AS r(p, a, z) "
+		"WHERE (SELECT true FROM txpipe.dead_letter_store d WHERE d.stream_id = $1 "
+		"AND d.kafka_partition = p AND d.kafka_offset >= a AND d.kafka_offset < z "
+		"AND d.state = 'open' LIMIT 1) LIMIT 1",
+		4,
+		{INT4OID, INT4ARRAYOID, INT8ARRAYOID, INT8ARRAYOID}};
+	Datum *partition = palloc(sizeof(Datum) * batch->nranges);
+	Datum *from = palloc(sizeof(Datum) * batch->nranges);
+	Datum *next = palloc(sizeof(Datum) * batch->nranges);
+	bool *nulls = palloc0(sizeof(bool) * batch->nranges);
+	Datum values[4] = {Int32GetDatum(stream->id)};
+
+	for (uint32 i = 0; i < batch->nranges; i++)
+	{
+		partition[i] = Int32GetDatum(batch->ranges[i].partition);
+		from[i] = Int64GetDatum(batch->ranges[i].from);
+		next[i] = Int64GetDatum(batch->ranges[i].next);
+	}
+	values[1] = txp_spi_array(INT4OID, partition, nulls, batch->nranges);
+	values[2] = txp_spi_array(INT8OID, from, nulls, batch->nranges);
+	values[3] = txp_spi_array(INT8OID, next, nulls, batch->nranges);
+	return txp_spi_do(&statement, values, NULL) > 0;
+}
+
 /*
  * A message that is read again, because a stream was moved back, and is bad again is no second letter while
  * the first one is open. Another message in its place, of a topic created anew, is one.
  */
 static void
-insert_letters(const TxpStream *stream, Letters *letters)
+insert_letters(const TxpStream *stream, const TxpBatch *batch, Letters *letters)
 {
 	static TxpStatement statement = {
 		"INSERT INTO txpipe.dead_letter_store (stream_id, kafka_topic, kafka_partition, "
@@ -87,21 +116,21 @@ insert_letters(const TxpStream *stream, Letters *letters)
 		"unnest($5::timestamptz[]) AS t, unnest($6::bytea[]) AS k, unnest($7::text[]) AS h, "
 		"unnest($8::bytea[]) AS v, unnest($9::text[]) AS c, unnest($10::text[]) AS m, "
 		"unnest($11::text[]) AS n) AS u "
-		"WHERE (SELECT true FROM txpipe.dead_letter_store d WHERE d.stream_id = $1 "
+		"WHERE NOT $12 OR (SELECT true FROM txpipe.dead_letter_store d WHERE d.stream_id = $1 "
 		"AND d.kafka_topic = i AND d.kafka_partition = p AND d.kafka_offset = o "
 		"AND d.state = 'open' AND d.kafka_timestamp IS NOT DISTINCT FROM t "
 		"AND d.kafka_key IS NOT DISTINCT FROM k AND d.payload IS NOT DISTINCT FROM v LIMIT 1) IS "
 		"NULL",
-		1 + NCOLS,
+		2 + NCOLS,
 		{INT4OID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, 1185 /* timestamptz[] */, BYTEAARRAYOID,
-		 TEXTARRAYOID, BYTEAARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}};
+		 TEXTARRAYOID, BYTEAARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLOID}};
 	int nest_level = NewGUCNestLevel();
-	Datum values[1 + NCOLS];
+	Datum values[2 + NCOLS];
 
 	/*
-	 * unnest in the target list streams; in FROM it would store all messages once more, on disk. The plan is
+	 * unnest in the target list streams; in FROM it would store all messages once more, on disk. The plans are
 	 * kept, made for a table that may have been empty then: the index is right for any size. The LIMIT keeps
-	 * the search from becoming a join, which would compare all letters with all rows.
+	 * a search from becoming a join, which would compare all letters with all rows.
 	 */
 	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 							 true, 0, false);
@@ -109,6 +138,7 @@ insert_letters(const TxpStream *stream, Letters *letters)
 	for (int c = 0; c < NCOLS; c++)
 		values[1 + c] =
 			txp_spi_array(element_type[c], letters->values[c], letters->nulls[c], letters->n);
+	values[1 + NCOLS] = BoolGetDatum(were_read_before(stream, batch));
 	(void) txp_spi_do(&statement, values, NULL);
 	AtEOXact_GUC(true, nest_level);
 }
@@ -147,5 +177,5 @@ txp_dead_letters_store(const TxpStream *stream, char *const *topics, const TxpBa
 			refusal->column == NULL);
 		letters.n++;
 	}
-	insert_letters(stream, &letters);
+	insert_letters(stream, batch, &letters);
 }
