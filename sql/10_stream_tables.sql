@@ -93,9 +93,9 @@ COMMENT ON COLUMN txpipe.stream_offset.last_hash IS 'Hash of that message: tells
 COMMENT ON COLUMN txpipe.stream_offset.updated_at IS 'When this row last changed';
 
 -- No foreign key: it would be checked for each letter, a third of the cost of a bad message. drop_stream, the one
--- way to delete a stream, deletes its letters, too.
+-- way to delete a stream, deletes its letters, too. Numbers are cached for the same reason, so several workers' interleave.
 CREATE TABLE txpipe.dead_letter_store (
-    dead_letter_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    dead_letter_id bigint GENERATED ALWAYS AS IDENTITY (CACHE 100) PRIMARY KEY,
     stream_id integer NOT NULL,
     kafka_topic text NOT NULL,
     kafka_partition integer NOT NULL,
