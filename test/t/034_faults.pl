@@ -119,6 +119,14 @@ sub one_more_row
 	return;
 }
 
+# It may end while it is looked at.
+sub is_fake
+{
+	my ($pid) = @_;
+
+	return $pid && (eval { slurp_file("/proc/$pid/cmdline") } // '') =~ /perl/;
+}
+
 one_more_row('the stream works');
 
 for ([ exit => 'ends at once', 'has ended with status 1' ],
@@ -152,12 +160,12 @@ for ([ exit => 'ends at once', 'has ended with status 1' ],
 	{
 		# The fake one has been there, and said it.
 		wait_until("a child that $what was there",
-			sub { my $c = child_pid(worker_pid($node)); $c && slurp_file("/proc/$c/cmdline") =~ /perl/ });
+			sub { is_fake(child_pid(worker_pid($node))) });
 		pass("a child that $what was there");
 	}
 	set_mode('true');
 	my $fake = child_pid(worker_pid($node));
-	kill 'KILL', $fake if $fake && slurp_file("/proc/$fake/cmdline") =~ /perl/;
+	kill 'KILL', $fake if is_fake($fake);
 	one_more_row("... and the stream goes on");
 }
 is(checkpointer_pid($node), $checkpointer, 'the server was never restarted');
