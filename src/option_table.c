@@ -3,8 +3,8 @@
  *
  * Options of servers and user mappings are librdkafka's properties with "_" for ".", with the ranges of its
  * CONFIGURATION.md. The list is closed: a property that is not here is refused, because some load code
- * (plugin.library.paths, ssl.engine.location, ssl.providers), run a command (sasl.kerberos.kinit.cmd), read
- * files as the server's operating system user (everything named .location), or write internals to the log
+ * (plugin_library_paths, ssl_engine_location, ssl_providers), run a command (sasl_kerberos_kinit_cmd), read
+ * files as the server's operating system user (everything named _location), or write internals to the log
  * (debug). Absent, too, are what txpipe decides itself (groups, commits, offset resets) and log-in by
  * GSSAPI, which runs the command, and by OAUTHBEARER, which Debian's librdkafka has only for testing.
  */

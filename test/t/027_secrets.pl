@@ -140,14 +140,15 @@ sub login_of
 
 # --- the closed list of properties ---
 
-my @forbidden = qw(plugin.library.paths sasl.kerberos.kinit.cmd sasl.kerberos.keytab sasl.kerberos.principal
-  sasl.oauthbearer.config sasl.oauthbearer.token.endpoint.url enable.sasl.oauthbearer.unsecure.jwt
-  ssl.engine.location ssl.engine.id ssl.providers ssl.ca.location ssl.crl.location ssl.key.location
-  ssl.certificate.location ssl.keystore.location ssl.keystore.password debug log_level interceptors
-  group.id enable.auto.commit auto.offset.reset offset.store.path metadata.broker.list statistics.interval.ms);
-for my $property (@forbidden)
+# As options have them; each is tried with dots, as librdkafka has it, too.
+my @forbidden = qw(plugin_library_paths sasl_kerberos_kinit_cmd sasl_kerberos_keytab sasl_kerberos_principal
+  sasl_oauthbearer_config sasl_oauthbearer_token_endpoint_url enable_sasl_oauthbearer_unsecure_jwt
+  ssl_engine_location ssl_engine_id ssl_providers ssl_ca_location ssl_crl_location ssl_key_location
+  ssl_certificate_location ssl_keystore_location ssl_keystore_password debug log_level interceptors group_id
+  enable_auto_commit auto_offset_reset offset_store_path metadata_broker_list statistics_interval_ms);
+for my $plain (@forbidden)
 {
-	(my $plain = $property) =~ tr/./_/;
+	(my $property = $plain) =~ tr/_/./;
 	for my $name ($property, $plain)
 	{
 		my $server = error_as('postgres', qq{CREATE SERVER bad FOREIGN DATA WRAPPER txpipe_kafka OPTIONS (bootstrap_servers 'x:1', "$name" '/x')});
