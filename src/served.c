@@ -34,6 +34,7 @@
 #define MAX_CONFLICT_RETRY_MS 5000
 /* So many deadlocks in a row are shown. */
 #define MAX_CONFLICTS 5
+#define GUARD_LOOK_MS 1000 /* between looks whether a guard still holds */
 #define WORKER_STATES "running,error"
 
 /*
@@ -240,6 +241,20 @@ txp_served_check_answer(TxpServed *served)
 		TimestampDifferenceExceeds(served->opened_at, GetCurrentTimestamp(),
 								   2 * TXP_OPEN_TIMEOUT_MS))
 		note_trouble(served, "08001: the brokers did not answer in time.", true);
+}
+
+TimestampTz
+txp_served_due(const TxpServed *served)
+{
+	if (!served->wanted)
+		return DT_NOBEGIN;
+	if (served->link == NULL)
+		return served->retry_at;
+	if (served->held)
+		return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), GUARD_LOOK_MS);
+	if (!served->link->started)
+		return TimestampTzPlusMilliseconds(served->opened_at, 2 * TXP_OPEN_TIMEOUT_MS);
+	return DT_NOEND;
 }
 
 /* Whatever was wrong is over. */

@@ -41,5 +41,7 @@ extern void txp_served_fail(TxpServed *served, const char *message);
 extern void txp_served_release(TxpServed *served);
 /* Closes it and notes that it did not answer in time, when that is so. */
 extern void txp_served_check_answer(TxpServed *served);
+/* When one of the functions above has to be called without a frame; DT_NOEND: not as things are. */
+extern TimestampTz txp_served_due(const TxpServed *served);
 
 #endif

@@ -51,6 +51,7 @@ static uint32 seen_generation = 0;  /* of the catalogs */
 static bool looked = false;         /* into the catalogs, ever */
 static Oid extension = InvalidOid;  /* another OID is another extension, with other streams */
 static TimestampTz next_look = 0;   /* at the database's lock */
+static TimestampTz next_due = 0;    /* of all streams; idle ones are not looked at before */
 
 /* Is the extension this worker began with still here, and nobody waiting for the database? */
 static bool
@@ -229,6 +230,7 @@ refresh_streams(void)
 		refresh_served(served, units[i].stream);
 	}
 	drop_unwanted(false);
+	next_due = 0;
 	MemoryContextReset(batch_context);
 }
 
@@ -277,6 +279,7 @@ bury_child(void)
 	}
 	txp_io_stop(io);
 	io = NULL;
+	next_due = 0;
 }
 
 /* Every stream is opened anew in another child, at the offsets of our table. */
@@ -307,6 +310,8 @@ open_due(void)
 	bool holds = txp_guard_holds();
 	ListCell *lc;
 
+	if (now < next_due)
+		return;
 	foreach (lc, all)
 	{
 		TxpServed *served = lfirst(lc);
@@ -323,6 +328,9 @@ open_due(void)
 		}
 	}
 	drop_unwanted(true);
+	next_due = DT_NOEND;
+	foreach (lc, all)
+		next_due = Min(next_due, txp_served_due(lfirst(lc)));
 }
 
 static TxpServed *
@@ -359,6 +367,7 @@ serve_frame(void)
 		txp_watch_begin(served->id, served->part);
 		txp_served_frame(served, &frame);
 		txp_watch_end();
+		next_due = Min(next_due, txp_served_due(served));
 	}
 	Assert(!IsTransactionState());
 	return true;
@@ -369,17 +378,9 @@ static void
 wait_for_work(void)
 {
 	int events = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;
-	TimestampTz now = GetCurrentTimestamp();
 	long ms = txp_prune_wait() < 0 ? LOOK_MS : txp_prune_wait();
-	ListCell *lc;
 
-	foreach (lc, all)
-	{
-		TxpServed *served = lfirst(lc);
-
-		if (served->link == NULL)
-			ms = Min(ms, TimestampDifferenceMilliseconds(now, served->retry_at));
-	}
+	ms = Min(ms, TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next_due));
 	if (io && !txp_io_gone(io))
 		events |= WL_SOCKET_READABLE;
 	(void) pgstat_report_stat(true);
@@ -456,6 +457,7 @@ recover(void)
 	txp_io_stop(io);
 	io = NULL;
 	looked = false;
+	next_due = 0;
 	pgstat_report_activity(STATE_IDLE, NULL);
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOOK_MS,
 					 PG_WAIT_EXTENSION);
