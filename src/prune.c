@@ -122,11 +122,10 @@ end_round(void)
 	MemoryContextReset(context);
 }
 
-/* Some rows of one kind of one stream; the next kind, or stream, when there are no more. */
-static void
-step(void)
+/* Deletes some rows of the kind. False: no more are too old. */
+static bool
+prune_kind(const Keeper *keeper)
 {
-	const Keeper *keeper = linitial(keepers);
 	Datum values[2] = {Int32GetDatum(keeper->stream_id), Int32GetDatum(keeper->days[kind])};
 	uint64 deleted = 0;
 
@@ -137,10 +136,18 @@ step(void)
 			deleted = txp_spi_do(&kinds[kind].statement, values, NULL);
 		txp_transaction_commit();
 	}
-	if (deleted > 0)
-		return;
-	if (++kind < lengthof(kinds))
-		return;
+	return deleted > 0;
+}
+
+/* Some rows of one stream; the next stream when there are no more. */
+static void
+step(void)
+{
+	for (; kind < lengthof(kinds); kind++)
+	{
+		if (prune_kind(linitial(keepers)))
+			return;
+	}
 	kind = 0;
 	keepers = list_delete_first(keepers);
 	if (keepers == NIL)
