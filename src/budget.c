@@ -115,13 +115,8 @@ count_bytes(int32 stream_id)
 		1,
 		{INT4OID}};
 	Datum values[1] = {Int32GetDatum(stream_id)};
-	int64 bytes;
 
-	SPI_connect();
-	(void) txp_spi_run(&statement, values, NULL);
-	bytes = DatumGetInt64(txp_spi_datum(0, 1));
-	SPI_finish();
-	return bytes;
+	return DatumGetInt64(txp_spi_ask(&statement, values, NULL));
 }
 
 static int64

@@ -22,13 +22,8 @@ is_copy(void)
 		1,
 		{OIDOID}};
 	Datum values[1] = {ObjectIdGetDatum(MyDatabaseId)};
-	bool copy;
 
-	SPI_connect();
-	(void) txp_spi_run(&statement, values, NULL);
-	copy = DatumGetBool(txp_spi_datum(0, 1));
-	SPI_finish();
-	return copy;
+	return DatumGetBool(txp_spi_ask(&statement, values, NULL));
 }
 
 /*

@@ -85,7 +85,6 @@ were_read_before(const TxpStream *stream, const TxpBatch *batch)
 	Datum *partition = palloc(sizeof(Datum) * batch->nranges);
 	Datum *from = palloc(sizeof(Datum) * batch->nranges);
 	Datum *next = palloc(sizeof(Datum) * batch->nranges);
-	bool *nulls = palloc0(sizeof(bool) * batch->nranges);
 	Datum values[4] = {Int32GetDatum(stream->id)};
 
 	for (uint32 i = 0; i < batch->nranges; i++)
@@ -94,9 +93,9 @@ were_read_before(const TxpStream *stream, const TxpBatch *batch)
 		from[i] = Int64GetDatum(batch->ranges[i].from);
 		next[i] = Int64GetDatum(batch->ranges[i].next);
 	}
-	values[1] = txp_spi_array(INT4OID, partition, nulls, batch->nranges);
-	values[2] = txp_spi_array(INT8OID, from, nulls, batch->nranges);
-	values[3] = txp_spi_array(INT8OID, next, nulls, batch->nranges);
+	values[1] = txp_spi_array(INT4OID, partition, NULL, batch->nranges);
+	values[2] = txp_spi_array(INT8OID, from, NULL, batch->nranges);
+	values[3] = txp_spi_array(INT8OID, next, NULL, batch->nranges);
 	return txp_spi_do(&statement, values, NULL) > 0;
 }
 

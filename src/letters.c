@@ -190,11 +190,6 @@ txp_letters_count_open(int32 stream_id)
 		1,
 		{INT4OID}};
 	Datum values[1] = {Int32GetDatum(stream_id)};
-	int64 n;
 
-	SPI_connect();
-	(void) txp_spi_run(&statement, values, NULL);
-	n = DatumGetInt64(txp_spi_datum(0, 1));
-	SPI_finish();
-	return n;
+	return DatumGetInt64(txp_spi_ask(&statement, values, NULL));
 }

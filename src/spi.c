@@ -52,6 +52,18 @@ txp_spi_do(TxpStatement *statement, Datum *values, const char *nulls)
 	return processed;
 }
 
+Datum
+txp_spi_ask(TxpStatement *statement, Datum *values, const char *nulls)
+{
+	Datum answer;
+
+	SPI_connect();
+	(void) txp_spi_run(statement, values, nulls);
+	answer = txp_spi_datum(0, 1);
+	SPI_finish();
+	return answer;
+}
+
 void
 txp_spi_commit_as(Oid owner)
 {

@@ -27,6 +27,9 @@ extern uint64 txp_spi_run(TxpStatement *statement, Datum *values, const char *nu
 /* The same with an SPI connection of its own, for statements without a result. */
 extern uint64 txp_spi_do(TxpStatement *statement, Datum *values, const char *nulls);
 
+/* The same for a statement that gives one row of one column: never NULL, of a type passed by value. */
+extern Datum txp_spi_ask(TxpStatement *statement, Datum *values, const char *nulls);
+
 /*
  * Commits in a procedure that may, with the rights of `owner`: triggers that still are deferred run in the
  * commit.

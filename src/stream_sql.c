@@ -169,7 +169,6 @@ insert_stream(const TxpStream *stream)
 						stream->options ? JsonbPGetDatum(stream->options) : 0,
 						text_array(stream->key_columns, stream->nkey_columns)};
 	char nulls[15] = "              ";
-	int32 id;
 
 	if (stream->columns == NULL)
 		nulls[9] = 'n';
@@ -177,11 +176,7 @@ insert_stream(const TxpStream *stream)
 		nulls[12] = 'n';
 	if (stream->key_columns == NULL)
 		nulls[13] = 'n';
-	SPI_connect();
-	(void) txp_spi_run(&statement, values, nulls);
-	id = DatumGetInt32(txp_spi_datum(0, 1));
-	SPI_finish();
-	return id;
+	return DatumGetInt32(txp_spi_ask(&statement, values, nulls));
 }
 
 /* There is a stream of that name: an error, or with if_not_exists a notice that says where it differs. */
