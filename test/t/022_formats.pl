@@ -14,15 +14,6 @@ kafka_server($node, 'shop', $broker);
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
-sub read_all
-{
-	my ($stream, $offset) = @_;
-
-	wait_for($node, "SELECT next_offset = $offset FROM txpipe.stream_partition WHERE stream = '$stream'",
-		"stream $stream reaches offset $offset");
-	return;
-}
-
 my $columns = <<'SQL';
     c_smallint smallint, c_integer integer, c_bigint bigint, c_real real, c_double double precision,
     c_numeric numeric, c_money numeric(10,2), c_boolean boolean, c_text text, c_varchar varchar(5), c_char char(5),
@@ -46,8 +37,8 @@ produce_lines(
 	'{"c_mood": "furious"}');
 sql("SELECT txpipe.create_stream('typed', 'shop', 'typed', 'typed');
 	SELECT txpipe.create_stream('typed_text', 'shop', 'typed', 'typed_text');");
-read_all('typed', 5);
-read_all('typed_text', 5);
+wait_for_offset($node, 'typed', 5);
+wait_for_offset($node, 'typed_text', 5);
 
 my $wanted = join '|', -32768, 2147483647, '-9223372036854775808', 1.5, '-2.5e-300',
   '123456789012345678901234567890.000100', '99999999.99', 't', "tab\t nl\n back\\ quote\" \xc3\xa9 \xf0\x9f\x98\x80",
@@ -72,8 +63,8 @@ produce_lines($broker, 'csv', 0, '1,"Doe, Jane",12.50', '2,,', '3,x', '4,"open,1
 sql(q{SELECT txpipe.create_stream('csv', 'shop', 'csv', 'csv', format => 'csv');
 	SELECT txpipe.create_stream('numbered', 'shop', 'csv', 'numbered', format => 'csv',
 		columns => '{"id": "1", "name": "2"}');});
-read_all('csv', 4);
-read_all('numbered', 4);
+wait_for_offset($node, 'csv', 4);
+wait_for_offset($node, 'numbered', 4);
 is(sql(q{SELECT id, name, amount FROM csv ORDER BY id}), "1|Doe, Jane|12.50\n2||", 'CSV by position');
 is(sql(q{SELECT string_agg(format('%s %s', id, name), '; ' ORDER BY id) FROM numbered}), '1 Doe, Jane; 2 ; 3 x', 'CSV by number');
 is(sql(q{SELECT string_agg(code, ' ' ORDER BY kafka_offset) FROM txpipe.dead_letter WHERE stream = 'csv'}),
@@ -87,8 +78,8 @@ produce_lines($broker, 'words', 0, 'plain words', "not\xff text");
 produce_lines($broker, 'raw', 0, "any\xff\x01 bytes");
 sql(q{SELECT txpipe.create_stream('words', 'shop', 'words', 'words', format => 'text');
 	SELECT txpipe.create_stream('raw', 'shop', 'raw', 'raw', format => 'bytea');});
-read_all('words', 2);
-read_all('raw', 1);
+wait_for_offset($node, 'words', 2);
+wait_for_offset($node, 'raw', 1);
 is(sql('SELECT word, kafka_topic, kafka_offset, kafka_key IS NULL FROM words'), 'plain words|words|0|t', 'text');
 is(sql(q{SELECT code, payload, payload_text IS NULL FROM txpipe.dead_letter WHERE stream = 'words'}),
 	'bad_encoding|\x6e6f74ff2074657874|t', 'bytes that are no text are kept as they came');

@@ -13,15 +13,6 @@ kafka_server($node, 'shop', $broker);
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
-sub read_all
-{
-	my ($stream, $offset) = @_;
-
-	wait_for($node, "SELECT next_offset = $offset FROM txpipe.stream_partition WHERE stream = '$stream'",
-		"stream $stream reaches offset $offset");
-	return;
-}
-
 my $i = 0;
 for my $message (
 	[ '{"a": 1, "b": "x"}', '{"id": 7, "region": {"code": "eu", "a.b": "dot"}}' ],
@@ -45,7 +36,7 @@ SELECT txpipe.create_stream('keyed', 'shop', 'keyed', 'keyed', columns => $$
 	 "a": {"path": "a", "default": null}, "picked": {"path": ["first", "second"], "default": "-"}, "kind": "\\$type",
 	 "key": "$key"}$$)
 SQL
-read_all('keyed', $i);
+wait_for_offset($node, 'keyed', $i);
 is( sql(q{SELECT string_agg(concat_ws(' ', id, region, coalesce(dotted, '.'), coalesce(a, 0), picked, coalesce(kind, '.'),
 			key->>'id'), ', ' ORDER BY id) FROM keyed}),
 	'7 eu dot 1 - . 7, 8 none . 0 one . 8, 9 none . 0 two t 9',

@@ -28,16 +28,6 @@ sub produce_keyed
 	return;
 }
 
-sub position_is
-{
-	my ($stream, $offsets) = @_;
-
-	wait_for($node,
-		"SELECT sum(next_offset) = $offsets FROM txpipe.stream_partition WHERE stream = '$stream'",
-		"offsets of stream $stream add up to $offsets");
-	return;
-}
-
 sub letters
 {
 	my ($stream) = @_;
@@ -82,7 +72,7 @@ for my $round (1 .. 6)
 	$sent += 400;
 	kill_child() if $round % 2;
 	$node->restart if $round == 4;
-	position_is('replay', $sent) if $round % 3 == 0;
+	wait_for_offset($node, 'replay', $sent) if $round % 3 == 0;
 }
 my %is = map { /^(.*?)\|(.*)$/ } split /\n/, sql(q{SELECT "The Key", "Value", "it's", doubled FROM "Re ""play"});
 is_deeply(\%is, \%wanted, 'every key has its last version');
@@ -118,7 +108,7 @@ for my $round (1 .. 4)
 	produce_keyed('tomb', $_, @{ $messages[$_] }) for 0, 1;
 	$sent += 300;
 	kill_child() if $round % 2;
-	position_is('tomb', $sent) if $round > 1;
+	wait_for_offset($node, 'tomb', $sent) if $round > 1;
 }
 %is = map { /^(.*)\|(.*)$/ } split /\n/, sql('SELECT no, "Region", v FROM tomb');
 ok(%wanted < 40, 'some keys are gone at the end');
@@ -135,8 +125,8 @@ sql(q{CREATE TABLE few (a int PRIMARY KEY);
 produce_lines($broker, 'few', 0, map { qq({"a": $_}) } 1, 2, 2, 3, 1);
 produce_lines($broker, 'pair', 0, map { sprintf '{"a": %d, "b": "%s", "v": %d}', @$_ }
 	  [ 1, 'x', 1 ], [ 1, 'y', 2 ], [ 1, 'x', 3 ], [ 2, 'x', 4 ]);
-position_is('few',  5);
-position_is('pair', 4);
+wait_for_offset($node, 'few',  5);
+wait_for_offset($node, 'pair', 4);
 is(sql('SELECT array_agg(a ORDER BY a) FROM few'), '{1,2,3}', 'rows that are all key are there once');
 is(sql(q{SELECT string_agg(a || b || v, ' ' ORDER BY a, b) FROM pair}), '1x3 1y2 2x4', 'keys of two columns');
 
@@ -161,10 +151,10 @@ my @mixed = ([ 'a', '{"v": 1}' ], [ 'B', '{"v": 2}' ], [ 'A', '{"v": 3}' ], [ 'b
 for my $topic (qw(citext ci))
 {
 	produce_keyed($topic, 0, @mixed);
-	position_is($topic, 6);
+	wait_for_offset($node, $topic, 6);
 	is(sql("SELECT string_agg(lower(k) || v, ' ' ORDER BY v) FROM $topic"), 'a3 b4', "$topic: one row for both cases");
 	produce_keyed($topic, 0, ['B'], [ 'A', '{"v": 9}' ]);
-	position_is($topic, 8);
+	wait_for_offset($node, $topic, 8);
 	is(sql("SELECT string_agg(lower(k) || v, ' ') FROM $topic"), 'a9', "$topic: in later batches, too");
 }
 
@@ -174,7 +164,7 @@ sql(q{CREATE TABLE nullkey (k int UNIQUE, v int);
 	SELECT txpipe.create_stream('nullkey', 'shop', 'nullkey', 'nullkey', key_columns => '{k}',
 		columns => '{"k": "$key", "v": "v"}', options => '{"mode": "upsert_delete"}');});
 produce_keyed('nullkey', 0, [ undef, '{"v": 1}' ], [ 7, '{"v": 2}' ], [ undef, undef ], [ 'x', undef ], [8], [ 9, '{"v": "y"}' ]);
-position_is('nullkey', 6);
+wait_for_offset($node, 'nullkey', 6);
 is(letters('nullkey'), '0 missing_value k, 2 missing_value k, 3 bad_value k, 5 bad_value v',
 	'messages without a key are dead letters, and so are bad ones');
 is(sql('SELECT k, v FROM nullkey'), '7|2', 'the others are rows');
@@ -196,7 +186,7 @@ is(letters('refused'), '1 23514, 3 23514, 6 23514, 8 23514', 'refused versions a
 sql('INSERT INTO refers VALUES (1), (2)');
 produce_keyed('refused', 0, [1], [ 2, '{"v": 7}' ], [4], [ 6, '{"v": 8}' ]);
 sql(q{SELECT txpipe.resume_stream('refused')});
-position_is('refused', 14);
+wait_for_offset($node, 'refused', 14);
 is(sql('SELECT string_agg(k::text || $$:$$ || v, $$ $$ ORDER BY k) FROM refused'), '1:1 2:7 6:8',
 	'a row that others refer to is not deleted');
 is(sql(q{SELECT kafka_offset, code, payload IS NULL, convert_from(kafka_key, 'UTF8') FROM txpipe.dead_letter
@@ -211,7 +201,7 @@ CREATE CONSTRAINT TRIGGER no_7 AFTER INSERT OR UPDATE ON deferred DEFERRABLE INI
 SELECT txpipe.create_stream('deferred', 'shop', 'deferred', 'deferred', options => '{"mode": "upsert"}');
 SQL
 produce_lines($broker, 'deferred', 0, map { sprintf '{"k": %d, "v": %d}', $_ % 10, $_ % 8 } 1 .. 100);
-position_is('deferred', 100);
+wait_for_offset($node, 'deferred', 100);
 %wanted = map { $_ % 10 => $_ % 8 } grep { $_ % 8 != 7 } 1 .. 100;
 %is = map { split /\|/ } split /\n/, sql('SELECT k, v FROM deferred');
 is_deeply(\%is, \%wanted, 'what deferred triggers refuse is left out');
@@ -228,7 +218,7 @@ wait_for($node, q{SELECT state = 'paused' AND reason ~ 'offset 3 ' FROM txpipe.s
 is(sql('SELECT string_agg(k::text || v, $$ $$ ORDER BY k) FROM stopped'), '13 22', 'the rows before it are there');
 is(sql(q{SELECT next_offset FROM txpipe.stream_partition WHERE stream = 'stopped'}), '3', 'and it comes next');
 sql(q{ALTER TABLE stopped DROP CONSTRAINT stopped_v_check; SELECT txpipe.resume_stream('stopped')});
-position_is('stopped', 6);
+wait_for_offset($node, 'stopped', 6);
 is(sql('SELECT string_agg(k::text || v, $$ $$ ORDER BY k) FROM stopped'), '14 2200 35', 'it goes on from there');
 
 # --- rows of a batch that need one another: the whole fails, pieces in order do not ---
@@ -238,7 +228,7 @@ sql(q{CREATE TABLE email (k int PRIMARY KEY, address text UNIQUE);
 	SELECT txpipe.create_stream('email', 'shop', 'email', 'email', options => '{"mode": "upsert"}');});
 produce_lines($broker, 'email', 0, map { sprintf '{"k": %d, "address": "%s"}', @$_ }
 	  [ 2, 'free' ], [ 1, 'x' ], [ 2, 'y' ], [ 4, 'z' ], [ 5, 'w' ]);
-position_is('email', 5);
+wait_for_offset($node, 'email', 5);
 is(sql('SELECT string_agg(k || address, $$ $$ ORDER BY k) FROM email'), '1x 2y 3z 5w', 'addresses change hands');
 is(letters('email'), '3 23505', 'but one that is taken is refused');
 
@@ -251,7 +241,7 @@ CREATE TRIGGER fold BEFORE INSERT ON fold FOR EACH ROW EXECUTE FUNCTION fold();
 SELECT txpipe.create_stream('fold', 'shop', 'fold', 'fold', options => '{"mode": "upsert"}');
 SQL
 produce_lines($broker, 'fold', 0, map { sprintf '{"k": "%s", "v": %d}', @$_ } [ 'b', 1 ], [ 'A', 2 ], [ 'B', 3 ], [ 'a', 4 ]);
-position_is('fold', 4);
+wait_for_offset($node, 'fold', 4);
 is(sql('SELECT string_agg(k || v, $$ $$ ORDER BY k) FROM fold'), 'a4 b3', 'a trigger may change keys');
 is(letters('fold'), '', 'and nothing is refused for it');
 
@@ -272,7 +262,7 @@ SQL
 produce_keyed('parts', 0, map { [ qq({"day": "$_->[0]", "id": $_->[1]}), $_->[2] ? qq({"v": $_->[2]}) : undef ] }
 	  [ '2023-05-05', 1, 1 ], [ '2024-05-05', 1, 2 ], [ '2023-05-05', 2, 3 ], [ '2024-05-05', 2, 4 ],
 	  [ '2023-05-05', 2 ], [ '2025-05-05', 1, 5 ]);
-position_is('parts', 6);
+wait_for_offset($node, 'parts', 6);
 is(sql('SELECT string_agg(concat_ws($$,$$, day, id, v, kept, twice), $$ $$ ORDER BY day, id) FROM parts'),
 	'2023-05-05,1,1,new,2 2024-05-05,1,2,old,4 2024-05-05,2,4,new,8',
 	'partitions get their rows, columns that are not mapped are left alone');
@@ -286,7 +276,7 @@ sql(q{CREATE TABLE family (k int PRIMARY KEY, v int);
 	SELECT txpipe.create_stream('family', 'shop', 'family', 'family', options => '{"mode": "upsert_delete"}',
 		columns => '{"k": "$key", "v": "v"}');});
 produce_keyed('family', 0, [ 1, '{"v": 3}' ], [2], [ 4, '{"v": 4}' ]);
-position_is('family', 3);
+wait_for_offset($node, 'family', 3);
 is(sql('SELECT string_agg(k::text || v, $$ $$ ORDER BY k, v) FROM family'), '11 13 22 44', 'heirs keep their rows');
 
 # --- an index dropped under a stream at work ---
@@ -294,13 +284,13 @@ is(sql('SELECT string_agg(k::text || v, $$ $$ ORDER BY k, v) FROM family'), '11 
 sql(q{CREATE TABLE moved (k int PRIMARY KEY, v int);
 	SELECT txpipe.create_stream('moved', 'shop', 'moved', 'moved', options => '{"mode": "upsert"}');});
 produce_lines($broker, 'moved', 0, '{"k": 1, "v": 1}');
-position_is('moved', 1);
+wait_for_offset($node, 'moved', 1);
 sql('ALTER TABLE moved DROP CONSTRAINT moved_pkey');
 produce_lines($broker, 'moved', 0, '{"k": 1, "v": 2}');
 wait_for($node, q{SELECT state = 'error' AND last_error ~ '^42P10.*no primary key.*key_columns' FROM txpipe.stream_status WHERE stream = 'moved'},
 	'without its index the stream is in error and says what to do');
 sql(q{ALTER TABLE moved ADD PRIMARY KEY (k); SELECT txpipe.resume_stream('moved')});
-position_is('moved', 2);
+wait_for_offset($node, 'moved', 2);
 is(sql('SELECT k, v FROM moved'), '1|2', 'with it again it goes on');
 
 # --- what cannot work is told when the stream is created ---

@@ -15,17 +15,6 @@ kafka_server($node, 'shop', $broker);
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
-sub position_is
-{
-	my ($stream, $offset) = @_;
-
-	wait_for(
-		$node,
-		"SELECT next_offset = $offset FROM txpipe.stream_partition WHERE stream = '$stream'",
-		"stream $stream reaches offset $offset");
-	return;
-}
-
 # --- a refused row while the next batch is under way already ---
 
 sql(<<'SQL');
@@ -37,7 +26,7 @@ SQL
 produce_lines($broker, 'refused', 0,
 	map { sprintf '{"id": %d, "v": %d}', $_, $_ % 7 == 0 ? 200 : 1 } 1 .. 200);
 sql(q{SELECT txpipe.create_stream('refused', 'shop', 'refused', 'refused', options => '{"batch_rows": 10}')});
-position_is('refused', 200);
+wait_for_offset($node, 'refused', 200);
 is(sql('SELECT count(*), sum(id) FROM refused'), '172|17258', 'every good row is in the table');
 is( sql(q{SELECT count(*), min(code), max(code), count(DISTINCT payload) FROM txpipe.dead_letter WHERE stream = 'refused'}),
 	'28|23514|23514|28', 'every refused row is a dead letter');
@@ -51,7 +40,7 @@ produce_lines($broker, 'big', 0,
 	'{"id": 1, "t": "' . join('', map { chr(97 + rand 26) } 1 .. 30000) . '"}',
 	'{"id": 2, "t": "short"}');
 sql(q{SELECT txpipe.create_stream('big', 'shop', 'big', 'big')});
-position_is('big', 2);
+wait_for_offset($node, 'big', 2);
 is(sql('SELECT string_agg(id::text, $$ $$) FROM big'), '2', 'the other row is there');
 is(sql(q{SELECT code FROM txpipe.dead_letter WHERE stream = 'big'}), '54000', 'too long for its index');
 
@@ -109,10 +98,10 @@ produce_lines($broker, 'evil', 0, '{"id": 2}');
 like($err, qr/triggers and steps of "mallory" use temporary objects in the session of/,
 	'nothing is planted in the temporary schema of the caller');
 sql(q{SELECT txpipe.resume_stream('evil')});
-position_is('evil', 2);
+wait_for_offset($node, 'evil', 2);
 sql(q{SELECT txpipe.create_stream('next', 'shop', 'next', 'next')});
 produce_lines($broker, 'next', 0, '{"style": "x"}');
-position_is('next', 1);
+wait_for_offset($node, 'next', 1);
 is(sql('SELECT style FROM next'), 'ISO, MDY', 'settings of one batch do not reach the next');
 is(sql('SELECT count(*) FROM pg_locks WHERE locktype = $$advisory$$'), '0', 'nor do its locks stay');
 wait_for($node, q{SELECT NOT EXISTS (SELECT FROM pg_class WHERE relname = 'left_behind')},
@@ -122,16 +111,16 @@ wait_for($node, q{SELECT NOT EXISTS (SELECT FROM pg_class WHERE relname = 'left_
 
 sql('CREATE TABLE open (id int);');
 sql(q{SELECT txpipe.create_stream('open', 'shop', 'open', 'open')});
-position_is('open', 0);
+wait_for_offset($node, 'open', 0);
 my $workers = sql(q{SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM pg_stat_activity WHERE backend_type = 'txpipe worker'});
 my $session = $node->background_psql('postgres');
 $session->query_safe(q{BEGIN; SELECT txpipe.drop_stream('open')});
 produce_lines($broker, 'open', 0, '{"id": 1}');
 produce_lines($broker, 'next', 0, map { '{"style": "x"}' } 1 .. 10);
-position_is('next', 11);
+wait_for_offset($node, 'next', 11);
 $session->query_safe('ROLLBACK');
 $session->quit;
-position_is('open', 1);
+wait_for_offset($node, 'open', 1);
 is( sql(q{SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM pg_stat_activity WHERE backend_type = 'txpipe worker'}),
 	$workers, 'the same workers serve on');
 
@@ -155,7 +144,7 @@ for my $round (1 .. 20)
 }
 sql(q{SELECT txpipe.resume_stream('pause')});
 produce_lines($broker, 'pause', 0, '{"id": 2}');
-position_is('pause', 2);
+wait_for_offset($node, 'pause', 2);
 
 # --- an owner's new name does not make the stream undroppable ---
 

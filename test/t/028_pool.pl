@@ -203,7 +203,7 @@ sub parts_hold_all
 {
 	my ($what) = @_;
 
-	wait_for($node, "SELECT sum(next_offset) = $sent FROM txpipe.stream_partition WHERE stream = 'parts'", "all is read: $what");
+	wait_for_offset($node, 'parts', $sent);
 	is($node->safe_psql('postgres', 'SELECT count(*), count(DISTINCT n), max(n) FROM parts'),
 		"$sent|$sent|$sent", "every message is there once $what");
 	return;

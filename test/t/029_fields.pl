@@ -14,22 +14,13 @@ kafka_server($node, 'shop', $broker);
 
 sub query { return $node->safe_psql('postgres', $_[0]) }
 
-sub consumed
-{
-	my ($stream, $offset) = @_;
-
-	wait_for($node, "SELECT next_offset FROM txpipe.stream_partition WHERE stream = '$stream'",
-		"$stream has read up to $offset", value => $offset);
-	return;
-}
-
 # What was seen, counted here by hand.
 produce_lines($broker, 'f1', 0,
 	'{"id": 1, "meta": {"source": "a"}, "tags": [1, {"x": 2}]}',
 	'{"id": "two", "meta": {"source": null, "deep": {"er": true}}}',
 	'not json', '{"id": 3.5, "a.b": 1}');
 query(q{CREATE TABLE f1 (id text); SELECT txpipe.create_stream('f1', 'shop', 'f1', 'f1')});
-consumed('f1', 4);
+wait_for_offset($node, 'f1', 4);
 is( query(q{SELECT path, array_to_string(json_types, '+'), occurrences, first_offset, last_offset
 	FROM txpipe.stream_field WHERE stream = 'f1' ORDER BY path COLLATE "C"}),
 	join("\n",
@@ -42,7 +33,7 @@ is( query(q{SELECT path, array_to_string(json_types, '+'), occurrences, first_of
 		'tags|array|1|0|0'),
 	'every path with types, count, first and last offset');
 produce_lines($broker, 'f1', 0, map { qq({"id": $_}) } 1 .. 50);
-consumed('f1', 54);
+wait_for_offset($node, 'f1', 54);
 is(query(q{SELECT occurrences, last_offset FROM txpipe.stream_field WHERE stream = 'f1' AND path = 'id'}),
 	'53|53', 'counts go on');
 is(query(q{SELECT count(*) FROM txpipe.stream_event WHERE stream = 'f1' AND event = 'new_field'}),
@@ -53,7 +44,7 @@ query(q{CREATE TABLE f2 (id bigint);
 	SELECT txpipe.create_stream('f2', 'shop', 'f2', 'f2', options => '{"on_new_field": "column"}')});
 produce_lines($broker, 'f2', 0, '{"id": 1}', '{"id": 2, "unitPrice": 2.50, "isGift": true, "note": null}',
 	'{"id": 3, "meta": {"a": 1}, "note": "x"}');
-consumed('f2', 3);
+wait_for_offset($node, 'f2', 3);
 is(query('SELECT id, unit_price, is_gift, meta, note FROM f2 ORDER BY id'),
 	"1||||\n2|2.50|t||\n3|||{\"a\": 1}|x", 'every value is in its new column');
 is( query(q{SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attname)
@@ -65,7 +56,7 @@ query(q{CREATE TABLE f3 (id bigint, category text);
 	SELECT txpipe.create_stream('f3', 'shop', 'f3', 'f3', columns => '{"id": "id", "category": "metadata.category"}',
 		options => '{"on_new_field": "column"}')});
 produce_lines($broker, 'f3', 0, '{"id": 1, "metadata": {"category": "Books", "source": "Search"}}');
-consumed('f3', 1);
+wait_for_offset($node, 'f3', 1);
 is(query('SELECT id, category, metadata_source FROM f3'), '1|Books|Search', 'a field beside a mapped one');
 is(query(q{SELECT columns->>'metadata_source' FROM txpipe.stream WHERE stream = 'f3'}),
 	'metadata.source', 'the mapping names it');
@@ -74,14 +65,14 @@ is(query(q{SELECT columns->>'metadata_source' FROM txpipe.stream WHERE stream = 
 query(q{CREATE TABLE f4 (id bigint);
 	SELECT txpipe.create_stream('f4', 'shop', 'f4', 'f4', options => '{"on_new_field": "stop"}')});
 produce_lines($broker, 'f4', 0, '{"id": 1}');
-consumed('f4', 1);
+wait_for_offset($node, 'f4', 1);
 produce_lines($broker, 'f4', 0, '{"id": 2, "surprise": 1}');
 wait_for($node, q{SELECT state FROM txpipe.stream_status WHERE stream = 'f4'}, 'f4 is paused', value => 'paused');
 like(query(q{SELECT reason FROM txpipe.stream_status WHERE stream = 'f4'}),
 	qr/field "surprise" \(number\) is new: offset 1 of partition 0 of topic "f4"/, 'the reason names field and place');
 is(query('SELECT count(*) FROM f4'), '1', 'nothing of it was written');
 query(q{SELECT txpipe.resume_stream('f4')});
-consumed('f4', 2);
+wait_for_offset($node, 'f4', 2);
 is(query('SELECT count(*) FROM f4'), '2', 'resumed, it goes on');
 
 # on_error = stop: what the decoder refuses, and what PostgreSQL refuses.

@@ -36,16 +36,6 @@ sub fails
 	return;
 }
 
-sub consumed
-{
-	my ($stream, $offset) = @_;
-
-	wait_for($node,
-		"SELECT sum(next_offset) FROM txpipe.stream_partition WHERE stream = '$stream'",
-		"$stream has read $offset messages", value => $offset);
-	return;
-}
-
 sub columns_of
 {
 	my ($table) = @_;
@@ -126,7 +116,7 @@ query('GRANT CREATE ON SCHEMA guest_room TO guest');
 is(error_of($node, q{SET search_path = guest_room; SELECT txpipe.create_stream('mine', 'shop', 'orders')}, @guest),
 	undef, 'a table in the current schema');
 is(query(q{SELECT relowner::regrole, relnamespace::regnamespace FROM pg_class WHERE relname = 'mine'}), 'guest|guest_room', 'it is the caller\'s');
-consumed('mine', 5);
+wait_for_offset($node, 'mine', 5);
 is(query('SELECT count(*) FROM guest_room.mine'), '4', 'and is filled');
 
 # --- inferred tables ---
@@ -139,7 +129,7 @@ query(q{SELECT txpipe.create_stream('types', 'shop', 'types')});
 is(columns_of('types'),
 	lines('order_id bigint', 'price numeric', 'paid boolean', 'at timestamp with time zone', 'note text', 'tags jsonb', 'meta jsonb', 'big numeric', @own),
 	'types that hold what was seen, no column NOT NULL');
-consumed('types', 3);
+wait_for_offset($node, 'types', 3);
 is(query('SELECT order_id, price, paid, at, note, tags, meta, big, rest, kafka_partition, kafka_offset FROM types ORDER BY kafka_offset'),
 	lines(
 		'1|1|t|2024-02-29 10:00:00+00|a|[1, "x"]|{"a": 1}|9223372036854775808|{}|0|0',
@@ -151,7 +141,7 @@ is(query(q{SELECT columns->>'order_id', columns->>'rest', columns->>'kafka_offse
 is(query(q{SELECT obj_description('types'::regclass), col_description('types'::regclass, 1)}),
 	'Messages of the Kafka topic types, by the stream types|Mapped from orderId', 'comments say where it comes from');
 produce_lines($broker, 'types', 0, '{"orderId": 2, "surprise": {"deep": [1]}}');
-consumed('types', 4);
+wait_for_offset($node, 'types', 4);
 is(query('SELECT rest FROM types WHERE order_id = 2'), '{"surprise": {"deep": [1]}}', 'what comes later goes to the rest');
 
 # Times are times only when all of them are, beyond doubt.
@@ -162,7 +152,7 @@ query(q{SELECT txpipe.create_stream('times', 'shop', 'times')});
 is(columns_of('times'),
 	lines('zoned timestamp with time zone', 'local text', 'day text', 'never text', 'us text', 'some text', 'late text', 'nano timestamp with time zone', 'stamp bigint', @own),
 	'a time has a date that exists and a zone');
-consumed('times', 2);
+wait_for_offset($node, 'times', 2);
 is(query('SELECT local, zoned, nano FROM times ORDER BY kafka_offset'),
 	lines('2024-01-01T00:00:00|2023-12-31 23:00:00+00|2024-01-01 00:00:00.123457+00', '|2024-01-01 00:00:00+00|2025-01-01 03:29:59.9+00'),
 	'nothing of it is refused');
@@ -179,7 +169,7 @@ is( columns_of('names'),
 		'a_b bigint', 'with__quotes___drop_table_orders____ bigint', 'größe bigint', '_1st bigint', '_rest bigint', 'back_slash bigint', 'kafka_offset_2 bigint',
 		'rest_2 bigint', '€ bigint', '__ bigint', 'http_server bigint', 'x' x 63 . ' bigint', 'x' x 61 . '_2 bigint', @own),
 	'snake_case, unique, no one in another one\'s place');
-consumed('names', 2);
+wait_for_offset($node, 'names', 2);
 is(query(q{SELECT array_to_string(ARRAY[user_id, user_id_2, userid, user_id_2_2, "select", xmin_2, ctid_2, tableoid_2, a_b, with__quotes___drop_table_orders____, "größe",
 	_1st, _rest, back_slash, kafka_offset_2, rest_2, "€", __, http_server], ','), rest FROM names WHERE kafka_offset = 0}),
 	'1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,19,20,21|{"": 18, "kafka_offset": 17}', 'each column has its own field');
@@ -210,14 +200,14 @@ produce_lines($broker, 'hostile', 0, '[' x 100000, '{"a":' x 100000, '"' x 999, 
 	'{"n": ' . '9' x 1000 . '}', '{"n": 1e5, "d": 1, "d": "x"}');
 query(q{SELECT txpipe.create_stream('hostile', 'shop', 'hostile')});
 is(columns_of('hostile'), lines('n numeric', 'd text', @own), 'what can be read is');
-consumed('hostile', 8);
+wait_for_offset($node, 'hostile', 8);
 is(query(q{SELECT (SELECT count(*) FROM hostile), (SELECT count(*) FROM txpipe.dead_letter WHERE stream = 'hostile'), (SELECT max(length(n::text)) FROM hostile)}),
 	'1|7|1000', 'the others are dead letters');
 
 produce_lines($broker, 'mixed', 0, '{"v": 1, "w": true, "x": {"a": 1}, "y": 1.5}', '{"v": "a", "w": 1, "x": "s", "y": [2]}', '{"v": true, "w": null, "x": 3, "y": null}');
 query(q{SELECT txpipe.create_stream('mixed', 'shop', 'mixed')});
 is(columns_of('mixed'), lines('v text', 'w text', 'x jsonb', 'y jsonb', @own), 'mixed types');
-consumed('mixed', 3);
+wait_for_offset($node, 'mixed', 3);
 is(query('SELECT v, w, x, y FROM mixed ORDER BY kafka_offset'), "1|true|{\"a\": 1}|1.5\na|1|\"s\"|[2]\ntrue||3|", 'hold every value');
 
 # A thousand keys, three of them in every message.
@@ -227,7 +217,7 @@ produce_lines($broker, 'wide', 0,
 like($err, qr/753 fields of topic "wide" get no column/, 'a thousand keys');
 is(query(q{SELECT count(*), count(*) FILTER (WHERE attname IN ('last', 'two', 'three')) FROM pg_attribute WHERE attrelid = 'wide'::regclass AND attnum > 0}),
 	'254|3', 'the most frequent ones have columns');
-consumed('wide', 100);
+wait_for_offset($node, 'wide', 100);
 is(query(q{SELECT count(*), sum(last), count(*) FILTER (WHERE rest->>('k' || kafka_offset * 10) = repeat('v', 100)) FROM wide}),
 	'100|100|75', 'the others are in the rest');
 
@@ -236,7 +226,7 @@ is(query(q{SELECT count(*), sum(last), count(*) FILTER (WHERE rest->>('k' || kaf
 produce_lines($broker, 'texts', 0, 'a', 'b');
 query(q{SELECT txpipe.create_stream('texts', 'shop', 'texts', format => 'text')});
 is(columns_of('texts'), lines('value text', @own[ 1 .. 3 ]), 'text is one column');
-consumed('texts', 2);
+wait_for_offset($node, 'texts', 2);
 is(query(q{SELECT string_agg(value, ',' ORDER BY kafka_offset) FROM texts}), 'a,b', 'with the messages');
 query(q{SELECT txpipe.create_stream('bytes', 'shop', 'texts', format => 'bytea', paused => true)});
 is(columns_of('bytes'), lines('value bytea', @own[ 1 .. 3 ]), 'bytea too');
@@ -245,20 +235,20 @@ query(q{SELECT txpipe.create_stream('csvs', 'shop', 'csvs', format => 'csv', col
 produce_lines($broker, 'csvs', 0, '1,"a, b"');
 is(query(q{SELECT string_agg(attname || ' ' || atttypid::regtype, ',' ORDER BY attname) FROM pg_attribute WHERE attrelid = 'csvs'::regclass AND attnum > 0}),
 	'id bigint,name text', 'but a mapping has, and types');
-consumed('csvs', 1);
+wait_for_offset($node, 'csvs', 1);
 is(query('SELECT id, name FROM csvs'), '1|a, b', 'and works');
 is(query(q{SELECT columns FROM txpipe.stream WHERE stream = 'csvs'}), '{"id": {"path": "1"}, "name": "2"}', 'types are the table\'s then');
 
 produce_lines($broker, 'keyed', 0, '{"shopId": 1, "sku": "a", "n": 1}', '{"shopId": 1, "sku": "a", "n": 2}', '{"shopId": 1, "sku": "b", "n": 3}');
 query(q{SELECT txpipe.create_stream('keyed', 'shop', 'keyed', key_columns => '{shopId,sku}')});
-consumed('keyed', 3);
+wait_for_offset($node, 'keyed', 3);
 is(query(q{SELECT string_agg(shop_id || sku || n, ' ' ORDER BY sku) FROM keyed}), '1a2 1b3', 'key columns, by field, are the primary key');
 is(query(q{SELECT key_columns FROM txpipe.stream WHERE stream = 'keyed'}), '{shop_id,sku}', 'stored as columns');
 fails(q{SELECT txpipe.create_stream('k2', 'shop', 'keyed', key_columns => '{nope}')}, '42703', 'nope', 'an unknown key');
 fails(q{SELECT txpipe.create_stream('k2', 'shop', 'keyed', options => '{"mode": "upsert"}')}, '22023', 'needs key_columns', 'no key');
 query(q{SELECT txpipe.create_stream('all', 'shop', 'keyed,two', options => '{"mode": "append"}')});
 is(columns_of('"all"'), lines('shop_id bigint', 'sku text', 'n bigint', 'rest jsonb', 'kafka_topic text', @own[ 1 .. 3 ]), 'several topics are told apart');
-consumed('all', 103);
+wait_for_offset($node, 'all', 103);
 is(query(q{SELECT string_agg(kafka_topic || n, ' ' ORDER BY kafka_topic) FROM (SELECT kafka_topic, count(*) AS n FROM "all" GROUP BY 1) t}), 'keyed3 two100', 'in their rows');
 
 # --- what create_stream says of a mapping ---

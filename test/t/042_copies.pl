@@ -39,10 +39,7 @@ sub holds_all
 	my ($db) = @_;
 	my $bad = $messages / 25;
 
-	wait_for(
-		$node,
-		"SELECT sum(next_offset) = $messages FROM txpipe.stream_partition WHERE stream = 'shop'",
-		"$db has read all", db => $db);
+	wait_for_offset($node, 'shop', $messages, db => $db);
 	is( $node->safe_psql($db, $holdings),
 		join('|', $messages - $bad, $bad, 0, $messages),
 		"$db holds every message once");

@@ -56,9 +56,7 @@ SQL
 	cmp_ok($standby->safe_psql('postgres', 'SELECT count(*) FROM shop'),
 		'<', $total, 'the primary ended in the middle of the stream');
 	$standby->promote;
-	wait_for($standby,
-		"SELECT sum(next_offset) = $total FROM txpipe.stream_partition WHERE stream = 'shop'",
-		'it has read the rest');
+	wait_for_offset($standby, 'shop', $total);
 	is( $standby->safe_psql('postgres', 'SELECT count(*), count(DISTINCT id), min(id), max(id) FROM shop'),
 		"$total|$total|1|$total",
 		"every message is there once, with synchronous_commit = $commit");

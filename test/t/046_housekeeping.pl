@@ -22,7 +22,7 @@ for my $stream (sort keys %options)
 	sql(qq{CREATE TABLE "$stream" (id int)});
 	sql(qq{SELECT txpipe.create_stream('$stream', 'shop', '$stream', '"$stream"', options => '$options{$stream}')});
 	produce_lines($broker, $stream, 0, '{"id": 1}', '{"id": "one"}');
-	wait_for($node, qq{SELECT next_offset = 2 FROM txpipe.stream_partition WHERE stream = '$stream'}, "$stream is read");
+	wait_for_offset($node, $stream, 2);
 }
 sql(q{SELECT txpipe.pause_stream(stream) FROM txpipe.stream_status});
 

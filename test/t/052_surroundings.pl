@@ -16,28 +16,19 @@ kafka_server($node, 'shop', $broker);
 
 sub query { return $node->safe_psql('postgres', $_[0]) }
 
-sub consumed
-{
-	my ($stream, $offset) = @_;
-
-	wait_for($node, "SELECT next_offset FROM txpipe.stream_partition WHERE stream = '$stream'",
-		"$stream has read up to $offset", value => $offset);
-	return;
-}
-
 # --- the table that shall get a column for a new field is dropped ---
 
 query(q{CREATE TABLE gone (id bigint);
 	SELECT txpipe.create_stream('gone', 'shop', 'gone', 'gone', options => '{"on_new_field": "column"}')});
 produce_lines($broker, 'gone', 0, '{"id": 1}');
-consumed('gone', 1);
+wait_for_offset($node, 'gone', 1);
 query('DROP TABLE gone');
 produce_lines($broker, 'gone', 0, '{"id": 2, "fresh": 1}');
 wait_for($node, q{SELECT state FROM txpipe.stream_status WHERE stream = 'gone'}, 'gone is in error', value => 'error');
 like(query(q{SELECT reason FROM txpipe.stream_status WHERE stream = 'gone'}),
 	qr/^42P01: target public.gone of stream "gone" does not exist/, 'the reason says that its target is gone');
 query('CREATE TABLE gone (id bigint)');
-consumed('gone', 2);
+wait_for_offset($node, 'gone', 2);
 is(query('SELECT id, fresh FROM gone'), '2|1', 'it goes on in a table of the name, with the column');
 
 # --- a table is dropped while create_stream waits for the brokers, holding no lock ---
@@ -69,9 +60,9 @@ CREATE TRIGGER hold AFTER INSERT ON held FOR EACH STATEMENT EXECUTE FUNCTION hol
 SELECT txpipe.create_stream('held', 'shop', 'held', 'held');
 SQL
 produce_lines($broker, 'held', 0, '{"id": 1}');
-consumed('held', 1);
+wait_for_offset($node, 'held', 1);
 produce_lines($broker, 'held', 0, '{"id": 2}');
-consumed('held', 2);
+wait_for_offset($node, 'held', 2);
 is(query(q{SELECT state, restarts FROM txpipe.stream_status WHERE stream = 'held'}), 'running|0', 'no batch meets the cursor of another');
 
 # --- a stream is altered by a prepared transaction, whose commit tells no worker ---
@@ -79,11 +70,11 @@ is(query(q{SELECT state, restarts FROM txpipe.stream_status WHERE stream = 'held
 query(q{CREATE TABLE prepared (id bigint, twin bigint);
 	SELECT txpipe.create_stream('prepared', 'shop', 'prepared', 'prepared', columns => '{"id": "id"}')});
 produce_lines($broker, 'prepared', 0, '{"id": 1}');
-consumed('prepared', 1);
+wait_for_offset($node, 'prepared', 1);
 query(q{BEGIN; SELECT txpipe.alter_stream('prepared', columns => '{"id": "id", "twin": "id"}'); PREPARE TRANSACTION 'alter'});
 query(q{COMMIT PREPARED 'alter'});
 produce_lines($broker, 'prepared', 0, '{"id": 2}');
-consumed('prepared', 2);
+wait_for_offset($node, 'prepared', 2);
 is(query('SELECT id, twin FROM prepared ORDER BY id'), "1|\n2|2", 'the next batch has the new definition');
 
 query(q{SELECT txpipe.pause_stream('prepared')});
@@ -91,7 +82,7 @@ produce_lines($broker, 'prepared', 0, '{"id": 3}');
 query(q{BEGIN; SELECT txpipe.resume_stream('prepared'); PREPARE TRANSACTION 'resume'});
 query(q{COMMIT PREPARED 'resume'});
 $node->reload;
-consumed('prepared', 3);
+wait_for_offset($node, 'prepared', 3);
 is(query(q{SELECT state FROM txpipe.stream_status WHERE stream = 'prepared'}), 'running', 'a look now and then finds that it runs again');
 
 # --- a dump restored where OIDs mean others: what counts is the names ---
@@ -111,7 +102,7 @@ SET ROLE alice;
 SELECT txpipe.create_stream('moved', 'shop', 'moved', 'moved');
 SQL
 produce_lines($broker, 'moved', 0, '{"id": "a secret of alice"}');
-consumed('moved', 1);
+wait_for_offset($node, 'moved', 1);
 my $seen = <<'SQL';
 SELECT (SELECT count(*) FROM txpipe.dead_letter), (SELECT count(*) FROM txpipe.stream_status),
 	(SELECT count(*) FROM txpipe.stream_partition), (SELECT count(*) > 0 FROM txpipe.stream_event),
@@ -130,7 +121,7 @@ is( query(q{SELECT owner_oid = 'alice'::regrole, target_oid = 'moved'::regclass 
 	't|t', 'a copy has the role and the table of its names');
 query(q{SET ROLE alice; SELECT txpipe.resume_stream('moved')});
 produce_lines($broker, 'moved', 0, '{"id": 3}');
-consumed('moved', 2);
+wait_for_offset($node, 'moved', 2);
 is(query('SELECT id FROM moved'), '3', 'and goes on as alice');
 
 # --- a table that a crash empties, and a trigger that moves its own stream ---
@@ -149,7 +140,7 @@ produce_lines($broker, 'seeker', 0, '{"id": 1}');
 wait_for($node, q{SELECT state FROM txpipe.stream_status WHERE stream = 'seeker'}, 'its stream is in error', value => 'error');
 like(query(q{SELECT reason FROM txpipe.stream_status WHERE stream = 'seeker'}), qr/^55006: .*moved while/, 'the reason says why');
 query('DROP TRIGGER seek ON seeker');
-consumed('seeker', 1);
+wait_for_offset($node, 'seeker', 1);
 is(query('SELECT count(*) FROM seeker'), '1', 'without the trigger it goes on');
 
 $node->stop('fast');

@@ -16,7 +16,7 @@ use Time::HiRes qw(time);
 
 our @EXPORT = qw(
   new_node start_node start_broker stop_broker produce_file produce_lines topic_control
-  wait_for wait_until worker_pid child_pid checkpointer_pid error_of log_is_clean process_lives kafka_server
+  wait_for wait_for_offset wait_until worker_pid child_pid checkpointer_pid error_of log_is_clean process_lives kafka_server
 );
 
 our $TIMEOUT = $ENV{TXPIPE_TEST_TIMEOUT} // 60;
@@ -193,6 +193,15 @@ sub wait_for
 	diag("gave up waiting until $what\nquery:  $sql\nlast:   $out $err\nwanted: $wanted\n"
 		  . ($status // ''));
 	die "gave up waiting until $what";
+}
+
+# Until the offsets of what the stream reads next add up to this.
+sub wait_for_offset
+{
+	my ($node, $stream, $offset, %opt) = @_;
+
+	return wait_for($node, "SELECT sum(next_offset) FROM txpipe.stream_partition WHERE stream = '$stream'",
+		"stream $stream has read up to $offset", value => $offset, %opt);
 }
 
 # --- processes ---
