@@ -75,7 +75,7 @@ extern void txp_worker_done(void);
 extern void txp_worker_yield_database(int ms);
 
 /*
- * What this worker is at. A worker at one stream for more than half a second loses its other streams to other
+ * What this worker is at. A worker at one stream for more than a quarter of a second loses its other streams to other
  * workers, and takes no more until some seconds after.
  */
 extern void txp_worker_begins(int32 stream_id, uint32 part);

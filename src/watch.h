@@ -9,7 +9,7 @@
 /* Once per worker, after it is connected. */
 extern void txp_watch_init(void);
 
-/* Around everything done for one stream: after half a second the worker's other streams go to other workers. */
+/* Around everything done for one stream: after a quarter of a second the worker's other streams go to other workers. */
 extern void txp_watch_begin(int32 stream_id, uint32 part);
 extern void txp_watch_end(void);
 
