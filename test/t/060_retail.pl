@@ -4,124 +4,25 @@ use strict;
 use warnings;
 
 use Digest::SHA qw(sha256_hex);
-use File::Basename qw(basename dirname);
-use File::Copy qw(copy);
-use File::Path qw(make_path);
-use PostgreSQL::Test::Cluster;
+use File::Basename qw(basename);
 use PostgreSQL::Test::Utils;
 use Test::More;
+use TxpipeRetail;
 
-my $tree = $ENV{TXPIPE_TREE} // dirname(__FILE__) . '/../..';
-my $data = $ENV{TXPIPE_RETAIL_DATA} // "$tree/../shared/data/retail";
-my $node = PostgreSQL::Test::Cluster->new('retail');
+my $data = $ENV{TXPIPE_RETAIL_DATA} // "$TxpipeRetail::tree/../shared/data/retail";
+my $node = retail_node('retail');
 my $base = $node->basedir;
-my $source = "$base/source";
-
-# --- helpers ---
-
-sub deliver
-{
-	my ($from, $to) = @_;
-	my $number = $to =~ s/\D//gr;
-	make_path("$base/landing/$to");
-	foreach my $path (glob "$from/*.csv")
-	{
-		my $name = basename($path) =~ s/_\d+\.csv$/_$number.csv/r;
-		copy($path, "$base/landing/$to/.$name") or die "copy $path: $!";
-		rename "$base/landing/$to/.$name", "$base/landing/$to/$name" or die "rename: $!";
-	}
-	return;
-}
-
-sub sql
-{
-	my ($query) = @_;
-	return $node->safe_psql('retail', $query);
-}
-
-# Everything the reports say, as test/retail_totals prints it.
-sub facts
-{
-	my @queries = (
-		q{SELECT 'product', * FROM txpipe.top_products(top_n => NULL)},
-		q{SELECT 'offer', * FROM txpipe.top_offers(top_n => NULL)},
-		q{SELECT 'product_offer', * FROM txpipe.top_offers_by_product(top_n => NULL)},
-		q{SELECT 'city', * FROM txpipe.lowest_online_cities(top_n => NULL)},
-		q{SELECT 'b2b', d.transaction_date, l.* FROM dwh.sales_day d, txpipe.b2b_sales(d.transaction_date) l},
-		q{SELECT 'total', 'read', sum(rows_read) FROM txpipe.file WHERE feed = 'sales_transactions'},
-		q{SELECT 'total', 'duplicates', sum(rows_duplicate) FROM txpipe.file WHERE feed = 'sales_transactions'},
-		q{SELECT 'total', 'rows', count(*) FROM dwh.fact_sales},
-		q{SELECT 'total', 'units', sum(units) FROM dwh.fact_sales},
-		q{SELECT 'total', 'gross', sum(gross_amount) FROM dwh.fact_sales},
-		q{SELECT 'total', 'paid', sum(total_paid) FROM dwh.fact_sales},
-		q{SELECT 'total', 'redemptions', count(*) FROM dwh.fact_sales WHERE discount_pct > 0},
-		q{SELECT 'total', 'persons', count(DISTINCT customer_key) FROM dwh.fact_sales},
-		q{SELECT 'rejected', CASE WHEN r.column_name = 'transaction_date' AND r.code IN ('bad_value', 'out_of_range')
-		                          THEN 'bad_date' ELSE r.code END, count(*)
-		  FROM txpipe.rejected_row r JOIN txpipe.file USING (file_id) WHERE feed = 'sales_transactions' GROUP BY 2});
-	my @lines = map { split /\n/, $node->safe_psql('retail', $_, extra_params => [ '-F', "\t" ]) } @queries;
-	return join "\n", sort @lines;
-}
-
-sub totals
-{
-	my ($stdout, $stderr) = run_command([ $^X, "$tree/test/retail_totals", @_ ]);
-	die $stderr if $stderr ne '';
-	return join "\n", sort split /\n/, $stdout;
-}
-
-# Two long texts, with only what differs in the diagnostics.
-sub same_lines
-{
-	my ($got, $wanted, $name) = @_;
-	my %got = map { $_ => 1 } split /\n/, $got;
-	my %wanted = map { $_ => 1 } split /\n/, $wanted;
-	my @missing = grep { !$got{$_} } sort keys %wanted;
-	my @surplus = grep { !$wanted{$_} } sort keys %got;
-	ok($got ne '' && $got eq $wanted, $name)
-	  or diag("missing:\n", map({ "  $_\n" } splice @missing, 0, 10), "surplus:\n", map { "  $_\n" } splice @surplus, 0, 10);
-	return;
-}
-
-sub run_hourly
-{
-	$node->safe_psql('retail', 'CALL txpipe.run_hourly()');
-	return;
-}
 
 sub ledger
 {
 	return sql(q{SELECT feed, group_key, state, rows_loaded FROM txpipe.file ORDER BY file_id});
 }
 
-sub fresh_database
-{
-	$node->safe_psql('postgres', 'DROP DATABASE IF EXISTS retail');
-	$node->safe_psql('postgres', 'CREATE DATABASE retail');
-	sql('CREATE EXTENSION txpipe');
-	sql('SELECT txpipe.create_warehouse()');
-	return;
-}
-
-# --- the server ---
-
-$node->init;
-make_path(map { "$base/$_" } qw(landing lake export source));
-$node->append_conf('postgresql.conf', <<"CONF");
-txpipe.landing_directory = '$base/landing'
-txpipe.lake_directory = '$base/lake'
-txpipe.export_directory = '$base/export'
-txpipe.settle_time = 0
-timezone = 'UTC'
-CONF
-$node->start;
-
 # --- generated groups, against totals computed in another way ---
 
 my $groups = $ENV{TXPIPE_TEST_LONG} ? 12 : 7;
 my $rows = $ENV{TXPIPE_TEST_LONG} ? 30000 : 1200;
-run_command([ "$tree/demo/make-files", '--dir', $source, '--groups', $groups, '--rows', $rows, '--dirty', 15, '--seed', 42 ]);
-my @groups = map { "$source/group$_" } 1 .. $groups;
+my @groups = make_groups($groups, '--rows', $rows, '--dirty', 15, '--seed', 42);
 fresh_database();
 
 deliver($_, basename($_)) foreach @groups;
@@ -148,7 +49,7 @@ foreach my $row (split /\n/, sql(q{SELECT f.file_name, l.line_no, encode(l.line_
                                    FROM txpipe.rejected_line l JOIN txpipe.file f USING (file_id)}))
 {
 	my ($file, $line_no, $hex) = split /\|/, $row;
-	$lines{$file} //= [ split /\r?\n/, slurp_file("$source/$file") ];
+	$lines{$file} //= [ split /\r?\n/, slurp_file("$base/source/$file") ];
 	$wrong++ if unpack('H*', $lines{$file}[ $line_no - 1 ]) ne $hex;
 }
 is($wrong, 0, 'rejected lines are stored as they are in the file');
@@ -158,7 +59,7 @@ $wrong = 0;
 foreach my $row (split /\n/, sql(q{SELECT file_name, lake_path FROM txpipe.file WHERE state = 'loaded'}))
 {
 	my ($file, $lake) = split /\|/, $row;
-	$wrong++ if sha256_hex(slurp_file("$source/$file")) ne sha256_hex(slurp_file("$base/lake/$lake"));
+	$wrong++ if sha256_hex(slurp_file("$base/source/$file")) ne sha256_hex(slurp_file("$base/lake/$lake"));
 }
 is($wrong, 0, 'the lake keeps the bytes');
 is(join(' ', glob "$base/landing/group*/*.csv"), '', 'loaded files leave the landing directory');

@@ -1,0 +1,135 @@
+# TxpipeRetail: what the tests of the retail case share: a server with its directories, delivering groups of files,
+# and what the warehouse says beside what test/retail_totals computes from the same files.
+package TxpipeRetail;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use File::Basename qw(basename dirname);
+use File::Copy qw(copy);
+use File::Path qw(make_path);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+our @EXPORT = qw(retail_node fresh_database sql run_hourly deliver make_groups facts totals same_lines);
+
+our $tree = $ENV{TXPIPE_TREE} // dirname(__FILE__) . '/../..';
+my $node;
+
+# A running server; conf: further lines of postgresql.conf.
+sub retail_node
+{
+	my ($name, %opt) = @_;
+
+	$node = PostgreSQL::Test::Cluster->new($name);
+	my $base = $node->basedir;
+	$node->init;
+	make_path(map { "$base/$_" } qw(landing lake export source));
+	$node->append_conf('postgresql.conf', <<"CONF");
+txpipe.landing_directory = '$base/landing'
+txpipe.lake_directory = '$base/lake'
+txpipe.export_directory = '$base/export'
+txpipe.settle_time = 0
+timezone = 'UTC'
+CONF
+	$node->append_conf('postgresql.conf', $opt{conf}) if defined $opt{conf};
+	$node->start;
+	return $node;
+}
+
+sub fresh_database
+{
+	$node->safe_psql('postgres', 'DROP DATABASE IF EXISTS retail');
+	$node->safe_psql('postgres', 'CREATE DATABASE retail');
+	sql('CREATE EXTENSION txpipe');
+	sql('SELECT txpipe.create_warehouse()');
+	return;
+}
+
+sub sql
+{
+	my ($query) = @_;
+	return $node->safe_psql('retail', $query);
+}
+
+sub run_hourly
+{
+	$node->safe_psql('retail', 'CALL txpipe.run_hourly()');
+	return;
+}
+
+# A group's files under the name and number of another one, each complete when it appears.
+sub deliver
+{
+	my ($from, $to) = @_;
+	my $landing = $node->basedir . "/landing/$to";
+	my $number = $to =~ s/\D//gr;
+	make_path($landing);
+	foreach my $path (glob "$from/*.csv")
+	{
+		my $name = basename($path) =~ s/_\d+\.csv$/_$number.csv/r;
+		copy($path, "$landing/.$name") or die "copy $path: $!";
+		rename "$landing/.$name", "$landing/$name" or die "rename: $!";
+	}
+	return;
+}
+
+# Generates groups with demo/make-files; returns their folders.
+sub make_groups
+{
+	my ($groups, @args) = @_;
+	my $source = $node->basedir . '/source';
+
+	run_command([ "$tree/demo/make-files", '--dir', $source, '--groups', $groups, @args ]);
+	return map { "$source/group$_" } 1 .. $groups;
+}
+
+# Everything the reports say, as test/retail_totals prints it.
+sub facts
+{
+	my @queries = (
+		q{SELECT 'product', * FROM txpipe.top_products(top_n => NULL)},
+		q{SELECT 'offer', * FROM txpipe.top_offers(top_n => NULL)},
+		q{SELECT 'product_offer', * FROM txpipe.top_offers_by_product(top_n => NULL)},
+		q{SELECT 'city', * FROM txpipe.lowest_online_cities(top_n => NULL)},
+		q{SELECT 'b2b', d.transaction_date, l.* FROM dwh.sales_day d, txpipe.b2b_sales(d.transaction_date) l},
+		q{SELECT 'total', 'read', sum(rows_read) FROM txpipe.file WHERE feed = 'sales_transactions'},
+		q{SELECT 'total', 'duplicates', sum(rows_duplicate) FROM txpipe.file WHERE feed = 'sales_transactions'},
+		q{SELECT 'total', 'rows', count(*) FROM dwh.fact_sales},
+		q{SELECT 'total', 'units', sum(units) FROM dwh.fact_sales},
+		q{SELECT 'total', 'gross', sum(gross_amount) FROM dwh.fact_sales},
+		q{SELECT 'total', 'paid', sum(total_paid) FROM dwh.fact_sales},
+		q{SELECT 'total', 'redemptions', count(*) FROM dwh.fact_sales WHERE discount_pct > 0},
+		q{SELECT 'total', 'persons', count(DISTINCT customer_key) FROM dwh.fact_sales},
+		q{SELECT 'rejected', CASE WHEN r.column_name = 'transaction_date' AND r.code IN ('bad_value', 'out_of_range')
+		                          THEN 'bad_date' ELSE r.code END, count(*)
+		  FROM txpipe.rejected_row r JOIN txpipe.file USING (file_id) WHERE feed = 'sales_transactions' GROUP BY 2});
+	my @lines = map { split /\n/, $node->safe_psql('retail', $_, extra_params => [ '-F', "\t" ]) } @queries;
+	return join "\n", sort @lines;
+}
+
+# The same, computed from the files of the groups.
+sub totals
+{
+	my ($stdout, $stderr) = run_command([ $^X, "$tree/test/retail_totals", @_ ]);
+	die $stderr if $stderr ne '';
+	return join "\n", sort split /\n/, $stdout;
+}
+
+# Two long texts, with only what differs in the diagnostics.
+sub same_lines
+{
+	my ($got, $wanted, $name) = @_;
+	my %got = map { $_ => 1 } split /\n/, $got;
+	my %wanted = map { $_ => 1 } split /\n/, $wanted;
+	my @missing = grep { !$got{$_} } sort keys %wanted;
+	my @surplus = grep { !$wanted{$_} } sort keys %got;
+
+	ok($got ne '' && $got eq $wanted, $name)
+	  or diag("missing:\n", map({ "  $_\n" } splice @missing, 0, 10), "surplus:\n", map { "  $_\n" } splice @surplus, 0, 10);
+	return;
+}
+
+1;
