@@ -44,16 +44,18 @@ CREATE TABLE txpipe.feed_step (
     step text NOT NULL,
     ordinal integer NOT NULL,
     sql text NOT NULL,
-    PRIMARY KEY (feed_id, step),
-    UNIQUE (feed_id, ordinal)
+    phase text NOT NULL DEFAULT 'load' CHECK (phase IN ('load', 'unload')),
+    PRIMARY KEY (feed_id, phase, step),
+    UNIQUE (feed_id, phase, ordinal)
 );
 SELECT pg_catalog.pg_extension_config_dump('txpipe.feed_step', '');
 REVOKE ALL ON txpipe.feed_step FROM PUBLIC;
-COMMENT ON TABLE txpipe.feed_step IS 'SQL run over the relation batch for every batch of a feed''s file, in order, as the feed''s owner';
+COMMENT ON TABLE txpipe.feed_step IS 'SQL run as the feed''s owner, in order: over the relation batch for every batch of a file, or over unloaded when a file is taken back';
 COMMENT ON COLUMN txpipe.feed_step.feed_id IS 'Feed';
 COMMENT ON COLUMN txpipe.feed_step.step IS 'Name of the step';
 COMMENT ON COLUMN txpipe.feed_step.ordinal IS 'Order of the steps';
-COMMENT ON COLUMN txpipe.feed_step.sql IS 'One statement; rows it returns say what became of lines that were not loaded';
+COMMENT ON COLUMN txpipe.feed_step.sql IS 'One statement; rows it returns say what became of lines';
+COMMENT ON COLUMN txpipe.feed_step.phase IS 'load: for every batch of a file; unload: once for a file that is unloaded';
 
 CREATE TABLE txpipe.file_ledger (
     file_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -63,7 +65,7 @@ CREATE TABLE txpipe.file_ledger (
     sha256 bytea NOT NULL CHECK (length(sha256) = 32),
     bytes bigint NOT NULL,
     modified_at timestamptz NOT NULL,
-    state text NOT NULL CHECK (state IN ('waiting', 'loaded', 'duplicate', 'failed', 'replaced')),
+    state text NOT NULL CHECK (state IN ('waiting', 'loaded', 'duplicate', 'failed', 'replaced', 'unloaded')),
     reason text,
     duplicate_of bigint,
     rows_read bigint NOT NULL DEFAULT 0,
@@ -83,7 +85,7 @@ CREATE TABLE txpipe.file_ledger (
 );
 -- Once by content within a feed.
 CREATE UNIQUE INDEX file_ledger_content ON txpipe.file_ledger (feed_id, sha256)
-    WHERE state NOT IN ('duplicate', 'replaced');
+    WHERE state NOT IN ('duplicate', 'replaced', 'unloaded');
 CREATE INDEX file_ledger_name ON txpipe.file_ledger (feed_id, file_name);
 CREATE INDEX file_ledger_group ON txpipe.file_ledger (feed_id, group_key);
 CREATE INDEX file_ledger_open ON txpipe.file_ledger (feed_id) WHERE state IN ('waiting', 'failed');
@@ -100,7 +102,7 @@ COMMENT ON COLUMN txpipe.file_ledger.file_name IS 'Path below the landing direct
 COMMENT ON COLUMN txpipe.file_ledger.sha256 IS 'SHA-256 of the content';
 COMMENT ON COLUMN txpipe.file_ledger.bytes IS 'Size in bytes';
 COMMENT ON COLUMN txpipe.file_ledger.modified_at IS 'Modification time when it was read';
-COMMENT ON COLUMN txpipe.file_ledger.state IS 'waiting (for its group), loaded, duplicate (same content as an earlier file of the feed; counts as present), failed (tried again later), replaced (overwritten before it was loaded)';
+COMMENT ON COLUMN txpipe.file_ledger.state IS 'waiting (for its group), loaded, duplicate (same content as an earlier file of the feed; counts as present), failed (tried again later), replaced (overwritten before it was loaded), unloaded (taken back, and not loaded again before reload)';
 COMMENT ON COLUMN txpipe.file_ledger.reason IS 'Why it is in this state';
 COMMENT ON COLUMN txpipe.file_ledger.duplicate_of IS 'File of the same feed with the same content; no foreign key, which pg_dump would call circular';
 COMMENT ON COLUMN txpipe.file_ledger.rows_read IS 'Records in the file, the header not counted';

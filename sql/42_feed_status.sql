@@ -13,14 +13,16 @@ CREATE VIEW txpipe.feed_status WITH (security_barrier) AS
            f.ordinal,
            f.after_load,
            (SELECT pg_catalog.array_agg(s.step ORDER BY s.ordinal)
-              FROM txpipe.feed_step s WHERE s.feed_id = f.feed_id) AS steps,
+              FROM txpipe.feed_step s WHERE s.feed_id = f.feed_id AND s.phase = 'load') AS steps,
            l.files_waiting,
            l.files_failed,
            l.files_loaded,
            l.files_duplicate,
            l.rows_loaded,
            l.rows_rejected,
-           l.last_loaded_at
+           l.last_loaded_at,
+           (SELECT pg_catalog.array_agg(s.step ORDER BY s.ordinal)
+              FROM txpipe.feed_step s WHERE s.feed_id = f.feed_id AND s.phase = 'unload') AS unload_steps
       FROM txpipe.feed f
       CROSS JOIN LATERAL (
            SELECT count(*) FILTER (WHERE state = 'waiting') AS files_waiting,
@@ -45,6 +47,7 @@ COMMENT ON COLUMN txpipe.feed_status.required IS 'A group is complete only when 
 COMMENT ON COLUMN txpipe.feed_status.ordinal IS 'Order in which the feeds of a group load';
 COMMENT ON COLUMN txpipe.feed_status.after_load IS 'What happens to the landing file: archive or keep';
 COMMENT ON COLUMN txpipe.feed_status.steps IS 'Names of the steps, in order';
+COMMENT ON COLUMN txpipe.feed_status.unload_steps IS 'Names of the steps that take a loaded file back, in order';
 COMMENT ON COLUMN txpipe.feed_status.files_waiting IS 'Files that wait for the others of their group';
 COMMENT ON COLUMN txpipe.feed_status.files_failed IS 'Files whose group failed and will be tried again';
 COMMENT ON COLUMN txpipe.feed_status.files_loaded IS 'Files loaded';
@@ -88,7 +91,7 @@ COMMENT ON COLUMN txpipe.file.group_key IS 'Group it was delivered with';
 COMMENT ON COLUMN txpipe.file.file_name IS 'Path below txpipe.landing_directory';
 COMMENT ON COLUMN txpipe.file.sha256 IS 'SHA-256 of the content, in hexadecimal';
 COMMENT ON COLUMN txpipe.file.bytes IS 'Size in bytes';
-COMMENT ON COLUMN txpipe.file.state IS 'waiting, loaded, duplicate, failed, or replaced (overwritten before it was loaded)';
+COMMENT ON COLUMN txpipe.file.state IS 'waiting, loaded, duplicate, failed, replaced (overwritten before it was loaded), or unloaded';
 COMMENT ON COLUMN txpipe.file.reason IS 'Why it is in this state';
 COMMENT ON COLUMN txpipe.file.rows_read IS 'Records in the file: loaded + duplicate + filtered + superseded + rejected';
 COMMENT ON COLUMN txpipe.file.rows_loaded IS 'Records loaded';

@@ -19,6 +19,8 @@
 #include "spi.h"
 #include "steps.h"
 
+static const char *const phase_names[] = {"load", "unload"};
+
 static void
 check_pattern(const char *pattern)
 {
@@ -168,7 +170,7 @@ txp_feed_create(TxpFeed *feed)
 	check_plan(feed);
 	insert_feed(feed);
 	foreach (lc, feed->steps)
-		txp_feed_set_step(feed->feed_id, ((TxpStep *) lfirst(lc))->name,
+		txp_feed_set_step(feed->feed_id, TXP_PHASE_LOAD, ((TxpStep *) lfirst(lc))->name,
 						  ((TxpStep *) lfirst(lc))->sql, NULL);
 }
 
@@ -206,11 +208,14 @@ txp_feed_drop(int32 feed_id)
 }
 
 static void
-remove_step(int32 feed_id, const char *step)
+remove_step(int32 feed_id, TxpPhase phase, const char *step)
 {
 	static TxpStatement statement = {
-		"DELETE FROM txpipe.feed_step WHERE feed_id = $1 AND step = $2", 2, {INT4OID, TEXTOID}};
-	Datum values[] = {Int32GetDatum(feed_id), CStringGetTextDatum(step)};
+		"DELETE FROM txpipe.feed_step WHERE feed_id = $1 AND phase = $2 AND step = $3",
+		3,
+		{INT4OID, TEXTOID, TEXTOID}};
+	Datum values[] = {Int32GetDatum(feed_id), CStringGetTextDatum(phase_names[phase]),
+					  CStringGetTextDatum(step)};
 
 	if (txp_spi_do(&statement, values, NULL) == 0)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("there is no step \"%s\"", step),
@@ -218,25 +223,29 @@ remove_step(int32 feed_id, const char *step)
 }
 
 void
-txp_feed_set_step(int32 feed_id, const char *step, const char *sql, const int32 *ordinal)
+txp_feed_set_step(int32 feed_id, TxpPhase phase, const char *step, const char *sql,
+				  const int32 *ordinal)
 {
 	static TxpStatement taken = {
-		"SELECT step FROM txpipe.feed_step WHERE feed_id = $1 AND step <> $2 AND ordinal = $3",
-		3,
-		{INT4OID, TEXTOID, INT4OID}};
-	static TxpStatement upsert = {
-		"INSERT INTO txpipe.feed_step AS s (feed_id, step, sql, ordinal) VALUES ($1, $2, $4, "
-		"coalesce($3, (SELECT max(ordinal) FROM txpipe.feed_step WHERE feed_id = $1) + 100, 100)) "
-		"ON CONFLICT (feed_id, step) DO UPDATE SET sql = EXCLUDED.sql, "
-		"ordinal = coalesce($3, s.ordinal)",
+		"SELECT step FROM txpipe.feed_step WHERE feed_id = $1 AND phase = $2 AND step <> $3 "
+		"AND ordinal = $4",
 		4,
-		{INT4OID, TEXTOID, INT4OID, TEXTOID}};
-	Datum values[] = {Int32GetDatum(feed_id), CStringGetTextDatum(step),
-					  Int32GetDatum(ordinal ? *ordinal : 0), sql ? CStringGetTextDatum(sql) : 0};
+		{INT4OID, TEXTOID, TEXTOID, INT4OID}};
+	static TxpStatement upsert = {
+		"INSERT INTO txpipe.feed_step AS s (feed_id, phase, step, sql, ordinal) "
+		"VALUES ($1, $2, $3, $5, coalesce($4, (SELECT max(ordinal) FROM txpipe.feed_step "
+		"    WHERE feed_id = $1 AND phase = $2) + 100, 100)) "
+		"ON CONFLICT (feed_id, phase, step) DO UPDATE SET sql = EXCLUDED.sql, "
+		"ordinal = coalesce($4, s.ordinal)",
+		5,
+		{INT4OID, TEXTOID, TEXTOID, INT4OID, TEXTOID}};
+	Datum values[] = {Int32GetDatum(feed_id), CStringGetTextDatum(phase_names[phase]),
+					  CStringGetTextDatum(step), Int32GetDatum(ordinal ? *ordinal : 0),
+					  sql ? CStringGetTextDatum(sql) : 0};
 
 	if (sql == NULL)
 	{
-		remove_step(feed_id, step);
+		remove_step(feed_id, phase, step);
 		return;
 	}
 	txp_step_check(step, sql);
@@ -245,7 +254,7 @@ txp_feed_set_step(int32 feed_id, const char *step, const char *sql, const int32 
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("ordinal %d belongs to step \"%s\"", *ordinal, txp_spi_text(0, 1)),
 						errhint("Every step of a feed has an ordinal of its own.")));
-	(void) txp_spi_run(&upsert, values, ordinal ? NULL : "  n ");
+	(void) txp_spi_run(&upsert, values, ordinal ? NULL : "   n ");
 	SPI_finish();
 }
 
@@ -280,7 +289,9 @@ static void
 read_steps(TxpFeed *feed, MemoryContext context)
 {
 	static TxpStatement query = {
-		"SELECT step, sql FROM txpipe.feed_step WHERE feed_id = $1 ORDER BY ordinal", 1, {INT4OID}};
+		"SELECT step, sql, phase FROM txpipe.feed_step WHERE feed_id = $1 ORDER BY ordinal",
+		1,
+		{INT4OID}};
 	Datum values[] = {Int32GetDatum(feed->feed_id)};
 	uint64 n = txp_spi_run(&query, values, NULL);
 	MemoryContext old = MemoryContextSwitchTo(context);
@@ -291,7 +302,10 @@ read_steps(TxpFeed *feed, MemoryContext context)
 
 		step->name = txp_spi_text(i, 1);
 		step->sql = txp_spi_text(i, 2);
-		feed->steps = lappend(feed->steps, step);
+		if (strcmp(txp_spi_text(i, 3), phase_names[TXP_PHASE_LOAD]) == 0)
+			feed->steps = lappend(feed->steps, step);
+		else
+			feed->unload_steps = lappend(feed->unload_steps, step);
 	}
 	MemoryContextSwitchTo(old);
 }

@@ -27,8 +27,16 @@ typedef struct TxpFeed
 	bool required;
 	bool archive;
 	Jsonb *options;
-	List *steps; /* of TxpStep, in order */
+	List *steps;        /* of TxpStep, in order */
+	List *unload_steps; /* the same: what they do takes a loaded file back */
 } TxpFeed;
+
+/* When a step runs: for every batch of a file, or for a file that is unloaded. */
+typedef enum TxpPhase
+{
+	TXP_PHASE_LOAD,
+	TXP_PHASE_UNLOAD
+} TxpPhase;
 
 /* How a file of the feed is read. */
 typedef struct TxpFeedPlan
@@ -43,7 +51,7 @@ typedef struct TxpFeedPlan
 /* Makes a definition and stores it. ERRORs when it is not sound. The current user becomes its owner. */
 extern void txp_feed_create(TxpFeed *feed);
 /* Adds or replaces a step; ordinal NULL: behind the others. sql NULL: removes it. */
-extern void txp_feed_set_step(int32 feed_id, const char *step, const char *sql,
+extern void txp_feed_set_step(int32 feed_id, TxpPhase phase, const char *step, const char *sql,
 							  const int32 *ordinal);
 /* Number of a feed the current user may change. ERRORs otherwise. */
 extern int32 txp_feed_owned(const char *name);
@@ -57,6 +65,9 @@ extern List *txp_feeds_lock(const char *group_name);
 
 /* The feed's target, by its OID or else its name; InvalidOid when it has none. ERRORs when it is gone. */
 extern Oid txp_feed_target(const TxpFeed *feed);
+
+/* Do the rows of the target say which file they are of? Then it has a column file_id that we fill. */
+extern bool txp_feed_keeps_file(Relation target);
 
 /*
  * Plan for a file. `target` is the feed's, opened, or NULL; file_id and group_key go into every row.

@@ -51,6 +51,12 @@ writable_column(Relation target, const char *name)
 	return att->attgenerated ? NULL : att;
 }
 
+bool
+txp_feed_keeps_file(Relation target)
+{
+	return writable_column(target, "file_id") != NULL;
+}
+
 /* Steps see the origin under its own types, whatever the target's column has. */
 static void
 set_origin_type(TxpRowPlan *rows, int i, Oid type, TxdType decoded)

@@ -17,6 +17,7 @@
 PG_FUNCTION_INFO_V1(txpipe_create_feed);
 PG_FUNCTION_INFO_V1(txpipe_drop_feed);
 PG_FUNCTION_INFO_V1(txpipe_on_load);
+PG_FUNCTION_INFO_V1(txpipe_on_unload);
 PG_FUNCTION_INFO_V1(txpipe_run_hourly);
 
 static bool
@@ -65,15 +66,28 @@ txpipe_drop_feed(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-Datum
-txpipe_on_load(PG_FUNCTION_ARGS)
+static void
+set_step(FunctionCallInfo fcinfo, TxpPhase phase)
 {
 	int32 feed_id = txp_feed_owned(txp_arg_text(fcinfo, 0, "feed"));
 	char *step = txp_arg_text(fcinfo, 1, "step");
 	char *sql = txp_arg_text_or_null(fcinfo, 2);
 	int32 ordinal = PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3);
 
-	txp_feed_set_step(feed_id, step, sql, PG_ARGISNULL(3) ? NULL : &ordinal);
+	txp_feed_set_step(feed_id, phase, step, sql, PG_ARGISNULL(3) ? NULL : &ordinal);
+}
+
+Datum
+txpipe_on_load(PG_FUNCTION_ARGS)
+{
+	set_step(fcinfo, TXP_PHASE_LOAD);
+	PG_RETURN_VOID();
+}
+
+Datum
+txpipe_on_unload(PG_FUNCTION_ARGS)
+{
+	set_step(fcinfo, TXP_PHASE_UNLOAD);
 	PG_RETURN_VOID();
 }
 

@@ -47,7 +47,7 @@ apply(void *arg, uint32 first, uint32 count, const Bitmapset *skip)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (load->plan->steps != NIL)
 		txp_steps_run(load->plan->steps, rows, load->reader, &b->rows, load->plan->line_column,
-					  first, count, skip, &b->outcomes);
+					  load->file->file_id, first, count, skip, &b->outcomes);
 	else
 	{
 		size_t len;
@@ -186,6 +186,7 @@ count_batch(FileBatch *b)
 {
 	TxpLedgerFile *file = b->load->file;
 	uint64 *outcome = b->outcomes.count;
+	const int64 *moved = b->outcomes.moved;
 	int64 refused = list_length(b->refusals);
 	int64 applied = (int64) b->batch.nrows - refused;
 
@@ -193,12 +194,17 @@ count_batch(FileBatch *b)
 	if (b->load->plan->steps == NIL)
 		outcome[TXP_FILTERED] = applied - b->copied;
 	file->read += (int64) b->batch.nrows + b->batch.nrejects;
-	file->duplicate += outcome[TXP_DUPLICATE];
-	file->filtered += outcome[TXP_FILTERED];
-	file->superseded += outcome[TXP_SUPERSEDED];
+	file->duplicate += outcome[TXP_DUPLICATE] + moved[TXP_SIDE_DUPLICATE];
+	file->filtered += outcome[TXP_FILTERED] + moved[TXP_SIDE_FILTERED];
+	file->superseded += outcome[TXP_SUPERSEDED] + moved[TXP_SIDE_SUPERSEDED];
 	file->rejected += b->batch.nrejects + refused + outcome[TXP_REJECTED];
 	file->loaded += applied - outcome[TXP_DUPLICATE] - outcome[TXP_FILTERED] -
-					outcome[TXP_SUPERSEDED] - outcome[TXP_REJECTED];
+					outcome[TXP_SUPERSEDED] - outcome[TXP_REJECTED] + moved[TXP_SIDE_LOADED];
+	if (Min(Min(file->loaded, file->duplicate), Min(file->filtered, file->superseded)) < 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+						errmsg("step \"%s\" moved more earlier lines of the file than it has",
+							   b->outcomes.last_mover->name),
+						errhint("code says what the line was before, outcome what it is now.")));
 }
 
 void

@@ -16,6 +16,7 @@
 #include "steps.h"
 
 #define BATCH_NAME "batch"
+#define UNLOADED_NAME "unloaded"
 /* A batch is bounded in bytes already; its tuples should not go to disk in between. */
 #define STORE_KB (64 * 1024)
 
@@ -32,6 +33,7 @@ typedef struct StepRun
 	uint32 npresent;
 	uint32 *present; /* rows that are in the batch, and their lines, ascending */
 	int64 *lines;
+	int64 file_id;
 	Bitmapset *gone;        /* left out by the caller or by earlier steps */
 	Bitmapset *leaving;     /* named by the present step */
 	Tuplestorestate *store; /* `batch`; NULL when it must be filled anew */
@@ -67,10 +69,9 @@ txp_step_check(const char *step, const char *sql)
 							   list_length(statements)),
 						errhint("Make each statement a step of its own, or join them with WITH.")));
 	if (!is_step_statement(linitial_node(RawStmt, statements)->stmt))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("step \"%s\" is not a query", step),
-				 errhint("A step is one SELECT, INSERT, UPDATE, DELETE or MERGE over \"batch\".")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("step \"%s\" is not a query", step),
+						errhint("A step is one SELECT, INSERT, UPDATE, DELETE or MERGE.")));
 }
 
 static void
@@ -102,20 +103,24 @@ check_code(const TxpStep *step, int code)
 	}
 }
 
-static void
-check_result_shape(const TxpStep *step, TupleDesc desc)
+/* Has it the column file_id? */
+static bool
+check_result_shape(const TxpStep *step, TupleDesc desc, bool must_name_files)
 {
-	static const Oid wanted[] = {INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID};
-	bool ok = desc->natts == lengthof(wanted);
+	static const Oid wanted[] = {INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID};
+	bool names_files = desc->natts == lengthof(wanted);
+	bool ok = names_files || (desc->natts == lengthof(wanted) - 1 && !must_name_files);
 
-	for (int i = 0; ok && i < (int) lengthof(wanted); i++)
+	for (int i = 0; ok && i < desc->natts; i++)
 		ok = TupleDescAttr(desc, i)->atttypid == wanted[i];
 	if (!ok)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("step \"%s\" returns rows of another shape than outcomes have", step->name),
 				 errhint("Return (line_no bigint, outcome text, code text, message text, "
-						 "column_name text), or no rows.")));
+						 "column_name text%s), or no rows.",
+						 must_name_files ? ", file_id bigint" : "[, file_id bigint]")));
+	return names_files;
 }
 
 /* A broken step is no row's fault: its errors are not of the classes that reject rows. */
@@ -174,31 +179,70 @@ note_rejected(StepRun *run, uint32 row, HeapTuple tuple, TupleDesc desc)
 	MemoryContextSwitchTo(old);
 }
 
+static void
+take_outcome(StepRun *run, const TxpStep *step, HeapTuple tuple, TupleDesc desc)
+{
+	bool isnull;
+	int64 line = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+	TxpOutcome outcome = outcome_by_name(step, SPI_getvalue(tuple, desc, 2));
+	uint32 row = row_of_line(run, step, isnull ? -1 : line);
+	MemoryContext old;
+
+	if (bms_is_member(row, run->leaving))
+		return;
+	old = MemoryContextSwitchTo(run->context);
+	run->leaving = bms_add_member(run->leaving, row);
+	MemoryContextSwitchTo(old);
+	run->outcomes->count[outcome]++;
+	if (outcome == TXP_REJECTED)
+		note_rejected(run, row, tuple, desc);
+}
+
+/* A line that was accounted for before. The counts of the file at hand are not in the ledger yet. */
+static void
+take_move(StepRun *run, const TxpStep *step, HeapTuple tuple, TupleDesc desc, int64 file_id,
+		  TxpMoves *moves)
+{
+	TxpSide after = txp_moves_side(step->name, SPI_getvalue(tuple, desc, 2));
+	TxpSide before = txp_moves_side(step->name, SPI_getvalue(tuple, desc, 3));
+
+	if (file_id != run->file_id)
+	{
+		txp_moves_add(moves, file_id, before, after);
+		return;
+	}
+	if (run->outcomes == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+						errmsg("step \"%s\" returned a line of the file that is being unloaded",
+							   step->name),
+						errhint("Return the lines of other files that are something else now.")));
+	run->outcomes->moved[before]--;
+	run->outcomes->moved[after]++;
+	run->outcomes->last_mover = step;
+}
+
 /* Takes the lines a step returned. Named twice by one step, a line has the first outcome. */
 static void
-take_outcomes(StepRun *run, const TxpStep *step)
+take_result(StepRun *run, const TxpStep *step)
 {
 	TupleDesc desc = SPI_tuptable->tupdesc;
+	bool unloading = run->outcomes == NULL;
+	bool names_files = check_result_shape(step, desc, unloading);
+	TxpMoves moves = {0};
 
-	check_result_shape(step, desc);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		HeapTuple tuple = SPI_tuptable->vals[i];
-		bool isnull;
-		int64 line = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
-		TxpOutcome outcome = outcome_by_name(step, SPI_getvalue(tuple, desc, 2));
-		uint32 row = row_of_line(run, step, isnull ? -1 : line);
-		MemoryContext old;
+		bool isnull = true;
+		Datum file_id = names_files ? SPI_getbinval(tuple, desc, 6, &isnull) : 0;
 
-		if (bms_is_member(row, run->leaving))
-			continue;
-		old = MemoryContextSwitchTo(run->context);
-		run->leaving = bms_add_member(run->leaving, row);
-		MemoryContextSwitchTo(old);
-		run->outcomes->count[outcome]++;
-		if (outcome == TXP_REJECTED)
-			note_rejected(run, row, tuple, desc);
+		if (!isnull || unloading)
+			take_move(run, step, tuple, desc, isnull ? run->file_id : DatumGetInt64(file_id),
+					  &moves);
+		else
+			take_outcome(run, step, tuple, desc);
 	}
+	txp_moves_apply(&moves, step->name);
 }
 
 static uint32
@@ -210,46 +254,61 @@ rows_left(const StepRun *run)
 }
 
 static void
-register_batch(StepRun *run)
+fill_store(StepRun *run)
+{
+	MemoryContext old = MemoryContextSwitchTo(run->context);
+
+	run->store = tuplestore_begin_heap(false, false, STORE_KB);
+	txp_rows_store(run->reader, run->rows, run->first, run->count, run->gone, run->store);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+register_relation(const char *name, TupleDesc desc, Tuplestorestate *store, uint32 count)
 {
 	EphemeralNamedRelation relation = palloc0(sizeof(EphemeralNamedRelationData));
 	int code;
 
-	if (run->store == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(run->context);
-
-		run->store = tuplestore_begin_heap(false, false, STORE_KB);
-		txp_rows_store(run->reader, run->rows, run->first, run->count, run->gone, run->store);
-		MemoryContextSwitchTo(old);
-	}
-	relation->md.name = BATCH_NAME;
+	relation->md.name = pstrdup(name);
 	relation->md.reliddesc = InvalidOid;
-	relation->md.tupdesc = run->plan->desc;
+	relation->md.tupdesc = desc;
 	relation->md.enrtype = ENR_NAMED_TUPLESTORE;
-	relation->md.enrtuples = rows_left(run);
-	relation->reldata = run->store;
+	relation->md.enrtuples = count;
+	relation->reldata = store;
 	code = SPI_register_relation(relation);
 	if (code < 0)
 		elog(ERROR, "SPI_register_relation returned %s", SPI_result_code_string(code));
+}
+
+/* One statement over a relation; what it returns is taken. Returns how many rows it processed. */
+static uint64
+execute_step(StepRun *run, const TxpStep *step, const char *name, TupleDesc desc, uint32 count)
+{
+	ErrorContextCallback context = {error_context_stack, add_step_context, (void *) step};
+	uint64 processed;
+
+	CHECK_FOR_INTERRUPTS();
+	error_context_stack = &context;
+	SPI_connect();
+	register_relation(name, desc, run->store, count);
+	check_code(step, SPI_execute(step->sql, false, 0));
+	processed = SPI_processed;
+	if (SPI_tuptable != NULL && processed > 0)
+		take_result(run, step);
+	SPI_finish();
+	error_context_stack = context.previous;
+	return processed;
 }
 
 static void
 run_step(StepRun *run, const TxpStep *step)
 {
 	uint32 given = rows_left(run);
-	ErrorContextCallback context = {error_context_stack, add_step_context, (void *) step};
 	uint64 processed;
 
-	error_context_stack = &context;
-	SPI_connect();
-	register_batch(run);
-	check_code(step, SPI_execute(step->sql, false, 0));
-	processed = SPI_processed;
-	if (SPI_tuptable != NULL && processed > 0)
-		take_outcomes(run, step);
-	SPI_finish();
-	error_context_stack = context.previous;
+	if (run->store == NULL)
+		fill_store(run);
+	processed = execute_step(run, step, BATCH_NAME, run->plan->desc, given);
 	if (step->fills_target && processed < given)
 		run->outcomes->count[TXP_FILTERED] += given - processed;
 	if (run->leaving != NULL)
@@ -277,7 +336,7 @@ find_lines(StepRun *run, int line_column)
 
 void
 txp_steps_run(const List *steps, const TxpRowPlan *plan, TxpRowReader *reader, TxpRows *rows,
-			  int line_column, uint32 first, uint32 count, const Bitmapset *skip,
+			  int line_column, int64 file_id, uint32 first, uint32 count, const Bitmapset *skip,
 			  TxpOutcomes *outcomes)
 {
 	StepRun run = {.plan = plan,
@@ -285,6 +344,7 @@ txp_steps_run(const List *steps, const TxpRowPlan *plan, TxpRowReader *reader, T
 				   .rows = rows,
 				   .first = first,
 				   .count = count,
+				   .file_id = file_id,
 				   .gone = bms_copy(skip),
 				   .outcomes = outcomes,
 				   .context = CurrentMemoryContext};
@@ -296,9 +356,34 @@ txp_steps_run(const List *steps, const TxpRowPlan *plan, TxpRowReader *reader, T
 	{
 		if (rows_left(&run) == 0)
 			break;
-		CHECK_FOR_INTERRUPTS();
 		run_step(&run, lfirst(lc));
 	}
 	if (run.store)
 		tuplestore_end(run.store);
+}
+
+static TupleDesc
+unloaded_desc(void)
+{
+	TupleDesc desc = CreateTemplateTupleDesc(2);
+
+	TupleDescInitEntry(desc, 1, "file_id", INT8OID, -1, 0);
+	TupleDescInitEntry(desc, 2, "group_key", TEXTOID, -1, 0);
+	return desc;
+}
+
+void
+txp_steps_unload(const List *steps, int64 file_id, const char *group_key)
+{
+	StepRun run = {.file_id = file_id, .context = CurrentMemoryContext};
+	TupleDesc desc = unloaded_desc();
+	Datum values[] = {Int64GetDatum(file_id), CStringGetTextDatum(group_key)};
+	bool nulls[] = {false, false};
+	ListCell *lc;
+
+	run.store = tuplestore_begin_heap(false, false, work_mem);
+	tuplestore_putvalues(run.store, desc, values, nulls);
+	foreach (lc, steps)
+		(void) execute_step(&run, lfirst(lc), UNLOADED_NAME, desc, 1);
+	tuplestore_end(run.store);
 }

@@ -13,6 +13,7 @@
 #include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
 
+#include "moves.h"
 #include "rowreader.h"
 
 typedef struct TxpStep
@@ -35,7 +36,9 @@ typedef enum TxpOutcome
 typedef struct TxpOutcomes
 {
 	uint64 count[TXP_NOUTCOMES];
-	List *rejected; /* of TxpRefusal */
+	List *rejected;            /* of TxpRefusal */
+	int64 moved[TXP_NSIDES];   /* by how much the counts of earlier lines of the file change */
+	const TxpStep *last_mover; /* step that moved such lines, or NULL */
 } TxpOutcomes;
 
 /* Is it one statement that can be a step? ERRORs otherwise. Nothing but its grammar is checked. */
@@ -43,12 +46,21 @@ extern void txp_step_check(const char *step, const char *sql);
 
 /*
  * Runs the steps, in order, over rows first … first + count - 1 except those in `skip`, with the rights of
- * the current user. `line_column` is the plan's column line_no (from 0). A step that returns rows names
- * lines that leave the batch: (line_no bigint, outcome text, code text, message text, column_name text).
+ * the current user. `line_column` is the plan's column line_no (from 0), `file_id` the file they are of. A
+ * step that returns rows names lines that leave the batch: (line_no bigint, outcome text, code text, message
+ * text, column_name text). With a sixth column, file_id bigint, that is not NULL the row is about a line that
+ * was accounted for before, of another loaded file of the same owner or of an earlier batch of this one:
+ * outcome is what it is now, code what it was, and the ledger's counts move.
  * Fills `outcomes`, in the current memory context. Needs a snapshot.
  */
 extern void txp_steps_run(const List *steps, const TxpRowPlan *plan, TxpRowReader *reader,
-						  TxpRows *rows, int line_column, uint32 first, uint32 count,
+						  TxpRows *rows, int line_column, int64 file_id, uint32 first, uint32 count,
 						  const Bitmapset *skip, TxpOutcomes *outcomes);
+
+/*
+ * Runs the steps that unload a file, in order, over the relation `unloaded` (file_id bigint, group_key text),
+ * with the rights of the current user. They return rows with six columns about lines of other files, or none.
+ */
+extern void txp_steps_unload(const List *steps, int64 file_id, const char *group_key);
 
 #endif
