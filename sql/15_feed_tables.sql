@@ -62,10 +62,11 @@ CREATE TABLE txpipe.file_ledger (
     feed_id integer NOT NULL REFERENCES txpipe.feed ON DELETE CASCADE,
     group_key text NOT NULL,
     file_name text NOT NULL,
-    sha256 bytea NOT NULL CHECK (length(sha256) = 32),
+    sha256 bytea CHECK (length(sha256) = 32),
     bytes bigint NOT NULL,
     modified_at timestamptz NOT NULL,
-    state text NOT NULL CHECK (state IN ('waiting', 'loaded', 'duplicate', 'failed', 'replaced', 'unloaded')),
+    state text NOT NULL CHECK (state IN ('settling', 'waiting', 'loading', 'loaded', 'duplicate', 'changed', 'failed',
+                                         'poison', 'rejected', 'superseded', 'unloaded')),
     reason text,
     duplicate_of bigint,
     rows_read bigint NOT NULL DEFAULT 0,
@@ -80,15 +81,19 @@ CREATE TABLE txpipe.file_ledger (
     loaded_at timestamptz,
     lake_path text,
     landing_removed boolean NOT NULL DEFAULT false,
+    CHECK (sha256 IS NOT NULL OR state IN ('settling', 'superseded')),
     CHECK (state <> 'loaded' OR rows_read =
            rows_loaded + rows_duplicate + rows_filtered + rows_superseded + rows_rejected)
 );
 -- Once by content within a feed.
 CREATE UNIQUE INDEX file_ledger_content ON txpipe.file_ledger (feed_id, sha256)
-    WHERE state NOT IN ('duplicate', 'replaced', 'unloaded');
+    WHERE state NOT IN ('settling', 'duplicate', 'changed', 'superseded', 'unloaded');
+-- Two runs that see a new file enter it once.
+CREATE UNIQUE INDEX file_ledger_settling ON txpipe.file_ledger (feed_id, file_name) WHERE state = 'settling';
 CREATE INDEX file_ledger_name ON txpipe.file_ledger (feed_id, file_name);
 CREATE INDEX file_ledger_group ON txpipe.file_ledger (feed_id, group_key);
-CREATE INDEX file_ledger_open ON txpipe.file_ledger (feed_id) WHERE state IN ('waiting', 'failed');
+CREATE INDEX file_ledger_open ON txpipe.file_ledger (feed_id)
+    WHERE state IN ('settling', 'waiting', 'loading', 'failed', 'poison');
 CREATE INDEX file_ledger_original ON txpipe.file_ledger (duplicate_of) WHERE duplicate_of IS NOT NULL;
 CREATE INDEX file_ledger_landing ON txpipe.file_ledger (feed_id) WHERE NOT landing_removed;
 SELECT pg_catalog.pg_extension_config_dump('txpipe.file_ledger', '');
@@ -99,10 +104,10 @@ COMMENT ON COLUMN txpipe.file_ledger.file_id IS 'Number of the file; facts and r
 COMMENT ON COLUMN txpipe.file_ledger.feed_id IS 'Feed';
 COMMENT ON COLUMN txpipe.file_ledger.group_key IS 'Group the file was delivered with';
 COMMENT ON COLUMN txpipe.file_ledger.file_name IS 'Path below the landing directory';
-COMMENT ON COLUMN txpipe.file_ledger.sha256 IS 'SHA-256 of the content';
+COMMENT ON COLUMN txpipe.file_ledger.sha256 IS 'SHA-256 of the content; NULL until the file has settled';
 COMMENT ON COLUMN txpipe.file_ledger.bytes IS 'Size in bytes';
 COMMENT ON COLUMN txpipe.file_ledger.modified_at IS 'Modification time when it was read';
-COMMENT ON COLUMN txpipe.file_ledger.state IS 'waiting (for its group), loaded, duplicate (same content as an earlier file of the feed; counts as present), failed (tried again later), replaced (overwritten before it was loaded), unloaded (taken back, and not loaded again before reload)';
+COMMENT ON COLUMN txpipe.file_ledger.state IS 'settling (too young, or still changing), waiting (for its group), loading, loaded, duplicate (same content as another file of the feed; counts as present), changed (same name as a loaded file, other content), failed (tried again later), poison (failed too often), rejected (over the limits of its feed), superseded (overwritten or removed before it was loaded, or other content took its place), unloaded (taken back, and not loaded again before reload)';
 COMMENT ON COLUMN txpipe.file_ledger.reason IS 'Why it is in this state';
 COMMENT ON COLUMN txpipe.file_ledger.duplicate_of IS 'File of the same feed with the same content; no foreign key, which pg_dump would call circular';
 COMMENT ON COLUMN txpipe.file_ledger.rows_read IS 'Records in the file, the header not counted';
@@ -116,7 +121,7 @@ COMMENT ON COLUMN txpipe.file_ledger.retry_at IS 'A failed file is not tried aga
 COMMENT ON COLUMN txpipe.file_ledger.arrived_at IS 'When it was first seen';
 COMMENT ON COLUMN txpipe.file_ledger.loaded_at IS 'When it was loaded';
 COMMENT ON COLUMN txpipe.file_ledger.lake_path IS 'Its unchanged copy, below the lake directory';
-COMMENT ON COLUMN txpipe.file_ledger.landing_removed IS 'The landing file is gone after its load';
+COMMENT ON COLUMN txpipe.file_ledger.landing_removed IS 'It is not in the landing directory any more: removed after its load, taken back, or overwritten';
 
 CREATE TABLE txpipe.rejected_line (
     file_id bigint NOT NULL REFERENCES txpipe.file_ledger ON DELETE CASCADE,

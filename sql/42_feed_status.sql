@@ -25,8 +25,8 @@ CREATE VIEW txpipe.feed_status WITH (security_barrier) AS
               FROM txpipe.feed_step s WHERE s.feed_id = f.feed_id AND s.phase = 'unload') AS unload_steps
       FROM txpipe.feed f
       CROSS JOIN LATERAL (
-           SELECT count(*) FILTER (WHERE state = 'waiting') AS files_waiting,
-                  count(*) FILTER (WHERE state = 'failed') AS files_failed,
+           SELECT count(*) FILTER (WHERE state IN ('settling', 'waiting', 'loading')) AS files_waiting,
+                  count(*) FILTER (WHERE state IN ('failed', 'poison')) AS files_failed,
                   count(*) FILTER (WHERE state = 'loaded') AS files_loaded,
                   count(*) FILTER (WHERE state = 'duplicate') AS files_duplicate,
                   coalesce(sum(rows_loaded), 0)::bigint AS rows_loaded,
@@ -48,8 +48,8 @@ COMMENT ON COLUMN txpipe.feed_status.ordinal IS 'Order in which the feeds of a g
 COMMENT ON COLUMN txpipe.feed_status.after_load IS 'What happens to the landing file: archive or keep';
 COMMENT ON COLUMN txpipe.feed_status.steps IS 'Names of the steps, in order';
 COMMENT ON COLUMN txpipe.feed_status.unload_steps IS 'Names of the steps that take a loaded file back, in order';
-COMMENT ON COLUMN txpipe.feed_status.files_waiting IS 'Files that wait for the others of their group';
-COMMENT ON COLUMN txpipe.feed_status.files_failed IS 'Files whose group failed and will be tried again';
+COMMENT ON COLUMN txpipe.feed_status.files_waiting IS 'Files that settle, wait for the others of their group, or are loading';
+COMMENT ON COLUMN txpipe.feed_status.files_failed IS 'Files whose group failed, whether it will be tried again or failed too often';
 COMMENT ON COLUMN txpipe.feed_status.files_loaded IS 'Files loaded';
 COMMENT ON COLUMN txpipe.feed_status.files_duplicate IS 'Files with the same content as an earlier one';
 COMMENT ON COLUMN txpipe.feed_status.rows_loaded IS 'Rows loaded';
@@ -63,7 +63,7 @@ CREATE VIEW txpipe.file WITH (security_barrier) AS
            l.file_name,
            pg_catalog.encode(l.sha256, 'hex') AS sha256,
            l.bytes,
-           l.state,
+           CASE WHEN l.state = 'loaded' AND l.rows_rejected > 0 THEN 'loaded_with_rejects' ELSE l.state END AS state,
            l.reason,
            l.rows_read,
            l.rows_loaded,
@@ -91,7 +91,7 @@ COMMENT ON COLUMN txpipe.file.group_key IS 'Group it was delivered with';
 COMMENT ON COLUMN txpipe.file.file_name IS 'Path below txpipe.landing_directory';
 COMMENT ON COLUMN txpipe.file.sha256 IS 'SHA-256 of the content, in hexadecimal';
 COMMENT ON COLUMN txpipe.file.bytes IS 'Size in bytes';
-COMMENT ON COLUMN txpipe.file.state IS 'waiting, loaded, duplicate, failed, replaced (overwritten before it was loaded), or unloaded';
+COMMENT ON COLUMN txpipe.file.state IS 'settling, waiting, loading, loaded, loaded_with_rejects, duplicate, changed, failed, poison, rejected, superseded or unloaded';
 COMMENT ON COLUMN txpipe.file.reason IS 'Why it is in this state';
 COMMENT ON COLUMN txpipe.file.rows_read IS 'Records in the file: loaded + duplicate + filtered + superseded + rejected';
 COMMENT ON COLUMN txpipe.file.rows_loaded IS 'Records loaded';
@@ -132,25 +132,3 @@ COMMENT ON COLUMN txpipe.rejected_row.code IS 'Why: a code of the decoder or of 
 COMMENT ON COLUMN txpipe.rejected_row.message IS 'Why, as a sentence';
 COMMENT ON COLUMN txpipe.rejected_row.state IS 'open, replayed or dismissed';
 COMMENT ON COLUMN txpipe.rejected_row.stored_at IS 'When it was stored';
-
-CREATE VIEW txpipe.missing_group WITH (security_barrier) AS
-    SELECT g.group_name,
-           g.group_key,
-           pg_catalog.array_agg(r.feed ORDER BY r.ordinal, r.feed_id) AS missing_feeds,
-           g.since
-      FROM (SELECT f.group_name, l.group_key, min(l.arrived_at) AS since
-              FROM txpipe.file_ledger l JOIN txpipe.feed f USING (feed_id)
-             WHERE l.state <> 'replaced'
-               AND (txpipe.may_read(f.target_schema, f.target_table)
-                    OR txpipe.is_owner(f.owner_oid, f.owner_name))
-             GROUP BY f.group_name, l.group_key) g
-      JOIN txpipe.feed r ON r.group_name = g.group_name AND r.required
-     WHERE NOT EXISTS (SELECT FROM txpipe.file_ledger p
-                        WHERE p.feed_id = r.feed_id AND p.group_key = g.group_key AND p.state <> 'replaced')
-     GROUP BY g.group_name, g.group_key, g.since;
-GRANT SELECT ON txpipe.missing_group TO PUBLIC;
-COMMENT ON VIEW txpipe.missing_group IS 'Groups of files that are not complete: they wait for files of the feeds named';
-COMMENT ON COLUMN txpipe.missing_group.group_name IS 'Group name of the feeds';
-COMMENT ON COLUMN txpipe.missing_group.group_key IS 'Key of the group';
-COMMENT ON COLUMN txpipe.missing_group.missing_feeds IS 'Required feeds without a file of this group';
-COMMENT ON COLUMN txpipe.missing_group.since IS 'When its first file arrived';

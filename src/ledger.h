@@ -63,7 +63,9 @@ typedef struct TxpRejects
 extern List *txp_ledger_arrivals(List *files, Oid user);
 /* Files that wait but are not in the landing directory any more hold no group up. */
 extern void txp_ledger_withdraw_removed(Oid user);
-/* Enters settled arrivals (TxpArrival): waiting, or duplicate, or known under their name already. */
+/* Enters arrivals (TxpArrival) as settling. */
+extern void txp_ledger_notice(List *arrivals);
+/* What those are that have settled: waiting, or duplicate, or known under their name already. */
 extern void txp_ledger_enter(List *arrivals);
 
 /*
@@ -72,9 +74,18 @@ extern void txp_ledger_enter(List *arrivals);
  */
 extern List *txp_ledger_ready(Oid user, const TxpGroup *only, int64 limit);
 
-/* Files to load of a group whose feeds are locked, in order. Takes over content that waits elsewhere. */
+/*
+ * A group whose feeds are locked will be loaded: its files are loading, also those whose content waits in
+ * another group. Committed before the load, so that a load that a crash ended shows.
+ */
+extern void txp_ledger_begin(const TxpGroup *group);
+/* Files to load of a group whose feeds are locked, in order. */
 extern List *txp_ledger_files(const TxpGroup *group);
+/* Duplicates of a row that will not be loaded: `heir` waits in its place, the others are its duplicates. */
+extern void txp_ledger_promote(int64 original, int64 heir);
 extern void txp_ledger_loaded(const TxpLedgerFile *file);
+/* Over the limits of its feed: nothing of it is loaded. */
+extern void txp_ledger_rejected(const TxpLedgerFile *file, const char *reason);
 extern void txp_ledger_failed(const TxpGroup *group, const char *reason);
 /* Removes from the landing directory what is loaded, of feeds that archive and `user` may run. */
 extern void txp_ledger_clear_landing(Oid user);

@@ -50,11 +50,24 @@ enter_arrivals(Run *run)
 
 	if (arrivals == NIL)
 		return;
+	txp_ledger_notice(arrivals);
 	/* No transaction, no lock and no snapshot while files settle and are hashed. */
 	commit(run);
 	txp_discover_settle(arrivals, run->files);
 	txp_ledger_enter(arrivals);
 	commit(run);
+}
+
+/* False: another session was faster, or the group is not complete any more. */
+static bool
+begin_group(const Run *run, const TxpGroup *group)
+{
+	bool ready = txp_feeds_lock(group->name) != NIL && txp_ledger_ready(run->user, group, 1) != NIL;
+
+	if (ready)
+		txp_ledger_begin(group);
+	commit(run);
+	return ready;
 }
 
 static void
@@ -69,6 +82,8 @@ load_group(Run *run, const TxpGroup *group)
 							   "transaction block",
 							   group->name),
 						errhint("Call it on its own.")));
+	if (!begin_group(run, group))
+		return;
 	switch (txp_load_group(run->files, group, run->user, &run->totals, &code))
 	{
 		case TXP_GROUP_LOADED:

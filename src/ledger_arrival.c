@@ -1,0 +1,304 @@
+/*
+ * ledger_arrival.c — the SQL on txpipe.file_ledger about files that arrive, change or go.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "ledger.h"
+#include "spi.h"
+
+static Datum
+bytea_datum(const void *data, size_t len)
+{
+	bytea *b = palloc(VARHDRSZ + len);
+
+	SET_VARSIZE(b, VARHDRSZ + len);
+	memcpy(VARDATA(b), data, len);
+	return PointerGetDatum(b);
+}
+
+/* All paths are matched in one statement. A file that several patterns match belongs to the first feed. */
+static uint64
+match_files(List *files, Oid user)
+{
+	static TxpStatement query = {
+		"SELECT p.ord, f.feed_id, f.group_key "
+		"FROM unnest($1, $2, $3) WITH ORDINALITY AS p (name, bytes, modified_at, ord) "
+		"CROSS JOIN LATERAL (SELECT f.feed_id, f.owner_oid, m.key[1] AS group_key "
+		"    FROM (SELECT * FROM txpipe.feed WHERE pg_has_role($4, owner_oid, 'USAGE') OFFSET 0) f "
+		"    CROSS JOIN LATERAL (SELECT regexp_match(p.name, '^(?:' || f.file_pattern || ')$') AS "
+		"key OFFSET 0) m "
+		"    WHERE m.key[1] IS NOT NULL ORDER BY f.ordinal, f.feed_id LIMIT 1) f "
+		"WHERE NOT EXISTS "
+		"    (SELECT FROM txpipe.file_ledger l WHERE l.feed_id = f.feed_id AND l.file_name = "
+		"p.name "
+		"     AND l.bytes = p.bytes AND l.modified_at = p.modified_at AND l.state <> 'settling' "
+		"     AND NOT l.landing_removed) "
+		"ORDER BY txpipe.natural_key(f.group_key) COLLATE \"C\", f.group_key COLLATE \"C\", "
+		"txpipe.natural_key(p.name) COLLATE \"C\", p.name COLLATE \"C\"",
+		4,
+		{TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, OIDOID}};
+	int n = list_length(files);
+	Datum *names = palloc(sizeof(Datum) * n);
+	Datum *sizes = palloc(sizeof(Datum) * n);
+	Datum *times = palloc(sizeof(Datum) * n);
+	Datum values[4];
+
+	for (int i = 0; i < n; i++)
+	{
+		TxpLandingFile *file = list_nth(files, i);
+
+		names[i] = CStringGetTextDatum(file->name);
+		sizes[i] = Int64GetDatum(file->bytes);
+		times[i] = TimestampTzGetDatum(file->modified_at);
+	}
+	values[0] = txp_spi_array(TEXTOID, names, NULL, n);
+	values[1] = txp_spi_array(INT8OID, sizes, NULL, n);
+	values[2] = txp_spi_array(TIMESTAMPTZOID, times, NULL, n);
+	values[3] = ObjectIdGetDatum(user);
+	return txp_spi_run(&query, values, NULL);
+}
+
+List *
+txp_ledger_arrivals(List *files, Oid user)
+{
+	MemoryContext context = CurrentMemoryContext;
+	List *arrivals = NIL;
+	uint64 n;
+
+	if (files == NIL)
+		return NIL;
+	SPI_connect();
+	n = match_files(files, user);
+	for (uint64 i = 0; i < n; i++)
+	{
+		int64 position = DatumGetInt64(txp_spi_datum(i, 1));
+		MemoryContext old = MemoryContextSwitchTo(context);
+		TxpArrival *arrival = palloc0(sizeof(TxpArrival));
+
+		arrival->file = *(TxpLandingFile *) list_nth(files, position - 1);
+		arrival->feed_id = DatumGetInt32(txp_spi_datum(i, 2));
+		arrival->group_key = txp_spi_text(i, 3);
+		arrivals = lappend(arrivals, arrival);
+		MemoryContextSwitchTo(old);
+	}
+	SPI_finish();
+	return arrivals;
+}
+
+void
+txp_ledger_notice(List *arrivals)
+{
+	static TxpStatement insert = {
+		"INSERT INTO txpipe.file_ledger AS l (feed_id, group_key, file_name, bytes, modified_at, "
+		"state) SELECT a.*, 'settling' FROM unnest($1, $2, $3, $4, $5) AS a "
+		"ON CONFLICT (feed_id, file_name) WHERE state = 'settling' DO UPDATE "
+		"SET bytes = EXCLUDED.bytes, modified_at = EXCLUDED.modified_at "
+		"WHERE (l.bytes, l.modified_at) <> (EXCLUDED.bytes, EXCLUDED.modified_at)",
+		5,
+		{INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID}};
+	int n = list_length(arrivals);
+	Datum *columns[5];
+	Datum values[5];
+
+	for (int c = 0; c < 5; c++)
+		columns[c] = palloc(sizeof(Datum) * n);
+	for (int i = 0; i < n; i++)
+	{
+		TxpArrival *a = list_nth(arrivals, i);
+
+		columns[0][i] = Int32GetDatum(a->feed_id);
+		columns[1][i] = CStringGetTextDatum(a->group_key);
+		columns[2][i] = CStringGetTextDatum(a->file.name);
+		columns[3][i] = Int64GetDatum(a->file.bytes);
+		columns[4][i] = TimestampTzGetDatum(a->file.modified_at);
+	}
+	values[0] = txp_spi_array(INT4OID, columns[0], NULL, n);
+	values[1] = txp_spi_array(TEXTOID, columns[1], NULL, n);
+	values[2] = txp_spi_array(TEXTOID, columns[2], NULL, n);
+	values[3] = txp_spi_array(INT8OID, columns[3], NULL, n);
+	values[4] = txp_spi_array(TIMESTAMPTZOID, columns[4], NULL, n);
+	(void) txp_spi_do(&insert, values, NULL);
+}
+
+/* The file is in the ledger with this name and content: it was touched, or delivered again. */
+static bool
+enter_again(const TxpArrival *a)
+{
+	static TxpStatement update = {
+		"UPDATE txpipe.file_ledger SET modified_at = $4, landing_removed = false "
+		"WHERE feed_id = $1 AND file_name = $2 AND sha256 = $3 AND state <> 'settling' "
+		"AND (state <> 'superseded' OR NOT landing_removed)",
+		4,
+		{INT4OID, TEXTOID, BYTEAOID, TIMESTAMPTZOID}};
+	static TxpStatement forget = {"DELETE FROM txpipe.file_ledger WHERE feed_id = $1 "
+								  "AND file_name = $2 AND state = 'settling'",
+								  2,
+								  {INT4OID, TEXTOID}};
+	Datum values[] = {Int32GetDatum(a->feed_id), CStringGetTextDatum(a->file.name),
+					  bytea_datum(a->sha256, sizeof(a->sha256)),
+					  TimestampTzGetDatum(a->file.modified_at)};
+
+	if (txp_spi_run(&update, values, NULL) == 0)
+		return false;
+	(void) txp_spi_run(&forget, values, NULL);
+	return true;
+}
+
+/*
+ * A file that has not been loaded, and will not be: it is gone, or has other content `now`. A duplicate of it takes its place; one that is a duplicate
+ * itself is none any more unless its original is loaded.
+ */
+static void
+withdraw(int32 feed_id, const char *file_name, const TxpArrival *now, const char *reason)
+{
+	static TxpStatement update = {
+		"UPDATE txpipe.file_ledger o SET state = 'superseded', retry_at = NULL, reason = $3, "
+		"landing_removed = true "
+		"WHERE feed_id = $1 AND file_name = $2 AND ($4 IS NULL OR sha256 <> $4) "
+		"AND (state IN ('waiting', 'loading', 'failed', 'poison', 'rejected', 'changed') "
+		"    OR state = 'settling' AND $4 IS NULL "
+		"    OR state = 'duplicate' AND EXISTS (SELECT FROM txpipe.file_ledger w "
+		"        WHERE w.file_id = o.duplicate_of AND w.state <> 'loaded')) "
+		"RETURNING file_id, (SELECT min(d.file_id) FROM txpipe.file_ledger d "
+		"    WHERE d.duplicate_of = o.file_id AND d.state = 'duplicate')",
+		4,
+		{INT4OID, TEXTOID, TEXTOID, BYTEAOID}};
+	Datum values[] = {Int32GetDatum(feed_id), CStringGetTextDatum(file_name),
+					  CStringGetTextDatum(reason),
+					  now ? bytea_datum(now->sha256, sizeof(now->sha256)) : (Datum) 0};
+	uint64 n = txp_spi_run(&update, values, now ? NULL : "   n");
+	SPITupleTable *rows = SPI_tuptable;
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		bool isnull;
+		bool no_heir;
+		Datum gone = SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull);
+		Datum heir = SPI_getbinval(rows->vals[i], rows->tupdesc, 2, &no_heir);
+
+		if (!no_heir)
+			txp_ledger_promote(DatumGetInt64(gone), DatumGetInt64(heir));
+	}
+}
+
+void
+txp_ledger_withdraw_removed(Oid user)
+{
+	static TxpStatement query = {
+		"SELECT l.feed_id, l.file_name FROM txpipe.file_ledger l JOIN txpipe.feed f USING "
+		"(feed_id) "
+		"WHERE l.state IN ('settling', 'waiting', 'failed', 'poison') AND pg_has_role($1, "
+		"f.owner_oid, 'USAGE')",
+		1,
+		{OIDOID}};
+	Datum values[] = {ObjectIdGetDatum(user)};
+	SPITupleTable *rows;
+	uint64 n;
+
+	SPI_connect();
+	n = txp_spi_run(&query, values, NULL);
+	rows = SPI_tuptable;
+	for (uint64 i = 0; i < n; i++)
+	{
+		bool isnull;
+		int32 feed_id = DatumGetInt32(SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull));
+		char *name = SPI_getvalue(rows->vals[i], rows->tupdesc, 2);
+		int64 bytes;
+		TimestampTz modified_at;
+
+		if (!txp_landing_stat(name, &bytes, &modified_at))
+			withdraw(feed_id, name, NULL, "the file was removed before it was loaded");
+	}
+	SPI_finish();
+}
+
+/* What a file that has settled is; false: it is not in the ledger as settling. */
+static bool
+enter_settled(const TxpArrival *a)
+{
+	static TxpStatement update = {
+		"UPDATE txpipe.file_ledger s SET sha256 = $3, bytes = $4, modified_at = $5, "
+		"duplicate_of = o.file_id, lake_path = o.lake_path, "
+		"state = CASE WHEN o.file_id IS NULL THEN 'waiting' ELSE 'duplicate' END, "
+		"reason = CASE WHEN o.file_id IS NOT NULL "
+		"     THEN format('same content as file %s, %s', o.file_id, o.file_name) "
+		"     WHEN n.file_id IS NOT NULL "
+		"     THEN format('file %s had the same name and other content', n.file_id) END "
+		"FROM txpipe.feed f "
+		"LEFT JOIN txpipe.file_ledger o ON o.feed_id = f.feed_id AND o.sha256 = $3 "
+		"     AND o.state NOT IN ('duplicate', 'changed', 'superseded', 'unloaded') "
+		"CROSS JOIN LATERAL (SELECT max(n.file_id) AS file_id FROM txpipe.file_ledger n "
+		"     WHERE n.feed_id = f.feed_id AND n.file_name = $2 AND n.state <> 'settling') n "
+		"WHERE f.feed_id = $1 AND s.feed_id = $1 AND s.file_name = $2 AND s.state = 'settling'",
+		5,
+		{INT4OID, TEXTOID, BYTEAOID, INT8OID, TIMESTAMPTZOID}};
+	Datum values[] = {Int32GetDatum(a->feed_id), CStringGetTextDatum(a->file.name),
+					  bytea_datum(a->sha256, sizeof(a->sha256)), Int64GetDatum(a->file.bytes),
+					  TimestampTzGetDatum(a->file.modified_at)};
+
+	return txp_spi_run(&update, values, NULL) > 0;
+}
+
+/* Its landing file was overwritten. */
+static void
+forget_landing(const TxpArrival *a)
+{
+	static TxpStatement update = {
+		"UPDATE txpipe.file_ledger SET landing_removed = true "
+		"WHERE feed_id = $1 AND file_name = $2 AND state <> 'settling' AND NOT landing_removed",
+		2,
+		{INT4OID, TEXTOID}};
+	Datum values[] = {Int32GetDatum(a->feed_id), CStringGetTextDatum(a->file.name)};
+
+	(void) txp_spi_run(&update, values, NULL);
+}
+
+static void
+enter(TxpArrival *a)
+{
+	if (!a->settled)
+		return;
+	withdraw(a->feed_id, a->file.name, a, "the file changed before it was loaded");
+	if (enter_again(a))
+		return;
+	forget_landing(a);
+	if (enter_settled(a))
+		return;
+	/* Another run entered the file as it was before it changed. */
+	txp_ledger_notice(list_make1(a));
+	(void) enter_settled(a);
+}
+
+/* In the order that loads lock feeds in as well. */
+static void
+lock_feeds(List *arrivals)
+{
+	static TxpStatement query = {"SELECT FROM txpipe.feed WHERE feed_id = ANY ($1) "
+								 "ORDER BY feed_id FOR NO KEY UPDATE",
+								 1,
+								 {INT8ARRAYOID}};
+	int n = list_length(arrivals);
+	Datum *ids = palloc(sizeof(Datum) * n);
+	Datum values[1];
+
+	for (int i = 0; i < n; i++)
+		ids[i] = Int64GetDatum(((TxpArrival *) list_nth(arrivals, i))->feed_id);
+	values[0] = txp_spi_array(INT8OID, ids, NULL, n);
+	(void) txp_spi_run(&query, values, NULL);
+}
+
+void
+txp_ledger_enter(List *arrivals)
+{
+	ListCell *lc;
+
+	SPI_connect();
+	lock_feeds(arrivals);
+	foreach (lc, arrivals)
+		enter(lfirst(lc));
+	SPI_finish();
+}

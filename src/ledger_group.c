@@ -1,0 +1,167 @@
+/*
+ * ledger_group.c — the SQL on txpipe.file_ledger about groups: which can be loaded, and what of them.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "ledger.h"
+#include "spi.h"
+
+List *
+txp_ledger_ready(Oid user, const TxpGroup *only, int64 limit)
+{
+	static TxpStatement query = {
+		"SELECT g.group_name, g.group_key, g.owner_oid FROM ("
+		"  SELECT f.group_name, l.group_key, f.owner_oid FROM txpipe.file_ledger l "
+		"  JOIN txpipe.feed f USING (feed_id) WHERE l.state IN ('waiting', 'loading') "
+		"      OR l.state = 'failed' AND l.retry_at <= clock_timestamp() "
+		"  UNION "
+		"  SELECT f.group_name, d.group_key, f.owner_oid FROM txpipe.file_ledger l "
+		"  JOIN txpipe.file_ledger d ON d.duplicate_of = l.file_id "
+		"  JOIN txpipe.feed f ON f.feed_id = d.feed_id "
+		"  WHERE d.state = 'duplicate' AND (l.state IN ('waiting', 'loading') "
+		"      OR l.state = 'failed' AND l.retry_at <= clock_timestamp())) g "
+		"WHERE pg_has_role($1, g.owner_oid, 'USAGE') "
+		"AND ($2 IS NULL OR (g.group_name, g.group_key) = ($2, $3)) "
+		"AND NOT EXISTS (SELECT FROM txpipe.feed r WHERE r.group_name = g.group_name AND "
+		"r.required "
+		"    AND NOT EXISTS (SELECT FROM txpipe.file_ledger p WHERE p.feed_id = r.feed_id "
+		"                    AND p.group_key = g.group_key AND p.state NOT IN ('settling', "
+		"'superseded'))) "
+		"ORDER BY txpipe.natural_key(g.group_key) COLLATE \"C\", g.group_key COLLATE \"C\", "
+		"g.group_name COLLATE \"C\" LIMIT $4",
+		4,
+		{OIDOID, TEXTOID, TEXTOID, INT8OID}};
+	MemoryContext context = CurrentMemoryContext;
+	Datum values[] = {ObjectIdGetDatum(user), only ? CStringGetTextDatum(only->name) : 0,
+					  only ? CStringGetTextDatum(only->key) : 0, Int64GetDatum(limit)};
+	char nulls[] = {' ', only ? ' ' : 'n', only ? ' ' : 'n', limit < 0 ? 'n' : ' ', '\0'};
+	List *groups = NIL;
+	uint64 n;
+
+	SPI_connect();
+	n = txp_spi_run(&query, values, nulls);
+	for (uint64 i = 0; i < n; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+		TxpGroup *group = palloc(sizeof(TxpGroup));
+
+		group->name = txp_spi_text(i, 1);
+		group->key = txp_spi_text(i, 2);
+		group->owner = DatumGetObjectId(txp_spi_datum(i, 3));
+		groups = lappend(groups, group);
+		MemoryContextSwitchTo(old);
+	}
+	SPI_finish();
+	return groups;
+}
+
+void
+txp_ledger_promote(int64 original, int64 heir)
+{
+	static TxpStatement update = {
+		"UPDATE txpipe.file_ledger SET "
+		"state = CASE file_id WHEN $2 THEN 'waiting' ELSE state END, "
+		"reason = CASE file_id WHEN $2 THEN NULL ELSE reason END, "
+		"duplicate_of = CASE file_id WHEN $2 THEN NULL ELSE $2 END WHERE duplicate_of = $1",
+		2,
+		{INT8OID, INT8OID}};
+	Datum values[] = {Int64GetDatum(original), Int64GetDatum(heir)};
+
+	(void) txp_spi_run(&update, values, NULL);
+}
+
+/* Content this group needs may wait in another group that is not complete: it is loaded here instead. */
+static void
+take_over(const TxpGroup *group)
+{
+	static TxpStatement query = {
+		"SELECT o.file_id, min(d.file_id) FROM txpipe.file_ledger d JOIN txpipe.feed f USING "
+		"(feed_id) "
+		"JOIN txpipe.file_ledger o ON o.file_id = d.duplicate_of "
+		"WHERE f.group_name = $1 AND d.group_key = $2 AND d.state = 'duplicate' "
+		"AND o.state IN ('waiting', 'loading', 'failed') AND o.group_key <> d.group_key GROUP BY "
+		"o.file_id",
+		2,
+		{TEXTOID, TEXTOID}};
+	static TxpStatement demote = {
+		"UPDATE txpipe.file_ledger o SET state = 'duplicate', duplicate_of = d.file_id, "
+		"retry_at = NULL, reason = format('same content as file %s, %s', d.file_id, d.file_name) "
+		"FROM txpipe.file_ledger d WHERE o.file_id = $1 AND d.file_id = $2",
+		2,
+		{INT8OID, INT8OID}};
+	Datum values[] = {CStringGetTextDatum(group->name), CStringGetTextDatum(group->key)};
+	uint64 n = txp_spi_run(&query, values, NULL);
+	SPITupleTable *found = SPI_tuptable;
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		bool isnull;
+		Datum pair[] = {SPI_getbinval(found->vals[i], found->tupdesc, 1, &isnull),
+						SPI_getbinval(found->vals[i], found->tupdesc, 2, &isnull)};
+
+		(void) txp_spi_run(&demote, pair, NULL);
+		txp_ledger_promote(DatumGetInt64(pair[0]), DatumGetInt64(pair[1]));
+	}
+}
+
+void
+txp_ledger_begin(const TxpGroup *group)
+{
+	static TxpStatement update = {
+		"UPDATE txpipe.file_ledger l SET state = 'loading', attempts = l.attempts + 1, "
+		"retry_at = NULL, reason = CASE l.state WHEN 'failed' THEN NULL ELSE l.reason END "
+		"FROM txpipe.feed f WHERE f.feed_id = l.feed_id AND f.group_name = $1 "
+		"AND l.group_key = $2 AND l.state IN ('waiting', 'loading', 'failed')",
+		2,
+		{TEXTOID, TEXTOID}};
+	Datum values[] = {CStringGetTextDatum(group->name), CStringGetTextDatum(group->key)};
+
+	SPI_connect();
+	take_over(group);
+	(void) txp_spi_run(&update, values, NULL);
+	SPI_finish();
+}
+
+List *
+txp_ledger_files(const TxpGroup *group)
+{
+	static TxpStatement query = {
+		"SELECT l.file_id, l.feed_id, l.file_name, l.bytes, l.modified_at, l.sha256, "
+		"'raw/feed=' || f.feed || to_char(l.arrived_at AT TIME ZONE 'UTC', "
+		"    '\"/date=\"YYYY-MM-DD\"/hour=\"HH24') "
+		"FROM txpipe.file_ledger l JOIN txpipe.feed f USING (feed_id) "
+		"WHERE f.group_name = $1 AND l.group_key = $2 AND l.state IN ('waiting', 'loading', "
+		"'failed') "
+		"ORDER BY f.ordinal, f.feed_id, txpipe.natural_key(l.file_name) COLLATE \"C\", l.file_id",
+		2,
+		{TEXTOID, TEXTOID}};
+	MemoryContext context = CurrentMemoryContext;
+	Datum values[] = {CStringGetTextDatum(group->name), CStringGetTextDatum(group->key)};
+	List *files = NIL;
+	uint64 n;
+
+	SPI_connect();
+	n = txp_spi_run(&query, values, NULL);
+	for (uint64 i = 0; i < n; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+		TxpLedgerFile *file = palloc0(sizeof(TxpLedgerFile));
+
+		file->file_id = DatumGetInt64(txp_spi_datum(i, 1));
+		file->feed_id = DatumGetInt32(txp_spi_datum(i, 2));
+		file->file.name = txp_spi_text(i, 3);
+		file->file.bytes = DatumGetInt64(txp_spi_datum(i, 4));
+		file->file.modified_at = DatumGetTimestampTz(txp_spi_datum(i, 5));
+		memcpy(file->sha256, VARDATA_ANY(DatumGetByteaPP(txp_spi_datum(i, 6))),
+			   sizeof(file->sha256));
+		file->directory = txp_spi_text(i, 7);
+		files = lappend(files, file);
+		MemoryContextSwitchTo(old);
+	}
+	SPI_finish();
+	return files;
+}

@@ -1,0 +1,177 @@
+# States of files and their history, groups that come late or not at all, changed files, crashes at `loading`.
+use strict;
+use warnings;
+
+use File::Path qw(make_path);
+use IPC::Run;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use TxpipeTest;
+
+my $node    = new_node('groups', conf => "txpipe.settle_time = 0\n");
+my $landing = $node->basedir . '/dirs/landing';
+
+start_node($node);
+
+sub sql
+{
+	return $node->safe_psql('postgres', $_[0]);
+}
+
+sub deliver
+{
+	my ($name, $content) = @_;
+	my ($dir) = "$landing/$name" =~ m{^(.*)/};
+
+	make_path($dir);
+	open my $fh, '>', "$landing/$name" or die "$name: $!";
+	print $fh $content;
+	close $fh;
+	return;
+}
+
+sub run_hourly
+{
+	my ($err);
+
+	$node->psql('postgres', 'CALL txpipe.run_hourly()', stderr => \$err, on_error_die => 1);
+	return $err;
+}
+
+# name:state of the files whose names are like this, in the order they were first seen.
+sub states
+{
+	return sql("SELECT string_agg(file_name || ':' || state, ' ' ORDER BY file_id) FROM txpipe.file "
+		  . "WHERE file_name LIKE '$_[0]'");
+}
+
+# The states a file has had.
+sub history
+{
+	return sql("SELECT string_agg(state, ' ' ORDER BY event_id) FROM txpipe.file_event WHERE file_name = '$_[0]'");
+}
+
+# A statement in a session of its own.
+sub start_sql
+{
+	my ($text) = @_;
+	my $session = { out => '', err => '' };
+
+	$session->{run} = IPC::Run::start(
+		[ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', $text ],
+		'<', \'', '>', \$session->{out}, '2>', \$session->{err});
+	return $session;
+}
+
+# A session that holds the gate's lock until it is told to go.
+sub close_gate
+{
+	my ($number) = @_;
+	my $holder = { in => "SELECT pg_advisory_lock($number);\n", out => '' };
+
+	$holder->{run} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ],
+		'<', \$holder->{in}, '>', \$holder->{out});
+	$holder->{run}->pump_nb;
+	wait_until("gate $number is closed",
+		sub { $holder->{run}->pump_nb; sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = $number AND granted") });
+	return $holder;
+}
+
+sub open_gate
+{
+	my ($holder) = @_;
+
+	$holder->{in} .= "\\q\n";
+	eval { $holder->{run}->finish };
+	return;
+}
+
+# The process of a run that waits at a gate.
+sub pid_at_gate
+{
+	my ($number) = @_;
+
+	return wait_until("a run is at gate $number",
+		sub { sql("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = $number AND NOT granted LIMIT 1") });
+}
+
+# A step that waits while the gate is closed.
+sub gate
+{
+	return "SELECT line_no, 'filtered', NULL::text, NULL::text, NULL::text FROM batch "
+	  . "WHERE pg_advisory_xact_lock_shared($_[0]) IS NULL";
+}
+
+# --- every state, with its time ---
+
+sql(<<'SQL');
+CREATE TABLE a (id integer PRIMARY KEY, file_id bigint);
+CREATE TABLE b (id integer, file_id bigint);
+SELECT txpipe.create_feed('a', '(g[^/]*)/a[^/]*\.csv', 'a', group_name => 'pair', options => '{"ordinal": 1}');
+SELECT txpipe.create_feed('b', '(g[^/]*)/b[^/]*\.csv', 'b', group_name => 'pair', options => '{"ordinal": 2}');
+SQL
+deliver('g1/a.csv', "id\n1\n1\n");
+run_hourly();
+is(history('g1/a.csv'), 'settling waiting', 'a file settles, then waits for its group');
+deliver('g1/b.csv', "id\n1\n");
+deliver('g2/b.csv', "id\n1\n");
+run_hourly();
+is(history('g1/a.csv'), 'settling waiting loading loaded_with_rejects', 'it is loading, then loaded, with rejects');
+is(history('g1/b.csv'), 'settling waiting loading loaded', 'or without');
+is(history('g2/b.csv'), 'settling duplicate', 'a duplicate is known as soon as it has settled');
+is(sql("SELECT reason FROM txpipe.file_event WHERE file_name = 'g2/b.csv' AND state = 'duplicate'"),
+	'same content as file 2, g1/b.csv', 'with the reason');
+is(sql("SELECT bool_and(ordered) FROM (SELECT happened_at > lag(happened_at, 1, '-infinity') OVER "
+		. "(PARTITION BY file_id ORDER BY event_id) AS ordered FROM txpipe.file_event) e"),
+	't', 'each state has a time of its own');
+deliver('g1/b.csv', "id\n1\n");
+run_hourly();
+is(states('g1/b%') . '; ' . history('g1/b.csv'), 'g1/b.csv:loaded; settling waiting loading loaded',
+	'a file delivered once more has no new state');
+sql('CREATE ROLE stranger LOGIN');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM txpipe.file_event', extra_params => [ '-U', 'stranger' ]), 0,
+	'who may not read the target sees no events');
+
+# Young files: a run with a long settle time does not wait for them.
+sql("ALTER SYSTEM SET txpipe.settle_time = '2h'");
+$node->reload;
+wait_for($node, "SELECT current_setting('txpipe.settle_time') = '2h'", 'the setting is there');
+deliver('g3/a.csv', "id\n30\n");
+run_hourly();
+deliver('g3/a.csv', "id\n30\n31\n");
+run_hourly();
+is(states('g3/%') . ' ' . sql("SELECT bytes FROM txpipe.file WHERE file_name = 'g3/a.csv'"), 'g3/a.csv:settling 9',
+	'a young file settles, as it is now');
+is(sql("SELECT string_agg(group_key, ' ') FROM txpipe.missing_group"), 'g2', 'and is not there for its group');
+deliver('g4/a.csv', "id\n40\n");
+run_hourly();
+unlink "$landing/g4/a.csv";
+sql('ALTER SYSTEM RESET txpipe.settle_time');
+$node->reload;
+wait_for($node, "SELECT current_setting('txpipe.settle_time') = '0'", 'the setting is there');
+run_hourly();
+is(history('g3/a.csv') . '; ' . history('g4/a.csv'), 'settling waiting; settling superseded',
+	'it waits when it has settled, and is superseded when it is taken away');
+
+# --- a crash while a file is loading ---
+
+sql('CREATE TABLE gated (id integer PRIMARY KEY, file_id bigint)');
+sql("SELECT txpipe.create_feed('gated', '(k[0-9]+)\\.csv', 'gated', options => '{\"batch_rows\": 2}', step => '" . (gate(71) =~ s/'/''/gr) . "')");
+deliver('k1.csv', "id\n" . join('', map { "$_\n" } 1 .. 9));
+my $gate = close_gate(71);
+my $run  = start_sql('CALL txpipe.run_hourly()');
+my $pid  = pid_at_gate(71);
+is(states('k1%'), 'k1.csv:loading', 'others see that a file is loading');
+kill 'KILL', $pid;
+wait_until('the session is gone', sub { !process_lives($pid) });
+eval { $run->{run}->finish };
+wait_for($node, 'SELECT true', 'the server is back');
+open_gate($gate);
+is(states('k1%') . ' ' . sql('SELECT count(*) FROM gated'), 'k1.csv:loading 0', 'a crash leaves it loading, and no row');
+run_hourly();
+is(states('k1%') . ' ' . sql('SELECT count(*), sum(id) FROM gated'), 'k1.csv:loaded 9|45', 'the next run loads it whole');
+is(sql("SELECT attempts FROM txpipe.file WHERE file_name = 'k1.csv'"), 2, 'at the second attempt');
+
+log_is_clean($node, qr/terminating connection|was terminated|recovery|not yet accepting connections|starting up/);
+$node->stop;
+done_testing();
