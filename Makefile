@@ -4,8 +4,8 @@ EXTENSION = txpipe
 EXTVERSION = 0.1.0
 MODULE_big = txpipe
 
-# Read by the server: extension modules, and the one decoder file both sides need.
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c))) src/decode/names.o src/decode/fieldname.o
+# Read by the server: extension modules, and the files both sides need.
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c))) src/decode/names.o src/decode/fieldname.o src/io/below.o
 
 # The child process: pure C11, no PostgreSQL header.
 IO = txpipe_io
@@ -13,7 +13,7 @@ IO_SRC = $(sort $(wildcard src/decode/*.c src/io/*.c))
 IO_OBJS = $(patsubst src/%.c,build/%.o,$(IO_SRC))
 IO_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g -fstack-protector-strong -pthread -Wall -Wextra \
 	-Wshadow -Wstrict-prototypes $(IO_EXTRA_CFLAGS)
-IO_LIBS = -lrdkafka -lcrypto -lz -lpthread
+IO_LIBS = -lrdkafka -lcrypto -lz -lzstd -lpthread
 
 SQL_PIECES = $(sort $(wildcard sql/[0-9]*.sql))
 DATA = $(wildcard sql/upgrade/txpipe--*--*.sql)

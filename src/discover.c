@@ -65,8 +65,7 @@ hash_arrival(TxpArrival *arrival, TxpFileIo *files)
 	TimestampTz modified_at;
 
 	return is_unchanged(&arrival->file) &&
-		   txp_fileio_hash(files, txp_landing_path(arrival->file.name), arrival->sha256, &bytes,
-						   &modified_at) &&
+		   txp_fileio_hash(files, arrival->file.name, arrival->sha256, &bytes, &modified_at) &&
 		   bytes == arrival->file.bytes && modified_at == arrival->file.modified_at &&
 		   is_unchanged(&arrival->file);
 }

@@ -68,6 +68,7 @@ check_values(const TxpFeed *feed)
 						errhint("Without a target say what \"batch\" has: columns => "
 								"'{\"id\": {\"path\": \"id\", \"type\": \"integer\"}}'.")));
 	txp_options_check(TXP_OPTION_FEED, feed->options);
+	txp_feed_check_reading(feed);
 	check_pattern(feed->pattern);
 }
 

@@ -46,6 +46,8 @@ typedef struct TxpFeedPlan
 	List *steps;     /* the feed's, and one that fills the target; NIL: COPY into the target */
 	uint32 batch_rows;
 	uint32 batch_bytes;
+	char *encoding; /* of the files, as iconv names it */
+	char *header;   /* of CSV files that have none, as a record; or NULL */
 } TxpFeedPlan;
 
 /* Makes a definition and stores it. ERRORs when it is not sound. The current user becomes its owner. */
@@ -68,6 +70,8 @@ extern Oid txp_feed_target(const TxpFeed *feed);
 
 /* Do the rows of the target say which file they are of? Then it has a column file_id that we fill. */
 extern bool txp_feed_keeps_file(Relation target);
+/* ERRORs when the options about the files' text make no sense: header, fields, encoding. */
+extern void txp_feed_check_reading(const TxpFeed *feed);
 
 /*
  * Plan for a file. `target` is the feed's, opened, or NULL; file_id and group_key go into every row.

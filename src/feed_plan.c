@@ -3,8 +3,11 @@
  */
 #include "postgres.h"
 
+#include <iconv.h>
+
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_type.h"
+#include "nodes/value.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -124,7 +127,98 @@ csv_options(Jsonb *options, TxdCsvOptions *csv)
 	csv->quote = txp_option_text(TXP_OPTION_FEED, options, "quote")[0];
 	csv->null_text = txp_option_text(TXP_OPTION_FEED, options, "null");
 	csv->ragged = txp_option_bool(TXP_OPTION_FEED, options, "ragged");
+	/* Where files have none the option `fields` is read in its place. */
 	csv->header = true;
+}
+
+/* The option `fields` as the header that the files lack; NULL where they have one. */
+static char *
+header_record(Jsonb *options, const TxdCsvOptions *csv)
+{
+	char *names = txp_option_text(TXP_OPTION_FEED, options, "fields");
+	StringInfoData record;
+
+	if (txp_option_bool(TXP_OPTION_FEED, options, "header"))
+		return NULL;
+	initStringInfo(&record);
+	for (char *p = names; *p; p++)
+	{
+		if (p == names)
+			appendStringInfoChar(&record, csv->quote);
+		if (*p == csv->quote)
+			appendStringInfoChar(&record, csv->quote);
+		if (*p == ',')
+			appendStringInfo(&record, "%c%c%c", csv->quote, csv->delimiter, csv->quote);
+		else
+			appendStringInfoChar(&record, *p);
+	}
+	appendStringInfoChar(&record, csv->quote);
+	return record.data;
+}
+
+static char *
+strip(char *name)
+{
+	int len;
+
+	name += strspn(name, " \t");
+	for (len = strlen(name); len > 0 && strchr(" \t", name[len - 1]) != NULL; len--)
+		name[len - 1] = '\0';
+	return name;
+}
+
+/* Fields are named by a header or by `fields`, each by one name. */
+static void
+check_fields(const TxpFeed *feed)
+{
+	bool header = txp_option_bool(TXP_OPTION_FEED, feed->options, "header");
+	char *fields = txp_option_text(TXP_OPTION_FEED, feed->options, "fields");
+	List *names = NIL;
+	char *next;
+
+	if (header && fields[0] == '\0')
+		return;
+	if (header || fields[0] == '\0' || strcmp(feed->format, "csv") != 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the options header and fields do not fit together"),
+						errhint("For CSV files without header: '{\"header\": false, \"fields\": "
+								"\"id,name,price\"}'.")));
+	for (char *name = fields; name != NULL; name = next)
+	{
+		next = strchr(name, ',');
+		if (next != NULL)
+			*next++ = '\0';
+		name = strip(name);
+		if (name[0] == '\0' || list_member(names, makeString(name)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("field \"%s\" of the option fields is empty or there twice", name),
+					 errhint("Every field has a name of its own.")));
+		names = lappend(names, makeString(name));
+	}
+}
+
+/* A "/" would begin iconv's own options, some of which drop what cannot be converted. */
+static void
+check_encoding(const char *encoding)
+{
+	iconv_t cd = (iconv_t) -1;
+
+	if (encoding[0] != '\0' && strchr(encoding, '/') == NULL)
+		cd = iconv_open("UTF-8", pg_strcasecmp(encoding, "UTF8") == 0 ? "UTF-8" : encoding);
+	if (cd == (iconv_t) -1)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("encoding \"%s\" is not known", encoding),
+						errhint("\"iconv -l\" on the server's machine lists what is, such as UTF8, "
+								"LATIN1, CP1252, UTF-16 and SHIFT_JIS.")));
+	iconv_close(cd);
+}
+
+void
+txp_feed_check_reading(const TxpFeed *feed)
+{
+	check_fields(feed);
+	check_encoding(txp_option_text(TXP_OPTION_FEED, feed->options, "encoding"));
 }
 
 void
@@ -137,6 +231,8 @@ txp_feed_plan(const TxpFeed *feed, Relation target, const char *file_id, const c
 	TxdCsvOptions csv;
 
 	csv_options(feed->options, &csv);
+	plan->encoding = txp_option_text(TXP_OPTION_FEED, feed->options, "encoding");
+	plan->header = format == TXD_CSV ? header_record(feed->options, &csv) : NULL;
 	plan->batch_rows = txp_option_int(TXP_OPTION_FEED, feed->options, "batch_rows");
 	plan->batch_bytes = txp_option_int(TXP_OPTION_FEED, feed->options, "batch_bytes");
 	plan->rows = target ? txp_rowplan_for_target(target, format, feed->columns, &csv)

@@ -8,6 +8,7 @@
 #include "utils/timestamp.h"
 
 #include "fileio.h"
+#include "guc.h"
 #include "payload.h"
 
 #define UNIX_TO_POSTGRES_USECS                                                                     \
@@ -82,7 +83,7 @@ ask(TxpFileIo *files, TxpFrameType type, StringInfo request, TxpFrameType answer
 }
 
 bool
-txp_fileio_hash(TxpFileIo *files, const char *path, uint8 *sha256, int64 *bytes,
+txp_fileio_hash(TxpFileIo *files, const char *name, uint8 *sha256, int64 *bytes,
 				TimestampTz *modified_at)
 {
 	StringInfoData request;
@@ -92,7 +93,8 @@ txp_fileio_hash(TxpFileIo *files, const char *path, uint8 *sha256, int64 *bytes,
 	TxpSpan hash;
 
 	initStringInfo(&request);
-	txp_put_str(&request, path);
+	txp_put_str(&request, txp_landing_directory);
+	txp_put_str(&request, name);
 	if (!ask(files, TXP_FILE_HASH, &request, TXP_FILE_HASHED, &frame, &error))
 	{
 		ereport(LOG, (errmsg("a landing file is left for later: %s", error.message)));
@@ -120,19 +122,30 @@ name_with_hash(const char *name, const uint8 *sha256)
 	return psprintf("%.*s-%s%s", stem, name, hex, name + stem);
 }
 
-static bool
+/* Name of the copy, or NULL with the error. */
+static char *
 copy_as(TxpFileIo *files, const char *source, const char *directory, const char *name,
 		const uint8 *sha256, TxpIoError *error)
 {
 	StringInfoData request;
 	TxpFrame frame;
+	TxpReader r;
+	TxpSpan used;
 
 	initStringInfo(&request);
+	txp_put_str(&request, txp_landing_directory);
 	txp_put_str(&request, source);
+	txp_put_str(&request, txp_lake_directory);
 	txp_put_str(&request, directory);
 	txp_put_str(&request, name);
 	txp_put_bytes(&request, (const char *) sha256, TXP_SHA256_SIZE);
-	return ask(files, TXP_FILE_COPY, &request, TXP_FILE_COPIED, &frame, error);
+	txp_put_u8(&request, txp_lake_compression == TXP_LAKE_ZSTD);
+	if (!ask(files, TXP_FILE_COPY, &request, TXP_FILE_COPIED, &frame, error))
+		return NULL;
+	r = txp_reader(frame.data, frame.size);
+	used = txp_read_span(&r);
+	txp_reader_check(&r);
+	return txp_span_text(used);
 }
 
 char *
@@ -140,20 +153,17 @@ txp_fileio_copy(TxpFileIo *files, const char *source, const char *directory, con
 				const uint8 *sha256)
 {
 	TxpIoError error;
-	char *other;
+	char *used = copy_as(files, source, directory, name, sha256, &error);
 
-	if (copy_as(files, source, directory, name, sha256, &error))
-		return pstrdup(name);
-	if (error.sqlstate != ERRCODE_DUPLICATE_OBJECT)
+	if (used == NULL && error.sqlstate == ERRCODE_DUPLICATE_OBJECT)
+		used = copy_as(files, source, directory, name_with_hash(name, sha256), sha256, &error);
+	if (used == NULL)
 		txp_io_raise(&error);
-	other = name_with_hash(name, sha256);
-	if (!copy_as(files, source, directory, other, sha256, &error))
-		txp_io_raise(&error);
-	return other;
+	return used;
 }
 
 TxpFileChannel *
-txp_fileio_open(TxpFileIo *files, const char *path, const TxpFeedPlan *plan)
+txp_fileio_open(TxpFileIo *files, const char *top, const char *name, const TxpFeedPlan *plan)
 {
 	TxpFileChannel *channel = palloc0(sizeof(TxpFileChannel));
 	TxpIo *io = child(files);
@@ -163,13 +173,26 @@ txp_fileio_open(TxpFileIo *files, const char *path, const TxpFeedPlan *plan)
 	channel->channel = txp_io_new_channel(io);
 	channel->context = CurrentMemoryContext;
 	initStringInfo(&request);
-	txp_put_str(&request, path);
+	txp_put_str(&request, top);
+	txp_put_str(&request, name);
+	txp_put_str(&request, plan->encoding);
+	txp_put_str(&request, plan->header);
 	txp_rowplan_pack(plan->rows, &request);
 	txp_put_u32(&request, plan->batch_rows);
 	txp_put_u32(&request, plan->batch_bytes);
 	if (!txp_io_send(io, TXP_FILE_OPEN, channel->channel, 0, &request))
 		raise_gone();
 	return channel;
+}
+
+bool
+txp_fileio_is_content(TxpReader *end, const uint8 *sha256)
+{
+	TxpSpan stored = txp_read_span(end);
+	TxpSpan content = txp_read_span(end);
+
+	return (stored.len == TXP_SHA256_SIZE && memcmp(stored.data, sha256, stored.len) == 0) ||
+		   (content.len == TXP_SHA256_SIZE && memcmp(content.data, sha256, content.len) == 0);
 }
 
 static TxpFrame *

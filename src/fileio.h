@@ -24,13 +24,17 @@ extern TxpFileIo *txp_fileio_new(MemoryContext parent);
 /* Ends the child and whatever it was doing; the next request starts another. */
 extern void txp_fileio_reset(TxpFileIo *files);
 
-/* Hash of a file's content and its size and time then; false (and a LOG line) when it cannot be read. */
-extern bool txp_fileio_hash(TxpFileIo *files, const char *path, uint8 *sha256, int64 *bytes,
+/*
+ * Hash of a landing file as it is stored, and its size and time then; false (and a LOG line) when it cannot be
+ * read.
+ */
+extern bool txp_fileio_hash(TxpFileIo *files, const char *name, uint8 *sha256, int64 *bytes,
 							TimestampTz *modified_at);
 
 /*
- * Copies a file with the expected content. A file that is there with this content is left alone; where the
- * name is taken by other content the first 8 digits of the hash go into it. Returns the name used.
+ * Copies a landing file with the expected content into a directory of the lake. A copy that is there is left
+ * alone; where the name is taken by other content the first 8 digits of the hash go into it. Returns the name
+ * used: with txpipe.lake_compression it ends in .zst, unless the file came packed.
  */
 extern char *txp_fileio_copy(TxpFileIo *files, const char *source, const char *directory,
 							 const char *name, const uint8 *sha256);
@@ -44,8 +48,9 @@ typedef struct TxpFileChannel
 	MemoryContext context;
 } TxpFileChannel;
 
-/* Begins to read; frames are allocated in the current memory context. */
-extern TxpFileChannel *txp_fileio_open(TxpFileIo *files, const char *path, const TxpFeedPlan *plan);
+/* Begins to read a file below `top`, the landing or lake directory; frames are allocated in the current memory context. */
+extern TxpFileChannel *txp_fileio_open(TxpFileIo *files, const char *top, const char *name,
+									   const TxpFeedPlan *plan);
 /* Next BATCH or FILE_END; errors of the child are raised. */
 extern TxpFrame *txp_fileio_next(TxpFileChannel *channel);
 /* The batch again, with the records themselves. */
@@ -53,5 +58,8 @@ extern TxpFrame *txp_fileio_repeat(TxpFileChannel *channel, uint32 seq);
 /* The batch is written. */
 extern void txp_fileio_done(TxpFileChannel *channel, uint32 seq);
 extern void txp_fileio_close(TxpFileChannel *channel);
+
+/* The hashes of FILE_END, which come next in the reader: is it the file, as it is or compressed by us? */
+extern bool txp_fileio_is_content(TxpReader *end, const uint8 *sha256);
 
 #endif

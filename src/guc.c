@@ -15,9 +15,13 @@ char *txp_input_time_zone = NULL;
 char *txp_landing_directory = NULL;
 char *txp_lake_directory = NULL;
 char *txp_export_directory = NULL;
+int txp_lake_compression = TXP_LAKE_PLAIN;
 int txp_settle_time = 10000;
 int txp_min_free_space = 1024;
 int txp_max_replication_lag = 0;
+
+static const struct config_enum_entry lake_compressions[] = {
+	{"none", TXP_LAKE_PLAIN, false}, {"zstd", TXP_LAKE_ZSTD, false}, {NULL, 0, false}};
 
 static bool
 check_time_zone(char **newval, void **extra, GucSource source)
@@ -53,6 +57,10 @@ txp_guc_init(void)
 					 &txp_landing_directory);
 	define_directory("txpipe.lake_directory", "Directory that keeps every loaded file unchanged.",
 					 &txp_lake_directory);
+	DefineCustomEnumVariable(
+		"txpipe.lake_compression", "How copies in the lake are stored.",
+		"zstd: compressed, unless the file arrived so; none: with the bytes of the file.",
+		&txp_lake_compression, TXP_LAKE_PLAIN, lake_compressions, PGC_SUSET, 0, NULL, NULL, NULL);
 	define_directory("txpipe.export_directory", "Directory that exports are written to.",
 					 &txp_export_directory);
 	DefineCustomIntVariable(

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/string.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "port.h"
@@ -14,6 +15,7 @@
 #include "utils/timestamp.h"
 
 #include "guc.h"
+#include "io/below.h"
 #include "landing.h"
 
 #define MAX_DEPTH 16
@@ -73,16 +75,10 @@ txp_landing_check(void)
 				 errhint("Files of the lake would arrive again: use separate directories.")));
 }
 
-char *
-txp_landing_path(const char *name)
+static char *
+landing_path(const char *name)
 {
 	return psprintf("%s/%s", txp_landing_directory, name);
-}
-
-char *
-txp_lake_path(const char *name)
-{
-	return psprintf("%s/%s", txp_lake_directory, name);
 }
 
 static TimestampTz
@@ -96,23 +92,19 @@ modification_time(const struct stat *st)
 bool
 txp_landing_stat(const char *name, int64 *bytes, TimestampTz *modified_at)
 {
-	char *path = txp_landing_path(name);
 	struct stat st;
-	bool found = lstat(path, &st) == 0 && S_ISREG(st.st_mode);
 
-	pfree(path);
-	if (found)
-	{
-		*bytes = st.st_size;
-		*modified_at = modification_time(&st);
-	}
-	return found;
+	if (txp_below_stat(txp_landing_directory, name, &st) != 0 || !S_ISREG(st.st_mode))
+		return false;
+	*bytes = st.st_size;
+	*modified_at = modification_time(&st);
+	return true;
 }
 
 static void
 scan(const char *below, int depth, List **files)
 {
-	char *path = txp_landing_path(below);
+	char *path = landing_path(below);
 	DIR *dir = AllocateDir(path);
 	struct dirent *entry;
 
@@ -134,7 +126,7 @@ scan(const char *below, int depth, List **files)
 			continue;
 		}
 		name = below[0] ? psprintf("%s/%s", below, entry->d_name) : pstrdup(entry->d_name);
-		full = txp_landing_path(name);
+		full = landing_path(name);
 		if (lstat(full, &st) != 0)
 			st.st_mode = 0;
 		if (S_ISREG(st.st_mode))
@@ -163,20 +155,27 @@ txp_landing_scan(void)
 	return files;
 }
 
+/* A copy was verified when it was made: what is left to see is that it is there, and of a plain one its size. */
+static bool
+is_in_lake(const char *lake_path, int64 bytes)
+{
+	struct stat st;
+
+	return txp_below_stat(txp_lake_directory, lake_path, &st) == 0 && S_ISREG(st.st_mode) &&
+		   (st.st_size == bytes || (st.st_size > 0 && pg_str_endswith(lake_path, ".zst")));
+}
+
 char *
 txp_landing_remove(const TxpLandingFile *file, const char *lake_path)
 {
-	char *path = txp_landing_path(file->name);
 	struct stat st;
-	int64 bytes;
-	TimestampTz modified_at;
 
-	if (lstat(txp_lake_path(lake_path), &st) != 0 || st.st_size != file->bytes)
+	if (lake_path != NULL && !is_in_lake(lake_path, file->bytes))
 		return psprintf("its copy \"%s\" in the lake is missing or has another size", lake_path);
-	if (!txp_landing_stat(file->name, &bytes, &modified_at) || bytes != file->bytes ||
-		modified_at != file->modified_at)
+	if (txp_below_stat(txp_landing_directory, file->name, &st) != 0 || !S_ISREG(st.st_mode) ||
+		st.st_size != file->bytes || modification_time(&st) != file->modified_at)
 		return NULL;
-	if (unlink(path) != 0 && errno != ENOENT)
-		return psprintf("could not remove \"%s\": %m", path);
+	if (txp_below_remove(txp_landing_directory, file->name, &st) < 0 && errno != ENOENT)
+		return psprintf("could not remove \"%s\": %m", landing_path(file->name));
 	return NULL;
 }

@@ -26,12 +26,9 @@ extern List *txp_landing_scan(void);
 extern bool txp_landing_stat(const char *name, int64 *bytes, TimestampTz *modified_at);
 
 /*
- * Removes a file from the landing directory when it still is the one described and its copy in the lake
- * has its size. Returns NULL when it is not there any more, by us or otherwise, else why it stays.
+ * Removes a file from the landing directory when it still is the one described and its copy is in the lake
+ * (lake_path NULL: clean_lake has removed that). Returns NULL when it is not there any more, by us or otherwise, else why it stays.
  */
 extern char *txp_landing_remove(const TxpLandingFile *file, const char *lake_path);
-
-extern char *txp_landing_path(const char *name);
-extern char *txp_lake_path(const char *name);
 
 #endif

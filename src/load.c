@@ -14,6 +14,7 @@
 #include "utils/resowner.h"
 
 #include "filebatch.h"
+#include "guc.h"
 #include "load.h"
 #include "payload.h"
 #include "rights.h"
@@ -49,8 +50,7 @@ copy_to_lake(GroupLoad *load, TxpLedgerFile *file)
 {
 	const char *slash = strrchr(file->file.name, '/');
 	const char *base = slash ? slash + 1 : file->file.name;
-	char *name = txp_fileio_copy(load->files, txp_landing_path(file->file.name),
-								 txp_lake_path(file->directory), base, file->sha256);
+	char *name = txp_fileio_copy(load->files, file->file.name, file->directory, base, file->sha256);
 
 	file->lake_path = psprintf("%s/%s", file->directory, name);
 }
@@ -83,14 +83,14 @@ check_end(const TxpFrame *frame, const TxpLedgerFile *file)
 {
 	TxpReader r = txp_reader(frame->data, frame->size);
 	int64 records = txp_read_i64(&r);
-	TxpSpan sha256;
+	bool same;
 
 	(void) txp_read_i64(&r);
 	(void) txp_read_i64(&r);
 	(void) txp_read_i64(&r);
-	sha256 = txp_read_span(&r);
+	same = txp_fileio_is_content(&r, file->sha256);
 	txp_reader_check(&r);
-	if (sha256.len != sizeof(file->sha256) || memcmp(sha256.data, file->sha256, sha256.len) != 0)
+	if (!same)
 		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
 						errmsg("the copy \"%s\" in the lake has other content than the file that "
 							   "arrived",
@@ -145,7 +145,7 @@ load_one(GroupLoad *group, const TxpFeed *feed, TxpLedgerFile *file)
 	load.plan = &plan;
 	load.reader = txp_rowreader_new(plan.rows);
 	load.batch_context = AllocSetContextCreate(context, "txpipe batch", ALLOCSET_DEFAULT_SIZES);
-	load.channel = txp_fileio_open(group->files, txp_lake_path(file->lake_path), &plan);
+	load.channel = txp_fileio_open(group->files, txp_lake_directory, file->lake_path, &plan);
 	read_batches(&load);
 	if (load.target != NULL)
 		table_close(load.target, NoLock);

@@ -40,18 +40,41 @@ fail(FileReader *f, const char *sqlstate, const char *detail, const char *hint, 
 	f->failed = true;
 }
 
+static void
+bind_header(FileReader *f, const char *p, size_t len)
+{
+	TxdError err = {0};
+
+	f->needs_header = false;
+	if (!txd_bind_header(f->decoder, p, len, &err))
+		fail(f, "22P04", err.column, "Map the columns to the names in the header.", err.message);
+}
+
+static bool
+set_encoding(FileReader *f, TxpSpan name)
+{
+	char *encoding = txp_span_dup(name);
+	bool ok = encoding == NULL || txp_source_set_encoding(f->source, encoding);
+
+	free(encoding);
+	return ok;
+}
+
 static bool
 unpack(FileReader *f, const TxpMail *mail)
 {
 	TxpReader r = txp_reader(mail->data, mail->header.size);
+	TxpSpan top = txp_read_span(&r);
 	TxpSpan path = txp_read_span(&r);
+	TxpSpan encoding = txp_read_span(&r);
+	TxpSpan header = txp_read_span(&r);
 	TxdError err = {0};
 	uint32_t batch_rows;
 
 	f->schema = txp_schema_read(&r);
 	batch_rows = txp_read_u32(&r);
 	txp_window_init(&f->window, f->channel, batch_rows, txp_read_u32(&r));
-	if (r.bad || path.data == NULL || r.p != r.end)
+	if (r.bad || encoding.data == NULL || r.p != r.end)
 	{
 		fail(f, "08P01", NULL, NULL, "the frame that opens a file is broken");
 		return false;
@@ -69,8 +92,12 @@ unpack(FileReader *f, const TxpMail *mail)
 	}
 	f->needs_header = f->schema->format == TXD_CSV && f->schema->csv.header;
 	f->line = 1;
-	f->source = txp_source_open(f->channel, false, path);
-	return f->source != NULL;
+	if (header.data != NULL)
+		bind_header(f, header.data, header.len);
+	if (f->failed)
+		return false;
+	f->source = txp_source_open(f->channel, false, top, path);
+	return f->source != NULL && set_encoding(f, encoding);
 }
 
 /* Length of the next record with its line ends, 0 where more content is needed. */
@@ -100,16 +127,6 @@ without_line_end(const char *p, size_t len)
 	if (len > 0 && p[len - 1] == '\r')
 		len--;
 	return len;
-}
-
-static void
-bind_header(FileReader *f, const char *p, size_t len)
-{
-	TxdError err = {0};
-
-	f->needs_header = false;
-	if (!txd_bind_header(f->decoder, p, len, &err))
-		fail(f, "22P04", err.column, "Map the columns to the names in the header.", err.message);
 }
 
 /* One record into the open batch; blank lines are nothing. */
@@ -246,6 +263,8 @@ send_end(FileReader *f)
 	txp_put_i64(&frame, f->rejects);
 	txp_put_i64(&frame, f->source->bytes);
 	txp_put_opt(&frame, sha256, sizeof(sha256));
+	txp_source_content_hash(f->source, sha256);
+	txp_put_opt(&frame, f->source->packed ? sha256 : NULL, sizeof(sha256));
 	txp_send(f->channel, TXP_FILE_END, 0, &frame);
 }
 

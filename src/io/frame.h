@@ -16,7 +16,7 @@
 
 #include <stdint.h>
 
-#define TXP_PROTOCOL_VERSION 2
+#define TXP_PROTOCOL_VERSION 3
 #define TXP_IO_SOCKET 3          /* the child's end of the socket pair */
 #define TXP_FRAME_MAX (1u << 29) /* a larger size is a broken stream */
 #define TXP_ABSENT 0xFFFFFFFFu
@@ -62,13 +62,15 @@ typedef enum TxpFrameType
 	/* properties; str topic; i32 partition (-1: by key); opt key; opt value; [str name, opt value]
 	 * headers; u32 timeout_ms. Answer: PRODUCED (after the broker's acknowledgement) or ERROR. */
 	TXP_PRODUCE = 8,
-	/* str path. Answer: FILE_HASHED or ERROR. */
+	/* str top directory; str path below it. Answer: FILE_HASHED or ERROR. */
 	TXP_FILE_HASH = 9,
-	/* str source path; str directory (made where missing, mode 0700); str name; bytes sha256 expected.
-	 * Writes directory/.name.tmp-pid, fsync, rename, fsync of the directory. A target that is there with
-	 * the expected content is left alone. Answer: FILE_COPIED or ERROR. */
+	/* str top directory, str path of the source; str top directory, str directory below it (made where
+	 * missing, mode 0700), str name of the copy; bytes sha256 expected; u8 compress (1: with zstd, unless the
+	 * source is packed already; ".zst" is added to the name). Writes directory/.copying-HASH, fsync, rename,
+	 * fsync of the directory. A copy that is there is left alone. Answer: FILE_COPIED or ERROR. */
 	TXP_FILE_COPY = 10,
-	/* str path; schema; u32 batch_rows; u32 batch_bytes. Answer: BATCH …, FILE_END, or ERROR. */
+	/* str top directory; str path below it; str encoding; opt header (of a CSV file without one); schema;
+	 * u32 batch_rows; u32 batch_bytes. Answer: BATCH …, FILE_END, or ERROR. */
 	TXP_FILE_OPEN = 11,
 	/* schema; [str topic]; [place, i64 offset, i64 timestamp_ms, opt key, opt headers, opt payload].
 	 * Answer: DECODED, or ERROR. */
@@ -103,8 +105,10 @@ typedef enum TxpFrameType
 	TXP_PRODUCED = 37,
 	/* i64 bytes, i64 mtime in Unix microseconds, bytes sha256 (32) */
 	TXP_FILE_HASHED = 38,
+	/* str name used */
 	TXP_FILE_COPIED = 39,
-	/* i64 records (header not counted), i64 rows, i64 rejects, i64 bytes, bytes sha256 of what was read */
+	/* i64 records (header not counted), i64 rows, i64 rejects, i64 bytes, bytes sha256 of what was read, opt
+	 * sha256 of what that was before it was packed */
 	TXP_FILE_END = 40,
 	/*
 	 * u8 fatal; str sqlstate (5); str message; opt detail; opt hint. Fatal: the channel does nothing more

@@ -6,9 +6,9 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "below.h"
 #include "handlers.h"
 #include "link.h"
 #include "put.h"
@@ -17,12 +17,15 @@
 typedef struct Copy
 {
 	TxpChannel *channel;
-	char directory[PATH_MAX];
+	char *lake;
+	char *directory; /* below it */
 	char name[NAME_MAX + 1];
 	char temp[64];
-	char target[PATH_MAX + NAME_MAX + 2]; /* for messages */
+	char target[PATH_MAX]; /* for messages */
+	TxpSpan source_top;
 	TxpSpan source;
 	TxpSpan sha256;
+	bool compress;
 	int dir;
 } Copy;
 
@@ -35,7 +38,7 @@ broken_frame(TxpChannel *channel)
 
 /* Reads a whole file for its hash; false after an ERROR, or when the channel has ended. */
 static bool
-hash_file(TxpSource *s, unsigned char sha256[TXP_SHA256])
+hash_stored(TxpSource *s, unsigned char sha256[TXP_SHA256])
 {
 	while (txp_source_read(s))
 	{
@@ -51,18 +54,19 @@ void
 txp_hash_main(TxpChannel *channel, TxpMail *opening)
 {
 	TxpReader r = txp_reader(opening->data, opening->header.size);
+	TxpSpan top = txp_read_span(&r);
 	TxpSpan path = txp_read_span(&r);
 	unsigned char sha256[TXP_SHA256];
 	TxdBuf frame = {0};
 	TxpSource *s;
 
-	if (r.bad || path.data == NULL || r.p != r.end)
+	if (r.bad || r.p != r.end)
 	{
 		broken_frame(channel);
 		return;
 	}
-	s = txp_source_open(channel, true, path);
-	if (s != NULL && hash_file(s, sha256))
+	s = txp_source_open(channel, true, top, path);
+	if (s != NULL && hash_stored(s, sha256))
 	{
 		txp_put_i64(&frame, s->bytes);
 		txp_put_i64(&frame,
@@ -74,31 +78,29 @@ txp_hash_main(TxpChannel *channel, TxpMail *opening)
 }
 
 static bool
-copy_span(char *to, size_t size, TxpSpan span)
+is_file_name(const char *name)
 {
-	if (span.data == NULL || span.len == 0 || span.len >= size ||
-		memchr(span.data, '\0', span.len) != NULL)
-		return false;
-	memcpy(to, span.data, span.len);
-	to[span.len] = '\0';
-	return true;
+	return name[0] != '\0' && strchr(name, '/') == NULL && strcmp(name, ".") != 0 &&
+		   strcmp(name, "..") != 0;
 }
 
 static bool
 unpack(Copy *c, const TxpMail *mail)
 {
 	TxpReader r = txp_reader(mail->data, mail->header.size);
-	TxpSpan directory;
 	TxpSpan name;
 
+	c->source_top = txp_read_span(&r);
 	c->source = txp_read_span(&r);
-	directory = txp_read_span(&r);
+	c->lake = txp_span_dup(txp_read_span(&r));
+	c->directory = txp_span_dup(txp_read_span(&r));
 	name = txp_read_span(&r);
 	c->sha256 = txp_read_span(&r);
-	if (r.bad || r.p != r.end || c->source.data == NULL || c->sha256.len != TXP_SHA256 ||
-		!copy_span(c->directory, sizeof(c->directory), directory) ||
-		!copy_span(c->name, sizeof(c->name), name) || strchr(c->name, '/') != NULL ||
-		strcmp(c->name, ".") == 0 || strcmp(c->name, "..") == 0)
+	c->compress = txp_read_u8(&r) != 0;
+	if (!r.bad && name.len < sizeof(c->name))
+		snprintf(c->name, sizeof(c->name), "%.*s", (int) name.len, name.data);
+	if (r.bad || r.p != r.end || c->lake == NULL || c->directory == NULL ||
+		c->sha256.len != TXP_SHA256 || strlen(c->name) != name.len || !is_file_name(c->name))
 	{
 		broken_frame(c->channel);
 		return false;
@@ -107,48 +109,24 @@ unpack(Copy *c, const TxpMail *mail)
 	snprintf(c->temp, sizeof(c->temp), ".copying-");
 	for (int i = 0; i < 16; i++)
 		snprintf(c->temp + strlen(c->temp), 3, "%02x", (unsigned char) c->sha256.data[i]);
-	snprintf(c->target, sizeof(c->target), "%s/%s", c->directory, c->name);
 	return true;
 }
 
-/* An entry is durable when the directory it was made in is. */
 static void
-sync_parent(const char *path)
+set_target(Copy *c, const char *name)
 {
-	char parent[PATH_MAX];
-	char *slash;
-	int fd;
-
-	snprintf(parent, sizeof(parent), "%s", path);
-	slash = strrchr(parent, '/');
-	if (slash == NULL)
-		return;
-	slash[slash == parent] = '\0';
-	fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	fsync(fd);
-	close(fd);
+	if (snprintf(c->target, sizeof(c->target), "%s/%s/%s", c->lake, c->directory, name) < 0)
+		c->target[0] = '\0';
 }
 
 /* Makes the directory and those above it where they are missing. */
 static bool
 make_directory(Copy *c)
 {
-	for (char *p = c->directory + 1; *p != '\0'; p++)
-	{
-		if (*p != '/')
-			continue;
-		*p = '\0';
-		if (mkdir(c->directory, 0700) == 0)
-			sync_parent(c->directory);
-		*p = '/';
-	}
-	if (mkdir(c->directory, 0700) == 0)
-		sync_parent(c->directory);
-	c->dir = open(c->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	c->dir = txp_below_make(c->lake, c->directory);
+	set_target(c, "");
 	if (c->dir < 0)
-		txp_file_error(c->channel, true, errno, "open directory", c->directory);
+		txp_file_error(c->channel, true, errno, "open directory", c->target);
 	return c->dir >= 0;
 }
 
@@ -180,27 +158,109 @@ discard(const Copy *c)
 	errno = save_errno;
 }
 
-/* Copies the content into the open temporary file, and makes it durable. */
+/* Writes the chunk compressed, or with `last` what ends the file; false with errno. */
 static bool
-fill(Copy *c, TxpSource *s, int fd, unsigned char sha256[TXP_SHA256])
+write_compressed(ZSTD_CCtx *zstd, int fd, const TxpSource *s, TxdBuf *out, bool last)
 {
-	bool ok = true;
+	ZSTD_inBuffer in = {s->chunk, last ? 0 : s->chunk_len, 0};
+	size_t left;
 
+	do
+	{
+		ZSTD_outBuffer piece = {txd_buf_reserve(out, TXP_CHUNK), TXP_CHUNK, 0};
+
+		left = ZSTD_compressStream2(zstd, &piece, &in, last ? ZSTD_e_end : ZSTD_e_continue);
+		if (ZSTD_isError(left))
+		{
+			errno = ENOMEM;
+			return false;
+		}
+		if (!write_all(fd, piece.dst, piece.pos))
+			return false;
+	} while (last ? left > 0 : in.pos < in.size);
+	return true;
+}
+
+/* Copies the content into the open temporary file; false with errno, 0 after an ERROR. */
+static bool
+write_content(Copy *c, TxpSource *s, int fd)
+{
+	ZSTD_CCtx *zstd = c->compress ? ZSTD_createCCtx() : NULL;
+	TxdBuf out = {0};
+	bool ok = true;
+	int err;
+
+	if (zstd != NULL)
+		ZSTD_CCtx_setParameter(zstd, ZSTD_c_checksumFlag, 1);
+	errno = ENOMEM;
+	ok = zstd != NULL || !c->compress;
 	while (ok && txp_source_read(s))
 	{
 		if (txp_channel_ended(c->channel))
-			return false;
-		ok = write_all(fd, s->chunk, s->chunk_len);
+			break;
+		ok = zstd != NULL ? write_compressed(zstd, fd, s, &out, false)
+						  : write_all(fd, s->chunk, s->chunk_len);
 	}
-	if (!ok || (s->at_end && fsync(fd) != 0))
+	if (ok && s->at_end && zstd != NULL)
+		ok = write_compressed(zstd, fd, s, &out, true);
+	err = ok ? 0 : errno;
+	ZSTD_freeCCtx(zstd);
+	txd_buf_free(&out);
+	errno = err;
+	return ok && s->at_end;
+}
+
+/* Fills the temporary file and makes it durable. */
+static bool
+fill(Copy *c, TxpSource *s, int fd, unsigned char sha256[TXP_SHA256])
+{
+	bool ok = write_content(c, s, fd);
+
+	if (ok)
+	{
+		txp_source_hash(s, sha256);
+		ok = fsync(fd) == 0;
+	}
+	if (!ok && errno != 0)
 	{
 		discard(c);
 		txp_file_error(c->channel, true, errno, "write file", c->target);
-		return false;
 	}
-	if (s->at_end)
-		txp_source_hash(s, sha256);
-	return s->at_end;
+	return ok;
+}
+
+/* Does the file hold the content, as it is or packed? False also after an ERROR, with *error. */
+static bool
+holds_content(Copy *c, const char *name, bool *error)
+{
+	int fd = openat(c->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	unsigned char stored[TXP_SHA256];
+	unsigned char content[TXP_SHA256];
+	TxdBuf piece = {0};
+	TxpSource *s = NULL;
+	bool ended = false;
+
+	set_target(c, name);
+	if (fd < 0)
+		txp_file_error(c->channel, true, errno, "open file", c->target);
+	else
+		s = txp_source_of(c->channel, true, fd, c->target);
+	while (s != NULL && !ended && txp_source_content(s, &piece))
+	{
+		piece.len = 0;
+		ended = txp_channel_ended(c->channel);
+	}
+	txd_buf_free(&piece);
+	*error = s == NULL || !s->at_end;
+	if (!*error)
+	{
+		txp_source_hash(s, stored);
+		txp_source_content_hash(s, content);
+	}
+	ended = s != NULL && s->packed;
+	txp_source_close(s);
+	return !*error && (memcmp(stored, c->sha256.data, TXP_SHA256) == 0 ||
+					   (ended && memcmp(content, c->sha256.data, TXP_SHA256) == 0));
 }
 
 /* Gives the temporary file its name unless another has it. Old file systems know no such rename. */
@@ -215,90 +275,144 @@ rename_new(Copy *c)
 }
 
 static bool
-copy_content(Copy *c)
+fail_changed(Copy *c, const TxpSource *s)
+{
+	discard(c);
+	txp_error(c->channel,
+			  (TxpError){.fatal = true,
+						 .answer = true,
+						 .sqlstate = "55000",
+						 .hint = "It is taken when it has not changed for txpipe.settle_time."},
+			  "file \"%s\" changed while it was copied", s->path);
+	return false;
+}
+
+/* What has been written is read again where it is not the same bytes. */
+static bool
+verify(Copy *c)
+{
+	bool error = false;
+
+	if (!c->compress || holds_content(c, c->temp, &error))
+		return true;
+	if (!error)
+		txp_error(c->channel,
+				  (TxpError){.fatal = true,
+							 .answer = true,
+							 .sqlstate = "XX001",
+							 .hint = "The system log may tell more about the storage."},
+				  "the compressed copy \"%s\" does not hold what was written", c->target);
+	return false;
+}
+
+static bool
+finish(Copy *c)
+{
+	int err = rename_new(c);
+
+	if (err == 0 && fsync(c->dir) == 0)
+		return true;
+	err = err != 0 ? err : errno;
+	discard(c);
+	set_target(c, c->name);
+	txp_file_error(c->channel, true, err, "rename file to", c->target);
+	return false;
+}
+
+static bool
+copy_content(Copy *c, TxpSource *s)
 {
 	unsigned char sha256[TXP_SHA256];
-	TxpSource *s = txp_source_open(c->channel, true, c->source);
 	bool ok = false;
-	int err;
 	int fd;
 
-	if (s == NULL)
-		return false;
 	discard(c);
+	set_target(c, c->name);
 	fd = openat(c->dir, c->temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		txp_file_error(c->channel, true, errno, "create file", c->target);
 	else if (fill(c, s, fd, sha256))
-	{
-		if (memcmp(sha256, c->sha256.data, TXP_SHA256) != 0)
-		{
-			discard(c);
-			txp_error(c->channel,
-					  (TxpError){.fatal = true,
-								 .answer = true,
-								 .sqlstate = "55000",
-								 .hint = "It is taken when it has not changed for "
-										 "txpipe.settle_time."},
-					  "file \"%s\" changed while it was copied", s->path);
-		}
-		else if ((err = rename_new(c)) != 0 || fsync(c->dir) != 0)
-		{
-			err = err != 0 ? err : errno;
-			discard(c);
-			txp_file_error(c->channel, true, err, "rename file to", c->target);
-		}
-		else
-			ok = true;
-	}
+		ok = memcmp(sha256, c->sha256.data, TXP_SHA256) == 0 ? verify(c) && finish(c)
+															 : fail_changed(c, s);
 	if (fd >= 0)
 	{
 		close(fd);
 		discard(c);
 	}
-	txp_source_close(s);
 	return ok;
 }
 
-/* The target is there already: fine when it is the same, never replaced when it is not. */
+/*
+ * A copy under a name is there already: fine when it is the same, never replaced when it is not. *done: nothing
+ * is left to do, because that is so or an ERROR was sent.
+ */
 static bool
-check_existing(Copy *c)
+is_there(Copy *c, const char *name, bool *done)
 {
-	TxpSpan path = {c->target, (uint32_t) strlen(c->target)};
-	TxpSource *s = txp_source_open(c->channel, true, path);
-	unsigned char sha256[TXP_SHA256];
-	bool same = false;
+	struct stat st;
 
-	if (s != NULL && hash_file(s, sha256))
+	if (*done || fstatat(c->dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return false;
+	if (holds_content(c, name, done))
 	{
-		same = memcmp(sha256, c->sha256.data, TXP_SHA256) == 0;
-		if (!same)
-			txp_error(c->channel,
-					  (TxpError){.fatal = true,
-								 .answer = true,
-								 .sqlstate = "42710",
-								 .hint = "Files of the lake are never replaced; move the other "
-										 "one away."},
-					  "file \"%s\" exists with other content", c->target);
+		memmove(c->name, name, strlen(name) + 1);
+		*done = true;
+		return true;
 	}
-	txp_source_close(s);
-	return same;
+	if (!*done && strcmp(name, c->name) == 0)
+	{
+		*done = true;
+		txp_error(c->channel,
+				  (TxpError){.fatal = true,
+							 .answer = true,
+							 .sqlstate = "42710",
+							 .hint = "Files of the lake are never replaced; move the other one "
+									 "away."},
+				  "file \"%s\" exists with other content", c->target);
+	}
+	return false;
+}
+
+/* The copy is there, or is made. Files that are packed stay as they are. */
+static bool
+copy(Copy *c, TxpSource *s)
+{
+	unsigned char first[TXP_MAGIC];
+	ssize_t got = pread(s->fd, first, sizeof(first), 0);
+	bool packed = got > 0 && txp_packing_of(first, (size_t) got) != TXP_PLAIN;
+	char plain[NAME_MAX + 1];
+	char compressed[NAME_MAX + 8];
+	bool done = false;
+
+	memcpy(plain, c->name, sizeof(plain));
+	sprintf(compressed, "%s.zst", c->name);
+	c->compress = c->compress && !packed && strlen(compressed) <= NAME_MAX;
+	if (c->compress)
+		memcpy(c->name, compressed, strlen(compressed) + 1);
+	/* The setting may have been another when a load failed after its copy was made. */
+	if (is_there(c, plain, &done) || (!packed && is_there(c, compressed, &done)))
+		return true;
+	return !done && copy_content(c, s);
 }
 
 void
 txp_copy_main(TxpChannel *channel, TxpMail *opening)
 {
 	Copy *c = txd_alloc(sizeof(*c));
-	TxdBuf none = {0};
+	TxpSource *s = NULL;
+	TxdBuf answer = {0};
 
 	*c = (Copy){.channel = channel, .dir = -1};
-	if (unpack(c, opening) && make_directory(c))
+	if (unpack(c, opening) && make_directory(c) &&
+		(s = txp_source_open(channel, true, c->source_top, c->source)) != NULL && copy(c, s))
 	{
-		if (faccessat(c->dir, c->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? check_existing(c)
-																	   : copy_content(c))
-			txp_answer(channel, TXP_FILE_COPIED, &none);
+		txp_put_str(&answer, c->name);
+		txp_answer(channel, TXP_FILE_COPIED, &answer);
 	}
+	txp_source_close(s);
 	if (c->dir >= 0)
 		close(c->dir);
+	free(c->lake);
+	free(c->directory);
 	free(c);
 }

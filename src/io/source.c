@@ -3,9 +3,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "below.h"
 #include "link.h"
 #include "source.h"
 
@@ -32,6 +34,14 @@ txp_file_error(TxpChannel *channel, bool answers, int err, const char *what, con
 			error.sqlstate = "42809";
 			error.hint = "Symbolic links are not followed: name the file itself.";
 			break;
+		case EMEDIUMTYPE:
+			error.sqlstate = "42809";
+			txp_error(channel, error, "this is not a regular file: \"%s\"", path);
+			return;
+		case EINVAL:
+			error.sqlstate = "22023";
+			error.hint = "Paths have neither empty parts nor \".\" or \"..\".";
+			break;
 		case ENOSPC:
 		case EDQUOT:
 			error.sqlstate = "53100";
@@ -45,25 +55,39 @@ txp_file_error(TxpChannel *channel, bool answers, int err, const char *what, con
 }
 
 static void
-fail(TxpSource *s, const char *sqlstate, const char *hint, const char *message)
+fail(TxpSource *s, const char *sqlstate, const char *detail, const char *hint, const char *message)
 {
 	txp_error(s->channel,
-			  (TxpError){.fatal = true, .answer = s->answers, .sqlstate = sqlstate, .hint = hint},
+			  (TxpError){.fatal = true,
+						 .answer = s->answers,
+						 .sqlstate = sqlstate,
+						 .detail = detail,
+						 .hint = hint},
 			  "%s: \"%s\"", message, s->path);
 }
 
-static char *
-path_text(TxpSpan path)
+char *
+txp_span_dup(TxpSpan span)
 {
-	char *text = txd_alloc(path.len + 1);
+	char *text;
 
-	memcpy(text, path.data, path.len);
-	text[path.len] = '\0';
+	if (span.data == NULL || span.len == 0 || memchr(span.data, '\0', span.len) != NULL)
+		return NULL;
+	text = txd_alloc(span.len + 1);
+	memcpy(text, span.data, span.len);
+	text[span.len] = '\0';
 	return text;
 }
 
+static bool
+start_hash(EVP_MD_CTX **hash)
+{
+	*hash = EVP_MD_CTX_new();
+	return *hash != NULL && EVP_DigestInit_ex(*hash, EVP_sha256(), NULL) == 1;
+}
+
 TxpSource *
-txp_source_open(TxpChannel *channel, bool answers, TxpSpan path)
+txp_source_of(TxpChannel *channel, bool answers, int fd, const char *path)
 {
 	TxpSource *s = txd_alloc(sizeof(*s));
 
@@ -71,16 +95,14 @@ txp_source_open(TxpChannel *channel, bool answers, TxpSpan path)
 	s->chunk_len = s->chunk_at = 0;
 	s->channel = channel;
 	s->answers = answers;
-	s->path = path_text(path);
-	s->hash = EVP_MD_CTX_new();
-	/* O_NONBLOCK: opening a FIFO must not wait for its writer. */
-	s->fd = open(s->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-	if (s->fd < 0 || fstat(s->fd, &s->st) != 0)
-		txp_file_error(channel, answers, errno, "open file", s->path);
-	else if (!S_ISREG(s->st.st_mode))
-		fail(s, "42809", "Only regular files can be loaded.", "this is not a regular file");
-	else if (s->hash == NULL || EVP_DigestInit_ex(s->hash, EVP_sha256(), NULL) != 1)
-		fail(s, "58000", NULL, "the cryptographic library offers no SHA-256 for file");
+	s->path = strdup(path);
+	s->fd = fd;
+	if (s->path == NULL)
+		txp_give_up("out of memory");
+	if (fstat(fd, &s->st) != 0)
+		txp_file_error(channel, answers, errno, "look at file", s->path);
+	else if (!start_hash(&s->hash) || !start_hash(&s->content_hash))
+		fail(s, "58000", NULL, NULL, "the cryptographic library offers no SHA-256 for file");
 	else
 	{
 		posix_fadvise(s->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
@@ -90,16 +112,55 @@ txp_source_open(TxpChannel *channel, bool answers, TxpSpan path)
 	return NULL;
 }
 
+TxpSource *
+txp_source_open(TxpChannel *channel, bool answers, TxpSpan top, TxpSpan path)
+{
+	char *directory = txp_span_dup(top);
+	char *name = txp_span_dup(path);
+	char *whole = txd_alloc((size_t) top.len + path.len + 2);
+	TxpSource *s = NULL;
+	struct stat st;
+	int fd = -1;
+
+	errno = EINVAL;
+	if (directory != NULL && name != NULL)
+		fd = txp_below_open(directory, name, &st);
+	sprintf(whole, "%s/%s", directory != NULL ? directory : "", name != NULL ? name : "");
+	if (fd < 0)
+		txp_file_error(channel, answers, errno, "open file", whole);
+	else
+		s = txp_source_of(channel, answers, fd, whole);
+	free(whole);
+	free(name);
+	free(directory);
+	return s;
+}
+
+bool
+txp_source_set_encoding(TxpSource *s, const char *encoding)
+{
+	if (strcasecmp(encoding, "UTF8") == 0 || strcasecmp(encoding, "UTF-8") == 0)
+		return true;
+	s->converts = txp_charset_start(&s->charset, encoding);
+	if (!s->converts)
+		fail(s, "22023", encoding, "iconv -l lists the encodings the server's machine knows.",
+			 "the encoding is not known for file");
+	return s->converts;
+}
+
 void
 txp_source_close(TxpSource *s)
 {
 	if (s == NULL)
 		return;
-	if (s->unpacks)
-		inflateEnd(&s->z);
-	if (s->fd >= 0)
-		close(s->fd);
+	if (s->packed)
+		txp_unpack_end(&s->unpack);
+	if (s->converts)
+		txp_charset_end(&s->charset);
+	close(s->fd);
 	EVP_MD_CTX_free(s->hash);
+	EVP_MD_CTX_free(s->content_hash);
+	txd_buf_free(&s->raw);
 	free(s->path);
 	free(s);
 }
@@ -125,72 +186,105 @@ txp_source_read(TxpSource *s)
 	return got > 0;
 }
 
-/* After the first chunk: gzip tells itself by its first bytes. */
+static void
+fail_packed(TxpSource *s, const char *reason, const char *what)
+{
+	char message[64];
+
+	snprintf(message, sizeof(message), "the %s data is %s in file",
+			 txp_packing_name(s->unpack.packing), what);
+	fail(s, "22P04", reason, "Check the file where it was made, and deliver it again.", message);
+}
+
+/* What a file is named after, TXP_PLAIN for most. */
+static TxpPacking
+packing_in_name(const char *path)
+{
+	size_t len = strlen(path);
+
+	if (len > 3 && strcmp(path + len - 3, ".gz") == 0)
+		return TXP_GZIP;
+	return len > 4 && strcmp(path + len - 4, ".zst") == 0 ? TXP_ZSTD : TXP_PLAIN;
+}
+
+/* With the first chunk: packed files tell it by their first bytes, unless even those are missing. */
 static bool
 start_unpacking(TxpSource *s)
 {
-	if (s->chunk_len < 3 || memcmp(s->chunk, "\x1f\x8b\x08", 3) != 0)
+	TxpPacking packing = txp_packing_of(s->chunk, s->chunk_len);
+
+	if (packing == TXP_PLAIN && s->chunk_len < TXP_MAGIC)
+		packing = packing_in_name(s->path);
+	if (packing == TXP_PLAIN)
 		return true;
-	s->unpacks = inflateInit2(&s->z, 16 + MAX_WBITS) == Z_OK;
-	if (!s->unpacks)
-		fail(s, "53200", NULL, "out of memory for unpacking file");
-	return s->unpacks;
+	s->packed = txp_unpack_start(&s->unpack, packing);
+	if (!s->packed)
+		fail(s, "53200", NULL, NULL, "out of memory for unpacking file");
+	return s->packed;
 }
 
-/* Appends what one call of inflate makes of the chunk; members of a gzip file follow each other. */
 static bool
 unpack(TxpSource *s, TxdBuf *to)
 {
-	int result;
+	size_t before = to->len;
+	const char *damage = txp_unpack(&s->unpack, s->chunk + s->chunk_at, s->chunk_len - s->chunk_at,
+									&s->chunk_at, TXP_CHUNK, to);
 
-	if (s->member_done)
-	{
-		inflateReset(&s->z);
-		s->member_done = false;
-	}
-	s->z.next_in = s->chunk + s->chunk_at;
-	s->z.avail_in = (uInt) (s->chunk_len - s->chunk_at);
-	s->z.next_out = (unsigned char *) txd_buf_reserve(to, TXP_CHUNK);
-	s->z.avail_out = TXP_CHUNK;
-	result = inflate(&s->z, Z_NO_FLUSH);
-	to->len += TXP_CHUNK - s->z.avail_out;
-	s->chunk_at = s->chunk_len - s->z.avail_in;
-	s->member_done = result == Z_STREAM_END;
-	if (result == Z_OK || result == Z_STREAM_END || result == Z_BUF_ERROR)
+	EVP_DigestUpdate(s->content_hash, to->data + before, to->len - before);
+	if (damage == NULL)
 		return true;
-	fail(s, "22P04", "Check the file where it was made, and deliver it again.",
-		 "the gzip data is damaged in file");
+	fail_packed(s, damage, "damaged");
 	return false;
 }
 
-bool
-txp_source_content(TxpSource *s, TxdBuf *to)
+/* Appends the next piece of content in its own encoding. */
+static bool
+next_piece(TxpSource *s, TxdBuf *to)
 {
-	if (s->chunk_at == s->chunk_len)
+	if (s->chunk_at == s->chunk_len && !s->unpack.pending)
 	{
 		bool first = s->bytes == 0;
+		bool more = txp_source_read(s);
 
-		if (!txp_source_read(s))
-		{
-			if (s->at_end && s->unpacks && !s->member_done)
-			{
-				s->at_end = false;
-				fail(s, "22P04", "Deliver the file again.", "the gzip data is cut short in file");
-			}
+		if (first && (more || s->at_end) && !start_unpacking(s))
 			return false;
+		if (!more && s->at_end && s->packed && !s->unpack.complete)
+		{
+			s->at_end = false;
+			fail_packed(s, NULL, "cut short");
 		}
-		if (first && !start_unpacking(s))
+		if (!more)
 			return false;
 	}
-	if (s->unpacks)
+	if (s->packed)
 		return unpack(s, to);
 	txd_buf_append(to, s->chunk, s->chunk_len);
 	s->chunk_at = s->chunk_len;
 	return true;
 }
 
+bool
+txp_source_content(TxpSource *s, TxdBuf *to)
+{
+	bool more;
+
+	if (!s->converts)
+		return next_piece(s, to);
+	s->raw.len = 0;
+	more = next_piece(s, &s->raw);
+	if (more || s->at_end)
+		txp_charset_convert(&s->charset, s->raw.data, s->raw.len, !more, to);
+	return more;
+}
+
 void
 txp_source_hash(TxpSource *s, unsigned char sha256[TXP_SHA256])
 {
 	EVP_DigestFinal_ex(s->hash, sha256, NULL);
+}
+
+void
+txp_source_content_hash(TxpSource *s, unsigned char sha256[TXP_SHA256])
+{
+	EVP_DigestFinal_ex(s->content_hash, sha256, NULL);
 }

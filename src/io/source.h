@@ -1,14 +1,15 @@
 /*
- * source.h — a file being read: its bytes, their SHA-256, and gzip undone.
+ * source.h — a file being read: its bytes and their SHA-256; its content, unpacked and as UTF-8.
  */
 #ifndef TXP_SOURCE_H
 #define TXP_SOURCE_H
 
 #include <openssl/evp.h>
 #include <sys/stat.h>
-#include <zlib.h>
 
 #include "channel.h"
+#include "charset.h"
+#include "unpack.h"
 #include "wire.h"
 
 #define TXP_SHA256 32
@@ -18,32 +19,47 @@ typedef struct TxpSource
 {
 	TxpChannel *channel;
 	bool answers; /* errors are a request's answer */
-	char *path;
+	char *path;   /* for messages */
 	int fd;
 	struct stat st;
 	EVP_MD_CTX *hash;
+	EVP_MD_CTX *content_hash;
 	int64_t bytes; /* read so far, as stored */
 	bool at_end;
-	bool unpacks; /* the file is gzip, and its content is wanted */
-	bool member_done;
-	z_stream z;
+	bool packed; /* and unpacked as it is read */
+	TxpUnpack unpack;
+	bool converts;
+	TxpCharset charset;
+	TxdBuf raw; /* content before it is UTF-8 */
 	unsigned char chunk[TXP_CHUNK];
 	size_t chunk_len;
 	size_t chunk_at;
 } TxpSource;
 
-/* Opens a regular file (no symbolic link); NULL when an ERROR has been sent. */
-extern TxpSource *txp_source_open(TxpChannel *channel, bool answers, TxpSpan path);
+/* Opens a regular file below a directory (below.h); NULL when an ERROR has been sent. */
+extern TxpSource *txp_source_open(TxpChannel *channel, bool answers, TxpSpan top, TxpSpan path);
+/* The same for a descriptor, which is taken over, and a path for messages. */
+extern TxpSource *txp_source_of(TxpChannel *channel, bool answers, int fd, const char *path);
+/* Content is in this encoding; false after an ERROR. */
+extern bool txp_source_set_encoding(TxpSource *s, const char *encoding);
 extern void txp_source_close(TxpSource *s);
 
 /* Reads the next chunk as stored, into s->chunk; false at the end (at_end) or after an ERROR. */
 extern bool txp_source_read(TxpSource *s);
 
-/* Appends the next piece of content, unpacked; false at the end (at_end) or after an ERROR. */
+/*
+ * Appends the next piece of content, unpacked and converted; false at the end (at_end), where the last of it
+ * is appended, or after an ERROR.
+ */
 extern bool txp_source_content(TxpSource *s, TxdBuf *to);
 
 /* SHA-256 of all that was read; once. */
 extern void txp_source_hash(TxpSource *s, unsigned char sha256[TXP_SHA256]);
+/* SHA-256 of the content of a packed file, unpacked; once. */
+extern void txp_source_content_hash(TxpSource *s, unsigned char sha256[TXP_SHA256]);
+
+/* The span as text of its own; NULL where it is absent or empty, or holds a NUL. */
+extern char *txp_span_dup(TxpSpan span);
 
 /* Sends ERROR (fatal) for errno and a file: its SQLSTATE, "could not WHAT "path": reason". */
 extern void txp_file_error(TxpChannel *channel, bool answers, int err, const char *what,
