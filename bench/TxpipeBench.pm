@@ -10,7 +10,7 @@ use POSIX      ();
 use List::Util qw(max sum0);
 use Time::HiRes qw(time);
 
-our @EXPORT = qw(session ask usage usage_between median percentile table tool);
+our @EXPORT = qw(session ask processes usage usage_between median percentile table tool);
 
 my $ticks = POSIX::sysconf(POSIX::_SC_CLK_TCK());
 my $tools = "$ENV{TXPIPE_TREE}/build/test";
