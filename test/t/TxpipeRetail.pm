@@ -82,7 +82,7 @@ sub make_groups
 	my ($groups, @args) = @_;
 	my $source = $node->basedir . '/source';
 
-	run_command([ "$tree/demo/make-files", '--dir', $source, '--groups', $groups, @args ]);
+	system_or_bail("$tree/demo/make-files", '--dir', $source, '--groups', $groups, @args);
 	return map { "$source/group$_" } 1 .. $groups;
 }
 
