@@ -80,35 +80,7 @@ BEGIN
         NULL;                   -- the feed is there: its steps are brought up to date below
     END;
 
-    PERFORM txpipe.on_load('sales_transactions', 'check', $step$
-        SELECT line_no, 'rejected' AS outcome, code,
-               CASE code WHEN 'bad_units' THEN format('units must be at least 1, not %s', units)
-                         WHEN 'negative_price' THEN format('unit_price must not be negative, but is %s', unit_price)
-                         WHEN 'several_offers' THEN format('a sale may redeem one offer, this one has %s', offers)
-                         ELSE format('transaction_date must be between %s and %s, not %s',
-                                     to_char(earliest, 'YYYY-MM-DD'), to_char(latest, 'YYYY-MM-DD'),
-                                     to_char(transaction_date, 'YYYY-MM-DD')) END AS message,
-               CASE code WHEN 'bad_units' THEN 'units' WHEN 'negative_price' THEN 'unit_price'
-                         WHEN 'several_offers' THEN 'offer_1' ELSE 'transaction_date' END AS column_name
-        FROM (
-            SELECT *, CASE WHEN units < 1 THEN 'bad_units'
-                           WHEN unit_price < 0 THEN 'negative_price'
-                           WHEN offers > 1 AND coalesce(offers_policy, 'reject') = 'reject' THEN 'several_offers'
-                           WHEN transaction_date NOT BETWEEN earliest AND latest THEN 'date_out_of_range' END AS code
-            FROM (
-                SELECT b.line_no, b.units, b.unit_price, b.transaction_date, s.earliest, s.latest, s.offers_policy,
-                       coalesce(b.offer_1::integer, 0) + coalesce(b.offer_2::integer, 0)
-                       + coalesce(b.offer_3::integer, 0) + coalesce(b.offer_4::integer, 0)
-                       + coalesce(b.offer_5::integer, 0) AS offers
-                FROM batch b
-                CROSS JOIN (SELECT max(value) FILTER (WHERE name = 'earliest_date')::date AS earliest,
-                                   (current_date + max(value) FILTER (WHERE name = 'latest_ahead')::interval)::date
-                                       AS latest,
-                                   max(value) FILTER (WHERE name = 'several_offers') AS offers_policy
-                            FROM dwh.setting) s
-            ) l
-        ) l WHERE code IS NOT NULL
-    $step$, 10);
+    PERFORM txpipe.warehouse_sales_rules();
     -- The first line with an id counts. The hash covers the cleaned values, so junk around an e-mail
     -- address does not turn a repetition into a conflict.
     PERFORM txpipe.on_load('sales_transactions', 'duplicates', replace($step$

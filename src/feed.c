@@ -16,6 +16,7 @@
 #include "feed.h"
 #include "options.h"
 #include "rights.h"
+#include "rules.h"
 #include "spi.h"
 #include "steps.h"
 
@@ -340,7 +341,12 @@ txp_feeds_lock(const char *group_name)
 		MemoryContextSwitchTo(old);
 	}
 	foreach (lc, feeds)
-		read_steps(lfirst(lc), context);
+	{
+		TxpFeed *feed = lfirst(lc);
+
+		read_steps(feed, context);
+		feed->rules = txp_rules_read(feed->feed_id, context);
+	}
 	SPI_finish();
 	return feeds;
 }

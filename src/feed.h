@@ -29,6 +29,7 @@ typedef struct TxpFeed
 	Jsonb *options;
 	List *steps;        /* of TxpStep, in order */
 	List *unload_steps; /* the same: what they do takes a loaded file back */
+	List *rules;        /* of TxpRule, those that are on, in order */
 } TxpFeed;
 
 /* When a step runs: for every batch of a file, or for a file that is unloaded. */
@@ -60,7 +61,7 @@ extern int32 txp_feed_owned(const char *name);
 extern void txp_feed_drop(int32 feed_id);
 
 /*
- * Feeds of a group name in the order they load, with their steps. Locks their rows until the transaction
+ * Feeds of a group name in the order they load, with their steps and rules. Locks their rows until the transaction
  * ends, so that two loads of a group follow one another.
  */
 extern List *txp_feeds_lock(const char *group_name);

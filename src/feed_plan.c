@@ -14,6 +14,7 @@
 
 #include "feed.h"
 #include "options.h"
+#include "rules.h"
 #include "sink.h"
 #include "steps.h"
 
@@ -117,6 +118,16 @@ fill_target_step(Relation target, const TxpRowPlan *rows)
 	step->fills_target = true;
 	step->sql = psprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM batch", table,
 						 columns.data, columns.data);
+	return step;
+}
+
+static TxpStep *
+rules_step(const List *rules)
+{
+	TxpStep *step = palloc0(sizeof(TxpStep));
+
+	step->name = "rules";
+	step->sql = txp_rules_statement(rules);
 	return step;
 }
 
@@ -226,7 +237,7 @@ txp_feed_plan(const TxpFeed *feed, Relation target, const char *file_id, const c
 			  TxpFeedPlan *plan)
 {
 	const char *values[] = {file_id, NULL, group_key};
-	bool for_steps = feed->steps != NIL;
+	bool for_steps = feed->steps != NIL || feed->rules != NIL;
 	TxdFormat format = txp_format_by_name(feed->format);
 	TxdCsvOptions csv;
 
@@ -245,6 +256,8 @@ txp_feed_plan(const TxpFeed *feed, Relation target, const char *file_id, const c
 		txp_sink_check(target, plan->rows);
 	plan->line_column = find_column(plan->rows, "line_no");
 	plan->steps = list_copy(feed->steps);
+	if (feed->rules != NIL)
+		plan->steps = lcons(rules_step(feed->rules), plan->steps);
 	if (target != NULL && for_steps)
 		plan->steps = lappend(plan->steps, fill_target_step(target, plan->rows));
 }

@@ -17,6 +17,7 @@
 #include "isolate.h"
 #include "payload.h"
 #include "rights.h"
+#include "rules.h"
 #include "sink.h"
 #include "steps.h"
 
@@ -74,7 +75,7 @@ attempt(FileBatch *b, const Bitmapset *skip)
 	{
 		TxpRights saved;
 
-		txp_rights_owner(b->load->owner, &saved);
+		txp_rights_owner(b->load->feed->owner, &saved);
 		apply(b, 0, b->batch.nrows, skip);
 		txp_sink_fire_deferred();
 		txp_rights_restore(&saved);
@@ -99,8 +100,21 @@ isolate(FileBatch *b)
 {
 	TxpRights saved;
 
-	txp_rights_owner(b->load->owner, &saved);
+	txp_rights_owner(b->load->feed->owner, &saved);
 	b->refusals = txp_isolate(b->batch.nrows, apply, b);
+	txp_rights_restore(&saved);
+}
+
+/* Is it a rule that cannot run at all? Then the error is raised with the rule's name. */
+static void
+blame_rules(FileBatch *b)
+{
+	TxpRights saved;
+
+	if (b->load->feed->rules == NIL)
+		return;
+	txp_rights_owner(b->load->feed->owner, &saved);
+	txp_rules_try(b->load->feed->rules, b->load->plan->rows->desc);
 	txp_rights_restore(&saved);
 }
 
@@ -114,7 +128,10 @@ apply_batch(FileBatch *b)
 	if (error == NULL)
 		return;
 	if (!txp_error_is_of_rows(error->sqlerrcode))
+	{
+		blame_rules(b);
 		ReThrowError(error);
+	}
 	isolate(b);
 	/* No row fails by itself: then it is the statement that fails, whatever the rows. */
 	if (b->refusals == NIL)
@@ -125,7 +142,10 @@ apply_batch(FileBatch *b)
 	memset(&b->outcomes, 0, sizeof(b->outcomes));
 	b->copied = 0;
 	if (list_length(b->refusals) == b->batch.nrows)
+	{
+		blame_rules(b);
 		return;
+	}
 	error = attempt(b, skip);
 	if (error != NULL)
 		ReThrowError(error);
@@ -182,6 +202,27 @@ store_rejects(FileBatch *b)
 }
 
 static void
+count_rules(FileBatch *b)
+{
+	TxpFileLoad *load = b->load;
+	ListCell *lc;
+
+	foreach (lc, b->outcomes.rejected)
+	{
+		const char *code = ((TxpRefusal *) lfirst(lc))->code;
+
+		if (txp_rules_find(load->feed->rules, code) != NULL)
+			txp_rule_counts_add(&load->rules, code, "reject", 1);
+	}
+	foreach (lc, b->outcomes.warned)
+	{
+		const TxpWarned *warned = lfirst(lc);
+
+		txp_rule_counts_add(&load->rules, warned->code, "warn", warned->rows);
+	}
+}
+
+static void
 count_batch(FileBatch *b)
 {
 	TxpLedgerFile *file = b->load->file;
@@ -223,6 +264,7 @@ txp_filebatch_write(TxpFileLoad *load, const TxpFrame *frame)
 		apply_batch(b);
 	store_rejects(b);
 	count_batch(b);
+	count_rules(b);
 	if (b->raw_frame != NULL)
 	{
 		pfree(b->raw_frame->data);

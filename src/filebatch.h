@@ -11,17 +11,19 @@
 #include "fileio.h"
 #include "ledger.h"
 #include "rowreader.h"
+#include "rule_counts.h"
 
 /* A file being loaded. */
 typedef struct TxpFileLoad
 {
-	Oid owner;
+	const TxpFeed *feed;
 	const TxpFeedPlan *plan;
 	Relation target; /* or NULL */
 	TxpRowReader *reader;
 	TxpFileChannel *channel;
 	MemoryContext batch_context; /* reset after every batch */
 	TxpLedgerFile *file;         /* counts go there */
+	TxpRuleCounts rules;         /* and there */
 } TxpFileLoad;
 
 /*

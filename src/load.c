@@ -135,7 +135,7 @@ load_one(GroupLoad *group, const TxpFeed *feed, TxpLedgerFile *file)
 	MemoryContext context =
 		AllocSetContextCreate(group->context, "txpipe file", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old;
-	TxpFileLoad load = {.owner = feed->owner, .file = file};
+	TxpFileLoad load = {.feed = feed, .file = file};
 	TxpFeedPlan plan;
 
 	group->current = file;
@@ -143,6 +143,7 @@ load_one(GroupLoad *group, const TxpFeed *feed, TxpLedgerFile *file)
 	old = MemoryContextSwitchTo(context);
 	load.target = open_target(feed, file, group->group->key, &plan);
 	load.plan = &plan;
+	load.rules.context = context;
 	load.reader = txp_rowreader_new(plan.rows);
 	load.batch_context = AllocSetContextCreate(context, "txpipe batch", ALLOCSET_DEFAULT_SIZES);
 	load.channel = txp_fileio_open(group->files, txp_lake_directory, file->lake_path, &plan);
@@ -150,6 +151,7 @@ load_one(GroupLoad *group, const TxpFeed *feed, TxpLedgerFile *file)
 	if (load.target != NULL)
 		table_close(load.target, NoLock);
 	txp_ledger_loaded(file);
+	txp_rule_counts_store(file->file_id, &load.rules);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	group->loaded = lappend(group->loaded, file);

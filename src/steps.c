@@ -20,8 +20,11 @@
 /* A batch is bounded in bytes already; its tuples should not go to disk in between. */
 #define STORE_KB (64 * 1024)
 
+/* A step that gave every line a code of its own would fill memory. */
+#define MAX_WARNING_CODES 1000
+
 static const char *const outcome_names[TXP_NOUTCOMES] = {"duplicate", "filtered", "superseded",
-														 "rejected"};
+														 "rejected", "warning"};
 
 typedef struct StepRun
 {
@@ -135,7 +138,7 @@ outcome_by_name(const TxpStep *step, const char *name)
 	ereport(ERROR, (errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
 					errmsg("step \"%s\" returned the unknown outcome \"%s\"", step->name,
 						   name ? name : "NULL"),
-					errhint("Outcomes: duplicate, rejected, filtered, superseded.")));
+					errhint("Outcomes: duplicate, rejected, filtered, superseded, warning.")));
 }
 
 static uint32
@@ -179,6 +182,38 @@ note_rejected(StepRun *run, uint32 row, HeapTuple tuple, TupleDesc desc)
 	MemoryContextSwitchTo(old);
 }
 
+/* The line stays; its code is counted. */
+static void
+note_warning(StepRun *run, const TxpStep *step, const char *code)
+{
+	TxpWarned *warned;
+	MemoryContext old;
+	ListCell *lc;
+
+	if (code == NULL)
+		code = step->name;
+	foreach (lc, run->outcomes->warned)
+	{
+		warned = lfirst(lc);
+		if (strcmp(warned->code, code) == 0)
+		{
+			warned->rows++;
+			return;
+		}
+	}
+	if (list_length(run->outcomes->warned) == MAX_WARNING_CODES)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+						errmsg("step \"%s\" returned more than %d different codes of warnings",
+							   step->name, MAX_WARNING_CODES),
+						errhint("A code names a kind of trouble, not a line.")));
+	old = MemoryContextSwitchTo(run->context);
+	warned = palloc(sizeof(TxpWarned));
+	warned->code = pstrdup(code);
+	warned->rows = 1;
+	run->outcomes->warned = lappend(run->outcomes->warned, warned);
+	MemoryContextSwitchTo(old);
+}
+
 static void
 take_outcome(StepRun *run, const TxpStep *step, HeapTuple tuple, TupleDesc desc)
 {
@@ -188,7 +223,9 @@ take_outcome(StepRun *run, const TxpStep *step, HeapTuple tuple, TupleDesc desc)
 	uint32 row = row_of_line(run, step, isnull ? -1 : line);
 	MemoryContext old;
 
-	if (bms_is_member(row, run->leaving))
+	if (outcome == TXP_WARNING)
+		note_warning(run, step, SPI_getvalue(tuple, desc, 3));
+	if (outcome == TXP_WARNING || bms_is_member(row, run->leaving))
 		return;
 	old = MemoryContextSwitchTo(run->context);
 	run->leaving = bms_add_member(run->leaving, row);
@@ -278,6 +315,12 @@ register_relation(const char *name, TupleDesc desc, Tuplestorestate *store, uint
 	code = SPI_register_relation(relation);
 	if (code < 0)
 		elog(ERROR, "SPI_register_relation returned %s", SPI_result_code_string(code));
+}
+
+void
+txp_batch_register(TupleDesc desc, Tuplestorestate *store, uint32 count)
+{
+	register_relation(BATCH_NAME, desc, store, count);
 }
 
 /* One statement over a relation; what it returns is taken. Returns how many rows it processed. */

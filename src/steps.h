@@ -12,6 +12,7 @@
 #include "postgres.h"
 #include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
+#include "utils/tuplestore.h"
 
 #include "moves.h"
 #include "rowreader.h"
@@ -29,14 +30,22 @@ typedef enum TxpOutcome
 	TXP_FILTERED,
 	TXP_SUPERSEDED,
 	TXP_REJECTED,
+	TXP_WARNING, /* the line stays in the batch */
 	TXP_NOUTCOMES
 } TxpOutcome;
 
-/* What became of rows that were not loaded. */
+typedef struct TxpWarned
+{
+	char *code;
+	uint64 rows;
+} TxpWarned;
+
+/* What became of rows that were not loaded, and what was noticed about the others. */
 typedef struct TxpOutcomes
 {
 	uint64 count[TXP_NOUTCOMES];
 	List *rejected;            /* of TxpRefusal */
+	List *warned;              /* of TxpWarned */
 	int64 moved[TXP_NSIDES];   /* by how much the counts of earlier lines of the file change */
 	const TxpStep *last_mover; /* step that moved such lines, or NULL */
 } TxpOutcomes;
@@ -44,13 +53,16 @@ typedef struct TxpOutcomes
 /* Is it one statement that can be a step? ERRORs otherwise. Nothing but its grammar is checked. */
 extern void txp_step_check(const char *step, const char *sql);
 
+/* Makes the rows visible to SQL of the present SPI connection as the relation `batch`. */
+extern void txp_batch_register(TupleDesc desc, Tuplestorestate *store, uint32 count);
+
 /*
  * Runs the steps, in order, over rows first … first + count - 1 except those in `skip`, with the rights of
  * the current user. `line_column` is the plan's column line_no (from 0), `file_id` the file they are of. A
- * step that returns rows names lines that leave the batch: (line_no bigint, outcome text, code text, message
- * text, column_name text). With a sixth column, file_id bigint, that is not NULL the row is about a line that
- * was accounted for before, of another loaded file of the same owner or of an earlier batch of this one:
- * outcome is what it is now, code what it was, and the ledger's counts move.
+ * step that returns rows names lines: (line_no bigint, outcome text, code text, message text, column_name text).
+ * They leave the batch unless the outcome is warning. With a sixth column, file_id bigint, that is not NULL
+ * the row is about a line that was accounted for before, of another loaded file of the same owner or of an
+ * earlier batch of this one: outcome is what it is now, code what it was, and the ledger's counts move.
  * Fills `outcomes`, in the current memory context. Needs a snapshot.
  */
 extern void txp_steps_run(const List *steps, const TxpRowPlan *plan, TxpRowReader *reader,

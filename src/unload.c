@@ -108,6 +108,8 @@ clear_ledger(int64 file_id, const char *reason, const char *new_state)
 {
 	static TxpStatement lines = {
 		"DELETE FROM txpipe.rejected_line WHERE file_id = $1", 1, {INT8OID}};
+	static TxpStatement rules = {
+		"DELETE FROM txpipe.file_rule_store WHERE file_id = $1", 1, {INT8OID}};
 	static TxpStatement update = {
 		"UPDATE txpipe.file_ledger SET state = $2, reason = $3, loaded_at = NULL, attempts = 0, "
 		"rows_read = 0, rows_loaded = 0, rows_duplicate = 0, rows_filtered = 0, "
@@ -119,6 +121,7 @@ clear_ledger(int64 file_id, const char *reason, const char *new_state)
 
 	SPI_connect();
 	(void) txp_spi_run(&lines, values, NULL);
+	(void) txp_spi_run(&rules, values, NULL);
 	(void) txp_spi_run(&update, values, reason ? NULL : "  n");
 	SPI_finish();
 }

@@ -61,15 +61,19 @@ BEGIN
             || jsonb_build_object('line_no', n + 1, 'file_id', file, 'group_key', group_of_batch));
     END LOOP;
     FOR this_step IN
-        SELECT s.sql FROM txpipe.feed_step s JOIN txpipe.feed f USING (feed_id)
-        WHERE f.feed = feed_name ORDER BY s.ordinal
+        SELECT txpipe.rule_statement(feed_name) AS sql, -1 AS ordinal
+        UNION ALL
+        SELECT s.sql, s.ordinal FROM txpipe.feed_step s JOIN txpipe.feed f USING (feed_id)
+        WHERE f.feed = feed_name ORDER BY ordinal
     LOOP
+        CONTINUE WHEN this_step.sql IS NULL;
         IF this_step.sql ~ '^\s*SELECT' THEN
             FOR line_no, outcome, code, message, column_name IN EXECUTE this_step.sql || ' ORDER BY 1' LOOP
                 message := regexp_replace(message, 'and \d{4}-\d\d-\d\d,', 'and two years ahead,');
                 RETURN NEXT;
             END LOOP;
-            EXECUTE format('DELETE FROM batch WHERE line_no IN (SELECT line_no FROM (%s) gone)', this_step.sql);
+            EXECUTE format('DELETE FROM batch WHERE line_no IN (SELECT line_no FROM (%s) gone '
+                           'WHERE outcome <> ''warning'')', this_step.sql);
         ELSE
             EXECUTE this_step.sql;
         END IF;
