@@ -3,7 +3,7 @@
 --
 -- The warehouse belongs to the role that calls this, not to the extension: nothing in dwh refers to an
 -- object of txpipe, so DROP EXTENSION leaves it as it is and pg_dump dumps it. The parts:
--- 52 the tables, 54 the functions that live in dwh, 56 and 58 the feeds and their steps.
+-- 52 the tables, 53 and 59 the rollups, 54 the functions that live in dwh, 56 and 58 the feeds and their steps.
 
 CREATE FUNCTION txpipe.create_warehouse()
 RETURNS void
@@ -28,6 +28,7 @@ BEGIN
                   HINT = format('call it as its owner: SET ROLE %I', holder);
     END IF;
     PERFORM txpipe.warehouse_functions();
+    PERFORM txpipe.warehouse_rollups();
     PERFORM txpipe.warehouse_dimension_feeds();
     PERFORM txpipe.warehouse_sales_feed();
 END

@@ -2,7 +2,8 @@
 -- 60_reports.sql: the reports over dwh. They run as the caller, who needs SELECT on the tables of dwh.
 --
 -- Dates are inclusive, NULL is open-ended. Ties share a rank and top_n limits the rank, so a report may
--- have more rows than top_n. The BETWEEN over coalesce prunes partitions in saved plans as well.
+-- have more rows than top_n. Reports read the rollups: the whole years of their range, then the whole months that are
+-- left, then the days. OFFSET 0 keeps each of these a range of the rollup's index, whatever the planner knows of it.
 
 CREATE FUNCTION txpipe.check_top_n(top_n integer)
 RETURNS void
@@ -18,6 +19,52 @@ END
 $body$;
 COMMENT ON FUNCTION txpipe.check_top_n(integer) IS 'Raises 22023 when top_n is below 1; part of the reports';
 
+CREATE FUNCTION txpipe.whole_periods(from_date date, to_date date)
+RETURNS TABLE (grain text, first date, last date)
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE ROWS 5
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    -- Beyond what a timestamp holds there are no sales, and date_trunc() knows no such date.
+    low CONSTANT date := greatest(coalesce(from_date, '-infinity'), date '4000-01-01 BC');
+    high CONSTANT date := least(coalesce(to_date, 'infinity'), date '200000-12-31');
+    -- The first month and year that begin in the range, and the first that do not end in it.
+    month_from date;
+    month_to date;
+    year_from date;
+    year_to date;
+BEGIN
+    IF low > high THEN
+        RETURN;
+    END IF;
+    month_from := date_trunc('month', low::timestamp + interval '1 month' - interval '1 day');
+    month_to := date_trunc('month', high::timestamp + interval '1 day');
+    IF month_from >= month_to THEN
+        IF month_from > month_to THEN
+            RETURN QUERY VALUES ('day', low, high);
+        ELSE
+            RETURN QUERY SELECT v.* FROM (VALUES ('day', low, month_from - 1), ('day', month_to, high)) v (g, f, l)
+                         WHERE v.f <= v.l;
+        END IF;
+        RETURN;
+    END IF;
+    year_from := date_trunc('year', month_from::timestamp + interval '1 year' - interval '1 day');
+    year_to := date_trunc('year', month_to::timestamp);
+    IF year_from >= year_to THEN
+        year_from := month_to;
+        year_to := month_to;
+    END IF;
+    RETURN QUERY
+    SELECT v.* FROM (VALUES ('day', low, month_from - 1), ('month', month_from, year_from - 1),
+                            ('year', year_from, year_to - 1), ('month', year_to, month_to - 1),
+                            ('day', month_to, high)) v (g, f, l)
+    WHERE v.f <= v.l;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.whole_periods(date, date) IS
+'Part of the reports: a range of days as ranges of whole years, months and days of the rollups, without overlap. Result:
+grain, first and last period (compare period BETWEEN first AND last)';
+
 CREATE FUNCTION txpipe.top_products(from_date date DEFAULT NULL, to_date date DEFAULT NULL,
                                     top_n integer DEFAULT 10)
 RETURNS TABLE (rank bigint, product_id bigint, product_name text, units bigint, total_paid numeric)
@@ -30,10 +77,12 @@ BEGIN
     PERFORM txpipe.check_top_n(top_products.top_n);
     RETURN QUERY
     SELECT r.* FROM (
-        SELECT rank() OVER (ORDER BY sum(f.units) DESC) AS rank, p.product_id, p.product_name,
-               sum(f.units)::bigint, sum(f.total_paid)
-        FROM dwh.fact_sales f JOIN dwh.dim_product p ON p.product_key = f.product_key
-        WHERE f.transaction_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
+        SELECT rank() OVER (ORDER BY sum(s.units) DESC) AS rank, p.product_id, p.product_name,
+               sum(s.units)::bigint, sum(s.total_paid)
+        FROM txpipe.whole_periods(from_date, to_date) w
+        CROSS JOIN LATERAL (SELECT r.* FROM dwh.rollup_product_offer r
+                            WHERE r.grain = w.grain AND r.period BETWEEN w.first AND w.last OFFSET 0) s
+        JOIN dwh.dim_product p ON p.product_key = s.product_key
         GROUP BY p.product_id, p.product_name
     ) r
     WHERE top_products.top_n IS NULL OR r.rank <= top_products.top_n
@@ -56,11 +105,13 @@ BEGIN
     PERFORM txpipe.check_top_n(top_offers.top_n);
     RETURN QUERY
     SELECT r.* FROM (
-        SELECT rank() OVER (ORDER BY count(*) DESC) AS rank, o.offer_code, f.discount_pct, count(*)
-        FROM dwh.fact_sales f JOIN dwh.dim_offer o ON o.offer_key = f.offer_key
-        WHERE f.transaction_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
-          AND f.discount_pct > 0
-        GROUP BY o.offer_code, f.discount_pct
+        SELECT rank() OVER (ORDER BY sum(s.sales) DESC) AS rank, o.offer_code, s.discount_pct, sum(s.sales)::bigint
+        FROM txpipe.whole_periods(from_date, to_date) w
+        CROSS JOIN LATERAL (SELECT r.* FROM dwh.rollup_product_offer r
+                            WHERE r.grain = w.grain AND r.period BETWEEN w.first AND w.last
+                              AND r.discount_pct > 0 OFFSET 0) s
+        JOIN dwh.dim_offer o ON o.offer_key = s.offer_key
+        GROUP BY o.offer_code, s.discount_pct
     ) r
     WHERE top_offers.top_n IS NULL OR r.rank <= top_offers.top_n
     ORDER BY r.rank, r.offer_code COLLATE "C", r.discount_pct;
@@ -83,13 +134,14 @@ BEGIN
     RETURN QUERY
     SELECT r.* FROM (
         SELECT p.product_id, p.product_name,
-               rank() OVER (PARTITION BY p.product_id, p.product_name ORDER BY count(*) DESC) AS rank,
-               o.offer_code, count(*)
-        FROM dwh.fact_sales f
-        JOIN dwh.dim_product p ON p.product_key = f.product_key
-        JOIN dwh.dim_offer o ON o.offer_key = f.offer_key
-        WHERE f.transaction_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
-          AND f.discount_pct > 0
+               rank() OVER (PARTITION BY p.product_id, p.product_name ORDER BY sum(s.sales) DESC) AS rank,
+               o.offer_code, sum(s.sales)::bigint
+        FROM txpipe.whole_periods(from_date, to_date) w
+        CROSS JOIN LATERAL (SELECT r.* FROM dwh.rollup_product_offer r
+                            WHERE r.grain = w.grain AND r.period BETWEEN w.first AND w.last
+                              AND r.discount_pct > 0 OFFSET 0) s
+        JOIN dwh.dim_product p ON p.product_key = s.product_key
+        JOIN dwh.dim_offer o ON o.offer_key = s.offer_key
         GROUP BY p.product_id, p.product_name, o.offer_code
     ) r
     WHERE top_offers_by_product.top_n IS NULL OR r.rank <= top_offers_by_product.top_n
@@ -112,11 +164,12 @@ BEGIN
     PERFORM txpipe.check_top_n(lowest_online_cities.top_n);
     RETURN QUERY
     SELECT r.* FROM (
-        SELECT rank() OVER (ORDER BY sum(f.total_paid)) AS rank, l.city, l.state, count(*),
-               sum(f.units)::bigint, sum(f.total_paid)
-        FROM dwh.fact_sales f JOIN dwh.dim_location l ON l.location_key = f.location_key
-        WHERE f.transaction_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
-          AND f.is_online
+        SELECT rank() OVER (ORDER BY sum(s.total_paid)) AS rank, l.city, l.state, sum(s.sales)::bigint,
+               sum(s.units)::bigint, sum(s.total_paid)
+        FROM txpipe.whole_periods(from_date, to_date) w
+        CROSS JOIN LATERAL (SELECT r.* FROM dwh.rollup_online_city r
+                            WHERE r.grain = w.grain AND r.period BETWEEN w.first AND w.last OFFSET 0) s
+        JOIN dwh.dim_location l ON l.location_key = s.location_key
         GROUP BY l.city, l.state
     ) r
     WHERE lowest_online_cities.top_n IS NULL OR r.rank <= lowest_online_cities.top_n
@@ -128,7 +181,7 @@ COMMENT ON FUNCTION txpipe.lowest_online_cities(date, date, integer) IS
 its state: names repeat; (unknown) where the address has none), state, orders (sales), units (pieces), total_paid
 (money, exact)';
 
--- One definition for the report of a day and for the export of many days in one scan.
+-- One definition for the report of a day and for the export of many days.
 CREATE FUNCTION txpipe.b2b_lines(days date[])
 RETURNS TABLE (day date, sales_agent_name text, product_name text, total_sold_units bigint)
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -138,14 +191,15 @@ AS $body$
 BEGIN
     PERFORM txpipe.require_warehouse();
     RETURN QUERY
-    SELECT f.transaction_date, a.name, p.product_name, sum(f.units)::bigint
-    FROM dwh.fact_sales f
+    SELECT s.period, a.name, p.product_name, sum(s.units)::bigint
+    FROM (SELECT DISTINCT d FROM unnest(days) AS d) w
+    CROSS JOIN LATERAL (SELECT r.* FROM dwh.rollup_agent_product r
+                        WHERE r.grain = 'day' AND r.period = w.d OFFSET 0) s
     JOIN (SELECT sales_agent_key, coalesce(name, '(unknown)') AS name FROM dwh.dim_sales_agent) a
-        ON a.sales_agent_key = f.sales_agent_key
-    JOIN dwh.dim_product p ON p.product_key = f.product_key
-    WHERE f.transaction_date = ANY (days) AND NOT f.is_online
-    GROUP BY f.transaction_date, a.name, p.product_name
-    ORDER BY f.transaction_date, a.name COLLATE "C", p.product_name COLLATE "C";
+        ON a.sales_agent_key = s.sales_agent_key
+    JOIN dwh.dim_product p ON p.product_key = s.product_key
+    GROUP BY s.period, a.name, p.product_name
+    ORDER BY s.period, a.name COLLATE "C", p.product_name COLLATE "C";
 END
 $body$;
 COMMENT ON FUNCTION txpipe.b2b_lines(date[]) IS 'The lines of txpipe.b2b_sales() for several days; part of it and of export_b2b()';

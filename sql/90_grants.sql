@@ -7,6 +7,7 @@ REVOKE EXECUTE ON ALL ROUTINES IN SCHEMA txpipe FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     txpipe.require_warehouse(),
     txpipe.check_top_n(integer),
+    txpipe.whole_periods(date, date),
     txpipe.top_products(date, date, integer),
     txpipe.top_offers(date, date, integer),
     txpipe.top_offers_by_product(date, date, integer),

@@ -1,0 +1,107 @@
+
+-- 53_rollup_tables.sql: the rollups of dwh.fact_sales: sums by day, month and year.
+--
+-- All rollups have one shape: grain and period, the keys, four sums. list_rollups() says which there are; tables,
+-- triggers, comparison and repair (59) are made from it, so a rollup is one line here.
+
+CREATE FUNCTION txpipe.list_rollups()
+RETURNS TABLE (rollup text, keys text[], types text[], condition text, filling integer,
+               description text)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    VALUES
+    ('rollup_total', '{}'::text[], '{}'::text[], 'true', 50,
+     'All sales of a period'),
+    ('rollup_product_offer', '{product_key,offer_key,discount_pct}', '{integer,integer,integer}', 'true', 70,
+     'Sales by product and offer; the view dwh.rollup_product sums them by product'),
+    ('rollup_online_city', '{location_key}', '{integer}', 'is_online', 70,
+     'Online sales by the city they were shipped to'),
+    ('rollup_agent_product', '{sales_agent_key,product_key}', '{integer,integer}', 'NOT is_online', 70,
+     'Branch sales by version of the sales agent and product'),
+    ('rollup_branch_channel_payment', '{branch_key,is_online,payment_method}', ARRAY['integer', 'boolean', 'text COLLATE "C"'],
+     'true', 70, 'Sales by version of the branch, channel and payment method')
+$body$;
+COMMENT ON FUNCTION txpipe.list_rollups() IS
+'Part of create_warehouse(): the rollups, each with its keys and their types, which sales it sums, and the
+fillfactor of its table';
+
+CREATE FUNCTION txpipe.warehouse_rollup_table(rollup text, keys text[], types text[], filling integer,
+                                              description text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    about CONSTANT jsonb := '{
+        "grain": "day, month or year",
+        "period": "First day of the period",
+        "product_key": "Product (dwh.dim_product)",
+        "offer_key": "Offer redeemed (dwh.dim_offer)",
+        "discount_pct": "Rate of the offer when the sales were loaded, in per cent",
+        "location_key": "City (dwh.dim_location)",
+        "sales_agent_key": "Version of the sales agent (dwh.dim_sales_agent)",
+        "branch_key": "Version of the branch (dwh.dim_branch)",
+        "is_online": "Sold by the web shop; false: in a branch",
+        "payment_method": "How it was paid",
+        "sales": "Number of sales; a row without any is deleted",
+        "units": "Pieces sold",
+        "gross_amount": "Sum of gross_amount",
+        "total_paid": "Sum of total_paid, exact"}';
+    column_name text;
+BEGIN
+    -- The free space of a page keeps changed sums on it (HOT), out of the index.
+    EXECUTE format(
+        'CREATE TABLE dwh.%I (grain text COLLATE "C" NOT NULL CHECK (grain IN (''day'', ''month'', ''year'')),'
+        ' period date NOT NULL%s,'
+        ' sales bigint NOT NULL, units bigint NOT NULL, gross_amount numeric NOT NULL,'
+        ' total_paid numeric NOT NULL, PRIMARY KEY (%s)) WITH (fillfactor = %s)',
+        rollup,
+        (SELECT string_agg(format(', %I %s NOT NULL', k.name, k.type), '' ORDER BY k.n)
+         FROM unnest(keys, types) WITH ORDINALITY AS k (name, type, n)),
+        array_to_string('{grain,period}' || keys, ', '), filling);
+    EXECUTE format('COMMENT ON TABLE dwh.%I IS %L', rollup, description || '. Kept by triggers of dwh.fact_sales');
+    FOREACH column_name IN ARRAY '{grain,period}' || keys || '{sales,units,gross_amount,total_paid}' LOOP
+        EXECUTE format('COMMENT ON COLUMN dwh.%I.%I IS %L', rollup, column_name, about ->> column_name);
+    END LOOP;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.warehouse_rollup_table(text, text[], text[], integer, text) IS
+'Part of create_warehouse(): the table of one rollup';
+
+CREATE FUNCTION txpipe.warehouse_rollups()
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    wanted record;
+    is_new boolean := false;
+BEGIN
+    FOR wanted IN SELECT * FROM txpipe.list_rollups() LOOP
+        CONTINUE WHEN to_regclass(format('dwh.%I', wanted.rollup)) IS NOT NULL;
+        PERFORM txpipe.warehouse_rollup_table(wanted.rollup, wanted.keys, wanted.types, wanted.filling,
+                                              wanted.description);
+        is_new := true;
+    END LOOP;
+    CREATE OR REPLACE VIEW dwh.rollup_product AS
+        SELECT grain, period, product_key, sum(sales)::bigint AS sales, sum(units)::bigint AS units,
+               sum(gross_amount) AS gross_amount, sum(total_paid) AS total_paid
+        FROM dwh.rollup_product_offer GROUP BY grain, period, product_key;
+    COMMENT ON VIEW dwh.rollup_product IS 'Sales by product: dwh.rollup_product_offer over all offers';
+    CREATE OR REPLACE VIEW dwh.rollup_customer AS
+        SELECT 'day'::text AS grain, transaction_date AS period, customer_key, count(*) AS sales, sum(units) AS units,
+               sum(gross_amount) AS gross_amount, sum(total_paid) AS total_paid
+        FROM dwh.fact_sales GROUP BY transaction_date, customer_key;
+    COMMENT ON VIEW dwh.rollup_customer IS
+    'Sales by person and day, from dwh.fact_sales: few persons buy twice a day, a table of their sums would be as long';
+    PERFORM txpipe.warehouse_rollup_audit();
+    PERFORM txpipe.warehouse_rollup_triggers();
+    IF is_new THEN
+        PERFORM dwh.repair_rollups();
+    END IF;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.warehouse_rollups() IS
+'Part of create_warehouse(): rollups, their triggers and functions. Where tables are missing, they are made and filled;
+otherwise only functions and views are replaced';

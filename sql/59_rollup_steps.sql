@@ -1,0 +1,270 @@
+
+-- 59_rollup_steps.sql: what keeps, audits and repairs the rollups: functions in dwh, made from list_rollups().
+--
+-- Three triggers of dwh.fact_sales add what a statement moved: its transition tables, summed by day, the days by month,
+-- the months by year. They see statements addressed to dwh.fact_sales; one addressed to a partition passes them by.
+
+-- One rollup's sums of a relation with the columns of dwh.fact_sales, in all grains. Of relations with a column sign,
+-- 1 for rows that came and -1 for rows that went, the sums that change.
+CREATE FUNCTION txpipe.rollup_sums(relation text, keys text[], condition text, is_signed boolean DEFAULT false)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT format($sql$
+        WITH by_day AS (
+            SELECT transaction_date AS period, %1$s %3$s
+            FROM %4$s s WHERE %5$s GROUP BY transaction_date, %2$s %6$s
+        ), by_month AS (
+            SELECT date_trunc('month', period::timestamp)::date AS period, %1$s sum(sales)::bigint AS sales,
+                   sum(units)::bigint AS units, sum(gross_amount) AS gross_amount, sum(total_paid) AS total_paid
+            FROM by_day GROUP BY 1, %2$s
+        ), by_year AS (
+            SELECT date_trunc('year', period::timestamp)::date AS period, %1$s sum(sales)::bigint AS sales,
+                   sum(units)::bigint AS units, sum(gross_amount) AS gross_amount, sum(total_paid) AS total_paid
+            FROM by_month GROUP BY 1, %2$s
+        )
+        SELECT 'day' AS grain, * FROM by_day
+        UNION ALL SELECT 'month', * FROM by_month
+        UNION ALL SELECT 'year', * FROM by_year$sql$,
+        array_to_string(keys || ''::text, ', '),
+        '(' || array_to_string(keys, ', ') || ')',
+        CASE WHEN is_signed
+             THEN 'sum(sign) AS sales, sum(sign * units) AS units, sum(sign * gross_amount) AS gross_amount,'
+                  ' sum(sign * total_paid) AS total_paid'
+             ELSE 'count(*) AS sales, sum(units) AS units, sum(gross_amount) AS gross_amount,'
+                  ' sum(total_paid) AS total_paid' END,
+        relation, condition,
+        CASE WHEN is_signed
+             THEN 'HAVING (sum(sign), sum(sign * units), sum(sign * gross_amount), sum(sign * total_paid)) <> (0, 0, 0, 0)'
+             ELSE '' END)
+$body$;
+COMMENT ON FUNCTION txpipe.rollup_sums(text, text[], text, boolean) IS
+'Part of create_warehouse(): the query of one rollup''s sums over a relation like dwh.fact_sales';
+
+-- Rows of a rollup as they should be, where they are not: sales is NULL for those that should not be there.
+CREATE FUNCTION txpipe.rollup_difference(rollup text, keys text[], condition text)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT format('SELECT %1$s, s.sales, s.units, s.gross_amount, s.total_paid FROM (%2$s) s FULL JOIN dwh.%3$I r'
+                  ' USING (%1$s) WHERE (s.sales, s.units, s.gross_amount, s.total_paid)'
+                  ' IS DISTINCT FROM (r.sales, r.units, r.gross_amount, r.total_paid)',
+                  array_to_string('{grain,period}' || keys, ', '),
+                  txpipe.rollup_sums('dwh.fact_sales', keys, condition), rollup)
+$body$;
+COMMENT ON FUNCTION txpipe.rollup_difference(text, text[], text) IS
+'Part of create_warehouse(): the query of what one rollup has other than dwh.fact_sales';
+
+-- MERGE statements that add the sums of a relation to all rollups. In the order of the keys: changes of one page together.
+CREATE FUNCTION txpipe.rollup_merges(relation text, is_signed boolean)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT string_agg(format($sql$
+        MERGE INTO dwh.%1$I r USING (SELECT * FROM (%2$s) s ORDER BY %3$s) d
+        ON (%4$s) = (%5$s)
+        WHEN MATCHED AND r.sales + d.sales = 0 THEN DELETE
+        WHEN MATCHED THEN UPDATE SET sales = r.sales + d.sales, units = r.units + d.units,
+            gross_amount = r.gross_amount + d.gross_amount, total_paid = r.total_paid + d.total_paid
+        WHEN NOT MATCHED THEN INSERT (%3$s, sales, units, gross_amount, total_paid)
+            VALUES (%5$s, d.sales, d.units, d.gross_amount, d.total_paid);$sql$,
+        l.rollup, txpipe.rollup_sums(relation, l.keys, l.condition, is_signed), array_to_string(k.names, ', '),
+        'r.' || array_to_string(k.names, ', r.'), 'd.' || array_to_string(k.names, ', d.')), E'\n')
+    FROM txpipe.list_rollups() l, LATERAL (SELECT '{grain,period}'::text[] || l.keys AS names) k
+$body$;
+COMMENT ON FUNCTION txpipe.rollup_merges(text, boolean) IS
+'Part of create_warehouse(): the statements that add the sums of a relation to every rollup';
+
+CREATE FUNCTION txpipe.warehouse_rollup_triggers()
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    event record;
+BEGIN
+    FOR event IN
+        SELECT * FROM (VALUES
+            ('insert', 'sales_inserted', 'NEW TABLE AS new_sales', 'new_sales', false),
+            ('delete', 'sales_deleted', 'OLD TABLE AS old_sales', '(SELECT -1 AS sign, * FROM old_sales)', true),
+            ('update', 'sales_updated', 'NEW TABLE AS new_sales OLD TABLE AS old_sales',
+             '(SELECT 1 AS sign, * FROM new_sales UNION ALL SELECT -1, * FROM old_sales)', true)
+        ) AS v (kind, function, tables, relation, is_signed)
+    LOOP
+        -- A plan is kept for the session, and may have been made for empty tables: it must stay with the index.
+        -- Writers wait for each other here, at one row, instead of at the first sums they share, or in a deadlock.
+        EXECUTE format($sql$
+            CREATE OR REPLACE FUNCTION dwh.%I() RETURNS trigger
+            LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+            SET search_path = pg_catalog, pg_temp
+            SET enable_seqscan = off SET enable_bitmapscan = off
+            SET enable_hashjoin = off SET enable_mergejoin = off
+            AS %L$sql$, event.function, format($function$
+    DECLARE
+        days date[];
+    BEGIN
+        SELECT array_agg(DISTINCT transaction_date) INTO days FROM %1$s s;
+        IF days IS NOT NULL THEN
+            PERFORM FROM dwh.version FOR NO KEY UPDATE;
+            %2$s
+            PERFORM dwh.audit_rollups(days);
+        END IF;
+        RETURN NULL;
+    END $function$, event.relation, txpipe.rollup_merges(event.relation, event.is_signed)));
+        EXECUTE format('COMMENT ON FUNCTION dwh.%I() IS %L', event.function, format(
+            'Trigger of dwh.fact_sales: brings the rollups up to date after %s', upper(event.kind)));
+        IF NOT EXISTS (SELECT FROM pg_trigger
+                       WHERE tgrelid = 'dwh.fact_sales'::regclass AND tgname = 'rollups_' || event.kind) THEN
+            EXECUTE format('CREATE TRIGGER rollups_%1$s AFTER %1$s ON dwh.fact_sales REFERENCING %2$s'
+                           ' FOR EACH STATEMENT EXECUTE FUNCTION dwh.%3$I()', event.kind, event.tables, event.function);
+        END IF;
+    END LOOP;
+
+    EXECUTE format($sql$
+        CREATE OR REPLACE FUNCTION dwh.sales_truncated() RETURNS trigger
+        LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+        SET search_path = pg_catalog, pg_temp
+        AS %L$sql$, format($function$
+    BEGIN
+        TRUNCATE %s;
+        RETURN NULL;
+    END $function$, (SELECT string_agg(format('dwh.%I', rollup), ', ') FROM txpipe.list_rollups())));
+    COMMENT ON FUNCTION dwh.sales_truncated() IS 'Trigger of dwh.fact_sales: empties the rollups with it';
+    IF NOT EXISTS (SELECT FROM pg_trigger
+                   WHERE tgrelid = 'dwh.fact_sales'::regclass AND tgname = 'rollups_truncate') THEN
+        CREATE TRIGGER rollups_truncate AFTER TRUNCATE ON dwh.fact_sales
+            FOR EACH STATEMENT EXECUTE FUNCTION dwh.sales_truncated();
+    END IF;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.warehouse_rollup_triggers() IS 'Part of create_warehouse(): triggers of dwh.fact_sales';
+
+CREATE FUNCTION txpipe.warehouse_rollup_audit()
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    -- What a few thousand sales of two years touch cannot all be added up in each load. A load of up to eight days is
+    -- checked whole; of others eight days, two months and two years, others each time.
+    CREATE OR REPLACE FUNCTION dwh.audit_rollups(days date[])
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+    AS $function$
+    DECLARE
+        wrong record;
+    BEGIN
+        SELECT a.grain, a.period, concat_ws(', ',
+               CASE WHEN t.sums IS DISTINCT FROM f.sums THEN 'rollup_total and its parts' END,
+               CASE WHEN t.sums IS DISTINCT FROM p.sums THEN 'rollup_product_offer' END,
+               CASE WHEN t.sums IS DISTINCT FROM b.sums THEN 'rollup_branch_channel_payment' END,
+               CASE WHEN t.sums IS DISTINCT FROM c.sums THEN 'rollup_online_city with rollup_agent_product' END,
+               o.orphans) AS items
+        INTO wrong
+        FROM (
+            (SELECT 'day' AS grain, d AS period, d + 1 AS next, 'day' AS part FROM unnest(days) AS d
+             ORDER BY random() LIMIT 8)
+            UNION ALL
+            (SELECT 'month', m, (m + interval '1 month')::date, 'day'
+             FROM (SELECT DISTINCT date_trunc('month', d::timestamp)::date AS m FROM unnest(days) AS d) s
+             ORDER BY random() LIMIT 2)
+            UNION ALL
+            (SELECT 'year', y, (y + interval '1 year')::date, 'month'
+             FROM (SELECT DISTINCT date_trunc('year', d::timestamp)::date AS y FROM unnest(days) AS d) s
+             ORDER BY random() LIMIT 2)
+        ) a
+        CROSS JOIN LATERAL (
+            SELECT (sum(sales), sum(units), sum(gross_amount), sum(total_paid)) AS sums
+            FROM dwh.rollup_total r WHERE r.grain = a.grain AND r.period = a.period) t
+        CROSS JOIN LATERAL (
+            SELECT (sum(sales), sum(units), sum(gross_amount), sum(total_paid)) AS sums
+            FROM dwh.rollup_total r WHERE r.grain = a.part AND r.period >= a.period AND r.period < a.next) f
+        CROSS JOIN LATERAL (
+            SELECT (sum(sales), sum(units), sum(gross_amount), sum(total_paid)) AS sums
+            FROM dwh.rollup_product_offer r WHERE r.grain = a.grain AND r.period = a.period) p
+        CROSS JOIN LATERAL (
+            SELECT (sum(sales), sum(units), sum(gross_amount), sum(total_paid)) AS sums
+            FROM dwh.rollup_branch_channel_payment r WHERE r.grain = a.grain AND r.period = a.period) b
+        CROSS JOIN LATERAL (
+            SELECT (sum(sales), sum(units), sum(gross_amount), sum(total_paid)) AS sums
+            FROM (SELECT * FROM dwh.rollup_online_city r WHERE r.grain = a.grain AND r.period = a.period
+                  UNION ALL
+                  SELECT grain, period, product_key, sales, units, gross_amount, total_paid
+                  FROM dwh.rollup_agent_product r WHERE r.grain = a.grain AND r.period = a.period) s) c
+        CROSS JOIN LATERAL (
+            SELECT string_agg(DISTINCT dimension, ', ') AS orphans
+            FROM (SELECT 'keys without a product' AS dimension FROM dwh.rollup_product_offer r
+                  WHERE r.grain = a.grain AND r.period = a.period
+                    AND NOT EXISTS (SELECT FROM dwh.dim_product d WHERE d.product_key = r.product_key)
+                  UNION ALL
+                  SELECT 'keys without an offer' FROM dwh.rollup_product_offer r
+                  WHERE r.grain = a.grain AND r.period = a.period
+                    AND NOT EXISTS (SELECT FROM dwh.dim_offer d WHERE d.offer_key = r.offer_key)
+                  UNION ALL
+                  SELECT 'keys without a branch' FROM dwh.rollup_branch_channel_payment r
+                  WHERE r.grain = a.grain AND r.period = a.period
+                    AND NOT EXISTS (SELECT FROM dwh.dim_branch d WHERE d.branch_key = r.branch_key)
+                  UNION ALL
+                  SELECT 'keys without a location' FROM dwh.rollup_online_city r
+                  WHERE r.grain = a.grain AND r.period = a.period
+                    AND NOT EXISTS (SELECT FROM dwh.dim_location d WHERE d.location_key = r.location_key)
+                  UNION ALL
+                  SELECT 'keys without a sales agent' FROM dwh.rollup_agent_product r
+                  WHERE r.grain = a.grain AND r.period = a.period
+                    AND NOT EXISTS (SELECT FROM dwh.dim_sales_agent d WHERE d.sales_agent_key = r.sales_agent_key)) s) o
+        WHERE t.sums IS DISTINCT FROM f.sums OR t.sums IS DISTINCT FROM p.sums OR t.sums IS DISTINCT FROM b.sums
+           OR t.sums IS DISTINCT FROM c.sums OR o.orphans IS NOT NULL
+        LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION 'the rollups of the % of % do not agree', wrong.grain, to_char(wrong.period, 'YYYY-MM-DD')
+                USING ERRCODE = 'data_corrupted', DETAIL = format('At fault: %s.', wrong.items),
+                      HINT = 'SELECT * FROM dwh.repair_rollups() computes them anew from dwh.fact_sales.';
+        END IF;
+    END
+    $function$;
+    COMMENT ON FUNCTION dwh.audit_rollups(date[]) IS
+    'Raises XX001 when the rollups of these days, their months and years do not add up to the same totals, or have keys
+    without a member; of many days it looks at some, chosen anew each time. Called in every change of dwh.fact_sales.';
+
+    EXECUTE format($sql$
+        CREATE OR REPLACE FUNCTION dwh.rollup_differences()
+        RETURNS TABLE (rollup text, rows_wrong bigint)
+        LANGUAGE sql STABLE PARALLEL SAFE
+        SET search_path = pg_catalog, pg_temp
+        AS %L$sql$,
+        (SELECT string_agg(format('SELECT %L::text, count(*) FROM (%s) d', rollup,
+                                  txpipe.rollup_difference(rollup, keys, condition)), E'\nUNION ALL\n')
+         FROM txpipe.list_rollups()));
+    COMMENT ON FUNCTION dwh.rollup_differences() IS
+    'How many rows of each rollup differ from what dwh.fact_sales adds up to, are missing or too many; reads all of it';
+
+    EXECUTE format($sql$
+        CREATE OR REPLACE FUNCTION dwh.repair_rollups()
+        RETURNS TABLE (rollup text, rows_repaired bigint)
+        LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+        SET search_path = pg_catalog, pg_temp
+        AS %L$sql$, E'BEGIN\n    LOCK TABLE dwh.fact_sales IN SHARE ROW EXCLUSIVE MODE;\n' ||
+        (SELECT string_agg(format($sql$
+    MERGE INTO dwh.%1$I r USING (%2$s) d ON (%3$s) = (%4$s)
+    WHEN MATCHED AND d.sales IS NULL THEN DELETE
+    WHEN MATCHED THEN UPDATE SET sales = d.sales, units = d.units, gross_amount = d.gross_amount, total_paid = d.total_paid
+    WHEN NOT MATCHED THEN INSERT (%5$s, sales, units, gross_amount, total_paid)
+        VALUES (%4$s, d.sales, d.units, d.gross_amount, d.total_paid);
+    rollup := %1$L;
+    GET DIAGNOSTICS rows_repaired = ROW_COUNT;
+    RETURN NEXT;$sql$, l.rollup, txpipe.rollup_difference(l.rollup, l.keys, l.condition),
+                'r.' || array_to_string(k.names, ', r.'), 'd.' || array_to_string(k.names, ', d.'),
+                array_to_string(k.names, ', ')), E'\n')
+         FROM txpipe.list_rollups() l, LATERAL (SELECT '{grain,period}'::text[] || l.keys AS names) k)
+        || E'\nEND');
+    COMMENT ON FUNCTION dwh.repair_rollups() IS
+    'Makes the rollups what dwh.fact_sales adds up to, and says how many rows of each that changed. Readers go on,
+    loads wait.';
+END
+$body$;
+COMMENT ON FUNCTION txpipe.warehouse_rollup_audit() IS 'Part of create_warehouse(): audit, comparison and repair of the rollups';
