@@ -14,3 +14,30 @@ message text, column_name text, file_id bigint): lines of other loaded files of 
 now; outcome is what (loaded, duplicate, filtered or superseded), code what they were before. A feed with a target and
 without such steps has the file''s rows deleted, by the target''s column file_id.
 Errors: 42601 syntax, 22023 not one query, 42704 no such feed, 42501 not the owner';
+
+CREATE FUNCTION txpipe.unload(file_id bigint)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'txpipe_unload';
+COMMENT ON FUNCTION txpipe.unload(bigint) IS
+'Takes a loaded file back, in the present transaction: by the steps of on_unload(), else by deleting the rows with its
+file_id from the feed''s target. Its rejected rows are deleted, its state is unloaded; its copy stays in the lake, and it
+is not loaded again before reload(). The first of its duplicates, in the order of groups, is loaded in its place. Waits
+for a load of the same group name. Only for the owner of the feed.
+Errors: 42704 no such file, 42501 another role''s, 55000 it is not loaded, or its feed has no way to take files back,
+55006 called from a step';
+
+CREATE FUNCTION txpipe.reload(file_id bigint)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'txpipe_reload';
+COMMENT ON FUNCTION txpipe.reload(bigint) IS
+'Loads a file again from its copy in the lake, or from the landing directory when there is none, in the present
+transaction; if it is loaded it is taken back first, as unload() does. Loads unloaded, failed, poison and rejected files,
+too, and a changed one in the place of the loaded file of its name. A file whose content another file has loaded
+meanwhile takes its place when it comes first in the order of groups, else it becomes its duplicate. Only for the owner
+of the feed.
+Errors: 42704 no such file, 42501 another role''s, 55000 its state does not allow it, 58P01 it is in neither directory,
+55006 called from a step, and whatever loading it raises';

@@ -44,6 +44,13 @@ txp_arg_bool(FunctionCallInfo fcinfo, int n, bool if_null)
 	return PG_ARGISNULL(n) ? if_null : PG_GETARG_BOOL(n);
 }
 
+int64
+txp_arg_int64(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	require(fcinfo, n, name);
+	return PG_GETARG_INT64(n);
+}
+
 int
 txp_arg_interval_ms(FunctionCallInfo fcinfo, int n, const char *name)
 {

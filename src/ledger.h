@@ -46,6 +46,16 @@ typedef struct TxpLedgerFile
 	int64 rejected;
 } TxpLedgerFile;
 
+/* What a query about file_ledger l and its feed f selects first, for txp_ledger_read_file. */
+#define TXP_LEDGER_FILE                                                                            \
+	"l.file_id, l.feed_id, l.file_name, l.bytes, l.modified_at, l.sha256, "                        \
+	"'raw/feed=' || f.feed || to_char(l.arrived_at AT TIME ZONE 'UTC', "                           \
+	"    '\"/date=\"YYYY-MM-DD\"/hour=\"HH24')"
+#define TXP_LEDGER_FILE_COLUMNS 7
+
+/* From row `row` of SPI_tuptable, which has a sha256, into the current memory context. */
+extern TxpLedgerFile *txp_ledger_read_file(uint64 row);
+
 /* Records that could not be used, collected for one statement. */
 typedef struct TxpRejects
 {

@@ -126,13 +126,26 @@ txp_ledger_begin(const TxpGroup *group)
 	SPI_finish();
 }
 
+TxpLedgerFile *
+txp_ledger_read_file(uint64 row)
+{
+	TxpLedgerFile *file = palloc0(sizeof(TxpLedgerFile));
+
+	file->file_id = DatumGetInt64(txp_spi_datum(row, 1));
+	file->feed_id = DatumGetInt32(txp_spi_datum(row, 2));
+	file->file.name = txp_spi_text(row, 3);
+	file->file.bytes = DatumGetInt64(txp_spi_datum(row, 4));
+	file->file.modified_at = DatumGetTimestampTz(txp_spi_datum(row, 5));
+	memcpy(file->sha256, VARDATA_ANY(DatumGetByteaPP(txp_spi_datum(row, 6))), sizeof(file->sha256));
+	file->directory = txp_spi_text(row, 7);
+	return file;
+}
+
 List *
 txp_ledger_files(const TxpGroup *group)
 {
 	static TxpStatement query = {
-		"SELECT l.file_id, l.feed_id, l.file_name, l.bytes, l.modified_at, l.sha256, "
-		"'raw/feed=' || f.feed || to_char(l.arrived_at AT TIME ZONE 'UTC', "
-		"    '\"/date=\"YYYY-MM-DD\"/hour=\"HH24') "
+		"SELECT " TXP_LEDGER_FILE " "
 		"FROM txpipe.file_ledger l JOIN txpipe.feed f USING (feed_id) "
 		"WHERE f.group_name = $1 AND l.group_key = $2 AND l.state IN ('waiting', 'loading', "
 		"'failed') "
@@ -149,17 +162,8 @@ txp_ledger_files(const TxpGroup *group)
 	for (uint64 i = 0; i < n; i++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);
-		TxpLedgerFile *file = palloc0(sizeof(TxpLedgerFile));
 
-		file->file_id = DatumGetInt64(txp_spi_datum(i, 1));
-		file->feed_id = DatumGetInt32(txp_spi_datum(i, 2));
-		file->file.name = txp_spi_text(i, 3);
-		file->file.bytes = DatumGetInt64(txp_spi_datum(i, 4));
-		file->file.modified_at = DatumGetTimestampTz(txp_spi_datum(i, 5));
-		memcpy(file->sha256, VARDATA_ANY(DatumGetByteaPP(txp_spi_datum(i, 6))),
-			   sizeof(file->sha256));
-		file->directory = txp_spi_text(i, 7);
-		files = lappend(files, file);
+		files = lappend(files, txp_ledger_read_file(i));
 		MemoryContextSwitchTo(old);
 	}
 	SPI_finish();

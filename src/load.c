@@ -30,6 +30,24 @@ typedef struct GroupLoad
 	TxpLedgerFile *current;
 } GroupLoad;
 
+static bool at_work = false;
+
+void
+txp_load_begin(void)
+{
+	if (at_work)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+						errmsg("files are being loaded or unloaded in this session already"),
+						errhint("Do not call it from a step or a trigger.")));
+	at_work = true;
+}
+
+void
+txp_load_end(void)
+{
+	at_work = false;
+}
+
 static TxpFeed *
 feed_by_id(List *feeds, int32 feed_id)
 {
@@ -46,11 +64,11 @@ feed_by_id(List *feeds, int32 feed_id)
 }
 
 static void
-copy_to_lake(GroupLoad *load, TxpLedgerFile *file)
+copy_to_lake(TxpFileIo *files, TxpLedgerFile *file)
 {
 	const char *slash = strrchr(file->file.name, '/');
 	const char *base = slash ? slash + 1 : file->file.name;
-	char *name = txp_fileio_copy(load->files, file->file.name, file->directory, base, file->sha256);
+	char *name = txp_fileio_copy(files, file->file.name, file->directory, base, file->sha256);
 
 	file->lake_path = psprintf("%s/%s", file->directory, name);
 }
@@ -129,24 +147,24 @@ read_batches(TxpFileLoad *load)
 	txp_fileio_close(load->channel);
 }
 
-static void
-load_one(GroupLoad *group, const TxpFeed *feed, TxpLedgerFile *file)
+void
+txp_load_file(TxpFileIo *files, const TxpFeed *feed, const char *group_key, TxpLedgerFile *file)
 {
 	MemoryContext context =
-		AllocSetContextCreate(group->context, "txpipe file", ALLOCSET_DEFAULT_SIZES);
+		AllocSetContextCreate(CurrentMemoryContext, "txpipe file", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old;
 	TxpFileLoad load = {.feed = feed, .file = file};
 	TxpFeedPlan plan;
 
-	group->current = file;
-	copy_to_lake(group, file);
+	if (file->lake_path == NULL)
+		copy_to_lake(files, file);
 	old = MemoryContextSwitchTo(context);
-	load.target = open_target(feed, file, group->group->key, &plan);
+	load.target = open_target(feed, file, group_key, &plan);
 	load.plan = &plan;
 	load.rules.context = context;
 	load.reader = txp_rowreader_new(plan.rows);
 	load.batch_context = AllocSetContextCreate(context, "txpipe batch", ALLOCSET_DEFAULT_SIZES);
-	load.channel = txp_fileio_open(group->files, txp_lake_directory, file->lake_path, &plan);
+	load.channel = txp_fileio_open(files, txp_lake_directory, file->lake_path, &plan);
 	read_batches(&load);
 	if (load.target != NULL)
 		table_close(load.target, NoLock);
@@ -154,7 +172,6 @@ load_one(GroupLoad *group, const TxpFeed *feed, TxpLedgerFile *file)
 	txp_rule_counts_store(file->file_id, &load.rules);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
-	group->loaded = lappend(group->loaded, file);
 }
 
 /* With the feeds locked, what the ledger says now is what counts. */
@@ -181,7 +198,9 @@ load_files(GroupLoad *load)
 	{
 		TxpLedgerFile *file = lfirst(lc);
 
-		load_one(load, feed_by_id(feeds, file->feed_id), file);
+		load->current = file;
+		txp_load_file(load->files, feed_by_id(feeds, file->feed_id), load->group->key, file);
+		load->loaded = lappend(load->loaded, file);
 	}
 	load->current = NULL;
 	txp_rights_owner(first->owner, &saved);

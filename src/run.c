@@ -23,9 +23,6 @@ typedef struct Run
 	TxpRunTotals totals;
 } Run;
 
-/* A step that started another run would load its own group again. */
-static bool running = false;
-
 static void
 commit(const Run *run)
 {
@@ -133,10 +130,6 @@ txp_run_hourly(int64 max_groups, bool atomic)
 	Run run = {GetUserId(), atomic};
 	List *groups;
 
-	if (running)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
-						errmsg("run_hourly is at work in this session already"),
-						errhint("Do not call it from a step or a trigger.")));
 	txp_landing_check();
 	if (atomic)
 		ereport(NOTICE, (errmsg("all groups are loaded in the present transaction"),
@@ -146,7 +139,7 @@ txp_run_hourly(int64 max_groups, bool atomic)
 	context = AllocSetContextCreate(PortalContext, "txpipe run", ALLOCSET_DEFAULT_SIZES);
 	SPI_connect_ext(atomic ? 0 : SPI_OPT_NONATOMIC);
 	old = MemoryContextSwitchTo(context);
-	running = true;
+	txp_load_begin();
 	PG_TRY();
 	{
 		run.files = txp_fileio_new(context);
@@ -163,7 +156,7 @@ txp_run_hourly(int64 max_groups, bool atomic)
 	}
 	PG_FINALLY();
 	{
-		running = false;
+		txp_load_end();
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(old);

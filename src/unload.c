@@ -13,6 +13,7 @@
 #include "utils/snapmgr.h"
 
 #include "rights.h"
+#include "rule_counts.h"
 #include "sink.h"
 #include "spi.h"
 #include "steps.h"

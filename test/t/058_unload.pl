@@ -128,5 +128,311 @@ run_hourly();
 like(sql("SELECT reason FROM txpipe.file WHERE file_name = 'strange/x.csv'"),
 	qr/which is no loaded file of a feed of "stranger"/, "lines of another owner's files cannot be moved");
 
-log_is_clean($node);
+# --- unload and reload of a feed with a target ---
+
+# Sum and number of the good lines of these files; each file has lines of its own.
+my %content;
+
+sub make_items
+{
+	my ($name, $rows, $bad) = @_;
+	my @lines = map { sprintf '%d,%s,%d.%02d', $_, "item of $name", $_ % 97, $_ % 100 } 1 .. $rows;
+
+	splice @lines, $_ * 3, 0, "x$_,bad,1" for 1 .. $bad;
+	$content{$name} = join("\n", 'id,name,price', @lines) . "\n";
+	return $content{$name};
+}
+
+sub totals_of
+{
+	my ($count, $cents) = (0, 0);
+
+	for my $name (@_)
+	{
+		for my $line (split /\n/, $content{$name})
+		{
+			my ($id, $text, $price) = split /,/, $line;
+			next unless $id =~ /^\d+$/;
+			$count++;
+			$cents += int($price * 100 + 0.5);
+		}
+	}
+	return sprintf '%d|%d.%02d', $count, $cents / 100, $cents % 100;
+}
+
+sub totals { return sql('SELECT count(*), coalesce(sum(price), 0.00) FROM item') }
+
+# Everything there is to see but times and what was said about it.
+sub fingerprint
+{
+	return sql("SELECT md5(string_agg(i::text, '' ORDER BY file_id, line_no)) FROM item i") . ' '
+	  . sql("SELECT md5(string_agg(r::text, '' ORDER BY file_id, line_no)) FROM "
+		  . '(SELECT file_id, line_no, line, code, state FROM txpipe.rejected_row) r')
+	  . ' '
+	  . sql("SELECT string_agg(concat_ws(' ', file_name, state, duplicate_of, rows_read, rows_loaded, rows_rejected), ', ' "
+		  . "ORDER BY file_id) FROM txpipe.file WHERE feed = 'items'");
+}
+
+sql(<<'SQL');
+CREATE TABLE item (id integer, name text, price numeric(8,2), file_id bigint, line_no bigint);
+SELECT txpipe.create_feed('items', 'items/(.*)/[^/]*\.csv', 'item', options => '{"batch_rows": 100}');
+SQL
+for my $key (1 .. 4)
+{
+	deliver("items/$key/a.csv", make_items("$key", 250 + $key, $key));
+}
+deliver('items/5/a.csv', $content{2});
+deliver('items/10/a.csv', $content{2});
+run_hourly();
+is(totals(), totals_of(1 .. 4), 'all is loaded');
+my $all = fingerprint();
+my $second = file_id('items/2/a.csv');
+my $third  = file_id('items/3/a.csv');
+is(sql("SELECT count(*) FROM txpipe.rejected_row WHERE file_id = $third"), 3, 'with rejected rows');
+
+sql("SELECT txpipe.unload($third)");
+is(totals(), totals_of(1, 2, 4), 'a file is taken back');
+is(counts('items/3/a.csv'), 'unloaded 0 0 0 0 0 0', 'its state says so, its counts are 0');
+like(sql("SELECT reason FROM txpipe.file WHERE file_id = $third"), qr/^unloaded by "/, 'and by whom');
+is(sql("SELECT count(*) FROM txpipe.rejected_row WHERE file_id = $third"), 0, 'without its rejected rows');
+run_hourly();
+deliver('items/3/a.csv', $content{3});
+run_hourly();
+is(totals(), totals_of(1, 2, 4), 'it is not loaded again, delivered again or not');
+sql("SELECT txpipe.reload($third)");
+is(totals(), totals_of(1 .. 4), 'before reload');
+is(fingerprint(), $all, 'which makes everything as it was');
+sql("SELECT txpipe.reload($third)");
+is(fingerprint(), $all, 'a loaded file is loaded anew, once');
+
+# A duplicate takes the place of a file taken back, the first in the order of groups.
+sql("SELECT txpipe.unload($second)");
+is(totals(), totals_of(1 .. 4), 'a duplicate takes the place of its original');
+is(counts('items/5/a.csv'),  'loaded_with_rejects 254 252 0 0 0 2',    'the first by the order of groups');
+is(counts('items/10/a.csv'), 'duplicate 0 0 0 0 0 0', 'the other is its duplicate');
+is(sql("SELECT duplicate_of FROM txpipe.file WHERE file_name = 'items/10/a.csv'"), file_id('items/5/a.csv'), 'now');
+is(sql("SELECT count(DISTINCT file_id) FROM item WHERE name = 'item of 2'"), 1, 'once');
+sql("SELECT txpipe.reload($second)");
+is(totals(), totals_of(1 .. 4), 'the original takes its place again');
+is(fingerprint(), $all, 'as it was');
+sql("SELECT txpipe.unload($second); SELECT txpipe.unload(" . file_id('items/5/a.csv') . ')');
+is(counts('items/10/a.csv'), 'loaded_with_rejects 254 252 0 0 0 2', 'then the next one');
+sql('SELECT txpipe.unload(' . file_id('items/10/a.csv') . ')');
+is(totals(), totals_of(1, 3, 4), 'until there is none');
+sql('SELECT txpipe.reload(' . file_id('items/10/a.csv') . ')');
+is(totals(), totals_of(1 .. 4), 'any of them can come back');
+sql('SELECT txpipe.reload(' . file_id('items/5/a.csv') . "); SELECT txpipe.reload($second)");
+is(totals(), totals_of(1 .. 4), 'its content is there once');
+
+# --- the copy in the lake ---
+
+my $fourth = file_id('items/4/a.csv');
+my $copy   = "$lake/" . sql("SELECT lake_path FROM txpipe.file WHERE file_id = $fourth");
+rename $copy, "$copy.away" or die "$copy: $!";
+my $error = error_of($node, "SELECT txpipe.reload($fourth)");
+is($error->{state}, '58P01', 'without a copy a file cannot be reloaded');
+like($error->{hint}, qr/Deliver it again/, 'and the hint says what to do');
+is(totals(), totals_of(1 .. 4), 'it stays loaded');
+deliver('items/4/a.csv', $content{4});
+sql("SELECT txpipe.reload($fourth)");
+is(totals(), totals_of(1 .. 4), 'the landing file is used where there is no copy');
+ok(-e $copy, 'and copied');
+open my $fh, '>>', $copy or die;
+print $fh "7777,more,1\n";
+close $fh;
+is(error_of($node, "SELECT txpipe.reload($fourth)")->{state}, 'XX001', 'a copy with other content is refused');
+rename "$copy.away", $copy or die;
+
+# --- what cannot be taken back ---
+
+sql(<<'SQL');
+CREATE TABLE bare (id integer);
+SELECT txpipe.create_feed('bare', 'bare/(.*)\.csv', 'bare');
+CREATE TABLE sticky (id integer, file_id integer);
+CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+CREATE TRIGGER keep BEFORE DELETE ON sticky FOR EACH ROW EXECUTE FUNCTION keep();
+SELECT txpipe.create_feed('sticky', 'sticky/(.*)\.csv', 'sticky');
+CREATE TABLE called (id integer, file_id bigint);
+SELECT txpipe.create_feed('called', 'called/(.*)\.csv', 'called');
+SQL
+deliver("$_/1.csv", "id\n1\n") for qw(bare sticky called);
+run_hourly();
+sub refusal
+{
+	my $error = error_of($node, $_[0]) // return 'no error';
+
+	return join ' ', $error->{state}, $error->{message}, $error->{hint} // '';
+}
+like(refusal('SELECT txpipe.unload(' . file_id('bare/1.csv') . ')'), qr/^55000 .*cannot be unloaded.*file_id bigint/, 'no file_id');
+like(refusal('SELECT txpipe.unload(' . file_id('latest/a.csv') . ')'), qr/^55000 .*cannot be unloaded.*on_unload/, 'no step');
+like(refusal('SELECT txpipe.unload(' . file_id('sticky/1.csv') . ')'), qr/^55000 rows of file \d+ cannot be deleted/,
+	'a trigger that keeps rows');
+like(refusal('SELECT txpipe.unload(4711)'), qr/^42704 file 4711 does not exist/, 'no such file');
+like(refusal('SELECT txpipe.unload(NULL)'), qr/^22004/, 'NULL');
+sql('SELECT txpipe.unload(' . file_id('called/1.csv') . ')');
+like(refusal('SELECT txpipe.unload(' . file_id('called/1.csv') . ')'), qr/^55000 file \d+ cannot be unloaded/, 'twice');
+like(refusal('SELECT txpipe.unload(' . file_id('items/5/a.csv') . ')'), qr/^55000 file \d+ cannot be unloaded .*has its content/, 'a duplicate');
+sql('SELECT txpipe.reload(' . file_id('called/1.csv') . '); TRUNCATE called');
+$node->psql('postgres', 'SELECT txpipe.reload(' . file_id('called/1.csv') . ')', stderr => \my $warning, on_error_die => 1);
+like($warning, qr/WARNING:.* had loaded 1 rows, but "public.called" had 0 of them/, 'rows that are gone are told');
+is(sql('SELECT count(*) FROM called'), 1, 'and come back with reload');
+
+# --- steps that take files back ---
+
+sql(<<'SQL');
+SELECT txpipe.on_unload('latest', 'unload', $$
+    WITH gone AS (DELETE FROM public.latest l USING unloaded u WHERE l.file_id = u.file_id RETURNING l.id)
+    SELECT 0::bigint, 'loaded', 'superseded', NULL::text, NULL::text, f.file_id
+      FROM gone JOIN public.older f USING (id) $$, 10);
+CREATE TABLE older (id integer, file_id bigint);
+SQL
+is(sql("SELECT unload_steps FROM txpipe.feed_status WHERE feed = 'latest'"), '{unload}', 'unload steps are listed apart');
+sql('INSERT INTO older VALUES (5, ' . file_id('latest/b.csv') . ')');
+my $b_before = counts('latest/b.csv');
+sql('SELECT txpipe.unload(' . file_id('latest/c.csv') . ')');
+is($b_before, 'loaded 4 3 0 0 1 0', 'a line was superseded');
+is(counts('latest/b.csv'), 'loaded 4 4 0 0 0 0', 'and is loaded when what replaced it is taken back');
+is(sql('SELECT string_agg(id::text, \',\' ORDER BY id) FROM latest'), '1,2,3,4', 'the step has done its work');
+sql("SELECT txpipe.on_unload('latest', 'unload', 'SELECT 2::bigint, ''loaded'', ''superseded'', NULL::text, NULL::text')");
+like(refusal('SELECT txpipe.unload(' . file_id('latest/b.csv') . ')'), qr/^42804 step "unload" returns rows of another shape/,
+	'unload steps name files');
+sql("SELECT txpipe.on_unload('latest', 'unload', 'SELECT 2::bigint, ''loaded'', ''superseded'', NULL::text, NULL::text, file_id FROM unloaded')");
+like(refusal('SELECT txpipe.unload(' . file_id('latest/b.csv') . ')'), qr/^42P13 step "unload" returned a line of the file that is being/,
+	'other ones');
+sql("SELECT txpipe.on_unload('latest', 'unload', 'SELECT txpipe.reload(file_id) FROM unloaded')");
+like(refusal('SELECT txpipe.unload(' . file_id('latest/b.csv') . ')'), qr/^55006 files are being loaded or unloaded/,
+	'a step cannot start another');
+is(counts('latest/b.csv'), 'loaded 4 4 0 0 0 0', 'nothing of it has happened');
+sql("SELECT txpipe.on_unload('latest', 'unload', NULL)");
+
+# --- whose rights ---
+
+sql(<<'SQL');
+CREATE ROLE clerk;
+CREATE ROLE colleague IN ROLE clerk;
+GRANT USAGE ON SCHEMA txpipe TO clerk;
+GRANT EXECUTE ON FUNCTION txpipe.create_feed, txpipe.unload, txpipe.reload TO clerk, stranger;
+CREATE SCHEMA desk AUTHORIZATION clerk;
+SET ROLE clerk;
+CREATE TABLE desk.paper (id integer, file_id bigint);
+CREATE TABLE desk.who (what text, name text);
+CREATE FUNCTION desk.who() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN INSERT INTO desk.who VALUES (TG_OP, current_user); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER who AFTER INSERT OR DELETE ON desk.paper DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION desk.who();
+SELECT txpipe.create_feed('papers', 'papers/(.*)\.csv', 'desk.paper');
+SQL
+deliver('papers/1.csv', "id\n1\n");
+run_hourly();
+my $paper = file_id('papers/1.csv');
+like(refusal("SELECT txpipe.unload($paper)"), qr/^42501 .*belongs to role "clerk" .*SET ROLE clerk/, 'not even a superuser may unload for another role');
+like(refusal("SET ROLE stranger; SELECT txpipe.unload($paper)"), qr/^42501/, 'a stranger may not');
+like(refusal("SET ROLE stranger; SELECT txpipe.reload($paper)"), qr/^42501/, 'nor reload');
+like(refusal("SET ROLE colleague; SELECT txpipe.unload($paper)"), qr/^42501/, 'nor a member, whose commit it would be');
+sql("TRUNCATE desk.who; SET ROLE clerk; BEGIN; SELECT txpipe.reload($paper); RESET ROLE; COMMIT");
+is(sql('SELECT string_agg(what || \' \' || name, \',\' ORDER BY what) FROM desk.who'), 'DELETE clerk,INSERT clerk',
+	'deferred triggers run as the owner, whoever commits');
+sql('ALTER TABLE desk.paper OWNER TO CURRENT_USER; REVOKE ALL ON desk.paper FROM clerk; GRANT SELECT, INSERT ON desk.paper TO clerk');
+like(refusal("SET ROLE clerk; SELECT txpipe.unload($paper)"), qr/^42501 permission denied for table paper/, 'the owner needs the right to delete');
+
+# --- with runs and with one another ---
+
+# A statement in a session of its own, which waits for the gate in the trigger of row 200 of a file.
+sub start_sql
+{
+	my ($text) = @_;
+	my $session = { out => '', err => '' };
+
+	$session->{run} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', $text ],
+		'<', \'', '>', \$session->{out}, '2>', \$session->{err});
+	return $session;
+}
+
+sub waiting_pid
+{
+	my ($like, $event) = @_;
+
+	return wait_until("$like waits for $event",
+		sub { sql("SELECT pid FROM pg_stat_activity WHERE query LIKE '$like' AND wait_event_type || ':' || wait_event ~ '$event' "
+			  . "AND pid <> pg_backend_pid() LIMIT 1") });
+}
+
+sql(<<'SQL');
+CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN PERFORM pg_advisory_xact_lock_shared(58); RETURN NEW; END $$;
+CREATE TRIGGER gate BEFORE INSERT ON item FOR EACH ROW WHEN (NEW.id = 200) EXECUTE FUNCTION gate();
+SQL
+
+my $gate;
+
+sub close_gate
+{
+	$gate = $node->background_psql('postgres');
+	$gate->query_safe('SELECT pg_advisory_lock(58)');
+}
+
+sub open_gate { $gate->quit }
+
+# A run waits for an unload, and an unload for a run.
+make_items('5', 260, 0);
+deliver('items/6/a.csv', $content{5});
+close_gate();
+my $reload = start_sql("SELECT txpipe.reload($third)");
+waiting_pid('%reload%', 'Lock:advisory');
+my $run = start_sql('CALL txpipe.run_hourly()');
+waiting_pid('CALL txpipe.run_hourly()', 'Lock:(transactionid|tuple)');
+my $again = start_sql("SELECT txpipe.reload($third)");
+waiting_pid('%reload%', 'Lock:(transactionid|tuple)');
+is(totals(), totals_of(1 .. 4), 'others see the file all the time');
+open_gate();
+$_->{run}->finish for $reload, $run, $again;
+is("$reload->{err}$again->{err}", '', 'both reloads succeed');
+is(totals(), totals_of(1 .. 5), 'a reload, another one and a run at the same time: every row once');
+make_items('6', 210, 0);
+deliver('items/7/a.csv', $content{6});
+close_gate();
+$run = start_sql('CALL txpipe.run_hourly()');
+waiting_pid('CALL txpipe.run_hourly()', 'Lock:advisory');
+my $unload = start_sql("SELECT txpipe.unload($third)");
+waiting_pid('%unload%', 'Lock:(transactionid|tuple)');
+open_gate();
+$_->{run}->finish for $unload, $run;
+is($unload->{err}, '', 'an unload waits for a run');
+is(totals(), totals_of(1, 2, 4, 5, 6), 'and takes its file back');
+sql("SELECT txpipe.reload($third)");
+
+# --- what ends in the middle has not happened ---
+
+$all = fingerprint();
+sql("BEGIN; SELECT txpipe.unload($third); SELECT txpipe.reload($second); ROLLBACK");
+is(fingerprint(), $all, 'a transaction that is rolled back changes nothing');
+close_gate();
+$reload = start_sql("SELECT txpipe.reload($third)");
+my $pid = waiting_pid('%reload%', 'Lock:advisory');
+sql("SELECT pg_cancel_backend($pid)");
+$reload->{run}->finish;
+open_gate();
+like($reload->{err}, qr/canceling statement due to user request/, 'a reload can be cancelled');
+is(fingerprint(), $all, 'and changes nothing');
+close_gate();
+$reload = start_sql("SELECT txpipe.reload($third)");
+$pid    = waiting_pid('%reload%', 'Lock:advisory');
+my $child = child_pid($pid);
+ok($child, 'a child reads the file');
+kill 'KILL', $pid;
+wait_for($node, 'SELECT true', 'the server is back');
+wait_until('the child is gone', sub { !process_lives($child) });
+eval { $reload->{run}->finish };
+is(fingerprint(), $all, 'a crash in the middle changes nothing');
+sql("SELECT txpipe.reload($third)");
+is(fingerprint(), $all, 'and it can be done again');
+
+log_is_clean(
+	$node,
+	qr/cannot be (?:unloaded|deleted)/,        qr/file 4711 does not exist/,
+	qr/must not be null/,                      qr/belongs to role "clerk"/,
+	qr/step "unload" return(?:ed|s)/,                qr/files are being loaded or unloaded/,
+	qr/permission denied for (?:table paper|function)/, qr/canceling statement due to user request/,
+	qr/neither in the lake nor/,               qr/has other content than the file that arrived/,
+	qr/FATAL:  the database system/,           qr/terminating connection because of crash/);
 done_testing();
