@@ -23,25 +23,111 @@ COMMENT ON COLUMN txpipe.file_event.state IS 'The state, as in txpipe.file';
 COMMENT ON COLUMN txpipe.file_event.reason IS 'Why';
 COMMENT ON COLUMN txpipe.file_event.event_id IS 'Number of the event: events in their order';
 
+CREATE FUNCTION txpipe.group_time(group_key text)
+RETURNS timestamptz
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    part text[] := regexp_match(group_key,
+        '(?:^|\D)((?:19|20|21)\d\d)[-_./]?(0[1-9]|1[0-2])[-_./]?(0[1-9]|[12]\d|3[01])'
+        '(?:[-_./T ]?([01]\d|2[0-3])(?:[-_.:]?([0-5]\d))?)?(?:\D|$)');
+    hours numeric := coalesce((regexp_match(group_key, '(\d+)\D*$'))[1], '0')::numeric;
+BEGIN
+    IF part IS NOT NULL THEN
+        BEGIN
+            RETURN make_timestamp(part[1]::integer, part[2]::integer, part[3]::integer,
+                                  coalesce(part[4], '0')::integer, coalesce(part[5], '0')::integer, 0)
+                   AT TIME ZONE 'UTC';
+        EXCEPTION WHEN datetime_field_overflow THEN
+            NULL;           -- no such day (February 30): then it is a number like any other
+        END;
+    END IF;
+    RETURN (timestamp 'epoch' + least(hours, 2000000000)::double precision * interval '1 hour')
+           AT TIME ZONE 'UTC';
+END
+$$;
+COMMENT ON FUNCTION txpipe.group_time(text) IS
+'Time of a group of files, from its key. A key that holds YYYYMMDD[HH[MI]], with or without separators
+(2023-11-05T13, 20231105_13, 2023/11/05/13), is that time in UTC. Otherwise the last number in the key counts hours
+from 1970-01-01 00:00 UTC (group12 is 12:00), so that groups keep their order';
+
+CREATE FUNCTION txpipe.group_is_numbered(group_key text)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT extract(epoch FROM txpipe.group_time(group_key)) =
+           3600 * least(coalesce((regexp_match(group_key, '(\d+)\D*$'))[1], '0')::numeric, 2000000000)
+$$;
+COMMENT ON FUNCTION txpipe.group_is_numbered(text) IS 'Is the time of a group key a mere number, and no date?';
+
+-- Begun groups first; then, of feeds with the option every, the steps no group came for. Numbered groups are
+-- expected up to the last one seen, those with a date up to now.
 CREATE VIEW txpipe.missing_group WITH (security_barrier) AS
-    SELECT g.group_name,
-           g.group_key,
-           pg_catalog.array_agg(r.feed ORDER BY r.ordinal, r.feed_id) AS missing_feeds,
-           g.since
-      FROM (SELECT f.group_name, l.group_key, min(l.arrived_at) AS since
-              FROM txpipe.file_ledger l JOIN txpipe.feed f USING (feed_id)
-             WHERE l.state NOT IN ('settling', 'superseded')
-               AND (txpipe.may_read(f.target_schema, f.target_table)
-                    OR txpipe.is_owner(f.owner_oid, f.owner_name))
-             GROUP BY f.group_name, l.group_key) g
-      JOIN txpipe.feed r ON r.group_name = g.group_name AND r.required
-     WHERE NOT EXISTS (SELECT FROM txpipe.file_ledger p
-                        WHERE p.feed_id = r.feed_id AND p.group_key = g.group_key
-                          AND p.state NOT IN ('settling', 'superseded'))
-     GROUP BY g.group_name, g.group_key, g.since;
+    WITH seen AS (
+        SELECT f.group_name, l.group_key, min(l.arrived_at) AS since
+          FROM txpipe.file_ledger l
+          JOIN (SELECT * FROM txpipe.feed v
+                 WHERE txpipe.may_read(v.target_schema, v.target_table)
+                    OR txpipe.is_owner(v.owner_oid, v.owner_name)
+                OFFSET 0) f USING (feed_id)
+         WHERE l.state NOT IN ('settling', 'superseded')
+         GROUP BY f.group_name, l.group_key
+    ), delivery AS (
+        SELECT f.group_name,
+               min((f.options->>'every')::interval) AS every,
+               pg_catalog.array_agg(f.feed ORDER BY f.ordinal, f.feed_id) FILTER (WHERE f.required) AS required
+          FROM txpipe.feed f
+         GROUP BY f.group_name
+    ), timed AS (
+        SELECT s.group_name, d.every, d.required,
+               txpipe.group_time(s.group_key) AT TIME ZONE 'UTC' AS at,
+               NOT txpipe.group_is_numbered(s.group_key) AS dated
+          FROM seen s
+          JOIN delivery d USING (group_name)
+         WHERE d.every IS NOT NULL
+    ), expected AS (
+        SELECT t.group_name, t.required,
+               ARRAY(SELECT pg_catalog.generate_series(
+                                coalesce(min(t.at) FILTER (WHERE t.dated), min(t.at)),
+                                CASE WHEN pg_catalog.bool_or(t.dated) THEN clock_timestamp() AT TIME ZONE 'UTC'
+                                     ELSE max(t.at) END,
+                                t.every)) AS steps
+          FROM timed t
+         GROUP BY t.group_name, t.required, t.every
+    )
+    SELECT s.group_name,
+           s.group_key,
+           CASE WHEN d.every IS NOT NULL THEN txpipe.group_time(s.group_key) END AS expected_at,
+           m.missing,
+           m.present,
+           s.since
+      FROM seen s
+      JOIN delivery d USING (group_name)
+      CROSS JOIN LATERAL (
+           SELECT pg_catalog.array_agg(f.feed ORDER BY f.ordinal, f.feed_id)
+                      FILTER (WHERE f.required AND NOT there.is) AS missing,
+                  pg_catalog.array_agg(f.feed ORDER BY f.ordinal, f.feed_id) FILTER (WHERE there.is) AS present
+             FROM txpipe.feed f
+             CROSS JOIN LATERAL (SELECT EXISTS (
+                  SELECT FROM txpipe.file_ledger p
+                   WHERE p.feed_id = f.feed_id AND p.group_key = s.group_key
+                     AND p.state NOT IN ('settling', 'superseded')) AS is) there
+            WHERE f.group_name = s.group_name) m
+     WHERE m.missing IS NOT NULL
+    UNION ALL
+    SELECT e.group_name, NULL, step.at AT TIME ZONE 'UTC', e.required, '{}', step.at AT TIME ZONE 'UTC'
+      FROM expected e
+      CROSS JOIN LATERAL pg_catalog.unnest(e.steps) WITH ORDINALITY AS step (at, number)
+     WHERE NOT EXISTS (SELECT FROM timed t
+                        WHERE t.group_name = e.group_name
+                          AND pg_catalog.width_bucket(t.at, e.steps) = step.number);
 GRANT SELECT ON txpipe.missing_group TO PUBLIC;
-COMMENT ON VIEW txpipe.missing_group IS 'Groups of files that are not complete: they wait for files of the feeds named';
+COMMENT ON VIEW txpipe.missing_group IS 'Groups of files that are not complete, and groups that were expected (option every) and did not come';
 COMMENT ON COLUMN txpipe.missing_group.group_name IS 'Group name of the feeds';
-COMMENT ON COLUMN txpipe.missing_group.group_key IS 'Key of the group';
-COMMENT ON COLUMN txpipe.missing_group.missing_feeds IS 'Required feeds without a file of this group';
-COMMENT ON COLUMN txpipe.missing_group.since IS 'When its first file arrived';
+COMMENT ON COLUMN txpipe.missing_group.group_key IS 'Key of the group; NULL: nothing of it has come';
+COMMENT ON COLUMN txpipe.missing_group.expected_at IS 'Its time, by the key or by the step of the option every; NULL without that option';
+COMMENT ON COLUMN txpipe.missing_group.missing IS 'Required feeds without a file of this group';
+COMMENT ON COLUMN txpipe.missing_group.present IS 'Feeds with a file of this group';
+COMMENT ON COLUMN txpipe.missing_group.since IS 'When its first file arrived; of a group without files, when it was expected';

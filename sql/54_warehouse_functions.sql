@@ -7,30 +7,10 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
-    CREATE OR REPLACE FUNCTION dwh.group_time(group_key text)
-    RETURNS timestamptz
-    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $function$
-    DECLARE
-        part text[] := regexp_match(group_key,
-            '(?:^|\D)((?:19|20|21)\d\d)[-_./]?(0[1-9]|1[0-2])[-_./]?(0[1-9]|[12]\d|3[01])'
-            '(?:[-_./T ]?([01]\d|2[0-3])(?:[-_.:]?([0-5]\d))?)?(?:\D|$)');
-        hours numeric := coalesce((regexp_match(group_key, '(\d+)\D*$'))[1], '0')::numeric;
-    BEGIN
-        IF part IS NOT NULL THEN
-            BEGIN
-                RETURN make_timestamp(part[1]::integer, part[2]::integer, part[3]::integer,
-                                      coalesce(part[4], '0')::integer, coalesce(part[5], '0')::integer, 0)
-                       AT TIME ZONE 'UTC';
-            EXCEPTION WHEN datetime_field_overflow THEN
-                NULL;           -- no such day (February 30): then it is a number like any other
-            END;
-        END IF;
-        RETURN (timestamp 'epoch' + least(hours, 2000000000)::double precision * interval '1 hour')
-               AT TIME ZONE 'UTC';
-    END
-    $function$;
+    -- The rule is txpipe.group_time's: one text, so that both always agree.
+    EXECUTE format('CREATE OR REPLACE FUNCTION dwh.group_time(group_key text) RETURNS timestamptz '
+                   'LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS %L',
+                   (SELECT prosrc FROM pg_proc WHERE oid = 'txpipe.group_time(text)'::regprocedure));
     COMMENT ON FUNCTION dwh.group_time(text) IS
     'Time of a group of files, from its key. A key that holds YYYYMMDD[HH[MI]], with or without separators
     (2023-11-05T13, 20231105_13, 2023/11/05/13), is that time in UTC. Otherwise the last number in the key

@@ -24,5 +24,7 @@ GRANT EXECUTE ON FUNCTION
     txpipe.stream_hindrance(),
     txpipe.is_owner(oid, name),
     txpipe.may_read(name, name),
-    txpipe.utf8(bytea)
+    txpipe.utf8(bytea),
+    txpipe.group_time(text),
+    txpipe.group_is_numbered(text)
 TO PUBLIC;

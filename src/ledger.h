@@ -79,11 +79,13 @@ extern void txp_ledger_notice(List *arrivals);
 extern void txp_ledger_enter(List *arrivals);
 
 /*
- * Complete groups with something to load that `user` may load, in natural order of their keys; at most
+ * Groups that are complete, or that wait no longer, with something to load that `user` may load, in natural order of their keys; at most
  * `limit` (-1: all). With `only` just that one.
  */
 extern List *txp_ledger_ready(Oid user, const TxpGroup *only, int64 limit);
 
+/* Is another session at work on the group's feeds? Locks those that are free until the transaction ends. */
+extern bool txp_ledger_busy(const TxpGroup *group);
 /*
  * A group whose feeds are locked will be loaded: its files are loading, also those whose content waits in
  * another group. Committed before the load, so that a load that a crash ended shows.

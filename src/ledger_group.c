@@ -10,6 +10,9 @@
 #include "ledger.h"
 #include "spi.h"
 
+/* The states of a file that is there for its group. */
+#define PRESENT "NOT IN ('settling', 'superseded')"
+
 List *
 txp_ledger_ready(Oid user, const TxpGroup *only, int64 limit)
 {
@@ -26,11 +29,15 @@ txp_ledger_ready(Oid user, const TxpGroup *only, int64 limit)
 		"      OR l.state = 'failed' AND l.retry_at <= clock_timestamp())) g "
 		"WHERE pg_has_role($1, g.owner_oid, 'USAGE') "
 		"AND ($2 IS NULL OR (g.group_name, g.group_key) = ($2, $3)) "
-		"AND NOT EXISTS (SELECT FROM txpipe.feed r WHERE r.group_name = g.group_name AND "
-		"r.required "
-		"    AND NOT EXISTS (SELECT FROM txpipe.file_ledger p WHERE p.feed_id = r.feed_id "
-		"                    AND p.group_key = g.group_key AND p.state NOT IN ('settling', "
-		"'superseded'))) "
+		"AND (NOT EXISTS (SELECT FROM txpipe.feed r WHERE r.group_name = g.group_name "
+		"        AND r.required AND NOT EXISTS (SELECT FROM txpipe.file_ledger p "
+		"            WHERE p.feed_id = r.feed_id AND p.group_key = g.group_key "
+		"            AND p.state " PRESENT ")) "
+		"    OR (SELECT bool_or(p.state = 'loaded') OR clock_timestamp() >= "
+		"            min(p.arrived_at) + min((r.options->>'group_timeout')::interval) "
+		"        FROM txpipe.feed r LEFT JOIN txpipe.file_ledger p ON p.feed_id = r.feed_id "
+		"            AND p.group_key = g.group_key AND p.state <> 'superseded' "
+		"        WHERE r.group_name = g.group_name)) "
 		"ORDER BY txpipe.natural_key(g.group_key) COLLATE \"C\", g.group_key COLLATE \"C\", "
 		"g.group_name COLLATE \"C\" LIMIT $4",
 		4,
@@ -108,14 +115,35 @@ take_over(const TxpGroup *group)
 	}
 }
 
+bool
+txp_ledger_busy(const TxpGroup *group)
+{
+	static TxpStatement query = {
+		"SELECT count(*) < (SELECT count(*) FROM txpipe.feed WHERE group_name = $1) "
+		"FROM (SELECT FROM txpipe.feed WHERE group_name = $1 FOR NO KEY UPDATE SKIP LOCKED) f",
+		1,
+		{TEXTOID}};
+	Datum values[] = {CStringGetTextDatum(group->name)};
+
+	return DatumGetBool(txp_spi_ask(&query, values, NULL));
+}
+
 void
 txp_ledger_begin(const TxpGroup *group)
 {
 	static TxpStatement update = {
 		"UPDATE txpipe.file_ledger l SET state = 'loading', attempts = l.attempts + 1, "
-		"retry_at = NULL, reason = CASE l.state WHEN 'failed' THEN NULL ELSE l.reason END "
-		"FROM txpipe.feed f WHERE f.feed_id = l.feed_id AND f.group_name = $1 "
-		"AND l.group_key = $2 AND l.state IN ('waiting', 'loading', 'failed')",
+		"retry_at = NULL, reason = coalesce('late: ' || late.missing || ' missing', "
+		"    CASE WHEN l.state <> 'failed' AND l.reason NOT LIKE 'late: %' THEN l.reason END, "
+		"    CASE WHEN late.begun THEN 'late: other files of its group were loaded before' END) "
+		"FROM txpipe.feed f, (SELECT string_agg(r.feed, ', ' ORDER BY r.ordinal, r.feed_id) "
+		"        FILTER (WHERE r.required AND NOT p.present) AS missing, bool_or(p.begun) AS begun "
+		"    FROM txpipe.feed r CROSS JOIN LATERAL (SELECT count(*) > 0 AS present, "
+		"        coalesce(bool_or(p.state = 'loaded'), false) AS begun FROM txpipe.file_ledger p "
+		"        WHERE p.feed_id = r.feed_id AND p.group_key = $2 AND p.state " PRESENT ") p "
+		"    WHERE r.group_name = $1) late "
+		"WHERE f.feed_id = l.feed_id AND f.group_name = $1 AND l.group_key = $2 "
+		"AND l.state IN ('waiting', 'loading', 'failed')",
 		2,
 		{TEXTOID, TEXTOID}};
 	Datum values[] = {CStringGetTextDatum(group->name), CStringGetTextDatum(group->key)};

@@ -156,6 +156,12 @@ const TxpOption txp_options[] = {
 	 "Records may have fewer fields than the header; the missing ones are NULL"},
 	{TXP_OPTION_FEED, "ordinal", TXP_TYPE_INTEGER, "100", 0, 1000000, NULL,
 	 "Order in which the feeds of a group load"},
+	{TXP_OPTION_FEED, "group_timeout", TXP_TYPE_INTERVAL, NULL, 1, INT64CONST(3155760000), NULL,
+	 "An incomplete group loads so long after its first file, with what is there; the shortest of "
+	 "its feeds counts. Without it a group waits until it is complete"},
+	{TXP_OPTION_FEED, "every", TXP_TYPE_INTERVAL, NULL, 60, INT64CONST(3155760000), NULL,
+	 "A group is expected so often, by the times of the group keys; those that did not come are in "
+	 "missing_group"},
 };
 
 const int txp_n_options = lengthof(txp_options);

@@ -22,6 +22,7 @@ typedef enum TxpOptionType
 	TXP_TYPE_BOOLEAN,
 	TXP_TYPE_CHARACTER,
 	TXP_TYPE_CHOICE,     /* one of the words of `unit` */
+	TXP_TYPE_INTERVAL,   /* as PostgreSQL writes them; min and max are seconds */
 	TXP_TYPE_FILE,       /* a path on the server's machine; what it holds may be public */
 	TXP_TYPE_SECRET_FILE /* the same, but others must not be able to read it */
 } TxpOptionType;

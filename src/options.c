@@ -5,12 +5,13 @@
 
 #include "funcapi.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #include "options.h"
 #include "secret_file.h"
 
-static const char *const type_names[] = {"text",      "secret", "integer", "boolean",
-										 "character", "choice", "file",    "file"};
+static const char *const type_names[] = {"text",   "secret",   "integer", "boolean", "character",
+										 "choice", "interval", "file",    "file"};
 static const char *const scope_names[] = {"server", "user mapping", "stream", "feed"};
 
 static const TxpOption *
@@ -75,6 +76,21 @@ is_integer(const char *value, int64 min, int64 max)
 	return errno == 0 && *value != '\0' && *end == '\0' && v >= min && v <= max;
 }
 
+/* What is no interval at all is PostgreSQL's error. */
+static const char *
+why_no_interval(const TxpOption *option, const char *value)
+{
+	Interval *interval = DatumGetIntervalP(DirectFunctionCall3(
+		interval_in, CStringGetDatum(value), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+	double seconds = ((double) interval->month * DAYS_PER_MONTH + interval->day) * SECS_PER_DAY +
+					 (double) interval->time / USECS_PER_SEC;
+
+	if (seconds >= option->min && seconds <= option->max)
+		return NULL;
+	return psprintf("An interval of " INT64_FORMAT " seconds or more, such as 2 hours.",
+					option->min);
+}
+
 /* NULL when the option can have that value, else what it takes. */
 static const char *
 why_not(const TxpOption *option, const char *value)
@@ -98,6 +114,8 @@ why_not(const TxpOption *option, const char *value)
 		case TXP_TYPE_CHOICE:
 			return word_of(option->unit, value) ? NULL
 												: psprintf("Choose one of: %s.", option->unit);
+		case TXP_TYPE_INTERVAL:
+			return why_no_interval(option, value);
 		case TXP_TYPE_FILE:
 		case TXP_TYPE_SECRET_FILE:
 			return txp_secret_file_is_path(value)

@@ -100,18 +100,47 @@ load_group(Run *run, const TxpGroup *group)
 	clear_landing(run);
 }
 
+/*
+ * Groups in another session's hands come last. So do the later ones of their names, to keep their order. In a
+ * block, locks of some of a group's feeds would be kept while we wait for the others.
+ */
+static bool
+is_busy(const Run *run, const TxpGroup *group, List *deferred)
+{
+	bool busy;
+	ListCell *lc;
+
+	if (run->atomic)
+		return false;
+	foreach (lc, deferred)
+	{
+		if (strcmp(((TxpGroup *) lfirst(lc))->name, group->name) == 0)
+			return true;
+	}
+	busy = txp_ledger_busy(group);
+	if (busy)
+		commit(run);
+	return busy;
+}
+
 static void
 load_groups(Run *run, List *groups)
 {
 	int64 run_id = txp_run_begin("run_hourly");
+	List *deferred = NIL;
 	ListCell *lc;
 
 	commit(run);
 	foreach (lc, groups)
 	{
 		CHECK_FOR_INTERRUPTS();
-		load_group(run, lfirst(lc));
+		if (is_busy(run, lfirst(lc), deferred))
+			deferred = lappend(deferred, lfirst(lc));
+		else
+			load_group(run, lfirst(lc));
 	}
+	foreach (lc, deferred)
+		load_group(run, lfirst(lc));
 	txp_run_end(run_id, &run->totals);
 	commit(run);
 	if (run->totals.groups_loaded == 0 && run->totals.groups_failed == 0)

@@ -130,7 +130,7 @@ x,bad,1,
 CSV
 run_hourly();
 is(files('g1/%'), 'g1/items.csv waiting 0 0 0 0 0 0', 'a file waits for the rest of its group');
-is(sql("SELECT group_key, missing_feeds FROM txpipe.missing_group"),
+is(sql("SELECT group_key, missing FROM txpipe.missing_group"),
 	'g1|{notes}', 'missing_group names the feed without a file');
 ok(-e "$landing/g1/items.csv", 'a waiting file stays in the landing directory');
 is(sql('SELECT count(*) FROM item'), 0, 'and nothing is loaded');

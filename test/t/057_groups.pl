@@ -172,6 +172,77 @@ run_hourly();
 is(states('k1%') . ' ' . sql('SELECT count(*), sum(id) FROM gated'), 'k1.csv:loaded 9|45', 'the next run loads it whole');
 is(sql("SELECT attempts FROM txpipe.file WHERE file_name = 'k1.csv'"), 2, 'at the second attempt');
 
-log_is_clean($node, qr/terminating connection|was terminated|recovery|not yet accepting connections|starting up/);
+# --- two runs at a time ---
+
+sql('CREATE TABLE other (id integer, file_id bigint)');
+sql("SELECT txpipe.create_feed('other', '(o[0-9]+)\\.csv', 'other')");
+deliver('k2.csv', "id\n20\n");
+deliver('k3.csv', "id\n30\n");
+$gate = close_gate(71);
+my $first = start_sql('CALL txpipe.run_hourly()');
+pid_at_gate(71);
+deliver('o1.csv', "id\n1\n");
+my $second = start_sql('CALL txpipe.run_hourly()');
+wait_for($node, "SELECT state = 'loaded' FROM txpipe.file WHERE file_name = 'o1.csv'", 'the second run loads what the first does not');
+is(states('k2%'), 'k2.csv:loading', 'a run goes on with other groups while one is in other hands');
+open_gate($gate);
+$_->{run}->finish foreach $first, $second;
+my @loaded = map { $_->{err} =~ /loaded (\d) groups/ } $first, $second;
+is($loaded[0] + $loaded[1], 3, 'both share the three groups');
+is(states('k_.csv') . ' ' . sql('SELECT count(*) FROM gated WHERE id >= 20'), 'k1.csv:loaded k2.csv:loaded k3.csv:loaded 2', 'once');
+
+# --- groups that are late ---
+
+sql(<<'SQL');
+CREATE TABLE late (id integer, file_id bigint);
+SELECT txpipe.create_feed('x1', '(t[0-9]+)/x1\.csv', 'late', group_name => 'trio', options => '{"ordinal": 1}');
+SELECT txpipe.create_feed('x2', '(t[0-9]+)/x2\.csv', 'late', group_name => 'trio', options => '{"ordinal": 2, "group_timeout": "1 hour"}');
+SELECT txpipe.create_feed('x3', '(t[0-9]+)/x3\.csv', 'late', group_name => 'trio', required => false);
+SQL
+deliver('t1/x1.csv', "id\n1\n");
+deliver('t2/x1.csv', "id\n2\n");
+run_hourly();
+is(states('t_/%'), 't1/x1.csv:waiting t2/x1.csv:waiting', 'before its timeout a group waits');
+sql(q{UPDATE txpipe.file_ledger SET arrived_at = arrived_at - interval '1 hour' WHERE group_key = 't1'});
+run_hourly();
+is(states('t_/%'), 't1/x1.csv:loaded t2/x1.csv:waiting', 'then what is there is loaded');
+is(sql(q{SELECT reason FROM txpipe.file WHERE file_name = 't1/x1.csv'}), 'late: x2 missing', 'and marked');
+is(sql(q{SELECT group_key, missing, present FROM txpipe.missing_group WHERE group_name = 'trio' ORDER BY 1}),
+	"t1|{x2}|{x1}\nt2|{x2}|{x1}", 'both still miss a file');
+deliver('t1/x3.csv', "id\n3\n");
+run_hourly();
+is(sql(q{SELECT state, reason FROM txpipe.file WHERE file_name = 't1/x3.csv'}), 'loaded|late: x2 missing', 'a late file is loaded by itself');
+deliver('t1/x2.csv', "id\n4\n");
+deliver('t2/x2.csv', "id\n5\n");
+run_hourly();
+is(sql(q{SELECT state, reason FROM txpipe.file WHERE file_name = 't1/x2.csv'}),
+	'loaded|late: other files of its group were loaded before', 'the last one completes its group');
+is(sql(q{SELECT state, reason IS NULL FROM txpipe.file WHERE group_key = 't2'}), "loaded|t\nloaded|t", 'one in time is no news');
+is(sql('SELECT string_agg(id::text, $$ $$ ORDER BY id) FROM late'), '1 2 3 4 5', 'every file once');
+is(sql(q{SELECT count(*) FROM txpipe.missing_group WHERE group_name = 'trio'}), 0, 'nothing is missing any more');
+
+# --- groups that did not come ---
+
+sql(q{SELECT txpipe.create_feed('hours', 'hours/(.*)\.csv', 'late', options => '{"every": "1 hour"}')});
+sql(q{SELECT txpipe.create_feed('numbers', '(n[0-9]+)/.*', 'late', options => '{"every": "1 hour"}')});
+my $hour = int(time() / 3600) * 3600;
+my @key = map { my @t = gmtime($hour - $_ * 3600); sprintf('%04d-%02d-%02dT%02d', $t[5] + 1900, $t[4] + 1, @t[ 3, 2 ]) } 0 .. 5;
+deliver("hours/$key[$_].csv", "id\n" . (100 + $_) . "\n") foreach 5, 3, 2;
+deliver("n$_/a.csv", "id\n" . (200 + $_) . "\n") foreach 1, 4, 6;
+run_hourly();
+is( sql(qq{SELECT to_char(expected_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24'), missing, present, group_key IS NULL FROM txpipe.missing_group
+	WHERE group_name = 'hours' AND expected_at <= to_timestamp($hour) ORDER BY 1}),
+	join("\n", map { "$key[$_]|{hours}|{}|t" } 4, 1, 0), 'hours without a group are listed up to now');
+is(sql(q{SELECT string_agg((extract(epoch FROM expected_at) / 3600)::integer::text, ' ' ORDER BY expected_at) FROM txpipe.missing_group
+	WHERE group_name = 'numbers'}), '2 3 5', 'numbered groups up to the last one seen');
+deliver("hours/$key[4].csv", "id\n104\n");
+run_hourly();
+is(sql(qq{SELECT count(*) FROM txpipe.missing_group WHERE group_name = 'hours' AND expected_at <= to_timestamp($hour)}), 2, 'until it comes');
+like(error_of($node, q{SELECT txpipe.create_feed('odd', '(q.*)', 'late', options => '{"every": "1 second"}')})->{hint},
+	qr/60 seconds or more/, 'not every second');
+is(error_of($node, q{SELECT txpipe.create_feed('odd', '(q.*)', 'late', options => '{"group_timeout": "soon"}')})->{state}, '22007',
+	'what is no interval is refused');
+
+log_is_clean($node, qr/invalid value for option|invalid input syntax for type interval|terminating connection|was terminated|recovery|not yet accepting connections|starting up/);
 $node->stop;
 done_testing();
