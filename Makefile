@@ -78,10 +78,12 @@ build/test/%: bench/%.c
 
 DECODE_TESTS = $(patsubst test/decode/%.c,build/test/%,$(sort $(wildcard test/decode/test_*.c)))
 DECODE_OBJS = $(patsubst src/%.c,build/%.o,$(sort $(wildcard src/decode/*.c)))
+# Parts of the child that are tested without it.
+PURE_OBJS = build/io/below.o
 
-$(DECODE_TESTS): build/test/%: test/decode/%.c $(wildcard test/decode/*.h) $(DECODE_OBJS)
+$(DECODE_TESTS): build/test/%: test/decode/%.c $(wildcard test/decode/*.h) $(DECODE_OBJS) $(PURE_OBJS)
 	@mkdir -p $(@D)
-	$(CC) $(IO_CFLAGS) -Isrc -o $@ $< $(DECODE_OBJS) -lm
+	$(CC) $(IO_CFLAGS) -Isrc -o $@ $< $(DECODE_OBJS) $(PURE_OBJS) -lm
 
 .PHONY: check-decode lint format
 check-decode: $(DECODE_TESTS)

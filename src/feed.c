@@ -9,6 +9,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "regex/regex.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -312,6 +313,14 @@ read_steps(TxpFeed *feed, MemoryContext context)
 	MemoryContextSwitchTo(old);
 }
 
+void
+txp_feed_lock_copies(int32 feed_id)
+{
+	Oid feeds = get_relname_relid("feed", get_namespace_oid("txpipe", false));
+
+	LockDatabaseObject(feeds, feed_id, 0, ExclusiveLock);
+}
+
 /* Locked in the order of their numbers, as the ledger does: loads and discoveries do not deadlock. */
 List *
 txp_feeds_lock(const char *group_name)
@@ -344,6 +353,7 @@ txp_feeds_lock(const char *group_name)
 	{
 		TxpFeed *feed = lfirst(lc);
 
+		txp_feed_lock_copies(feed->feed_id);
 		read_steps(feed, context);
 		feed->rules = txp_rules_read(feed->feed_id, context);
 	}

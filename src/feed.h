@@ -66,11 +66,18 @@ extern void txp_feed_drop(int32 feed_id);
  */
 extern List *txp_feeds_lock(const char *group_name);
 
+/*
+ * Locks a feed, whose row is locked already, against those who make or remove copies of its files in the lake.
+ * Other than the row's this lock is held until the copies that a transaction removes are gone.
+ */
+extern void txp_feed_lock_copies(int32 feed_id);
+
 /* The feed's target, by its OID or else its name; InvalidOid when it has none. ERRORs when it is gone. */
 extern Oid txp_feed_target(const TxpFeed *feed);
 
 /* Do the rows of the target say which file they are of? Then it has a column file_id that we fill. */
 extern bool txp_feed_keeps_file(Relation target);
+
 /* ERRORs when the options about the files' text make no sense: header, fields, encoding. */
 extern void txp_feed_check_reading(const TxpFeed *feed);
 
