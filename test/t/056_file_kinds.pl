@@ -9,6 +9,7 @@ use IPC::Run;
 use POSIX ();
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(stat utime);
 use TxpipeTest;
 
 my $node    = new_node('file_kinds', conf => "txpipe.settle_time = 0\n");
