@@ -43,6 +43,8 @@ txp_rights_owner(Oid owner, TxpRights *saved)
 	fix_setting("DateStyle", "ISO, MDY");
 	fix_setting("IntervalStyle", "postgres");
 	fix_setting("standard_conforming_strings", "on");
+	/* A statement that is planned for each batch would be compiled for each. */
+	fix_setting("jit", "off");
 	/* text_recv converts from client_encoding; the decoders speak UTF-8. */
 	if (pg_get_client_encoding() != PG_UTF8)
 		fix_setting("client_encoding", "UTF8");
