@@ -97,17 +97,16 @@ open_target(const TxpFeed *feed, const TxpLedgerFile *file, const char *group_ke
 
 /* What the child read must be what was hashed, and every record must have become something. */
 static void
-check_end(const TxpFrame *frame, const TxpLedgerFile *file)
+check_end(TxpReader *r, const TxpLedgerFile *file)
 {
-	TxpReader r = txp_reader(frame->data, frame->size);
-	int64 records = txp_read_i64(&r);
+	int64 records = txp_read_i64(r);
 	bool same;
 
-	(void) txp_read_i64(&r);
-	(void) txp_read_i64(&r);
-	(void) txp_read_i64(&r);
-	same = txp_fileio_is_content(&r, file->sha256);
-	txp_reader_check(&r);
+	(void) txp_read_i64(r);
+	(void) txp_read_i64(r);
+	(void) txp_read_i64(r);
+	same = txp_fileio_is_content(r, file->sha256);
+	txp_reader_check(r);
 	if (!same)
 		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
 						errmsg("the copy \"%s\" in the lake has other content than the file that "
@@ -121,6 +120,26 @@ check_end(const TxpFrame *frame, const TxpLedgerFile *file)
 						errmsg("file \"%s\" has " INT64_FORMAT " records, but " INT64_FORMAT
 							   " were accounted for",
 							   file->file.name, records, file->read)));
+}
+
+/* The end of the file: is all there, and what did the conversions change? */
+static void
+take_end(const TxpFrame *frame, TxpFileLoad *load)
+{
+	TxpReader r = txp_reader(frame->data, frame->size);
+	const TxpRowPlan *rows = load->plan->rows;
+	uint32 columns;
+
+	check_end(&r, load->file);
+	columns = txp_read_u32(&r);
+	for (uint32 i = 0; i < columns && i < (uint32) rows->ncolumns; i++)
+	{
+		int64 fixed = txp_read_i64(&r);
+
+		if (fixed > 0)
+			txp_rule_counts_add(&load->rules, rows->columns[i].name, "fix", fixed);
+	}
+	txp_reader_check(&r);
 }
 
 static void
@@ -138,7 +157,7 @@ read_batches(TxpFileLoad *load)
 		}
 		else if (frame->type == TXP_FILE_END)
 		{
-			check_end(frame, load->file);
+			take_end(frame, load);
 			break;
 		}
 		pfree(frame->data);

@@ -22,7 +22,7 @@ txp_rule_counts_add(TxpRuleCounts *counts, const char *rule, const char *action,
 	foreach (lc, counts->counts)
 	{
 		count = lfirst(lc);
-		if (count->action == action && strcmp(count->rule, rule) == 0)
+		if (strcmp(count->action, action) == 0 && strcmp(count->rule, rule) == 0)
 		{
 			count->rows += rows;
 			return;

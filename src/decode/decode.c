@@ -98,6 +98,8 @@ txd_new(const TxdSchema *schema, TxdError *err)
 	d->presets = alloc_zeroed(n * sizeof(TxdBuf));
 	d->found = alloc_zeroed(n * sizeof(TxdFound));
 	d->places = alloc_zeroed(n * sizeof(TxdCsvPlaces));
+	d->fixed = alloc_zeroed(n * sizeof(uint64_t));
+	d->changed = alloc_zeroed(n * sizeof(int));
 	if (prepare(d, err))
 		return d;
 	/* The message outlives the decoder: it must name the caller's column. */
@@ -129,6 +131,8 @@ txd_free(TxdDecoder *d)
 	free(d->record.fields);
 	free(d->loose);
 	free(d->places);
+	free(d->fixed);
+	free(d->changed);
 	free(d->found);
 	free(d->presets);
 	free(d->arena);
@@ -155,6 +159,9 @@ txd_put_text(TxdDecoder *d, const TxdColumn *column, TxdKind kind, const char *t
 
 	if (as != TXD_AS_IS && as != TXD_AS_EPOCH_S && as != TXD_AS_EPOCH_MS && as != TXD_AS_EPOCH_US)
 	{
+		const char *given = text;
+		size_t given_len = len;
+
 		if (kind == TXD_KIND_JSON || kind == TXD_KIND_BOOL)
 			return txd_refuse(err, "wrong_type", column, "expected a text or a number");
 		if (!checked && !txd_check_text(column, text, len, err))
@@ -163,6 +170,8 @@ txd_put_text(TxdDecoder *d, const TxdColumn *column, TxdKind kind, const char *t
 		d->cleaned.len = 0;
 		if (!txd_clean(column, &text, &len, &d->cleaned, err))
 			return false;
+		if ((text != given || len != given_len) && d->nchanged < d->schema.ncolumns)
+			d->changed[d->nchanged++] = (int) (column - d->schema.columns);
 		if (text == NULL)
 			return txd_null(column, d->schema.form, rows, err);
 	}
@@ -386,6 +395,7 @@ txd_decode(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err
 	if (message->payload == NULL && !d->schema.tombstones)
 		return txd_refuse(err, "tombstone", NULL, "message has no payload");
 	d->serial++;
+	d->nchanged = 0;
 	if (message->payload == NULL)
 		ok = true;
 	else if (d->schema.format == TXD_JSON)
@@ -400,7 +410,15 @@ txd_decode(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err
 						rows->len - before, TXD_MAX_ROW);
 	if (!ok)
 		rows->len = before;
+	for (int i = 0; ok && i < d->nchanged; i++)
+		d->fixed[d->changed[i]]++;
 	return ok;
+}
+
+const uint64_t *
+txd_fixed(const TxdDecoder *d)
+{
+	return d->fixed;
 }
 
 size_t

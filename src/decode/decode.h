@@ -185,6 +185,9 @@ extern void txd_free(TxdDecoder *decoder);
  */
 extern bool txd_decode(TxdDecoder *decoder, const TxdMessage *message, TxdBuf *rows, TxdError *err);
 
+/* Per column of the schema, in how many rows its conversion made another value of the field's text. */
+extern const uint64_t *txd_fixed(const TxdDecoder *decoder);
+
 /* JSON types of a field, as bits of TxdFieldSeen.types: 1 << TXD_FIELD_STRING … */
 typedef enum TxdFieldType
 {

@@ -44,8 +44,11 @@ struct TxdDecoder
 	void *arena;
 	TxdBuf *presets; /* per column its default or constant, encoded; data NULL: none */
 	uint64_t serial;
-	TxdBuf scratch; /* a value with escapes or doubled quotes resolved */
-	TxdBuf cleaned; /* what a conversion makes of it */
+	TxdBuf scratch;  /* a value with escapes or doubled quotes resolved */
+	TxdBuf cleaned;  /* what a conversion makes of it */
+	uint64_t *fixed; /* per column the values that its conversion changed, */
+	int *changed;    /* and the columns of the present row where it did */
+	int nchanged;
 
 	/* JSON */
 	TxdMatch *match;
