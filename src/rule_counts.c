@@ -10,7 +10,7 @@
 #include "spi.h"
 
 /* What a file counts stays in memory until its end. */
-#define MAX_COUNTS 2000
+#define MAX_COUNTS 1000
 
 void
 txp_rule_counts_add(TxpRuleCounts *counts, const char *rule, const char *action, int64 rows)

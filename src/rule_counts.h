@@ -20,7 +20,7 @@ typedef struct TxpRuleCount
 	int64 rows;
 } TxpRuleCount;
 
-/* Adds rows; `action` is a static string. ERRORs when a file has a thousand kinds. */
+/* Adds rows; `action` is a static string. ERRORs beyond a thousand kinds. */
 extern void txp_rule_counts_add(TxpRuleCounts *counts, const char *rule, const char *action,
 								int64 rows);
 /* Stores them for a file, in place of those of an earlier load. */
