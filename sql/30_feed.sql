@@ -65,6 +65,17 @@ duplicate, filtered or superseded), and the counts of its file move.
 Constraints are checked at the end of every batch, deferred ones too.
 Errors: 42601 syntax, 22023 not one query, 42704 no such feed, 42501 not the owner';
 
+CREATE FUNCTION txpipe.on_file_end(feed text, step text, sql text, ordinal integer DEFAULT NULL)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'txpipe_on_file_end';
+COMMENT ON FUNCTION txpipe.on_file_end(text, text, text, integer) IS
+'Adds a step that runs once for each file, behind its last batch and in the same transaction, or replaces it; sql NULL
+removes it. A step as in on_load(), over the one-row relation "loaded": file_id bigint, group_key text. It may return
+rows about lines of other loaded files, as on_unload() says.
+Errors: 42601 syntax, 22023 not one query, 42704 no such feed, 42501 not the owner';
+
 CREATE PROCEDURE txpipe.run_hourly(max_groups integer DEFAULT NULL)
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'txpipe_run_hourly';

@@ -21,7 +21,7 @@
 #include "spi.h"
 #include "steps.h"
 
-static const char *const phase_names[] = {"load", "unload"};
+static const char *const phase_names[] = {"load", "end", "unload"};
 
 static void
 check_pattern(const char *pattern)
@@ -307,6 +307,8 @@ read_steps(TxpFeed *feed, MemoryContext context)
 		step->sql = txp_spi_text(i, 2);
 		if (strcmp(txp_spi_text(i, 3), phase_names[TXP_PHASE_LOAD]) == 0)
 			feed->steps = lappend(feed->steps, step);
+		else if (strcmp(txp_spi_text(i, 3), phase_names[TXP_PHASE_END]) == 0)
+			feed->end_steps = lappend(feed->end_steps, step);
 		else
 			feed->unload_steps = lappend(feed->unload_steps, step);
 	}

@@ -28,14 +28,16 @@ typedef struct TxpFeed
 	bool archive;
 	Jsonb *options;
 	List *steps;        /* of TxpStep, in order */
+	List *end_steps;    /* the same: run behind the last batch of a file */
 	List *unload_steps; /* the same: what they do takes a loaded file back */
 	List *rules;        /* of TxpRule, those that are on, in order */
 } TxpFeed;
 
-/* When a step runs: for every batch of a file, or for a file that is unloaded. */
+/* When a step runs: for every batch of a file, once behind the last one, or for a file that is unloaded. */
 typedef enum TxpPhase
 {
 	TXP_PHASE_LOAD,
+	TXP_PHASE_END,
 	TXP_PHASE_UNLOAD
 } TxpPhase;
 

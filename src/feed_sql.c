@@ -17,6 +17,7 @@
 PG_FUNCTION_INFO_V1(txpipe_create_feed);
 PG_FUNCTION_INFO_V1(txpipe_drop_feed);
 PG_FUNCTION_INFO_V1(txpipe_on_load);
+PG_FUNCTION_INFO_V1(txpipe_on_file_end);
 PG_FUNCTION_INFO_V1(txpipe_on_unload);
 PG_FUNCTION_INFO_V1(txpipe_run_hourly);
 
@@ -81,6 +82,13 @@ Datum
 txpipe_on_load(PG_FUNCTION_ARGS)
 {
 	set_step(fcinfo, TXP_PHASE_LOAD);
+	PG_RETURN_VOID();
+}
+
+Datum
+txpipe_on_file_end(PG_FUNCTION_ARGS)
+{
+	set_step(fcinfo, TXP_PHASE_END);
 	PG_RETURN_VOID();
 }
 

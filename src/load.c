@@ -12,6 +12,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/resowner.h"
+#include "utils/snapmgr.h"
 
 #include "filebatch.h"
 #include "guc.h"
@@ -19,6 +20,7 @@
 #include "payload.h"
 #include "rights.h"
 #include "sink.h"
+#include "steps.h"
 
 typedef struct GroupLoad
 {
@@ -166,6 +168,23 @@ read_batches(TxpFileLoad *load)
 	txp_fileio_close(load->channel);
 }
 
+/* What the feed does once for a file, with all its rows in place. */
+static void
+run_end_steps(const TxpFeed *feed, int64 file_id, const char *group_key)
+{
+	TxpRights saved;
+
+	if (feed->end_steps == NIL)
+		return;
+	txp_rights_owner(feed->owner, &saved);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	txp_steps_file(feed->end_steps, "loaded", file_id, group_key);
+	PopActiveSnapshot();
+	CommandCounterIncrement();
+	txp_sink_fire_deferred();
+	txp_rights_restore(&saved);
+}
+
 void
 txp_load_file(TxpFileIo *files, const TxpFeed *feed, const char *group_key, TxpLedgerFile *file)
 {
@@ -185,6 +204,7 @@ txp_load_file(TxpFileIo *files, const TxpFeed *feed, const char *group_key, TxpL
 	load.batch_context = AllocSetContextCreate(context, "txpipe batch", ALLOCSET_DEFAULT_SIZES);
 	load.channel = txp_fileio_open(files, txp_lake_directory, file->lake_path, &plan);
 	read_batches(&load);
+	run_end_steps(feed, file->file_id, group_key);
 	if (load.target != NULL)
 		table_close(load.target, NoLock);
 	txp_ledger_loaded(file);

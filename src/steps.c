@@ -16,7 +16,6 @@
 #include "steps.h"
 
 #define BATCH_NAME "batch"
-#define UNLOADED_NAME "unloaded"
 /* A batch is bounded in bytes already; its tuples should not go to disk in between. */
 #define STORE_KB (64 * 1024)
 
@@ -250,8 +249,7 @@ take_move(StepRun *run, const TxpStep *step, HeapTuple tuple, TupleDesc desc, in
 	}
 	if (run->outcomes == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
-						errmsg("step \"%s\" returned a line of the file that is being unloaded",
-							   step->name),
+						errmsg("step \"%s\" returned a line of its own file", step->name),
 						errhint("Return the lines of other files that are something else now.")));
 	run->outcomes->moved[before]--;
 	run->outcomes->moved[after]++;
@@ -263,8 +261,8 @@ static void
 take_result(StepRun *run, const TxpStep *step)
 {
 	TupleDesc desc = SPI_tuptable->tupdesc;
-	bool unloading = run->outcomes == NULL;
-	bool names_files = check_result_shape(step, desc, unloading);
+	bool whole_file = run->outcomes == NULL;
+	bool names_files = check_result_shape(step, desc, whole_file);
 	TxpMoves moves = {0};
 
 	for (uint64 i = 0; i < SPI_processed; i++)
@@ -273,7 +271,7 @@ take_result(StepRun *run, const TxpStep *step)
 		bool isnull = true;
 		Datum file_id = names_files ? SPI_getbinval(tuple, desc, 6, &isnull) : 0;
 
-		if (!isnull || unloading)
+		if (!isnull || whole_file)
 			take_move(run, step, tuple, desc, isnull ? run->file_id : DatumGetInt64(file_id),
 					  &moves);
 		else
@@ -406,7 +404,7 @@ txp_steps_run(const List *steps, const TxpRowPlan *plan, TxpRowReader *reader, T
 }
 
 static TupleDesc
-unloaded_desc(void)
+file_desc(void)
 {
 	TupleDesc desc = CreateTemplateTupleDesc(2);
 
@@ -416,10 +414,10 @@ unloaded_desc(void)
 }
 
 void
-txp_steps_unload(const List *steps, int64 file_id, const char *group_key)
+txp_steps_file(const List *steps, const char *name, int64 file_id, const char *group_key)
 {
 	StepRun run = {.file_id = file_id, .context = CurrentMemoryContext};
-	TupleDesc desc = unloaded_desc();
+	TupleDesc desc = file_desc();
 	Datum values[] = {Int64GetDatum(file_id), CStringGetTextDatum(group_key)};
 	bool nulls[] = {false, false};
 	ListCell *lc;
@@ -427,6 +425,6 @@ txp_steps_unload(const List *steps, int64 file_id, const char *group_key)
 	run.store = tuplestore_begin_heap(false, false, work_mem);
 	tuplestore_putvalues(run.store, desc, values, nulls);
 	foreach (lc, steps)
-		(void) execute_step(&run, lfirst(lc), UNLOADED_NAME, desc, 1);
+		(void) execute_step(&run, lfirst(lc), name, desc, 1);
 	tuplestore_end(run.store);
 }

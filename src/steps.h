@@ -70,9 +70,10 @@ extern void txp_steps_run(const List *steps, const TxpRowPlan *plan, TxpRowReade
 						  const Bitmapset *skip, TxpOutcomes *outcomes);
 
 /*
- * Runs the steps that unload a file, in order, over the relation `unloaded` (file_id bigint, group_key text),
+ * Runs steps that concern a whole file, in order, over the relation `name` (file_id bigint, group_key text),
  * with the rights of the current user. They return rows with six columns about lines of other files, or none.
  */
-extern void txp_steps_unload(const List *steps, int64 file_id, const char *group_key);
+extern void txp_steps_file(const List *steps, const char *name, int64 file_id,
+						   const char *group_key);
 
 #endif

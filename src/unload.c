@@ -137,7 +137,7 @@ txp_unload_file(const TxpFeed *feed, int64 file_id, const char *group_key, const
 	txp_rights_owner(feed->owner, &saved);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (feed->unload_steps != NIL)
-		txp_steps_unload(feed->unload_steps, file_id, group_key);
+		txp_steps_file(feed->unload_steps, "unloaded", file_id, group_key);
 	else
 		delete_rows(feed, file_id, rows);
 	PopActiveSnapshot();

@@ -546,6 +546,25 @@ is(sql('SELECT count(*) FROM txpipe.file WHERE state LIKE \'loaded%\' AND rows_r
 is(sql('SELECT count(*) FROM txpipe.file f WHERE rows_rejected <> (SELECT count(*) FROM txpipe.rejected_row r WHERE r.file_id = f.file_id)'),
 	0, 'and every rejected one is kept');
 
+# --- a step behind the last batch of a file ---
+
+sql(<<'SQL');
+CREATE TABLE counted (id int, file_id bigint);
+CREATE TABLE file_count (group_key text, lines bigint);
+SELECT txpipe.create_feed('counted', '(counted\d)/.*\.csv', 'counted', options => '{"batch_rows": 2}');
+SELECT txpipe.on_file_end('counted', 'count', 'INSERT INTO public.file_count
+	SELECT group_key, (SELECT count(*) FROM public.counted c WHERE c.file_id = l.file_id) FROM loaded l');
+SQL
+deliver('counted1/five.csv', "id\n1\n2\n3\n4\n5\n");
+deliver('counted2/none.csv', "id\n");
+run_hourly();
+is(sql('TABLE file_count ORDER BY 1'), "counted1|5\ncounted2|0", 'it runs once for a file, and sees all of it');
+sql(q{SELECT txpipe.on_file_end('counted', 'fail', 'INSERT INTO public.counted SELECT 1 / 0 FROM loaded')});
+deliver('counted3/six.csv', "id\n6\n");
+like(run_hourly(), qr/group "counted3" of "counted" was not loaded: .*division by zero/, 'its error fails the group');
+is(sql('SELECT max(id), count(*) FROM counted'), '5|5', 'of which nothing is loaded');
+sql(q{SELECT txpipe.drop_feed('counted')});
+
 log_is_clean($node, qr/canceling statement|terminating connection|division by zero|max_groups|txpipe\.\w+_directory|was terminated|recovery|not yet accepting connections|starting up|cannot use|only the owner of the feeds/);
 $node->stop;
 done_testing();
