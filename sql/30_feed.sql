@@ -73,7 +73,7 @@ AS 'MODULE_PATHNAME', 'txpipe_on_file_end';
 COMMENT ON FUNCTION txpipe.on_file_end(text, text, text, integer) IS
 'Adds a step that runs once for each file, behind its last batch and in the same transaction, or replaces it; sql NULL
 removes it. A step as in on_load(), over the one-row relation "loaded": file_id bigint, group_key text. It may return
-rows about lines of other loaded files, as on_unload() says.
+rows about lines of other loaded files, as on_unload() says. It runs again when rejected rows of the file were replayed.
 Errors: 42601 syntax, 22023 not one query, 42704 no such feed, 42501 not the owner';
 
 CREATE PROCEDURE txpipe.run_hourly(max_groups integer DEFAULT NULL)

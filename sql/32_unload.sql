@@ -41,3 +41,27 @@ meanwhile takes its place when it comes first in the order of groups, else it be
 of the feed.
 Errors: 42704 no such file, 42501 another role''s, 55000 its state does not allow it, 58P01 it is in neither directory,
 55006 called from a step, and whatever loading it raises';
+
+CREATE FUNCTION txpipe.replay_rejected_rows(file_id bigint, line_nos bigint[] DEFAULT NULL, line text DEFAULT NULL,
+    OUT replayed bigint, OUT failed bigint, OUT left_open bigint)
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'txpipe_replay_rejected_rows';
+COMMENT ON FUNCTION txpipe.replay_rejected_rows(bigint, bigint[], text) IS
+'Reads open rejected rows of a loaded file again, from its copy in the lake, with the feed''s present mapping, rules and
+steps, and loads them as the other rows of the file were, in the present transaction. line_nos: which; NULL: all. line: a
+mended record for the one line in line_nos; it is kept beside the original. replayed: rows that are not rejected any
+more; failed: those that are, with their reason updated unless a line was given; left_open: all open rows of the file.
+The counts of the file move, what txpipe.file_rule counts is of the load. Each row is replayed once; reload() forgets
+it. Only for the owner of the feed.
+Errors: 42704 no such file, 42501 another role''s, 55000 it is not loaded, 58P01 it is not in the lake any more, 22023 a
+line without the number of one row, 55006 called from a step';
+
+CREATE FUNCTION txpipe.dismiss_rejected_rows(file_id bigint, line_nos bigint[] DEFAULT NULL)
+RETURNS bigint
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'txpipe_dismiss_rejected_rows';
+COMMENT ON FUNCTION txpipe.dismiss_rejected_rows(bigint, bigint[]) IS
+'Gives open rejected rows of a file up: they stay in txpipe.rejected_row, and are never replayed. line_nos: which; NULL:
+all. Result: how many. Only for the owner of the feed. Errors: 42704 no such file, 42501 another role''s';

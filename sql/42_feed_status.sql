@@ -119,7 +119,8 @@ CREATE VIEW txpipe.rejected_row WITH (security_barrier) AS
            r.code,
            r.message,
            r.state,
-           r.stored_at
+           r.stored_at,
+           r.line_fixed
       FROM txpipe.rejected_line r
       JOIN txpipe.file_ledger l USING (file_id)
       JOIN txpipe.feed f USING (feed_id)
@@ -135,3 +136,4 @@ COMMENT ON COLUMN txpipe.rejected_row.code IS 'Why: a code of the decoder or of 
 COMMENT ON COLUMN txpipe.rejected_row.message IS 'Why, as a sentence';
 COMMENT ON COLUMN txpipe.rejected_row.state IS 'open, replayed or dismissed';
 COMMENT ON COLUMN txpipe.rejected_row.stored_at IS 'When it was stored';
+COMMENT ON COLUMN txpipe.rejected_row.line_fixed IS 'What was replayed in its place; NULL: the record itself, or nothing';

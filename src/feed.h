@@ -41,9 +41,18 @@ typedef enum TxpPhase
 	TXP_PHASE_UNLOAD
 } TxpPhase;
 
+/* Lines of a file that are read instead of all. */
+typedef struct TxpFileLines
+{
+	int count;
+	const int64 *lines; /* ascending */
+	const char *record; /* in place of those, or NULL */
+} TxpFileLines;
+
 /* How a file of the feed is read. */
 typedef struct TxpFeedPlan
 {
+	const TxpFileLines *only; /* NULL, which planning sets: all lines */
 	TxpRowPlan *rows;
 	int line_column; /* of line_no in the rows, or -1 */
 	List *steps;     /* the feed's, and one that fills the target; NIL: COPY into the target */

@@ -244,6 +244,7 @@ txp_feed_plan(const TxpFeed *feed, Relation target, const char *file_id, const c
 	csv_options(feed->options, &csv);
 	plan->encoding = txp_option_text(TXP_OPTION_FEED, feed->options, "encoding");
 	plan->header = format == TXD_CSV ? header_record(feed->options, &csv) : NULL;
+	plan->only = NULL;
 	plan->batch_rows = txp_option_int(TXP_OPTION_FEED, feed->options, "batch_rows");
 	plan->batch_bytes = txp_option_int(TXP_OPTION_FEED, feed->options, "batch_bytes");
 	plan->rows = target ? txp_rowplan_for_target(target, format, feed->columns, &csv)

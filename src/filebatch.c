@@ -198,7 +198,10 @@ store_rejects(FileBatch *b)
 	}
 	reject_rows(b, b->refusals, &rejects);
 	reject_rows(b, b->outcomes.rejected, &rejects);
-	txp_rejects_store(b->load->file->file_id, &rejects);
+	if (b->load->replays)
+		txp_rejects_reopen(b->load->file->file_id, &rejects, b->load->plan->only->record == NULL);
+	else
+		txp_rejects_store(b->load->file->file_id, &rejects);
 }
 
 static void

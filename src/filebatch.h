@@ -24,6 +24,7 @@ typedef struct TxpFileLoad
 	MemoryContext batch_context; /* reset after every batch */
 	TxpLedgerFile *file;         /* counts go there */
 	TxpRuleCounts rules;         /* and there */
+	bool replays;                /* its lines were rejected before */
 } TxpFileLoad;
 
 /*

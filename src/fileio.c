@@ -162,6 +162,17 @@ txp_fileio_copy(TxpFileIo *files, const char *source, const char *directory, con
 	return used;
 }
 
+static void
+put_lines(StringInfo request, const TxpFileLines *only)
+{
+	int count = only ? only->count : 0;
+
+	txp_put_u32(request, count);
+	for (int i = 0; i < count; i++)
+		txp_put_i64(request, only->lines[i]);
+	txp_put_str(request, only ? only->record : NULL);
+}
+
 TxpFileChannel *
 txp_fileio_open(TxpFileIo *files, const char *top, const char *name, const TxpFeedPlan *plan)
 {
@@ -180,6 +191,7 @@ txp_fileio_open(TxpFileIo *files, const char *top, const char *name, const TxpFe
 	txp_rowplan_pack(plan->rows, &request);
 	txp_put_u32(&request, plan->batch_rows);
 	txp_put_u32(&request, plan->batch_bytes);
+	put_lines(&request, plan->only);
 	if (!txp_io_send(io, TXP_FILE_OPEN, channel->channel, 0, &request))
 		raise_gone();
 	return channel;

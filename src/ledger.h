@@ -106,6 +106,8 @@ extern void txp_ledger_clear_landing(Oid user);
 extern void txp_rejects_add(TxpRejects *rejects, int64 line, TxpSpan record, const char *code,
 							const char *message, const char *column);
 extern void txp_rejects_store(int64 file_id, const TxpRejects *rejects);
+/* Lines that were stored before, and replayed in vain; with `reasons` for these reasons now. */
+extern void txp_rejects_reopen(int64 file_id, const TxpRejects *rejects, bool reasons);
 
 typedef struct TxpRunTotals
 {

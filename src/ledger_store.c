@@ -75,6 +75,35 @@ txp_rejects_store(int64 file_id, const TxpRejects *r)
 	(void) txp_spi_do(&insert, values, NULL);
 }
 
+void
+txp_rejects_reopen(int64 file_id, const TxpRejects *r, bool reasons)
+{
+	static TxpStatement update = {
+		"UPDATE txpipe.rejected_line l SET state = 'open', line_fixed = NULL, "
+		"column_name = CASE WHEN $6 THEN r.column_name ELSE l.column_name END, "
+		"code = CASE WHEN $6 THEN r.code ELSE l.code END, "
+		"message = CASE WHEN $6 THEN r.message ELSE l.message END "
+		"FROM unnest($2, $3, $4, $5) AS r (line_no, column_name, code, message) "
+		"WHERE l.file_id = $1 AND l.line_no = r.line_no",
+		6,
+		{INT8OID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLOID}};
+	Datum values[6];
+
+	if (r->count == 0)
+		return;
+	values[0] = Int64GetDatum(file_id);
+	values[1] = txp_spi_array(INT8OID, r->lines, NULL, r->count);
+	values[2] = txp_spi_array(TEXTOID, r->columns, r->no_column, r->count);
+	values[3] = txp_spi_array(TEXTOID, r->codes, NULL, r->count);
+	values[4] = txp_spi_array(TEXTOID, r->messages, NULL, r->count);
+	values[5] = BoolGetDatum(reasons);
+	(void) txp_spi_do(&update, values, NULL);
+	if (!reasons)
+		ereport(NOTICE, (errmsg("the line given cannot be used either"),
+						 errdetail("%s: %s", TextDatumGetCString(r->codes[0]),
+								   TextDatumGetCString(r->messages[0]))));
+}
+
 /* A duplicate may go when its original is loaded: then the lake has its content. */
 void
 txp_ledger_clear_landing(Oid user)

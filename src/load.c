@@ -99,7 +99,7 @@ open_target(const TxpFeed *feed, const TxpLedgerFile *file, const char *group_ke
 
 /* What the child read must be what was hashed, and every record must have become something. */
 static void
-check_end(TxpReader *r, const TxpLedgerFile *file)
+check_end(TxpReader *r, const TxpLedgerFile *file, int64 read_before)
 {
 	int64 records = txp_read_i64(r);
 	bool same;
@@ -116,8 +116,9 @@ check_end(TxpReader *r, const TxpLedgerFile *file)
 							   file->lake_path),
 						errhint("Move it out of the lake directory; the next run copies the file "
 								"again.")));
-	if (records != file->read || records != file->loaded + file->duplicate + file->filtered +
-												file->superseded + file->rejected)
+	if (records != file->read - read_before || file->read != file->loaded + file->duplicate +
+																 file->filtered + file->superseded +
+																 file->rejected)
 		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
 						errmsg("file \"%s\" has " INT64_FORMAT " records, but " INT64_FORMAT
 							   " were accounted for",
@@ -126,13 +127,13 @@ check_end(TxpReader *r, const TxpLedgerFile *file)
 
 /* The end of the file: is all there, and what did the conversions change? */
 static void
-take_end(const TxpFrame *frame, TxpFileLoad *load)
+take_end(const TxpFrame *frame, TxpFileLoad *load, int64 read_before)
 {
 	TxpReader r = txp_reader(frame->data, frame->size);
 	const TxpRowPlan *rows = load->plan->rows;
 	uint32 columns;
 
-	check_end(&r, load->file);
+	check_end(&r, load->file, read_before);
 	columns = txp_read_u32(&r);
 	for (uint32 i = 0; i < columns && i < (uint32) rows->ncolumns; i++)
 	{
@@ -147,6 +148,8 @@ take_end(const TxpFrame *frame, TxpFileLoad *load)
 static void
 read_batches(TxpFileLoad *load)
 {
+	int64 read_before = load->file->read;
+
 	for (;;)
 	{
 		TxpFrame *frame = txp_fileio_next(load->channel);
@@ -159,7 +162,7 @@ read_batches(TxpFileLoad *load)
 		}
 		else if (frame->type == TXP_FILE_END)
 		{
-			take_end(frame, load);
+			take_end(frame, load, read_before);
 			break;
 		}
 		pfree(frame->data);
@@ -168,7 +171,7 @@ read_batches(TxpFileLoad *load)
 	txp_fileio_close(load->channel);
 }
 
-/* What the feed does once for a file, with all its rows in place. */
+/* What the feed does for a whole file, with all its rows in place. */
 static void
 run_end_steps(const TxpFeed *feed, int64 file_id, const char *group_key)
 {
@@ -185,6 +188,26 @@ run_end_steps(const TxpFeed *feed, int64 file_id, const char *group_key)
 	txp_rights_restore(&saved);
 }
 
+/* All in the current memory context, which is the load's. */
+static void
+read_lines(TxpFileLoad *load, TxpFileIo *files, const char *group_key, const TxpFileLines *only)
+{
+	TxpFeedPlan plan;
+
+	load->target = open_target(load->feed, load->file, group_key, &plan);
+	plan.only = only;
+	load->plan = &plan;
+	load->rules.context = CurrentMemoryContext;
+	load->reader = txp_rowreader_new(plan.rows);
+	load->batch_context =
+		AllocSetContextCreate(CurrentMemoryContext, "txpipe batch", ALLOCSET_DEFAULT_SIZES);
+	load->channel = txp_fileio_open(files, txp_lake_directory, load->file->lake_path, &plan);
+	read_batches(load);
+	run_end_steps(load->feed, load->file->file_id, group_key);
+	if (load->target != NULL)
+		table_close(load->target, NoLock);
+}
+
 void
 txp_load_file(TxpFileIo *files, const TxpFeed *feed, const char *group_key, TxpLedgerFile *file)
 {
@@ -192,25 +215,24 @@ txp_load_file(TxpFileIo *files, const TxpFeed *feed, const char *group_key, TxpL
 		AllocSetContextCreate(CurrentMemoryContext, "txpipe file", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old;
 	TxpFileLoad load = {.feed = feed, .file = file};
-	TxpFeedPlan plan;
 
 	if (file->lake_path == NULL)
 		copy_to_lake(files, file);
 	old = MemoryContextSwitchTo(context);
-	load.target = open_target(feed, file, group_key, &plan);
-	load.plan = &plan;
-	load.rules.context = context;
-	load.reader = txp_rowreader_new(plan.rows);
-	load.batch_context = AllocSetContextCreate(context, "txpipe batch", ALLOCSET_DEFAULT_SIZES);
-	load.channel = txp_fileio_open(files, txp_lake_directory, file->lake_path, &plan);
-	read_batches(&load);
-	run_end_steps(feed, file->file_id, group_key);
-	if (load.target != NULL)
-		table_close(load.target, NoLock);
+	read_lines(&load, files, group_key, NULL);
 	txp_ledger_loaded(file);
 	txp_rule_counts_store(file->file_id, &load.rules);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
+}
+
+void
+txp_load_rejected(TxpFileIo *files, const TxpFeed *feed, const char *group_key, TxpLedgerFile *file,
+				  const TxpFileLines *lines)
+{
+	TxpFileLoad load = {.feed = feed, .file = file, .replays = true};
+
+	read_lines(&load, files, group_key, lines);
 }
 
 /* With the feeds locked, what the ledger says now is what counts. */

@@ -32,6 +32,13 @@ extern void txp_load_file(TxpFileIo *files, const TxpFeed *feed, const char *gro
 						  TxpLedgerFile *file);
 
 /*
+ * Loads lines of a loaded file that were rejected before; `file` has its counts without them, and they are
+ * added there, not in the ledger. Those that are rejected again are open again.
+ */
+extern void txp_load_rejected(TxpFileIo *files, const TxpFeed *feed, const char *group_key,
+							  TxpLedgerFile *file, const TxpFileLines *lines);
+
+/*
  * Around every run, unload, reload and replay, also when it fails. ERRORs when one is at work in this session
  * already: a step that started another would work on its own file again.
  */

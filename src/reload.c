@@ -226,22 +226,25 @@ set_duplicate(int64 file_id, int64 original)
 
 /* --- loading --- */
 
-static bool
-is_in_lake(const char *name)
+bool
+txp_stored_file_copied(const TxpStoredFile *stored)
 {
+	const char *name = stored->file->lake_path;
 	struct stat st;
 
-	return lstat(psprintf("%s/%s", txp_lake_directory, name), &st) == 0 && S_ISREG(st.st_mode);
+	return name != NULL && lstat(psprintf("%s/%s", txp_lake_directory, name), &st) == 0 &&
+		   S_ISREG(st.st_mode);
 }
 
 /* The copy in the lake; where there is none, the file as it came. */
 static void
-find_content(TxpLedgerFile *file)
+find_content(const TxpStoredFile *stored)
 {
+	TxpLedgerFile *file = stored->file;
 	int64 bytes;
 	TimestampTz modified_at;
 
-	if (file->lake_path != NULL && is_in_lake(file->lake_path))
+	if (txp_stored_file_copied(stored))
 		return;
 	if (!txp_landing_stat(file->file.name, &bytes, &modified_at))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FILE),
@@ -257,7 +260,7 @@ load_stored(const TxpStoredFile *stored)
 {
 	TxpFileIo *files = txp_fileio_new(CurrentMemoryContext);
 
-	find_content(stored->file);
+	find_content(stored);
 	txp_load_file(files, stored->feed, stored->group.key, stored->file);
 	txp_fileio_reset(files);
 }
@@ -282,12 +285,11 @@ load_heir(int64 file_id)
 		load_stored(&stored);
 }
 
-/* Runs it as the caller's, with everything that is deferred checked before and after. */
-static void
-run_alone(void (*work)(int64), int64 file_id)
+void
+txp_stored_file_work(void (*work)(void *), void *arg)
 {
 	MemoryContext context =
-		AllocSetContextCreate(CurrentMemoryContext, "txpipe reload", ALLOCSET_DEFAULT_SIZES);
+		AllocSetContextCreate(CurrentMemoryContext, "txpipe files", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 
 	txp_landing_check();
@@ -295,7 +297,7 @@ run_alone(void (*work)(int64), int64 file_id)
 	PG_TRY();
 	{
 		txp_sink_fire_deferred();
-		work(file_id);
+		work(arg);
 	}
 	PG_FINALLY();
 	{
@@ -313,8 +315,9 @@ done_by(const char *what)
 }
 
 static void
-unload(int64 file_id)
+unload(void *arg)
 {
+	int64 file_id = *(int64 *) arg;
 	TxpStoredFile stored;
 
 	txp_stored_file_lock(file_id, &stored);
@@ -331,7 +334,7 @@ unload(int64 file_id)
 void
 txp_unload(int64 file_id)
 {
-	run_alone(unload, file_id);
+	txp_stored_file_work(unload, &file_id);
 }
 
 /* Its content is in another file: the one that loads first keeps it. False: this is the other's duplicate now. */
@@ -376,8 +379,9 @@ replace_namesake(const TxpStoredFile *stored)
 }
 
 static void
-reload(int64 file_id)
+reload(void *arg)
 {
+	int64 file_id = *(int64 *) arg;
 	TxpStoredFile stored;
 
 	txp_stored_file_lock(file_id, &stored);
@@ -405,5 +409,5 @@ reload(int64 file_id)
 void
 txp_reload(int64 file_id)
 {
-	run_alone(reload, file_id);
+	txp_stored_file_work(reload, &file_id);
 }

@@ -28,6 +28,15 @@ typedef struct TxpStoredFile
  */
 extern void txp_stored_file_lock(int64 file_id, TxpStoredFile *stored);
 
+/* Is there a copy in the lake? */
+extern bool txp_stored_file_copied(const TxpStoredFile *stored);
+
+/*
+ * Runs work on files in the caller's transaction: what that has deferred is checked before. No such work can
+ * begin within. Everything is in a memory context of its own.
+ */
+extern void txp_stored_file_work(void (*work)(void *), void *arg);
+
 /* Takes a loaded file back; the first of its duplicates is loaded in its place. */
 extern void txp_unload(int64 file_id);
 

@@ -2,6 +2,7 @@
  * file.c — a file's records as batches: CSV, or one JSON document or text a line.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "batch.h"
 #include "handlers.h"
@@ -22,7 +23,11 @@ typedef struct FileReader
 	TxpWindow window;
 	TxdBuf text; /* content not yet taken apart starts at `at` */
 	size_t at;
-	int64_t line; /* number of the next record's first line */
+	int64_t line;  /* number of the next record's first line */
+	int64_t *only; /* lines to be read, ascending; nonly 0: all */
+	uint32_t nonly;
+	uint32_t next_only;
+	char *mended; /* record to be read in place of those, or NULL */
 	bool started; /* the byte-order mark is behind us */
 	bool needs_header;
 	int64_t records;
@@ -60,6 +65,20 @@ set_encoding(FileReader *f, TxpSpan name)
 	return ok;
 }
 
+static void
+read_lines(FileReader *f, TxpReader *r)
+{
+	f->nonly = txp_read_u32(r);
+	if ((size_t) (r->end - r->p) / sizeof(int64_t) < f->nonly)
+		r->bad = true;
+	if (r->bad)
+		return;
+	f->only = txd_alloc(sizeof(int64_t) * ((size_t) f->nonly + 1));
+	for (uint32_t i = 0; i < f->nonly; i++)
+		f->only[i] = txp_read_i64(r);
+	f->mended = txp_span_dup(txp_read_span(r));
+}
+
 static bool
 unpack(FileReader *f, const TxpMail *mail)
 {
@@ -74,6 +93,7 @@ unpack(FileReader *f, const TxpMail *mail)
 	f->schema = txp_schema_read(&r);
 	batch_rows = txp_read_u32(&r);
 	txp_window_init(&f->window, f->channel, batch_rows, txp_read_u32(&r));
+	read_lines(f, &r);
 	if (r.bad || encoding.data == NULL || r.p != r.end)
 	{
 		fail(f, "08P01", NULL, NULL, "the frame that opens a file is broken");
@@ -129,6 +149,16 @@ without_line_end(const char *p, size_t len)
 	return len;
 }
 
+static bool
+is_wanted(FileReader *f, int64_t line)
+{
+	if (f->nonly == 0)
+		return true;
+	while (f->next_only < f->nonly && f->only[f->next_only] < line)
+		f->next_only++;
+	return f->next_only < f->nonly && f->only[f->next_only] == line;
+}
+
 /* One record into the open batch; blank lines are nothing. */
 static void
 take_record(FileReader *f, const char *p, size_t len, size_t line_ends)
@@ -145,6 +175,13 @@ take_record(FileReader *f, const char *p, size_t len, size_t line_ends)
 	{
 		bind_header(f, p, len);
 		return;
+	}
+	if (!is_wanted(f, line))
+		return;
+	if (f->mended != NULL)
+	{
+		p = f->mended;
+		len = without_line_end(p, strlen(p));
 	}
 	if (batch->nranges == 0)
 		txp_batch_range(batch, 0, 0, line);
@@ -295,5 +332,7 @@ txp_file_main(TxpChannel *channel, TxpMail *opening)
 		txd_free(f->decoder);
 	txp_schema_free(f->schema);
 	txd_buf_free(&f->text);
+	free(f->only);
+	free(f->mended);
 	free(f);
 }

@@ -297,7 +297,7 @@ sql("SELECT txpipe.on_unload('latest', 'unload', 'SELECT 2::bigint, ''loaded'', 
 like(refusal('SELECT txpipe.unload(' . file_id('latest/b.csv') . ')'), qr/^42804 step "unload" returns rows of another shape/,
 	'unload steps name files');
 sql("SELECT txpipe.on_unload('latest', 'unload', 'SELECT 2::bigint, ''loaded'', ''superseded'', NULL::text, NULL::text, file_id FROM unloaded')");
-like(refusal('SELECT txpipe.unload(' . file_id('latest/b.csv') . ')'), qr/^42P13 step "unload" returned a line of the file that is being/,
+like(refusal('SELECT txpipe.unload(' . file_id('latest/b.csv') . ')'), qr/^42P13 step "unload" returned a line of its own file/,
 	'other ones');
 sql("SELECT txpipe.on_unload('latest', 'unload', 'SELECT txpipe.reload(file_id) FROM unloaded')");
 like(refusal('SELECT txpipe.unload(' . file_id('latest/b.csv') . ')'), qr/^55006 files are being loaded or unloaded/,
@@ -305,13 +305,78 @@ like(refusal('SELECT txpipe.unload(' . file_id('latest/b.csv') . ')'), qr/^55006
 is(counts('latest/b.csv'), 'loaded 4 4 0 0 0 0', 'nothing of it has happened');
 sql("SELECT txpipe.on_unload('latest', 'unload', NULL)");
 
+# --- rejected rows are used after all, once ---
+
+# Bad records of the first file: too expensive for now, no number, and one that a mended line replaces.
+my @fruit = map { $_ % 10 == 3 ? "$_,fruit $_,9000" : $_ % 50 == 7 ? "n$_,fruit $_,1" : "$_,fruit $_,$_.5" } 1 .. 300;
+$fruit[20] = "21,\"apple\n and pear\",9000";
+sql(<<'SQL');
+CREATE TABLE fruit (id integer PRIMARY KEY, name text, price numeric(8,2) CHECK (price < 1000), file_id bigint, line_no bigint,
+                    group_key text);
+SELECT txpipe.create_feed('fruits', 'fruits/(.*)\.csv', 'fruit', options => '{"batch_rows": 40}');
+SQL
+deliver('fruits/1.csv', join("\n", 'id,name,price', @fruit) . "\n");
+run_hourly();
+my $fruits    = file_id('fruits/1.csv');
+my @expensive = grep { $fruit[ $_ - 1 ] =~ /,9000$/ } 1 .. 300;
+my @numberless = grep { $fruit[ $_ - 1 ] =~ /^n/ } 1 .. 300;
+my $bad  = @expensive + @numberless;
+my $good = 300 - $bad;
+# The record with a line end within moves those behind it by a line.
+sub line_of { return $_[0] + ($_[0] > 21 ? 2 : 1) }
+
+sub replay { return sql("SELECT * FROM txpipe.replay_rejected_rows($fruits$_[0])") }
+sub fruit_counts { return counts('fruits/1.csv') }
+
+is(fruit_counts(), "loaded_with_rejects 300 $good 0 0 0 $bad", 'rows are rejected');
+is(replay(''), "0|$bad|$bad", 'replayed while nothing has changed they are rejected again');
+is(fruit_counts(), "loaded_with_rejects 300 $good 0 0 0 $bad", 'and counted as before');
+sql('ALTER TABLE fruit DROP CONSTRAINT fruit_price_check');
+is(replay(', ARRAY[' . line_of($expensive[0]) . ',' . line_of($expensive[-1]) . ']'), '2|0|' . ($bad - 2), 'those named');
+is(sql('SELECT id, name, price, file_id, line_no, group_key FROM fruit WHERE price = 9000 ORDER BY id'),
+	join("\n", map { "$_|fruit $_|9000.00|$fruits|" . line_of($_) . '|1' } @expensive[ 0, -1 ]), 'are rows with their line and group');
+is(replay(''), (@expensive - 2) . '|' . @numberless . '|' . @numberless, 'then all that can be');
+is(fruit_counts(), 'loaded_with_rejects 300 ' . ($good + @expensive) . ' 0 0 0 ' . @numberless, 'the counts have moved');
+is(sql('SELECT count(*), sum(id) FROM fruit'),
+	join('|', 300 - @numberless, eval join '+', grep { $fruit[ $_ - 1 ] !~ /^n/ } 1 .. 300), 'every row is there');
+is(sql('SELECT name FROM fruit WHERE id = 21'), "apple\n and pear", 'also one of two lines');
+is(replay(''), '0|' . @numberless . '|' . @numberless, 'no row is replayed twice');
+my $mended = line_of($numberless[0]);
+$node->psql('postgres', "SELECT * FROM txpipe.replay_rejected_rows($fruits, ARRAY[$mended], 'x7,still bad,1')",
+	stderr => \my $notice, on_error_die => 1);
+like($notice, qr/the line given cannot be used either\nDETAIL:  bad_value: /, 'a mended line that is bad is told');
+is(replay(", ARRAY[$mended], '$numberless[0],mended,1.25'"), '1|0|' . (@numberless - 1), 'a mended line');
+is(sql("SELECT name, price, line_no FROM fruit WHERE id = $numberless[0]"), "mended|1.25|$mended", 'is loaded in the place of the other');
+is(replay(", ARRAY[$mended], '$numberless[0],mended,1.25'"), '0|0|' . (@numberless - 1), 'once');
+is(sql("SELECT state, line, line_fixed, code FROM txpipe.rejected_row WHERE file_id = $fruits AND line_no = $mended"),
+	"replayed|$fruit[$numberless[0] - 1]|$numberless[0],mended,1.25|bad_value", 'and stays beside the original');
+is(sql("SELECT txpipe.dismiss_rejected_rows($fruits, ARRAY[" . line_of($numberless[1]) . '])'), 1, 'a row is given up');
+is(sql("SELECT txpipe.dismiss_rejected_rows($fruits, ARRAY[" . line_of($numberless[1]) . '])'), 0, 'once');
+is(replay(''), '0|' . (@numberless - 2) . '|' . (@numberless - 2), 'and not replayed any more');
+is(sql("SELECT state, count(*) FROM txpipe.rejected_row WHERE file_id = $fruits GROUP BY 1 ORDER BY 1"),
+	"dismissed|1\nopen|" . (@numberless - 2) . "\nreplayed|" . (@expensive + 1), 'the states say so');
+like(refusal("SELECT txpipe.replay_rejected_rows($fruits, NULL, 'x')"), qr/^22023 a line fixes one rejected row/, 'a line fixes one row');
+sql("SELECT txpipe.unload($fruits)");
+is(sql('SELECT count(*) FROM fruit'), 0, 'what was replayed is taken back with the file');
+like(refusal("SELECT txpipe.replay_rejected_rows($fruits)"), qr/^55000 file \d+ is not loaded/, 'then there is nothing to replay');
+
+# With steps: what becomes of replayed lines is counted, and lines of the same file move.
+deliver('latest/d.csv', "id,value\n8,d8\nx9,d9\n8x,again\n");
+run_hourly();
+my $latest_d = file_id('latest/d.csv');
+is(counts('latest/d.csv'), 'loaded_with_rejects 3 1 0 0 0 2', 'a file of steps');
+is(sql("SELECT * FROM txpipe.replay_rejected_rows($latest_d, ARRAY[4], '8,again')"), '1|0|1', 'a line is mended');
+is(counts('latest/d.csv'), 'loaded_with_rejects 3 1 0 0 1 1', 'and supersedes one of its own file');
+is(sql('SELECT value, line_no FROM latest WHERE id = 8'), 'again|4', 'as the step says');
+
 # --- whose rights ---
 
 sql(<<'SQL');
 CREATE ROLE clerk;
 CREATE ROLE colleague IN ROLE clerk;
 GRANT USAGE ON SCHEMA txpipe TO clerk;
-GRANT EXECUTE ON FUNCTION txpipe.create_feed, txpipe.unload, txpipe.reload TO clerk, stranger;
+GRANT EXECUTE ON FUNCTION txpipe.create_feed, txpipe.unload, txpipe.reload, txpipe.replay_rejected_rows,
+    txpipe.dismiss_rejected_rows TO clerk, stranger;
 CREATE SCHEMA desk AUTHORIZATION clerk;
 SET ROLE clerk;
 CREATE TABLE desk.paper (id integer, file_id bigint);
@@ -328,6 +393,8 @@ my $paper = file_id('papers/1.csv');
 like(refusal("SELECT txpipe.unload($paper)"), qr/^42501 .*belongs to role "clerk" .*SET ROLE clerk/, 'not even a superuser may unload for another role');
 like(refusal("SET ROLE stranger; SELECT txpipe.unload($paper)"), qr/^42501/, 'a stranger may not');
 like(refusal("SET ROLE stranger; SELECT txpipe.reload($paper)"), qr/^42501/, 'nor reload');
+like(refusal("SET ROLE stranger; SELECT txpipe.replay_rejected_rows($paper)"), qr/^42501/, 'nor replay');
+like(refusal("SET ROLE stranger; SELECT txpipe.dismiss_rejected_rows($paper)"), qr/^42501/, 'nor dismiss');
 like(refusal("SET ROLE colleague; SELECT txpipe.unload($paper)"), qr/^42501/, 'nor a member, whose commit it would be');
 sql("TRUNCATE desk.who; SET ROLE clerk; BEGIN; SELECT txpipe.reload($paper); RESET ROLE; COMMIT");
 is(sql('SELECT string_agg(what || \' \' || name, \',\' ORDER BY what) FROM desk.who'), 'DELETE clerk,INSERT clerk',
@@ -434,5 +501,6 @@ log_is_clean(
 	qr/step "unload" return(?:ed|s)/,                qr/files are being loaded or unloaded/,
 	qr/permission denied for (?:table paper|function)/, qr/canceling statement due to user request/,
 	qr/neither in the lake nor/,               qr/has other content than the file that arrived/,
+	qr/a line fixes one rejected row/,         qr/is not loaded/,
 	qr/FATAL:  the database system/,           qr/terminating connection because of crash/);
 done_testing();
