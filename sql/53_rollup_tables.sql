@@ -5,29 +5,27 @@
 -- triggers, comparison and repair (59) are made from it, so a rollup is one line here.
 
 CREATE FUNCTION txpipe.list_rollups()
-RETURNS TABLE (rollup text, keys text[], types text[], condition text, filling integer,
-               description text)
+RETURNS TABLE (rollup text, keys text[], types text[], condition text, description text)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $body$
     VALUES
-    ('rollup_total', '{}'::text[], '{}'::text[], 'true', 50,
+    ('rollup_total', '{}'::text[], '{}'::text[], 'true',
      'All sales of a period'),
-    ('rollup_product_offer', '{product_key,offer_key,discount_pct}', '{integer,integer,integer}', 'true', 70,
+    ('rollup_product_offer', '{product_key,offer_key,discount_pct}', '{integer,integer,integer}', 'true',
      'Sales by product and offer; the view dwh.rollup_product sums them by product'),
-    ('rollup_online_city', '{location_key}', '{integer}', 'is_online', 70,
+    ('rollup_online_city', '{location_key}', '{integer}', 'is_online',
      'Online sales by the city they were shipped to'),
-    ('rollup_agent_product', '{sales_agent_key,product_key}', '{integer,integer}', 'NOT is_online', 70,
+    ('rollup_agent_product', '{sales_agent_key,product_key}', '{integer,integer}', 'NOT is_online',
      'Branch sales by version of the sales agent and product'),
     ('rollup_branch_channel_payment', '{branch_key,is_online,payment_method}', ARRAY['integer', 'boolean', 'text COLLATE "C"'],
-     'true', 70, 'Sales by version of the branch, channel and payment method')
+     'true',
+     'Sales by version of the branch, channel and payment method')
 $body$;
 COMMENT ON FUNCTION txpipe.list_rollups() IS
-'Part of create_warehouse(): the rollups, each with its keys and their types, which sales it sums, and the
-fillfactor of its table';
+'Part of create_warehouse(): the rollups, each with its keys and their types, and which sales it sums';
 
-CREATE FUNCTION txpipe.warehouse_rollup_table(rollup text, keys text[], types text[], filling integer,
-                                              description text)
+CREATE FUNCTION txpipe.warehouse_rollup_table(rollup text, keys text[], types text[], description text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
@@ -50,23 +48,23 @@ DECLARE
         "total_paid": "Sum of total_paid, exact"}';
     column_name text;
 BEGIN
-    -- The free space of a page keeps changed sums on it (HOT), out of the index.
+    -- A batch may change every sum of a page: with half of it free they stay there (HOT), and readers' ranges together.
     EXECUTE format(
         'CREATE TABLE dwh.%I (grain text COLLATE "C" NOT NULL CHECK (grain IN (''day'', ''month'', ''year'')),'
         ' period date NOT NULL%s,'
         ' sales bigint NOT NULL, units bigint NOT NULL, gross_amount numeric NOT NULL,'
-        ' total_paid numeric NOT NULL, PRIMARY KEY (%s)) WITH (fillfactor = %s)',
+        ' total_paid numeric NOT NULL, PRIMARY KEY (%s)) WITH (fillfactor = 50)',
         rollup,
         (SELECT string_agg(format(', %I %s NOT NULL', k.name, k.type), '' ORDER BY k.n)
          FROM unnest(keys, types) WITH ORDINALITY AS k (name, type, n)),
-        array_to_string('{grain,period}' || keys, ', '), filling);
+        array_to_string('{grain,period}' || keys, ', '));
     EXECUTE format('COMMENT ON TABLE dwh.%I IS %L', rollup, description || '. Kept by triggers of dwh.fact_sales');
     FOREACH column_name IN ARRAY '{grain,period}' || keys || '{sales,units,gross_amount,total_paid}' LOOP
         EXECUTE format('COMMENT ON COLUMN dwh.%I.%I IS %L', rollup, column_name, about ->> column_name);
     END LOOP;
 END
 $body$;
-COMMENT ON FUNCTION txpipe.warehouse_rollup_table(text, text[], text[], integer, text) IS
+COMMENT ON FUNCTION txpipe.warehouse_rollup_table(text, text[], text[], text) IS
 'Part of create_warehouse(): the table of one rollup';
 
 CREATE FUNCTION txpipe.warehouse_rollups()
@@ -80,8 +78,7 @@ DECLARE
 BEGIN
     FOR wanted IN SELECT * FROM txpipe.list_rollups() LOOP
         CONTINUE WHEN to_regclass(format('dwh.%I', wanted.rollup)) IS NOT NULL;
-        PERFORM txpipe.warehouse_rollup_table(wanted.rollup, wanted.keys, wanted.types, wanted.filling,
-                                              wanted.description);
+        PERFORM txpipe.warehouse_rollup_table(wanted.rollup, wanted.keys, wanted.types, wanted.description);
         is_new := true;
     END LOOP;
     CREATE OR REPLACE VIEW dwh.rollup_product AS
