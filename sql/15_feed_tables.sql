@@ -69,6 +69,8 @@ CREATE TABLE txpipe.file_ledger (
                                          'poison', 'rejected', 'superseded', 'unloaded')),
     reason text,
     duplicate_of bigint,
+    by_content boolean NOT NULL DEFAULT true,
+    displaces bigint,
     rows_read bigint NOT NULL DEFAULT 0,
     rows_loaded bigint NOT NULL DEFAULT 0,
     rows_duplicate bigint NOT NULL DEFAULT 0,
@@ -87,13 +89,14 @@ CREATE TABLE txpipe.file_ledger (
 );
 -- Once by content within a feed.
 CREATE UNIQUE INDEX file_ledger_content ON txpipe.file_ledger (feed_id, sha256)
-    WHERE state NOT IN ('settling', 'duplicate', 'changed', 'superseded', 'unloaded');
+    WHERE by_content AND state NOT IN ('settling', 'duplicate', 'changed', 'superseded', 'unloaded');
 -- Two runs that see a new file enter it once.
 CREATE UNIQUE INDEX file_ledger_settling ON txpipe.file_ledger (feed_id, file_name) WHERE state = 'settling';
 CREATE INDEX file_ledger_name ON txpipe.file_ledger (feed_id, file_name);
 CREATE INDEX file_ledger_group ON txpipe.file_ledger (feed_id, group_key);
 CREATE INDEX file_ledger_open ON txpipe.file_ledger (feed_id)
     WHERE state IN ('settling', 'waiting', 'loading', 'failed', 'poison');
+CREATE INDEX file_ledger_displaces ON txpipe.file_ledger (feed_id) WHERE displaces IS NOT NULL;
 CREATE INDEX file_ledger_original ON txpipe.file_ledger (duplicate_of) WHERE duplicate_of IS NOT NULL;
 CREATE INDEX file_ledger_landing ON txpipe.file_ledger (feed_id) WHERE NOT landing_removed;
 SELECT pg_catalog.pg_extension_config_dump('txpipe.file_ledger', '');
@@ -110,6 +113,8 @@ COMMENT ON COLUMN txpipe.file_ledger.modified_at IS 'Modification time when it w
 COMMENT ON COLUMN txpipe.file_ledger.state IS 'settling (too young, or still changing), waiting (for its group), loading, loaded, duplicate (same content as another file of the feed; counts as present), changed (same name as a loaded file, other content), failed (tried again later), poison (failed too often), rejected (over the limits of its feed), superseded (overwritten or removed before it was loaded, or other content took its place), unloaded (taken back, and not loaded again before reload)';
 COMMENT ON COLUMN txpipe.file_ledger.reason IS 'Why it is in this state';
 COMMENT ON COLUMN txpipe.file_ledger.duplicate_of IS 'File of the same feed with the same content; no foreign key, which pg_dump would call circular';
+COMMENT ON COLUMN txpipe.file_ledger.by_content IS 'Loaded once by content; false: its feed loads every file (option duplicates = load)';
+COMMENT ON COLUMN txpipe.file_ledger.displaces IS 'Loaded file that is unloaded when the group of this one loads: the one it replaces, or the same content in a later group';
 COMMENT ON COLUMN txpipe.file_ledger.rows_read IS 'Records in the file, the header not counted';
 COMMENT ON COLUMN txpipe.file_ledger.rows_loaded IS 'Records that were loaded';
 COMMENT ON COLUMN txpipe.file_ledger.rows_duplicate IS 'Records that were there already';

@@ -52,6 +52,28 @@ COMMENT ON FUNCTION txpipe.group_time(text) IS
 (2023-11-05T13, 20231105_13, 2023/11/05/13), is that time in UTC. Otherwise the last number in the key counts hours
 from 1970-01-01 00:00 UTC (group12 is 12:00), so that groups keep their order';
 
+CREATE FUNCTION txpipe.file_order(group_key text, file_name text)
+RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat_ws(e'\x01', txpipe.natural_key(group_key), group_key, txpipe.natural_key(file_name), file_name)
+$$;
+COMMENT ON FUNCTION txpipe.file_order(text, text) IS
+'Sort key of a feed''s files in the order in which they load: by group, then by name. Compare keys with COLLATE "C"';
+
+CREATE FUNCTION txpipe.can_unload(feed_id integer)
+RETURNS boolean
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT EXISTS (SELECT FROM txpipe.feed_step s WHERE s.feed_id = can_unload.feed_id AND s.phase = 'unload')
+        OR EXISTS (SELECT FROM txpipe.feed f JOIN pg_attribute a
+                       ON a.attrelid = to_regclass(quote_ident(f.target_schema) || '.' || quote_ident(f.target_table))
+                   WHERE f.feed_id = can_unload.feed_id AND a.attname = 'file_id' AND NOT a.attisdropped)
+$$;
+COMMENT ON FUNCTION txpipe.can_unload(integer) IS 'Is there a way to take files of the feed back?';
+
 CREATE FUNCTION txpipe.group_is_numbered(group_key text)
 RETURNS boolean
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE

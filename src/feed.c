@@ -363,6 +363,21 @@ txp_feeds_lock(const char *group_name)
 	return feeds;
 }
 
+TxpFeed *
+txp_feed_by_id(List *feeds, int32 feed_id)
+{
+	ListCell *lc;
+
+	foreach (lc, feeds)
+	{
+		TxpFeed *feed = lfirst(lc);
+
+		if (feed->feed_id == feed_id)
+			return feed;
+	}
+	elog(ERROR, "feed %d is not in its group", feed_id);
+}
+
 Oid
 txp_feed_target(const TxpFeed *feed)
 {

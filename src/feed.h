@@ -76,6 +76,8 @@ extern void txp_feed_drop(int32 feed_id);
  * ends, so that two loads of a group follow one another.
  */
 extern List *txp_feeds_lock(const char *group_name);
+/* One of them. */
+extern TxpFeed *txp_feed_by_id(List *feeds, int32 feed_id);
 
 /*
  * Locks a feed, whose row is locked already, against those who make or remove copies of its files in the lake.

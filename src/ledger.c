@@ -8,13 +8,20 @@
 #include "utils/timestamp.h"
 
 #include "ledger.h"
+#include "options.h"
 #include "spi.h"
+
+int32
+txp_ledger_max_attempts(void)
+{
+	return (int32) txp_option_int(TXP_OPTION_FEED, NULL, "max_attempts");
+}
 
 void
 txp_ledger_loaded(const TxpLedgerFile *file)
 {
 	static TxpStatement update = {
-		"UPDATE txpipe.file_ledger SET state = 'loaded', retry_at = NULL, "
+		"UPDATE txpipe.file_ledger SET state = 'loaded', retry_at = NULL, displaces = NULL, "
 		"reason = CASE state WHEN 'failed' THEN NULL ELSE reason END, loaded_at = "
 		"clock_timestamp(), "
 		"lake_path = $2, rows_read = $3, rows_loaded = $4, rows_duplicate = $5, rows_filtered = "
@@ -23,7 +30,12 @@ txp_ledger_loaded(const TxpLedgerFile *file)
 		8,
 		{INT8OID, TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID}};
 	static TxpStatement duplicates = {
-		"UPDATE txpipe.file_ledger SET lake_path = $2 WHERE duplicate_of = $1",
+		"UPDATE txpipe.file_ledger d SET lake_path = $2, displaces = CASE "
+		"    WHEN d.displaces <> o.file_id THEN d.displaces "
+		"    WHEN d.state = 'duplicate' AND txpipe.can_unload(d.feed_id) AND "
+		"        txpipe.file_order(d.group_key, d.file_name) COLLATE \"C\" < "
+		"        txpipe.file_order(o.group_key, o.file_name) THEN o.file_id END "
+		"FROM txpipe.file_ledger o WHERE o.file_id = $1 AND d.duplicate_of = $1",
 		2,
 		{INT8OID, TEXTOID}};
 	Datum values[] = {Int64GetDatum(file->file_id),    CStringGetTextDatum(file->lake_path),
@@ -56,16 +68,25 @@ txp_ledger_rejected(const TxpLedgerFile *file, const char *reason)
 void
 txp_ledger_failed(const TxpGroup *group, const char *reason)
 {
+	/* A duplicate that was to take its original's place stays one. */
 	static TxpStatement update = {
-		"UPDATE txpipe.file_ledger l SET state = 'failed', reason = $3, retry_at = "
-		"clock_timestamp() + "
-		"least(interval '1 minute' * 2 ^ least(greatest(l.attempts - 1, 0), 10), "
-		"interval '1 hour') FROM txpipe.feed f WHERE f.feed_id = l.feed_id AND f.group_name = $1 "
-		"AND l.group_key = $2 AND l.state IN ('waiting', 'loading', 'failed')",
-		3,
-		{TEXTOID, TEXTOID, TEXTOID}};
+		"UPDATE txpipe.file_ledger l SET attempts = n.attempts, "
+		"state = CASE WHEN l.state = 'duplicate' THEN l.state "
+		"    WHEN n.attempts >= coalesce((f.options->>'max_attempts')::integer, $4) THEN 'poison' "
+		"    ELSE 'failed' END, "
+		"reason = CASE WHEN l.state = 'duplicate' THEN l.reason ELSE $3 END, "
+		"retry_at = clock_timestamp() + least(interval '1 minute' * "
+		"    2 ^ least(greatest(n.attempts - 1, 0), 10), interval '1 hour') "
+		"FROM txpipe.feed f, LATERAL (SELECT t.file_id, t.attempts + "
+		"        (t.state = 'duplicate')::integer AS attempts FROM txpipe.file_ledger t "
+		"    WHERE t.feed_id = f.feed_id AND t.group_key = $2 "
+		"    AND (t.state IN ('waiting', 'loading', 'failed') "
+		"        OR t.state = 'duplicate' AND t.displaces IS NOT NULL)) n "
+		"WHERE f.group_name = $1 AND l.file_id = n.file_id",
+		4,
+		{TEXTOID, TEXTOID, TEXTOID, INT4OID}};
 	Datum values[] = {CStringGetTextDatum(group->name), CStringGetTextDatum(group->key),
-					  CStringGetTextDatum(reason)};
+					  CStringGetTextDatum(reason), Int32GetDatum(txp_ledger_max_attempts())};
 
 	(void) txp_spi_do(&update, values, NULL);
 }

@@ -95,6 +95,8 @@ extern void txp_ledger_begin(const TxpGroup *group);
 extern List *txp_ledger_files(const TxpGroup *group);
 /* Duplicates of a row that will not be loaded: `heir` waits in its place, the others are its duplicates. */
 extern void txp_ledger_promote(int64 original, int64 heir);
+/* How often a file is tried when its feed does not say. */
+extern int32 txp_ledger_max_attempts(void);
 extern void txp_ledger_loaded(const TxpLedgerFile *file);
 /* Over the limits of its feed: nothing of it is loaded. */
 extern void txp_ledger_rejected(const TxpLedgerFile *file, const char *reason);

@@ -8,6 +8,7 @@
 #include "utils/timestamp.h"
 
 #include "ledger.h"
+#include "options.h"
 #include "spi.h"
 
 static Datum
@@ -148,6 +149,23 @@ enter_again(const TxpArrival *a)
 	return true;
 }
 
+/* The file was tried and is taken back: it may be the one that made its group fail. */
+static void
+revive(Datum gone)
+{
+	static TxpStatement update = {
+		"UPDATE txpipe.file_ledger p SET state = 'waiting', attempts = 0, "
+		"reason = format('file %s of its group was taken back', g.file_id) "
+		"FROM txpipe.file_ledger g JOIN txpipe.feed gf ON gf.feed_id = g.feed_id "
+		"JOIN txpipe.feed pf ON pf.group_name = gf.group_name WHERE g.file_id = $1 "
+		"AND g.attempts > 0 AND p.feed_id = pf.feed_id AND p.group_key = g.group_key "
+		"AND p.state = 'poison'",
+		1,
+		{INT8OID}};
+
+	(void) txp_spi_run(&update, &gone, NULL);
+}
+
 /*
  * A file that has not been loaded, and will not be: it is gone, or has other content `now`. A duplicate of it takes its place; one that is a duplicate
  * itself is none any more unless its original is loaded.
@@ -182,6 +200,7 @@ withdraw(int32 feed_id, const char *file_name, const TxpArrival *now, const char
 
 		if (!no_heir)
 			txp_ledger_promote(DatumGetInt64(gone), DatumGetInt64(heir));
+		revive(gone);
 	}
 }
 
@@ -191,8 +210,8 @@ txp_ledger_withdraw_removed(Oid user)
 	static TxpStatement query = {
 		"SELECT l.feed_id, l.file_name FROM txpipe.file_ledger l JOIN txpipe.feed f USING "
 		"(feed_id) "
-		"WHERE l.state IN ('settling', 'waiting', 'failed', 'poison') AND pg_has_role($1, "
-		"f.owner_oid, 'USAGE')",
+		"WHERE l.state IN ('settling', 'waiting', 'failed', 'poison') AND NOT l.landing_removed "
+		"AND pg_has_role($1, f.owner_oid, 'USAGE')",
 		1,
 		{OIDOID}};
 	Datum values[] = {ObjectIdGetDatum(user)};
@@ -220,25 +239,51 @@ txp_ledger_withdraw_removed(Oid user)
 static bool
 enter_settled(const TxpArrival *a)
 {
+	/* c: the loaded file of that name; n: the one before it, whatever became of it; o: the content's. */
 	static TxpStatement update = {
 		"UPDATE txpipe.file_ledger s SET sha256 = $3, bytes = $4, modified_at = $5, "
-		"duplicate_of = o.file_id, lake_path = o.lake_path, "
-		"state = CASE WHEN o.file_id IS NULL THEN 'waiting' ELSE 'duplicate' END, "
-		"reason = CASE WHEN o.file_id IS NOT NULL "
-		"     THEN format('same content as file %s, %s', o.file_id, o.file_name) "
-		"     WHEN n.file_id IS NOT NULL "
-		"     THEN format('file %s had the same name and other content', n.file_id) END "
-		"FROM txpipe.feed f "
+		"state = e.state, by_content = f.by_content, lake_path = o.lake_path, "
+		"duplicate_of = CASE e.state WHEN 'duplicate' THEN o.file_id END, "
+		"displaces = CASE WHEN e.state IN ('waiting', 'duplicate') AND c.file_id IS NOT NULL "
+		"        THEN c.file_id "
+		"    WHEN e.state = 'duplicate' AND o.state = 'loaded' AND txpipe.can_unload(s.feed_id) "
+		"        AND txpipe.file_order(s.group_key, $2) COLLATE \"C\" < "
+		"            txpipe.file_order(o.group_key, o.file_name) THEN o.file_id END, "
+		"reason = CASE "
+		"    WHEN e.state = 'changed' THEN format('file %s, which is loaded, has the same name and "
+		"other content; reload(%s) loads this one in its place', c.file_id, s.file_id) "
+		"    WHEN e.state = 'superseded' THEN format('file %s of the same name is loaded, and "
+		"changes are ignored', c.file_id) "
+		"    WHEN e.state = 'duplicate' THEN format('same content as file %s, %s', o.file_id, "
+		"o.file_name) "
+		"    WHEN n.file_id IS NOT NULL THEN format('file %s had the same name and other "
+		"content', n.file_id) END "
+		"FROM (SELECT feed_id, lower(coalesce(options->>'on_change', $6)) AS on_change, "
+		"          lower(coalesce(options->>'duplicates', $7)) = 'skip' AS by_content "
+		"      FROM txpipe.feed) f "
 		"LEFT JOIN txpipe.file_ledger o ON o.feed_id = f.feed_id AND o.sha256 = $3 "
-		"     AND o.state NOT IN ('duplicate', 'changed', 'superseded', 'unloaded') "
+		"    AND f.by_content AND o.by_content "
+		"    AND o.state NOT IN ('duplicate', 'changed', 'superseded', 'unloaded') "
 		"CROSS JOIN LATERAL (SELECT max(n.file_id) AS file_id FROM txpipe.file_ledger n "
-		"     WHERE n.feed_id = f.feed_id AND n.file_name = $2 AND n.state <> 'settling') n "
+		"    WHERE n.feed_id = f.feed_id AND n.file_name = $2 AND n.state <> 'settling') n "
+		"CROSS JOIN LATERAL (SELECT max(c.file_id) AS file_id FROM txpipe.file_ledger c "
+		"    WHERE c.feed_id = f.feed_id AND c.file_name = $2 AND c.state = 'loaded') c "
+		"CROSS JOIN LATERAL (SELECT CASE "
+		"    WHEN c.file_id IS NOT NULL AND f.on_change = 'error' THEN 'changed' "
+		"    WHEN c.file_id IS NOT NULL AND f.on_change = 'ignore' THEN 'superseded' "
+		"    WHEN o.file_id IS NOT NULL THEN 'duplicate' ELSE 'waiting' END AS state) e "
 		"WHERE f.feed_id = $1 AND s.feed_id = $1 AND s.file_name = $2 AND s.state = 'settling'",
-		5,
-		{INT4OID, TEXTOID, BYTEAOID, INT8OID, TIMESTAMPTZOID}};
-	Datum values[] = {Int32GetDatum(a->feed_id), CStringGetTextDatum(a->file.name),
-					  bytea_datum(a->sha256, sizeof(a->sha256)), Int64GetDatum(a->file.bytes),
-					  TimestampTzGetDatum(a->file.modified_at)};
+		7,
+		{INT4OID, TEXTOID, BYTEAOID, INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID}};
+	Datum values[] = {
+		Int32GetDatum(a->feed_id),
+		CStringGetTextDatum(a->file.name),
+		bytea_datum(a->sha256, sizeof(a->sha256)),
+		Int64GetDatum(a->file.bytes),
+		TimestampTzGetDatum(a->file.modified_at),
+		CStringGetTextDatum(txp_option_text(TXP_OPTION_FEED, NULL, "on_change")),
+		CStringGetTextDatum(txp_option_text(TXP_OPTION_FEED, NULL, "duplicates")),
+	};
 
 	return txp_spi_run(&update, values, NULL) > 0;
 }

@@ -26,7 +26,14 @@ txp_ledger_ready(Oid user, const TxpGroup *only, int64 limit)
 		"  JOIN txpipe.file_ledger d ON d.duplicate_of = l.file_id "
 		"  JOIN txpipe.feed f ON f.feed_id = d.feed_id "
 		"  WHERE d.state = 'duplicate' AND (l.state IN ('waiting', 'loading') "
-		"      OR l.state = 'failed' AND l.retry_at <= clock_timestamp())) g "
+		"      OR l.state = 'failed' AND l.retry_at <= clock_timestamp()) "
+		"  UNION "
+		"  SELECT f.group_name, d.group_key, f.owner_oid FROM txpipe.file_ledger d "
+		"  JOIN txpipe.file_ledger l ON l.file_id = d.displaces "
+		"  JOIN txpipe.feed f ON f.feed_id = d.feed_id "
+		"  WHERE d.state = 'duplicate' AND d.displaces IS NOT NULL AND l.state = 'loaded' "
+		"  AND coalesce(d.retry_at <= clock_timestamp(), true) "
+		"  AND d.attempts < coalesce((f.options->>'max_attempts')::integer, $5)) g "
 		"WHERE pg_has_role($1, g.owner_oid, 'USAGE') "
 		"AND ($2 IS NULL OR (g.group_name, g.group_key) = ($2, $3)) "
 		"AND (NOT EXISTS (SELECT FROM txpipe.feed r WHERE r.group_name = g.group_name "
@@ -40,12 +47,13 @@ txp_ledger_ready(Oid user, const TxpGroup *only, int64 limit)
 		"        WHERE r.group_name = g.group_name)) "
 		"ORDER BY txpipe.natural_key(g.group_key) COLLATE \"C\", g.group_key COLLATE \"C\", "
 		"g.group_name COLLATE \"C\" LIMIT $4",
-		4,
-		{OIDOID, TEXTOID, TEXTOID, INT8OID}};
+		5,
+		{OIDOID, TEXTOID, TEXTOID, INT8OID, INT4OID}};
 	MemoryContext context = CurrentMemoryContext;
 	Datum values[] = {ObjectIdGetDatum(user), only ? CStringGetTextDatum(only->name) : 0,
-					  only ? CStringGetTextDatum(only->key) : 0, Int64GetDatum(limit)};
-	char nulls[] = {' ', only ? ' ' : 'n', only ? ' ' : 'n', limit < 0 ? 'n' : ' ', '\0'};
+					  only ? CStringGetTextDatum(only->key) : 0, Int64GetDatum(limit),
+					  Int32GetDatum(txp_ledger_max_attempts())};
+	char nulls[] = {' ', only ? ' ' : 'n', only ? ' ' : 'n', limit < 0 ? 'n' : ' ', ' ', '\0'};
 	List *groups = NIL;
 	uint64 n;
 
@@ -128,6 +136,24 @@ txp_ledger_busy(const TxpGroup *group)
 	return DatumGetBool(txp_spi_ask(&query, values, NULL));
 }
 
+/* What ends the session that loads it must not do so for ever. */
+static void
+give_up(const TxpGroup *group)
+{
+	static TxpStatement update = {
+		"UPDATE txpipe.file_ledger l SET state = 'poison', reason = format('its load was ended %s "
+		"times before it was done, by a crash or a cancellation', l.attempts) "
+		"FROM txpipe.feed f WHERE f.feed_id = l.feed_id AND f.group_name = $1 "
+		"AND l.group_key = $2 AND l.state = 'loading' "
+		"AND l.attempts >= coalesce((f.options->>'max_attempts')::integer, $3)",
+		3,
+		{TEXTOID, TEXTOID, INT4OID}};
+	Datum values[] = {CStringGetTextDatum(group->name), CStringGetTextDatum(group->key),
+					  Int32GetDatum(txp_ledger_max_attempts())};
+
+	(void) txp_spi_run(&update, values, NULL);
+}
+
 void
 txp_ledger_begin(const TxpGroup *group)
 {
@@ -149,6 +175,7 @@ txp_ledger_begin(const TxpGroup *group)
 	Datum values[] = {CStringGetTextDatum(group->name), CStringGetTextDatum(group->key)};
 
 	SPI_connect();
+	give_up(group);
 	take_over(group);
 	(void) txp_spi_run(&update, values, NULL);
 	SPI_finish();
@@ -173,7 +200,7 @@ List *
 txp_ledger_files(const TxpGroup *group)
 {
 	static TxpStatement query = {
-		"SELECT " TXP_LEDGER_FILE " "
+		"SELECT " TXP_LEDGER_FILE ", CASE WHEN l.landing_removed THEN l.lake_path END "
 		"FROM txpipe.file_ledger l JOIN txpipe.feed f USING (feed_id) "
 		"WHERE f.group_name = $1 AND l.group_key = $2 AND l.state IN ('waiting', 'loading', "
 		"'failed') "
@@ -192,6 +219,8 @@ txp_ledger_files(const TxpGroup *group)
 		MemoryContext old = MemoryContextSwitchTo(context);
 
 		files = lappend(files, txp_ledger_read_file(i));
+		/* It was a duplicate, and left the landing directory as one. */
+		((TxpLedgerFile *) llast(files))->lake_path = txp_spi_text(i, TXP_LEDGER_FILE_COLUMNS + 1);
 		MemoryContextSwitchTo(old);
 	}
 	SPI_finish();

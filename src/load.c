@@ -21,6 +21,7 @@
 #include "rights.h"
 #include "sink.h"
 #include "steps.h"
+#include "takeover.h"
 
 typedef struct GroupLoad
 {
@@ -48,21 +49,6 @@ void
 txp_load_end(void)
 {
 	at_work = false;
-}
-
-static TxpFeed *
-feed_by_id(List *feeds, int32 feed_id)
-{
-	ListCell *lc;
-
-	foreach (lc, feeds)
-	{
-		TxpFeed *feed = lfirst(lc);
-
-		if (feed->feed_id == feed_id)
-			return feed;
-	}
-	elog(ERROR, "feed %d is not in its group", feed_id);
 }
 
 static void
@@ -255,12 +241,13 @@ load_files(GroupLoad *load)
 		(void) txp_rights_resolve(feed->owner, feed->owner_name,
 								  psprintf("feed \"%s\"", feed->name));
 	}
+	txp_takeover(load->group, feeds);
 	foreach (lc, txp_ledger_files(load->group))
 	{
 		TxpLedgerFile *file = lfirst(lc);
 
 		load->current = file;
-		txp_load_file(load->files, feed_by_id(feeds, file->feed_id), load->group->key, file);
+		txp_load_file(load->files, txp_feed_by_id(feeds, file->feed_id), load->group->key, file);
 		load->loaded = lappend(load->loaded, file);
 	}
 	load->current = NULL;

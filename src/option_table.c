@@ -156,6 +156,13 @@ const TxpOption txp_options[] = {
 	 "Records may have fewer fields than the header; the missing ones are NULL"},
 	{TXP_OPTION_FEED, "ordinal", TXP_TYPE_INTEGER, "100", 0, 1000000, NULL,
 	 "Order in which the feeds of a group load"},
+	{TXP_OPTION_FEED, "on_change", TXP_TYPE_CHOICE, "error", 0, 0, "error replace ignore",
+	 "Other content under the name of a loaded file: is kept back until reload(), is loaded in its "
+	 "place, or is left alone"},
+	{TXP_OPTION_FEED, "duplicates", TXP_TYPE_CHOICE, "skip", 0, 0, "skip load",
+	 "A file with the same content as another one of the feed: is not loaded, or is"},
+	{TXP_OPTION_FEED, "max_attempts", TXP_TYPE_INTEGER, "10", 1, 1000000, NULL,
+	 "Attempts to load a file; then it is poison, and waits for reload()"},
 	{TXP_OPTION_FEED, "group_timeout", TXP_TYPE_INTERVAL, NULL, 1, INT64CONST(3155760000), NULL,
 	 "An incomplete group loads so long after its first file, with what is there; the shortest of "
 	 "its feeds counts. Without it a group waits until it is complete"},

@@ -153,7 +153,8 @@ holder_of_content(const TxpStoredFile *stored)
 	static TxpStatement query = {
 		"SELECT o.file_id FROM txpipe.file_ledger o JOIN txpipe.file_ledger l USING (feed_id, "
 		"sha256) "
-		"WHERE l.file_id = $1 AND o.file_id <> $1 AND o.state NOT IN ('settling', 'duplicate', "
+		"WHERE l.file_id = $1 AND o.file_id <> $1 AND o.by_content AND l.by_content AND o.state "
+		"NOT IN ('settling', 'duplicate', "
 		"'changed', 'superseded', 'unloaded') ORDER BY 1 LIMIT 1",
 		1,
 		{INT8OID}};

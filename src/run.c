@@ -124,13 +124,11 @@ is_busy(const Run *run, const TxpGroup *group, List *deferred)
 }
 
 static void
-load_groups(Run *run, List *groups)
+load_each(Run *run, List *groups)
 {
-	int64 run_id = txp_run_begin("run_hourly");
 	List *deferred = NIL;
 	ListCell *lc;
 
-	commit(run);
 	foreach (lc, groups)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -141,6 +139,22 @@ load_groups(Run *run, List *groups)
 	}
 	foreach (lc, deferred)
 		load_group(run, lfirst(lc));
+}
+
+/* What a group displaced may make others ready, whose duplicates it was; then there is another round. */
+static void
+load_groups(Run *run, List *groups, bool all)
+{
+	int64 run_id = txp_run_begin("run_hourly");
+	int loaded;
+
+	commit(run);
+	do
+	{
+		loaded = run->totals.groups_loaded;
+		load_each(run, groups);
+		groups = txp_ledger_ready(run->user, NULL, -1);
+	} while (all && groups != NIL && run->totals.groups_loaded > loaded);
 	txp_run_end(run_id, &run->totals);
 	commit(run);
 	if (run->totals.groups_loaded == 0 && run->totals.groups_failed == 0)
@@ -181,7 +195,7 @@ txp_run_hourly(int64 max_groups, bool atomic)
 		clear_landing(&run);
 		groups = txp_ledger_ready(run.user, NULL, max_groups);
 		if (groups != NIL)
-			load_groups(&run, groups);
+			load_groups(&run, groups, max_groups < 0);
 	}
 	PG_FINALLY();
 	{

@@ -243,6 +243,123 @@ like(error_of($node, q{SELECT txpipe.create_feed('odd', '(q.*)', 'late', options
 is(error_of($node, q{SELECT txpipe.create_feed('odd', '(q.*)', 'late', options => '{"group_timeout": "soon"}')})->{state}, '22007',
 	'what is no interval is refused');
 
+# --- other content under a known name ---
+
+sql(<<'SQL');
+CREATE TABLE changing (id integer, feed text, file_id bigint);
+CREATE VIEW changed_rows AS SELECT string_agg(id::text, ' ' ORDER BY id) AS ids FROM changing;
+SELECT txpipe.create_feed('strict', 'c/(strict)\.csv', 'changing');
+SELECT txpipe.create_feed('follow', 'c/(follow)\.csv', 'changing', after_load => 'keep', options => '{"on_change": "Replace"}');
+SELECT txpipe.create_feed('ignore', 'c/(ignore)\.csv', 'changing', after_load => 'keep', options => '{"on_change": "ignore"}');
+SQL
+my $id = 1;
+for my $round (1, 2)
+{
+	deliver("c/$_.csv", "id\n" . $id++ . "\n") foreach qw(strict follow ignore);
+	run_hourly();
+}
+is(states('c/strict%'), 'c/strict.csv:loaded c/strict.csv:changed', 'changed content is kept back');
+like(sql(q{SELECT reason FROM txpipe.file WHERE state = 'changed'}), qr/^file (\d+), which is loaded, .*reload\((?!\1\b)\d+\)/, 'and says how to accept it');
+is(states('c/follow%'), 'c/follow.csv:superseded c/follow.csv:loaded', 'or takes the place of what was loaded');
+is(states('c/ignore%'), 'c/ignore.csv:loaded c/ignore.csv:superseded', 'or is ignored');
+is(sql('TABLE changed_rows'), '1 3 5', 'the tables have what the states say');
+my $ledger = sql('SELECT md5(string_agg(l::text, $$ $$ ORDER BY file_id)) FROM txpipe.file_ledger l');
+run_hourly();
+is(sql('SELECT md5(string_agg(l::text, $$ $$ ORDER BY file_id)) FROM txpipe.file_ledger l'), $ledger, 'another run finds nothing');
+sql(q{SELECT txpipe.reload(file_id) FROM txpipe.file WHERE state = 'changed'});
+is(states('c/strict%') . ' ' . sql('TABLE changed_rows'), 'c/strict.csv:superseded c/strict.csv:loaded 3 4 5', 'reload accepts it');
+deliver('c/follow.csv', "id\n2\n");
+deliver('c/strict.csv', "id\n1\n");
+run_hourly();
+is(states('c/follow%') . ' ' . states('c/strict%'),
+	'c/follow.csv:superseded c/follow.csv:superseded c/follow.csv:loaded c/strict.csv:superseded c/strict.csv:loaded c/strict.csv:changed',
+	'the content it had before is a change, too');
+deliver('c/strict.csv', "id\n4\n");
+run_hourly();
+is(states('c/strict%') . ' ' . sql('TABLE changed_rows'), 'c/strict.csv:superseded c/strict.csv:loaded c/strict.csv:superseded 2 3 4',
+	'a change that is taken back is superseded');
+
+# --- files that fail for good ---
+
+sql(q{CREATE TABLE fussy (id integer); CREATE TABLE checked (id integer, file_id bigint);
+	SELECT txpipe.create_feed('good', '(p[0-9]+)/good\.csv', 'fussy', group_name => 'fussy', options => '{"max_attempts": 2}');
+	SELECT txpipe.create_feed('bad', '(p[0-9]+)/bad\.csv', NULL, 'csv', '{"id": {"path": "id", "type": "integer"}}', 'fussy',
+		step => 'INSERT INTO public.absent SELECT id FROM batch', options => '{"max_attempts": 2}')});
+deliver('p1/good.csv', "id\n1\n");
+deliver('p1/bad.csv',  "id\n2\n");
+run_hourly();
+is(states('p1/%'), 'p1/bad.csv:failed p1/good.csv:failed', 'a group that fails is tried again');
+sql(q{UPDATE txpipe.file_ledger SET retry_at = now() WHERE state = 'failed'});
+run_hourly();
+is(states('p1/%') . ' ' . sql(q{SELECT count(*) FROM txpipe.file WHERE state = 'poison' AND reason ~ 'absent'}),
+	'p1/bad.csv:poison p1/good.csv:poison 2', 'but not more often than max_attempts');
+sql(q{UPDATE txpipe.file_ledger SET retry_at = now() WHERE state = 'poison'});
+run_hourly();
+is(sql(q{SELECT string_agg(attempts::text, ' ') FROM txpipe.file WHERE group_key = 'p1'}), '2 2', 'poison is left alone');
+sql('CREATE TABLE absent (id integer)');
+deliver('p1/bad.csv', "id\n3\n");
+run_hourly();
+is(states('p1/%') . ' ' . sql('SELECT count(*) FROM fussy'), 'p1/bad.csv:superseded p1/good.csv:loaded p1/bad.csv:loaded 1',
+	'a new file in the place of a bad one gives its group another chance');
+
+sql("SELECT txpipe.create_feed('deadly', '(d[0-9]+)\\.csv', 'checked', options => '{\"max_attempts\": 1}', step => '" . (gate(72) =~ s/'/''/gr) . "')");
+deliver('d1.csv', "id\n1\n");
+$gate = close_gate(72);
+$run  = start_sql('CALL txpipe.run_hourly()');
+sql('SELECT pg_terminate_backend(' . pid_at_gate(72) . ')');
+eval { $run->{run}->finish };
+open_gate($gate);
+run_hourly();
+is(states('d1%'), 'd1.csv:poison', 'a file that ends its session is given up, too');
+sql(q{SELECT txpipe.reload(file_id) FROM txpipe.file WHERE file_name = 'd1.csv'});
+is(states('d1%') . ' ' . sql('SELECT count(*) FROM checked'), 'd1.csv:loaded 1', 'until somebody reloads it');
+
+# --- the order of arrival, and repeated content ---
+
+sql(<<'SQL');
+CREATE TABLE kept_order (id integer, file_id bigint, group_key text);
+SELECT txpipe.create_feed('order', '(r[0-9]+)/a.*\.csv', 'kept_order', group_name => 'order');
+SELECT txpipe.create_feed('late_member', '(r[0-9]+)/b\.csv', 'kept_order', group_name => 'order');
+CREATE TABLE repeated (id integer, group_key text);
+SELECT txpipe.create_feed('repeated', '(s[0-9]+)/.*', 'repeated', options => '{"duplicates": "load"}');
+CREATE TABLE no_way (id integer, group_key text);
+SELECT txpipe.create_feed('no_way', '(u[0-9]+)/.*', 'no_way');
+SQL
+deliver("r10/$_->[0].csv", "id\n$_->[1]\n") foreach [ 'a', 1 ], [ 'b', 10 ];
+deliver('r11/a.csv', "id\n1\n");
+run_hourly();
+is(sql('SELECT group_key FROM kept_order WHERE id = 1'), 'r10', 'what came first is loaded first');
+deliver('r9/a.csv', "id\n1\n");
+run_hourly();
+is(states('r%/a.csv'), 'r10/a.csv:loaded r11/a.csv:duplicate r9/a.csv:duplicate', 'the same of an earlier group waits for the rest of its group');
+ok(!-e "$landing/r9/a.csv", 'without its landing file');
+deliver('r9/b.csv', "id\n9\n");
+run_hourly();
+is(states('r%/a.csv'), 'r10/a.csv:duplicate r11/a.csv:duplicate r9/a.csv:loaded', 'and then takes the place of the later one');
+is(sql('SELECT group_key FROM kept_order WHERE id = 1'), 'r9', 'in the table, too');
+is(sql(q{SELECT string_agg(DISTINCT o.file_name, ' ') FROM txpipe.file d JOIN txpipe.file o ON o.file_id = d.duplicate_of WHERE d.group_key LIKE 'r%'}),
+	'r9/a.csv', 'all others are its duplicates');
+is(history('r10/a.csv'), 'settling waiting loading loaded duplicate', 'the history says so');
+run_hourly();
+is(history('r10/a.csv'), 'settling waiting loading loaded duplicate', 'and it is over');
+deliver("s$_->[0]/x.csv", "id\n$_->[1]\n") foreach [ 1, 1 ], [ 2, 2 ], [ 3, 1 ];
+run_hourly();
+is(sql(q{SELECT string_agg(group_key || id, ' ' ORDER BY group_key) FROM repeated}), 's11 s22 s31', 'a feed may load repeated content');
+deliver('u2/x.csv', "id\n1\n");
+run_hourly();
+deliver('u1/x.csv', "id\n1\n");
+run_hourly();
+is(states('u%'), 'u2/x.csv:loaded u1/x.csv:duplicate', 'where nothing can be unloaded what came first stays');
+
+# What replaces a file with duplicates gives its content back to them.
+deliver("c/more_$_.csv", "id\n7\n") foreach 1, 2;
+sql(q{SELECT txpipe.create_feed('more', 'c/(more_.)\.csv', 'changing', options => '{"on_change": "replace"}')});
+run_hourly();
+deliver('c/more_1.csv', "id\n8\n");
+run_hourly();
+is(states('c/more%') . ' ' . sql('SELECT string_agg(id::text, $$ $$ ORDER BY id) FROM changing WHERE id > 6'),
+	'c/more_1.csv:superseded c/more_2.csv:loaded c/more_1.csv:loaded 7 8', 'the duplicate of a replaced file is loaded');
+
 log_is_clean($node, qr/invalid value for option|invalid input syntax for type interval|terminating connection|was terminated|recovery|not yet accepting connections|starting up/);
 $node->stop;
 done_testing();
