@@ -107,7 +107,7 @@ COMMENT ON COLUMN txpipe.file_ledger.file_id IS 'Number of the file; facts and r
 COMMENT ON COLUMN txpipe.file_ledger.feed_id IS 'Feed';
 COMMENT ON COLUMN txpipe.file_ledger.group_key IS 'Group the file was delivered with';
 COMMENT ON COLUMN txpipe.file_ledger.file_name IS 'Path below the landing directory';
-COMMENT ON COLUMN txpipe.file_ledger.sha256 IS 'SHA-256 of the content; NULL until the file has settled';
+COMMENT ON COLUMN txpipe.file_ledger.sha256 IS 'SHA-256 of the file as it was delivered; NULL until the file has settled';
 COMMENT ON COLUMN txpipe.file_ledger.bytes IS 'Size in bytes';
 COMMENT ON COLUMN txpipe.file_ledger.modified_at IS 'Modification time when it was read';
 COMMENT ON COLUMN txpipe.file_ledger.state IS 'settling (too young, or still changing), waiting (for its group), loading, loaded, duplicate (same content as another file of the feed; counts as present), changed (same name as a loaded file, other content), failed (tried again later), poison (failed too often), rejected (over the limits of its feed), superseded (overwritten or removed before it was loaded, or other content took its place), unloaded (taken back, and not loaded again before reload)';
@@ -125,7 +125,7 @@ COMMENT ON COLUMN txpipe.file_ledger.attempts IS 'How often loading was tried';
 COMMENT ON COLUMN txpipe.file_ledger.retry_at IS 'A failed file is not tried again before this time';
 COMMENT ON COLUMN txpipe.file_ledger.arrived_at IS 'When it was first seen';
 COMMENT ON COLUMN txpipe.file_ledger.loaded_at IS 'When it was loaded';
-COMMENT ON COLUMN txpipe.file_ledger.lake_path IS 'Its unchanged copy, below the lake directory';
+COMMENT ON COLUMN txpipe.file_ledger.lake_path IS 'Its copy, below the lake directory; NULL before it is loaded, and when clean_lake() has removed it';
 COMMENT ON COLUMN txpipe.file_ledger.landing_removed IS 'It is not in the landing directory any more: removed after its load, taken back, or overwritten';
 
 CREATE TABLE txpipe.rejected_line (
@@ -145,7 +145,7 @@ REVOKE ALL ON txpipe.rejected_line FROM PUBLIC;
 COMMENT ON TABLE txpipe.rejected_line IS 'Records of files that could not be used, stored in the commit that loads the file; read them in txpipe.rejected_row';
 COMMENT ON COLUMN txpipe.rejected_line.file_id IS 'File';
 COMMENT ON COLUMN txpipe.rejected_line.line_no IS 'Line in the file, the first line being 1';
-COMMENT ON COLUMN txpipe.rejected_line.line_bytes IS 'The record as it is in the file, without its line end';
+COMMENT ON COLUMN txpipe.rejected_line.line_bytes IS 'The record without its line end, in UTF-8 whatever the encoding of the file';
 COMMENT ON COLUMN txpipe.rejected_line.column_name IS 'Column at fault, where there is one';
 COMMENT ON COLUMN txpipe.rejected_line.code IS 'Why: a code of the decoder or of a step, or the SQLSTATE PostgreSQL refused the row with';
 COMMENT ON COLUMN txpipe.rejected_line.message IS 'Why, as a sentence';

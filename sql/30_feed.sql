@@ -28,12 +28,12 @@ AS 'MODULE_PATHNAME', 'txpipe_create_feed';
 COMMENT ON FUNCTION txpipe.create_feed(text, text, regclass, text, jsonb, text, boolean, text, text, jsonb) IS
 'Defines a feed, owned by the caller. file_pattern: regular expression that matches the whole path of a file below
 the landing directory; its first capture group is the group key. A file that several patterns match belongs to the
-feed of the lowest ordinal. target: table that receives the rows. format: csv (with a header) or json (one object a
-line). columns: {"column": "field"} or {"column": {"path": field or [alternatives], "as": conversion, "default": text,
+feed of the lowest ordinal. target: table that receives the rows. format: csv or json (one object a line), plain
+or packed with gzip or zstd. columns: {"column": "field"} or {"column": {"path": field or [alternatives], "as": conversion, "default": text,
 "required": true, "type": type when there is no target, with its schema unless that is pg_catalog}}; NULL: fields match the target''s columns by name.
 group_name: feeds of one group name load together, in the order of the option ordinal (default: the feed''s own
 name). required: a group is complete only with a file of this feed. step: SQL of a step named load, as in on_load().
-after_load: archive (the file leaves the landing directory, its copy stays in the lake) or keep. options: ragged,
+after_load: archive (the file leaves the landing directory, its copy stays in the lake) or keep. options: header, fields, encoding, ragged,
 delimiter, quote, null, ordinal, batch_rows, batch_bytes, as in txpipe.option.
 Errors: 22023 a value is not usable, 2201B the pattern is no regular expression, 42501 no right to insert into the
 target or the group is another role''s, 42703 a mapped column does not exist, 42710 the feed exists';

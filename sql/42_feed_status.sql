@@ -92,7 +92,7 @@ COMMENT ON COLUMN txpipe.file.file_id IS 'Number of the file';
 COMMENT ON COLUMN txpipe.file.feed IS 'Feed it belongs to';
 COMMENT ON COLUMN txpipe.file.group_key IS 'Group it was delivered with';
 COMMENT ON COLUMN txpipe.file.file_name IS 'Path below txpipe.landing_directory';
-COMMENT ON COLUMN txpipe.file.sha256 IS 'SHA-256 of the content, in hexadecimal';
+COMMENT ON COLUMN txpipe.file.sha256 IS 'SHA-256 of the file as it was delivered, in hexadecimal';
 COMMENT ON COLUMN txpipe.file.bytes IS 'Size in bytes';
 COMMENT ON COLUMN txpipe.file.state IS 'settling, waiting, loading, loaded, loaded_with_rejects, duplicate, changed, failed, poison, rejected, superseded or unloaded';
 COMMENT ON COLUMN txpipe.file.reason IS 'Why it is in this state';
@@ -102,7 +102,7 @@ COMMENT ON COLUMN txpipe.file.rows_duplicate IS 'Records that were there already
 COMMENT ON COLUMN txpipe.file.rows_rejected IS 'Records in txpipe.rejected_row';
 COMMENT ON COLUMN txpipe.file.arrived_at IS 'When it was first seen';
 COMMENT ON COLUMN txpipe.file.loaded_at IS 'When it was loaded';
-COMMENT ON COLUMN txpipe.file.lake_path IS 'Its unchanged copy, below txpipe.lake_directory';
+COMMENT ON COLUMN txpipe.file.lake_path IS 'Its copy, below txpipe.lake_directory; NULL before it is loaded, and when clean_lake() has removed it';
 COMMENT ON COLUMN txpipe.file.rows_filtered IS 'Records left out on purpose, by a step or a BEFORE trigger';
 COMMENT ON COLUMN txpipe.file.rows_superseded IS 'Records a later one of the same delivery replaced';
 COMMENT ON COLUMN txpipe.file.duplicate_of IS 'File with the same content';

@@ -156,8 +156,8 @@ txp_landing_scan(void)
 }
 
 /* A copy was verified when it was made: what is left to see is that it is there, and of a plain one its size. */
-static bool
-is_in_lake(const char *lake_path, int64 bytes)
+bool
+txp_lake_has(const char *lake_path, int64 bytes)
 {
 	struct stat st;
 
@@ -170,7 +170,7 @@ txp_landing_remove(const TxpLandingFile *file, const char *lake_path)
 {
 	struct stat st;
 
-	if (lake_path != NULL && !is_in_lake(lake_path, file->bytes))
+	if (lake_path != NULL && !txp_lake_has(lake_path, file->bytes))
 		return psprintf("its copy \"%s\" in the lake is missing or has another size", lake_path);
 	if (txp_below_stat(txp_landing_directory, file->name, &st) != 0 || !S_ISREG(st.st_mode) ||
 		st.st_size != file->bytes || modification_time(&st) != file->modified_at)

@@ -25,9 +25,13 @@ extern List *txp_landing_scan(void);
 /* Reads size and time of a file again; false when it is no regular file any more. */
 extern bool txp_landing_stat(const char *name, int64 *bytes, TimestampTz *modified_at);
 
+/* Is this copy of a file of so many bytes in the lake? */
+extern bool txp_lake_has(const char *lake_path, int64 bytes);
+
 /*
  * Removes a file from the landing directory when it still is the one described and its copy is in the lake
- * (lake_path NULL: clean_lake has removed that). Returns NULL when it is not there any more, by us or otherwise, else why it stays.
+ * (lake_path NULL: clean_lake has removed that). Returns NULL when it is not there any more, by us or
+ * otherwise, else why it stays.
  */
 extern char *txp_landing_remove(const TxpLandingFile *file, const char *lake_path);
 

@@ -3,14 +3,11 @@
  */
 #include "postgres.h"
 
-#include <sys/stat.h>
-
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "guc.h"
 #include "load.h"
 #include "reload.h"
 #include "rights.h"
@@ -230,11 +227,9 @@ set_duplicate(int64 file_id, int64 original)
 bool
 txp_stored_file_copied(const TxpStoredFile *stored)
 {
-	const char *name = stored->file->lake_path;
-	struct stat st;
+	const TxpLedgerFile *file = stored->file;
 
-	return name != NULL && lstat(psprintf("%s/%s", txp_lake_directory, name), &st) == 0 &&
-		   S_ISREG(st.st_mode);
+	return file->lake_path != NULL && txp_lake_has(file->lake_path, file->file.bytes);
 }
 
 /* The copy in the lake; where there is none, the file as it came. */

@@ -229,7 +229,10 @@ fill(Copy *c, TxpSource *s, int fd, unsigned char sha256[TXP_SHA256])
 	return ok;
 }
 
-/* Does the file hold the content, as it is or packed? False also after an ERROR, with *error. */
+/*
+ * Does the file hold the content, as it is or packed? What is damaged holds other content. False also after an
+ * ERROR, with *error.
+ */
 static bool
 holds_content(Copy *c, const char *name, bool *error)
 {
@@ -239,17 +242,22 @@ holds_content(Copy *c, const char *name, bool *error)
 	TxdBuf piece = {0};
 	TxpSource *s = NULL;
 	bool ended = false;
+	bool packed;
 
 	set_target(c, name);
 	if (fd < 0)
 		txp_file_error(c->channel, true, errno, "open file", c->target);
 	else
 		s = txp_source_of(c->channel, true, fd, c->target);
+	if (s != NULL)
+		s->forgiving = true;
 	while (s != NULL && !ended && txp_source_content(s, &piece))
 	{
 		piece.len = 0;
 		ended = txp_channel_ended(c->channel);
 	}
+	while (s != NULL && s->damaged && !ended && txp_source_read(s))
+		ended = txp_channel_ended(c->channel);
 	txd_buf_free(&piece);
 	*error = s == NULL || !s->at_end;
 	if (!*error)
@@ -257,10 +265,10 @@ holds_content(Copy *c, const char *name, bool *error)
 		txp_source_hash(s, stored);
 		txp_source_content_hash(s, content);
 	}
-	ended = s != NULL && s->packed;
+	packed = s != NULL && s->packed && !s->damaged;
 	txp_source_close(s);
 	return !*error && (memcmp(stored, c->sha256.data, TXP_SHA256) == 0 ||
-					   (ended && memcmp(content, c->sha256.data, TXP_SHA256) == 0));
+					   (packed && memcmp(content, c->sha256.data, TXP_SHA256) == 0));
 }
 
 /* Gives the temporary file its name unless another has it. Old file systems know no such rename. */

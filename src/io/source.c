@@ -191,6 +191,9 @@ fail_packed(TxpSource *s, const char *reason, const char *what)
 {
 	char message[64];
 
+	s->damaged = true;
+	if (s->forgiving)
+		return;
 	snprintf(message, sizeof(message), "the %s data is %s in file",
 			 txp_packing_name(s->unpack.packing), what);
 	fail(s, "22P04", reason, "Check the file where it was made, and deliver it again.", message);

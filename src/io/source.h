@@ -26,7 +26,9 @@ typedef struct TxpSource
 	EVP_MD_CTX *content_hash;
 	int64_t bytes; /* read so far, as stored */
 	bool at_end;
-	bool packed; /* and unpacked as it is read */
+	bool packed;    /* and unpacked as it is read */
+	bool forgiving; /* damage of packed data is no ERROR, but sets `damaged` */
+	bool damaged;
 	TxpUnpack unpack;
 	bool converts;
 	TxpCharset charset;

@@ -122,9 +122,15 @@ sub test_hash_and_copy
 	is(unpack('L/a', $f->{data}), 'p.csv.gz', 'a file that came packed keeps its name');
 	is(slurp("$dir/lake/raw/x/p.csv.gz"), $packed, '... and its bytes');
 	spew("$dir/lake/raw/x/d.csv.zst", substr(slurp("$dir/lake/raw/x/z.csv.zst"), 0, 12));
-	is(read_error($copy->('d.csv', $sha, compress => 1))->{state}, '22P04', 'a damaged copy is an error');
+	is(read_error($copy->('d.csv', $sha, compress => 1))->{state}, '42710', 'a damaged file is other content');
+	$packed = substr($packed, 0, 20);
+	spew("$dir/cut.gz", $packed);
+	for my $time ('', ' again')
+	{
+		is($copy->('cut.gz', sha256($packed), source => 'cut.gz')->{type}, 'FILE_COPIED', "a damaged file is kept as it came$time");
+	}
 	opendir(my $d, "$dir/lake/raw/x");
-	is(join(' ', sort grep { !/^\.\.?$/ } readdir $d), 'a.csv b.csv d.csv.zst p.csv.gz z.csv.zst', 'no temporary file is left');
+	is(join(' ', sort grep { !/^\.\.?$/ } readdir $d), 'a.csv b.csv cut.gz d.csv.zst p.csv.gz z.csv.zst', 'no temporary file is left');
 	is(end_child($c), 0, 'exit status 0');
 }
 
@@ -142,7 +148,7 @@ sub read_file
 	my ($c, $opening, $format, @columns) = @_;
 	my ($rows, $f) = ('');
 
-	say_frame($c, 'FILE_OPEN', 4, 0, $opening . schema($format, 1, @columns) . pack('L L', 10_000, 1 << 24));
+	say_frame($c, 'FILE_OPEN', 4, 0, $opening . schema($format, 1, @columns) . pack('L4', 10_000, 1 << 24, 0, 0xFFFFFFFF));
 	while (($f = hear($c))->{type} eq 'BATCH')
 	{
 		my $batch = read_batch($f);
@@ -161,7 +167,7 @@ sub test_file_open
 	my @columns = (['a', 1], ['b', 7], ['n', 2, 9]);    # int4, text, line number as int8
 	my $text = "\xEF\xBB\xBFa,b\r\n1,one\r\n\r\n2,\"two\r\nlines\"\r\nx,bad\r\n" . "4,four\n5,five\n6,six";
 	my $file = spew("$dir/in.csv", $text);
-	my $open = opening('in.csv') . schema(1, 1, @columns) . pack('L L', 2, 1 << 20);
+	my $open = opening('in.csv') . schema(1, 1, @columns) . pack('L4', 2, 1 << 20, 0, 0xFFFFFFFF);
 
 	say_frame($c, 'FILE_OPEN', 3, 0, $open);
 	my $b1 = read_batch(hear($c));

@@ -142,7 +142,10 @@ is(file('sales/g20.csv.gz', 'state'),      'failed', 'it failed');
 like(file('sales/g20.csv.gz', 'reason'),   qr/the gzip data is cut short in file.*\[22P04\]/, '... because it is cut short');
 like(file('sales/g21.csv.zst', 'reason'),  qr/the zstd data is damaged in file.*\[22P04\]/,   '... or damaged');
 like(file('sales/g22.csv.gz', 'reason'),   qr/the gzip data is cut short in file.*\[22P04\]/, '... or empty');
-unlink map { "$landing/sales/$_" } qw(g20.csv.gz g21.csv.zst g22.csv.gz);
+unlink map { "$landing/sales/$_" } qw(g21.csv.zst g22.csv.gz);
+deliver('sales/g20.csv.gz', "id,what,amount\n800001,mended,1\n", 'gzip', '-c');
+run_hourly();
+is(file('sales/g20.csv.gz', 'state, rows_loaded'), 'loaded 1', 'a whole delivery takes its place');
 
 # --- CSV without header, and other encodings ---
 
@@ -263,6 +266,12 @@ ok(!-e $of_sales, '... indeed');
 deliver('sales/g40.csv', $delivered{'sales/g1.csv'});
 is(run_hourly(), '', 'a duplicate of a file without copy is no trouble');
 is(file('sales/g40.csv', 'state, landing_removed'), 'duplicate t', 'and leaves the landing directory');
+
+# It can be loaded once more when it is delivered again.
+deliver('sales/g2.csv.gz', $delivered{'sales/g2.csv.gz'});
+sql("SELECT txpipe.reload(file_id) FROM txpipe.file WHERE file_name = 'sales/g2.csv.gz'");
+is(file('sales/g2.csv.gz', 'state, rows_loaded, lake_path IS NOT NULL'), 'loaded 30000 t', 'a file without copy is reloaded from a delivery');
+ok(-e "$lake/" . file('sales/g2.csv.gz', 'lake_path'), '... and has a copy again');
 
 # --- paths that lead out ---
 
