@@ -224,9 +224,9 @@ SQL
 deliver('kept/old.csv',   "id\n1\n");
 deliver('kept/young.csv', "id\n2\n");
 run_hourly();
-deliver('kept/copy.csv', "id\n1\n");
+deliver('kept/repeat.csv', "id\n1\n");
 run_hourly();
-is(file('kept/copy.csv', 'state'), 'duplicate', 'a duplicate shares the copy');
+is(file('kept/repeat.csv', 'state'), 'duplicate', 'a duplicate shares the copy');
 sql("UPDATE txpipe.file_ledger SET loaded_at = now() - interval '100 days' WHERE file_name IN ('kept/old.csv', 'sales/g1.csv')");
 my $old = "$lake/" . file('kept/old.csv', 'lake_path');
 my $of_sales = "$lake/" . file('sales/g1.csv', 'lake_path');
@@ -240,7 +240,7 @@ sql("BEGIN; SELECT txpipe.clean_lake('90 days'); ROLLBACK");
 sql("BEGIN; SAVEPOINT s; SELECT txpipe.clean_lake('90 days'); ROLLBACK TO s; COMMIT");
 sql("DO \$\$ BEGIN BEGIN PERFORM txpipe.clean_lake('90 days'); RAISE EXCEPTION 'no'; EXCEPTION WHEN others THEN NULL; END; END \$\$");
 ok(-e $old && -e $of_sales, 'what was rolled back removes nothing');
-is(sql("SELECT count(*) FROM txpipe.file WHERE file_name IN ('kept/old.csv', 'sales/g1.csv', 'kept/copy.csv') AND lake_path IS NOT NULL"),
+is(sql("SELECT count(*) FROM txpipe.file WHERE file_name IN ('kept/old.csv', 'sales/g1.csv', 'kept/repeat.csv') AND lake_path IS NOT NULL"),
 	3, '... and forgets nothing');
 is($node->safe_psql('postgres', "SET ROLE keeper; BEGIN; SAVEPOINT s; SELECT txpipe.clean_lake('90 days'); RELEASE s; COMMIT"),
 	1, 'the owner removes what is old');
@@ -248,7 +248,7 @@ ok(!-e $old, 'the copy is gone');
 ok(-e $of_sales, '... not that of another owner');
 is(file('kept/old.csv', 'state, lake_path IS NULL'), 'loaded t', 'the row has no copy any more');
 like(file('kept/old.csv', 'reason'), qr/^its copy was removed from the lake on \d{4}-\d\d-\d\d$/, '... and says so');
-is(file('kept/copy.csv', 'state, lake_path IS NULL'), 'duplicate t', 'nor has its duplicate');
+is(file('kept/repeat.csv', 'state, lake_path IS NULL'), 'duplicate t', 'nor has its duplicate');
 ok(-e "$lake/" . file('kept/young.csv', 'lake_path'), 'a younger copy stays');
 is($node->safe_psql('postgres', "SET ROLE keeper; SELECT txpipe.clean_lake('90 days')"), 0, 'there is nothing more to do');
 is(sql("SELECT count(*) FROM txpipe.file_ledger WHERE lake_path IS NULL AND state = 'loaded'"), 1, 'one file was given up');
