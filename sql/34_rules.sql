@@ -42,3 +42,15 @@ COMMENT ON FUNCTION txpipe.rule_statement(text) IS
 'The statement that the rules of a feed make together, as it is run over "batch" before the feed''s first step; NULL when
 no rule is on. Errors: 42704 no such feed, 42501 not the owner';
 
+CREATE FUNCTION txpipe.validate_file(path text)
+RETURNS TABLE (line_no bigint, outcome text, code text, column_name text, message text, line text)
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'txpipe_validate_file';
+COMMENT ON FUNCTION txpipe.validate_file(text) IS
+'Loads a file of the landing directory (path: below it) as run_hourly would, as the owner of its feed, and undoes all of it:
+rules, steps, constraints and triggers have their say, and only sequences move on. Returns the lines that would not be loaded,
+at most 1000; bytes of a line that are not valid text are escaped as in bytea''s escape format. A NOTICE has the totals and what each
+rule met. Waits for a load of the same group that is under way. Errors: 58P01 no such file, 42704 no feed takes it, 55006 called by
+a step; and what would make the group fail';
+

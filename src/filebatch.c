@@ -21,6 +21,9 @@
 #include "sink.h"
 #include "steps.h"
 
+/* Bytes of lines kept in memory to be looked at. */
+#define SAMPLE_BYTES (16 << 20)
+
 typedef struct FileBatch
 {
 	TxpFileLoad *load;
@@ -151,14 +154,38 @@ apply_batch(FileBatch *b)
 		ReThrowError(error);
 }
 
-/* Adds rows that became records without use; their bytes come with the batch asked for again. */
+/* Keeps the line while there is room. */
 static void
-reject_rows(FileBatch *b, List *refusals, TxpRejects *rejects)
+sample_line(TxpSample *sample, const char *outcome, const TxpMessage *m, const char *code,
+			const char *message, const char *column)
 {
-	ListCell *lc;
+	MemoryContext old;
 
-	if (refusals == NIL)
+	if (sample == NULL || sample->lines.count >= sample->most ||
+		sample->bytes + m->payload.len > SAMPLE_BYTES)
 		return;
+	old = MemoryContextSwitchTo(sample->context);
+	if (sample->outcomes == NULL)
+		sample->outcomes = palloc(sizeof(char *) * sample->most);
+	sample->outcomes[sample->lines.count] = outcome;
+	sample->bytes += m->payload.len;
+	txp_rejects_add(&sample->lines, m->offset, m->payload, code, message, column);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+reject_line(FileBatch *b, TxpRejects *rejects, const TxpMessage *m, const char *code,
+			const char *message, const char *column)
+{
+	sample_line(b->load->sample, "rejected", m, code, message, column);
+	if (!b->load->dry_run)
+		txp_rejects_add(rejects, m->offset, m->payload, code, message, column);
+}
+
+/* The records of the rows come with the batch asked for again. */
+static const TxpMessage *
+record_of(FileBatch *b, uint32 row)
+{
 	if (b->raw.raw == NULL)
 	{
 		b->raw_frame = txp_fileio_repeat(b->load->channel, b->batch.seq);
@@ -168,12 +195,36 @@ reject_rows(FileBatch *b, List *refusals, TxpRejects *rejects)
 							errmsg("txpipe_io repeated a batch of %u rows with %u rows",
 								   b->batch.nrows, b->raw.nrows)));
 	}
+	return &b->raw.raw[row];
+}
+
+static void
+reject_rows(FileBatch *b, List *refusals, TxpRejects *rejects)
+{
+	ListCell *lc;
+
 	foreach (lc, refusals)
 	{
 		TxpRefusal *r = lfirst(lc);
-		TxpMessage *m = &b->raw.raw[r->row];
 
-		txp_rejects_add(rejects, m->offset, m->payload, r->code, r->message, r->column);
+		reject_line(b, rejects, record_of(b, r->row), r->code, r->message, r->column);
+	}
+}
+
+/* Rows that steps took out of the batch without rejecting them. */
+static void
+sample_left(FileBatch *b)
+{
+	TxpSample *sample = b->load->sample;
+
+	if (sample == NULL || !sample->all || b->outcomes.fate == NULL)
+		return;
+	for (uint32 i = 0; i < b->batch.nrows && sample->lines.count < sample->most; i++)
+	{
+		int outcome = b->outcomes.fate[i] - 1;
+
+		if (outcome >= 0 && outcome != TXP_REJECTED)
+			sample_line(sample, txp_outcome_name(outcome), record_of(b, i), "", "", NULL);
 	}
 }
 
@@ -193,11 +244,12 @@ store_rejects(FileBatch *b)
 	{
 		TxpMessage *m = &b->batch.rejects[i];
 
-		txp_rejects_add(&rejects, m->offset, m->payload, server_text(m->code),
-						server_text(m->message), server_text(m->column));
+		reject_line(b, &rejects, m, server_text(m->code), server_text(m->message),
+					server_text(m->column));
 	}
 	reject_rows(b, b->refusals, &rejects);
 	reject_rows(b, b->outcomes.rejected, &rejects);
+	sample_left(b);
 	if (b->load->replays)
 		txp_rejects_reopen(b->load->file->file_id, &rejects, b->load->plan->only->record == NULL);
 	else

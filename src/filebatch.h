@@ -13,6 +13,17 @@
 #include "rowreader.h"
 #include "rule_counts.h"
 
+/* Lines that were not loaded: the first ones, for people to look at. */
+typedef struct TxpSample
+{
+	MemoryContext context;
+	int most;
+	bool all; /* also those that are not rejected: duplicates and the like */
+	TxpRejects lines;
+	const char **outcomes; /* of the lines; static strings */
+	size_t bytes;
+} TxpSample;
+
 /* A file being loaded. */
 typedef struct TxpFileLoad
 {
@@ -25,6 +36,9 @@ typedef struct TxpFileLoad
 	TxpLedgerFile *file;         /* counts go there */
 	TxpRuleCounts rules;         /* and there */
 	bool replays;                /* its lines were rejected before */
+	bool dry_run;                /* everything is undone: no line is stored */
+	TxpSample *sample;           /* or NULL */
+	char *over_limit;            /* what the feed's limits say against the file, or NULL */
 } TxpFileLoad;
 
 /*

@@ -25,20 +25,6 @@ extern TxpLoadResult txp_load_group(TxpFileIo *files, const TxpGroup *group, Oid
 									TxpRunTotals *totals, const char **code);
 
 /*
- * Loads one file of a feed that is locked, from its copy in the lake, which is made first when lake_path is not
- * set. Counts go into `file` and the ledger; what fails is raised.
- */
-extern void txp_load_file(TxpFileIo *files, const TxpFeed *feed, const char *group_key,
-						  TxpLedgerFile *file);
-
-/*
- * Loads lines of a loaded file that were rejected before; `file` has its counts without them, and they are
- * added there, not in the ledger. Those that are rejected again are open again.
- */
-extern void txp_load_rejected(TxpFileIo *files, const TxpFeed *feed, const char *group_key,
-							  TxpLedgerFile *file, const TxpFileLines *lines);
-
-/*
  * Around every run, unload, reload and replay, also when it fails. ERRORs when one is at work in this session
  * already: a step that started another would work on its own file again.
  */

@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 
 #include "load.h"
+#include "loadfile.h"
 #include "reject_replay.h"
 #include "reload.h"
 #include "spi.h"

@@ -9,6 +9,7 @@
 #include "utils/memutils.h"
 
 #include "load.h"
+#include "loadfile.h"
 #include "reload.h"
 #include "rights.h"
 #include "sink.h"
@@ -257,7 +258,7 @@ load_stored(const TxpStoredFile *stored)
 	TxpFileIo *files = txp_fileio_new(CurrentMemoryContext);
 
 	find_content(stored);
-	txp_load_file(files, stored->feed, stored->group.key, stored->file);
+	(void) txp_load_file(files, stored->feed, stored->group.key, stored->file);
 	txp_fileio_reset(files);
 }
 

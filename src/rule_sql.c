@@ -38,7 +38,6 @@ read_feed(int32 feed_id)
 	MemoryContext context = CurrentMemoryContext;
 	MemoryContext old;
 	char *group;
-	ListCell *lc;
 
 	SPI_connect();
 	(void) txp_spi_run(&query, values, NULL);
@@ -46,14 +45,7 @@ read_feed(int32 feed_id)
 	group = txp_spi_text(0, 1);
 	MemoryContextSwitchTo(old);
 	SPI_finish();
-	foreach (lc, txp_feeds_lock(group))
-	{
-		TxpFeed *feed = lfirst(lc);
-
-		if (feed->feed_id == feed_id)
-			return feed;
-	}
-	elog(ERROR, "feed %d is not in its group", feed_id);
+	return txp_feed_by_id(txp_feeds_lock(group), feed_id);
 }
 
 /* Does the rule fit the feed's batches? It is tried with the owner's rights, whoever defines it. */

@@ -43,6 +43,12 @@ typedef struct StepRun
 	MemoryContext context; /* of the outcomes */
 } StepRun;
 
+const char *
+txp_outcome_name(TxpOutcome outcome)
+{
+	return outcome_names[outcome];
+}
+
 static bool
 is_step_statement(Node *node)
 {
@@ -230,6 +236,7 @@ take_outcome(StepRun *run, const TxpStep *step, HeapTuple tuple, TupleDesc desc)
 	run->leaving = bms_add_member(run->leaving, row);
 	MemoryContextSwitchTo(old);
 	run->outcomes->count[outcome]++;
+	run->outcomes->fate[row - run->first] = outcome + 1;
 	if (outcome == TXP_REJECTED)
 		note_rejected(run, row, tuple, desc);
 }
@@ -392,6 +399,7 @@ txp_steps_run(const List *steps, const TxpRowPlan *plan, TxpRowReader *reader, T
 	ListCell *lc;
 
 	memset(outcomes, 0, sizeof(*outcomes));
+	outcomes->fate = palloc0((Size) count + 1);
 	find_lines(&run, line_column);
 	foreach (lc, steps)
 	{

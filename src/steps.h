@@ -46,9 +46,12 @@ typedef struct TxpOutcomes
 	uint64 count[TXP_NOUTCOMES];
 	List *rejected;            /* of TxpRefusal */
 	List *warned;              /* of TxpWarned */
+	uint8 *fate;               /* per row from the first: 0, or outcome + 1 */
 	int64 moved[TXP_NSIDES];   /* by how much the counts of earlier lines of the file change */
 	const TxpStep *last_mover; /* step that moved such lines, or NULL */
 } TxpOutcomes;
+
+extern const char *txp_outcome_name(TxpOutcome outcome);
 
 /* Is it one statement that can be a step? ERRORs otherwise. Nothing but its grammar is checked. */
 extern void txp_step_check(const char *step, const char *sql);

@@ -295,6 +295,104 @@ $checked = counted('s2/sales_transactions_SS_raw_1.csv') =~ s/^\S+ fix \d+\n?//m
 is($checked, "absurd_units warn 1\nunknown_payment_method reject 1",
 	'settings count, and rules that were changed stay so when create_warehouse() is called again');
 
+# --- limits ---
+
+sub limited
+{
+	my ($feed, $options) = @_;
+
+	sql(<<"SQL");
+CREATE TABLE $feed (id integer CHECK (id <> 500), file_id bigint);
+SELECT txpipe.create_feed('$feed', '(l[^/]*)/$feed.*\.csv', '$feed', columns => '{"id": "id"}', group_name => 'limited',
+    options => '{"batch_rows": 100, $options}');
+SELECT txpipe.set_rule('$feed', 'negative', 'id < 0');
+SQL
+	return;
+}
+
+sub states
+{
+	return sql("SELECT string_agg(concat_ws(' ', file_name, state, rows_read, rows_loaded, rows_rejected), E'\\n' ORDER BY file_name)
+	            FROM txpipe.file WHERE file_name LIKE '$_[0]/%'");
+}
+
+# So many lines that cannot be read, break a rule or a constraint, and good ones behind them.
+sub numbers
+{
+	my ($unreadable, $broken, $refused, $good) = @_;
+
+	return "id\n" . ("x\n" x $unreadable) . ("-1\n" x $broken) . ("500\n" x $refused) . join '', map { "$_\n" } 1 .. $good;
+}
+
+limited('few',  '"reject_limit": 10');
+limited('part', '"reject_percent": 5');
+limited('free',  '"ordinal": 5');
+deliver('l1/few.csv',  numbers(4, 3, 3, 490));
+deliver('l1/part.csv', numbers(5, 5, 5, 285));
+deliver('l1/free.csv',  numbers(5, 5, 5, 10));
+run_hourly();
+is(states("l1"), "l1/few.csv loaded_with_rejects 500 490 10\nl1/free.csv loaded_with_rejects 25 10 15\nl1/part.csv loaded_with_rejects 300 285 15",
+	'at their limits files are loaded');
+deliver('l2/few.csv',  numbers(4, 3, 4, 489));
+deliver('l2/part.csv', numbers(120, 80, 0, 100));
+deliver('l2/free.csv',  numbers(0, 0, 0, 1));
+my $warning = run_hourly();
+like($warning, qr{WARNING:  file "l2/few.csv" is rejected: 11 of the first 100 records are rejected, reject_limit is 10},
+	'over the limit a file is rejected at once');
+like($warning, qr{WARNING:  file "l2/part.csv" is rejected: 200 of 300 records are rejected, reject_percent is 5},
+	'and over a share at its end');
+is(states('l2'), "l2/few.csv rejected 100 0 11\nl2/free.csv loaded 1 1 0\nl2/part.csv rejected 300 0 200",
+	'the other files of the group go on');
+is(sql('SELECT count(*) FROM few') . ' ' . sql('SELECT count(*) FROM part'), '490 285', 'nothing of them is loaded');
+is(sql("SELECT string_agg(n::text, ' ' ORDER BY file_name) FROM (SELECT file_name, count(*) AS n FROM txpipe.rejected_row
+        JOIN txpipe.file USING (file_id) WHERE group_key = 'l2' GROUP BY file_name) r"), '11 100', 'at most 100 lines of them are kept');
+is(counted('l2/few.csv'), '', 'they count for no rule');
+sql("SELECT txpipe.set_rule_action('few', 'negative', 'off')");
+sql('SELECT txpipe.reload(' . last_file('l2/few.csv') . ')');
+is(states('l2') =~ s/\n.*//sr, 'l2/few.csv loaded_with_rejects 500 492 8', 'with other rules it is reloaded');
+is(sql('SELECT count(*), count(DISTINCT file_id) FROM few'), '982|2', 'its rows are there');
+is(sql("SELECT count(*) FROM txpipe.rejected_row WHERE file_id = " . last_file('l2/few.csv')), '8', 'and its lines as now rejected');
+
+# --- what a file would do ---
+
+my $everything = 'SELECT (SELECT count(*) FROM few), (SELECT count(*) FROM free), (SELECT count(*) FROM txpipe.rejected_row),
+    (SELECT count(*) FROM txpipe.file), (SELECT count(*) FROM txpipe.file_rule)';
+sql(q(SELECT txpipe.on_load('free', 'steps', $$ SELECT line_no, CASE WHEN id = 7 THEN 'duplicate' WHEN id = 8 THEN 'superseded'
+          ELSE 'warning' END, 'seen', NULL::text, NULL::text FROM batch WHERE id BETWEEN 7 AND 9 $$)));
+my $before = sql($everything);
+deliver('l3/free.csv', numbers(1, 1, 2, 120) . "caf\xe9\n");
+my ($out, $err);
+$node->psql('postgres', "SELECT line_no, outcome, code, column_name, line FROM txpipe.validate_file('l3/free.csv')",
+	stdout => \$out, stderr => \$err);
+is($out, join("\n", '2|rejected|bad_value|id|x', '3|rejected|negative||-1', '4|rejected|23514||500', '5|rejected|23514||500',
+	'12|duplicate|||7', '13|superseded|||8', '126|rejected|bad_value|id|caf\351'),
+	'validate_file lists the lines that would not be loaded');
+like($err, qr/NOTICE:  of 125 records 118 would be loaded, 1 are duplicate, 0 filtered, 1 superseded, 5 rejected/, 'says what would happen');
+like($err, qr/DETAIL:  reject negative: 1, warn seen: 1\./, 'and what the rules met');
+is(sql($everything), $before, 'and leaves no trace');
+is(sql("SELECT count(*) FROM txpipe.file WHERE file_name = 'l3/free.csv'"), '0', 'the ledger does not know the file');
+deliver('l3/few.csv', numbers(2000, 0, 0, 5));
+$node->psql('postgres', "SELECT count(*) FROM txpipe.validate_file('l3/few.csv')", stdout => \$out, stderr => \$err);
+is($out, '1000', 'at most 1000 lines');
+like($err, qr/2000 rejected.*nothing would be loaded: 2000 of 2005 records are rejected, reject_limit is 10/s, 'and what the limits say');
+refuses("SELECT * FROM txpipe.validate_file('../landing/l3/free.csv')",  qr/58P01/, 'no path leads out of the landing directory');
+refuses("SELECT * FROM txpipe.validate_file('l3')",                     qr/58P01/, 'a folder is no file');
+deliver('l3/other.txt', 'x');
+refuses("SELECT * FROM txpipe.validate_file('l3/other.txt')",           qr/42704/, 'a file of no feed');
+refuses("SET ROLE stranger; SELECT * FROM txpipe.validate_file('l3/free.csv')", qr/42704/, 'a feed of somebody else');
+deliver('l4/free.csv', "number\n1\n");
+refuses("SELECT * FROM txpipe.validate_file('l4/free.csv')",             qr/22P04/, 'what would fail fails');
+deliver('s3/sales_transactions_SS_raw_1.csv', 'transaction_date,transaction_id,customer_id,customer_fname,'
+	  . 'customer_lname,customer_email,sales_agent_id,branch_id,product_id,product_name,product_category,offer_1,offer_2,'
+	  . "offer_3,offer_4,offer_5,units,unit_price,is_online,payment_method,shipping_address\n"
+	  . sale('a1') . sale('a1', units => 3) . sale('d1') . sale('d2', units => 0) . sale('d1', date => '2031-1-1'));
+$before = sql('SELECT (SELECT count(*) FROM dwh.fact_sales), (SELECT count(*) FROM dwh.sale_key), (SELECT count(*) FROM dwh.dim_date)');
+is(sql("SELECT string_agg(concat_ws(' ', line_no, outcome, code), ', ' ORDER BY line_no)
+        FROM txpipe.validate_file('s3/sales_transactions_SS_raw_1.csv') WHERE line_no <> 3"), '2 duplicate, 5 rejected bad_units, '
+	  . '6 rejected date_out_of_range', 'a retail file is compared with what is in the warehouse');
+is(sql('SELECT (SELECT count(*) FROM dwh.fact_sales), (SELECT count(*) FROM dwh.sale_key), (SELECT count(*) FROM dwh.dim_date)'),
+	$before, 'which stays as it is');
+
 log_is_clean($node, qr/ERROR:/);
 $node->stop;
 done_testing();

@@ -1,0 +1,33 @@
+/*
+ * loadfile.h — one file: into its target, or nothing of it.
+ */
+#ifndef TXP_LOADFILE_H
+#define TXP_LOADFILE_H
+
+#include "postgres.h"
+
+#include "filebatch.h"
+
+/*
+ * Loads one file of a feed that is locked, from its copy in the lake, which is made first when lake_path is not
+ * set. Counts go into `file` and the ledger; what fails is raised. False: more of it is rejected than the feed's
+ * options allow, nothing of it is loaded, and the ledger and a WARNING say so.
+ */
+extern bool txp_load_file(TxpFileIo *files, const TxpFeed *feed, const char *group_key,
+						  TxpLedgerFile *file);
+
+/*
+ * Loads lines of a loaded file that were rejected before; `file` has its counts without them, and they are
+ * added there, not in the ledger. Those that are rejected again are open again.
+ */
+extern void txp_load_rejected(TxpFileIo *files, const TxpFeed *feed, const char *group_key,
+							  TxpLedgerFile *file, const TxpFileLines *lines);
+
+/*
+ * Loads a landing file and undoes everything. Lines that would not be loaded go into the sample, counts
+ * into `file` and `counts`. Returns what the feed's limits say against it, or NULL.
+ */
+extern char *txp_try_file(TxpFileIo *files, const TxpFeed *feed, const char *group_key,
+						  TxpLedgerFile *file, TxpSample *sample, TxpRuleCounts *counts);
+
+#endif
