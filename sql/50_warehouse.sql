@@ -3,7 +3,8 @@
 --
 -- The warehouse belongs to the role that calls this, not to the extension: nothing in dwh refers to an
 -- object of txpipe, so DROP EXTENSION leaves it as it is and pg_dump dumps it. The parts:
--- 52 the tables, 53 and 59 the rollups, 54 the functions that live in dwh, 56 and 58 the feeds and their steps.
+-- 52 the tables, 53 and 59 the rollups, 54 the functions that live in dwh, 57 what decides which version and which
+-- sale counts, 56 and 58 the feeds and their steps.
 
 CREATE FUNCTION txpipe.create_warehouse()
 RETURNS void
@@ -28,6 +29,12 @@ BEGIN
                   HINT = format('call it as its owner: SET ROLE %I', holder);
     END IF;
     PERFORM txpipe.warehouse_functions();
+    PERFORM txpipe.warehouse_dimension_logs();
+    PERFORM txpipe.warehouse_dimension_functions();
+    PERFORM txpipe.warehouse_offer_periods();
+    PERFORM txpipe.warehouse_winner_tables();
+    PERFORM txpipe.warehouse_winner_functions();
+    PERFORM txpipe.warehouse_adopt();
     PERFORM txpipe.warehouse_rollups();
     PERFORM txpipe.warehouse_dimension_feeds();
     PERFORM txpipe.warehouse_sales_feed();
@@ -35,8 +42,8 @@ END
 $body$;
 COMMENT ON FUNCTION txpipe.create_warehouse() IS
 'Makes the schema dwh (dimensions, facts, keys), owned by the caller, and the feeds branches, sales_agents and
-sales_transactions of the group "retail". Called again it brings the functions and steps up to date and makes
-feeds that are missing; tables and data stay. Needs CREATE on the database and EXECUTE on txpipe.create_feed,
+sales_transactions of the group "retail". Called again it brings functions, steps and the tables of an older
+version up to date and makes feeds that are missing; data stay. Needs CREATE on the database and EXECUTE on txpipe.create_feed,
 txpipe.on_load and txpipe.warehouse_*. Errors: 42P06 when another schema dwh is there, 42501 when the
 warehouse belongs to another role.';
 

@@ -14,27 +14,30 @@ DECLARE
         sales_agent_id, branch_id, product_id, product_name, product_category, coalesce(offer_1, false),
         coalesce(offer_2, false), coalesce(offer_3, false), coalesce(offer_4, false), coalesce(offer_5, false),
         units, unit_price, coalesce(is_online, false), payment_method, street, city, state, postal_code), 0)$sql$;
-    load_sales CONSTANT text := $step$
-        INSERT INTO dwh.fact_sales (transaction_id, transaction_date, product_key, customer_key,
-            sales_agent_key, branch_key, location_key, offer_key, units, unit_price, discount_pct,
-            is_online, payment_method, street, postal_code, file_id, line_no)
+    offer CONSTANT text := $sql$
+             CASE WHEN s.highest AND b.offer_5 THEN 5 WHEN s.highest AND b.offer_4 THEN 4
+                  WHEN s.highest AND b.offer_3 THEN 3 WHEN s.highest AND b.offer_2 THEN 2
+                  WHEN b.offer_1 THEN 1 WHEN b.offer_2 THEN 2 WHEN b.offer_3 THEN 3
+                  WHEN b.offer_4 THEN 4 WHEN b.offer_5 THEN 5 ELSE 0 END$sql$;
+    offer_policy CONSTANT text := $sql$(SELECT coalesce(max(value), 'reject') = 'highest' AS highest
+                    FROM dwh.setting WHERE name = 'several_offers')$sql$;
+    sales CONSTANT text := replace(replace($sql$
         SELECT b.transaction_id, b.transaction_date, p.product_key,
             (SELECT c.customer_key FROM dwh.dim_customer c
              WHERE c.customer_id = b.customer_id AND c.first_name = coalesce(b.first_name, '(unknown)')
-               AND c.last_name = coalesce(b.last_name, '(unknown)') AND c.email = coalesce(b.email, '(unknown)')),
-            coalesce(a.sales_agent_key, CASE WHEN b.is_online THEN 0 ELSE -1 END),
-            coalesce(r.branch_key, CASE WHEN b.is_online THEN 0 ELSE -1 END),
+               AND c.last_name = coalesce(b.last_name, '(unknown)') AND c.email = coalesce(b.email, '(unknown)'))
+                AS customer_key,
+            coalesce(a.sales_agent_key, CASE WHEN b.is_online THEN 0 ELSE -1 END) AS sales_agent_key,
+            coalesce(r.branch_key, CASE WHEN b.is_online THEN 0 ELSE -1 END) AS branch_key,
             CASE WHEN b.state IS NOT NULL OR b.city IS NOT NULL
                  THEN (SELECT l.location_key FROM dwh.dim_location l
                        WHERE l.city = coalesce(b.city, '(unknown)') AND l.state = coalesce(b.state, '(unknown)'))
-                 WHEN b.is_online THEN -1 ELSE 0 END,
-            o.offer_key, b.units, b.unit_price, o.discount_pct,
-            coalesce(b.is_online, false), coalesce(b.payment_method, '(unknown)'),
-            b.street, b.postal_code, b.file_id, b.line_no
+                 WHEN b.is_online THEN -1 ELSE 0 END AS location_key,
+            o.offer_key, b.units, b.unit_price, o.discount_pct, coalesce(b.is_online, false) AS is_online,
+            coalesce(b.payment_method, '(unknown)') AS payment_method, b.street, b.postal_code, b.file_id, b.line_no{more}
         FROM batch b
         CROSS JOIN (SELECT dwh.group_time(group_key) AS at FROM batch LIMIT 1) g
-        CROSS JOIN (SELECT coalesce(max(value), 'reject') = 'highest' AS highest
-                    FROM dwh.setting WHERE name = 'several_offers') s
+        CROSS JOIN {offer_policy} s
         LEFT JOIN dwh.dim_product p ON p.product_id = b.product_id
              AND p.product_name = coalesce(b.product_name, '(unknown)')
              AND p.product_category = coalesce(b.product_category, '(unknown)')
@@ -42,12 +45,10 @@ DECLARE
              AND g.at >= a.valid_from AND g.at < a.valid_to
         LEFT JOIN dwh.dim_branch r ON r.branch_id = b.branch_id
              AND g.at >= r.valid_from AND g.at < r.valid_to
-        LEFT JOIN dwh.dim_offer o ON o.offer_key =
-             CASE WHEN s.highest AND b.offer_5 THEN 5 WHEN s.highest AND b.offer_4 THEN 4
-                  WHEN s.highest AND b.offer_3 THEN 3 WHEN s.highest AND b.offer_2 THEN 2
-                  WHEN b.offer_1 THEN 1 WHEN b.offer_2 THEN 2 WHEN b.offer_3 THEN 3
-                  WHEN b.offer_4 THEN 4 WHEN b.offer_5 THEN 5 ELSE 0 END
-    $step$;
+        LEFT JOIN dwh.dim_offer o ON o.offer_number = {offer}
+             AND b.transaction_date >= o.valid_from AND b.transaction_date < o.valid_to
+    $sql$, '{offer_policy}', offer_policy), '{offer}', offer);
+    load_sales CONSTANT text := txpipe.sale_sql('INSERT INTO dwh.fact_sales ({columns})' || replace(sales, '{more}', ''));
 BEGIN
     BEGIN
         PERFORM txpipe.create_feed('sales_transactions', '^(.+)/sales_transactions_[^/]*\.csv$', NULL, 'csv', $json${
@@ -81,25 +82,21 @@ BEGIN
     END;
 
     PERFORM txpipe.warehouse_sales_rules();
-    -- The first line with an id counts. The hash covers the cleaned values, so junk around an e-mail
-    -- address does not turn a repetition into a conflict.
-    PERFORM txpipe.on_load('sales_transactions', 'duplicates', replace($step$
-        SELECT line_no, CASE WHEN hash = first_hash THEN 'duplicate' ELSE 'rejected' END AS outcome,
-               CASE WHEN hash <> first_hash THEN 'conflicting_duplicate' END AS code,
-               CASE WHEN hash <> first_hash
-                    THEN format('transaction %s was there before with other values', transaction_id) END AS message,
-               CASE WHEN hash <> first_hash THEN 'transaction_id' END AS column_name
-        FROM (
-            SELECT line_no, transaction_id, hash, coalesce(known_hash, first_value(hash) OVER w) AS first_hash,
-                   known_hash IS NOT NULL OR row_number() OVER w > 1 AS is_repeated
-            FROM (
-                SELECT b.line_no, b.transaction_id, {content} AS hash,
-                       (SELECT k.content_hash FROM dwh.sale_key k
-                        WHERE k.transaction_id = b.transaction_id) AS known_hash
-                FROM batch b OFFSET 0
-            ) b WINDOW w AS (PARTITION BY transaction_id COLLATE "C" ORDER BY line_no)
-        ) l WHERE is_repeated
-    $step$, '{content}', content), 20);
+    PERFORM txpipe.on_load('sales_transactions', 'offers', replace(replace($step$
+        SELECT b.line_no, 'rejected' AS outcome, 'offer_not_valid' AS code,
+               format('offer_%s is not valid on %s', b.number, to_char(b.transaction_date, 'YYYY-MM-DD')) AS message,
+               'offer_' || b.number AS column_name
+        FROM (SELECT b.line_no, b.transaction_date, {offer} AS number FROM batch b CROSS JOIN {offer_policy} s) b
+        WHERE (SELECT count(*) FROM dwh.dim_offer WHERE valid_from = '-infinity' AND valid_to = 'infinity') < 6
+          AND NOT EXISTS (SELECT FROM dwh.dim_offer o WHERE o.offer_number = b.number
+                          AND b.transaction_date >= o.valid_from AND b.transaction_date < o.valid_to)
+    $step$, '{offer_policy}', offer_policy), '{offer}', offer), 15);
+    PERFORM txpipe.on_load('sales_transactions', 'file', $step$
+        INSERT INTO dwh.source_file (file_id, group_key, group_order, group_at)
+        SELECT file_id, group_key, dwh.group_order(group_key), dwh.group_time(group_key)
+        FROM (SELECT file_id, group_key FROM batch LIMIT 1) b
+        ON CONFLICT DO NOTHING
+    $step$, 20);
     PERFORM txpipe.on_load('sales_transactions', 'months', $step$
         SELECT * FROM dwh.create_months(ARRAY(
             SELECT DISTINCT date_trunc('month', transaction_date::timestamp)::date FROM batch))
@@ -145,20 +142,34 @@ BEGIN
         WHERE NOT EXISTS (SELECT FROM dwh.dim_branch d WHERE d.branch_id = b.branch_id)
         ORDER BY branch_id
     $step$, 80);
+    -- New ids get their keys here, at the cost of one look into the index. Ids that were there, or are in the batch
+    -- twice, are settled with all their sales. The hash covers the cleaned values, so junk around an e-mail address
+    -- does not turn a repetition into a conflict. Lines of files a former installation loaded are in no ledger.
+    PERFORM txpipe.on_load('sales_transactions', 'keys', replace(replace(txpipe.sale_sql($step$
+        WITH fresh AS (
+            INSERT INTO dwh.sale_key (transaction_id, transaction_date, file_id, line_no, content_hash)
+            SELECT transaction_id, transaction_date, file_id, line_no, {content} FROM batch
+            ON CONFLICT DO NOTHING RETURNING line_no
+        )
+        SELECT s.* FROM dwh.settle_repeated(ARRAY(
+            SELECT {r.row:r.content_hash} FROM ({sales}) r)) s
+        WHERE s.file_id IS NULL OR EXISTS (SELECT FROM txpipe.file f WHERE f.file_id = s.file_id)
+    $step$), '{sales}', replace(replace(sales, '{more}', ', b.content_hash'), 'FROM batch b', $sql$FROM (
+            SELECT *, {content} AS content_hash FROM batch WHERE transaction_id IN (
+                SELECT transaction_id FROM batch b WHERE NOT EXISTS (SELECT FROM fresh f WHERE f.line_no = b.line_no))) b$sql$)),
+        '{content}', content), 90);
     PERFORM txpipe.on_load('sales_transactions', 'load', load_sales, 100);
-    PERFORM txpipe.on_load('sales_transactions', 'keys', replace($step$
-        INSERT INTO dwh.sale_key (transaction_id, transaction_date, file_id, line_no, content_hash)
-        SELECT transaction_id, transaction_date, file_id, line_no, {content} FROM batch
-    $step$, '{content}', content), 110);
     PERFORM txpipe.on_load('sales_transactions', 'days', $step$
-        INSERT INTO dwh.sales_day AS s (transaction_date, version, file_id, changed_at)
-        SELECT transaction_date, 1, file_id, now()
-        FROM (SELECT DISTINCT transaction_date, file_id FROM batch) b
-        WHERE NOT EXISTS (SELECT FROM dwh.sales_day d
-                          WHERE d.transaction_date = b.transaction_date AND d.changed_at = now())
-        ON CONFLICT (transaction_date) DO UPDATE
-        SET version = s.version + 1, file_id = EXCLUDED.file_id, changed_at = EXCLUDED.changed_at
+        SELECT * FROM dwh.touch_days(ARRAY(SELECT DISTINCT transaction_date FROM batch),
+                                     (SELECT file_id FROM batch LIMIT 1))
     $step$, 120);
+    PERFORM txpipe.on_unload('sales_transactions', 'unload', $step$
+        SELECT s.* FROM unloaded u CROSS JOIN dwh.unload_sales(u.file_id) s
+        WHERE EXISTS (SELECT FROM txpipe.file f WHERE f.file_id = s.file_id)
+    $step$, 10);
+    -- What an earlier version did another way.
+    PERFORM txpipe.on_load('sales_transactions', 'duplicates', NULL)
+    WHERE EXISTS (SELECT FROM txpipe.feed_status WHERE feed = 'sales_transactions' AND 'duplicates' = ANY (steps));
 END
 $body$;
 COMMENT ON FUNCTION txpipe.warehouse_sales_feed() IS 'Part of create_warehouse(): the feed sales_transactions';

@@ -97,6 +97,7 @@ sub facts
 		q{SELECT 'b2b', d.transaction_date, l.* FROM dwh.sales_day d, txpipe.b2b_sales(d.transaction_date) l},
 		q{SELECT 'total', 'read', sum(rows_read) FROM txpipe.file WHERE feed = 'sales_transactions'},
 		q{SELECT 'total', 'duplicates', sum(rows_duplicate) FROM txpipe.file WHERE feed = 'sales_transactions'},
+		q{SELECT 'total', 'superseded', sum(rows_superseded) FROM txpipe.file WHERE feed = 'sales_transactions'},
 		q{SELECT 'total', 'rows', count(*) FROM dwh.fact_sales},
 		q{SELECT 'total', 'units', sum(units) FROM dwh.fact_sales},
 		q{SELECT 'total', 'gross', sum(gross_amount) FROM dwh.fact_sales},
