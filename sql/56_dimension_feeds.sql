@@ -42,7 +42,7 @@ BEGIN
         BEGIN
             PERFORM txpipe.create_feed(feed.name, format('^(.+)/%s_[^/]*\.csv$', feed.name), NULL, 'csv', feed.columns,
                 'retail', true, NULL, 'archive',
-                jsonb_build_object('ragged', true, 'ordinal', feed.ordinal));
+                jsonb_build_object('ragged', true, 'duplicates', 'load', 'ordinal', feed.ordinal));
         EXCEPTION WHEN duplicate_object THEN
             NULL;               -- the feed is there: its steps are brought up to date below
         END;

@@ -83,6 +83,8 @@ sub generate
 		$g{agents} = [ map { [ $_, "Agent $_" . pick('', ' Jr'), pick('2018-05-13', '2019-01-01') ] } grep { rand() < 0.7 } 1 .. 6, 3 ];
 		$g{branches} = [ [ 1, 'Town1', '2011-02-03', 'A' ] ] unless @{ $g{branches} };
 		$g{agents} = [ [ 1, 'Agent 1', '2018-05-13' ] ] unless @{ $g{agents} };
+		# Files that say byte for byte what an earlier one said: it holds again.
+		$g{$_} = pick(@groups)->{$_} foreach grep { @groups && rand() < 0.3 } qw(branches agents);
 		$g{sales} = [ map { a_sale(pick(@ids), rand() < 0.7 ? 0 : 1 + int rand 3) } 1 .. 60 ];
 		write_file("$g{dir}/branches_SS_raw_$n.csv", 'branch_id,location,establish_date,class',
 			map { join ',', @$_ } @{ $g{branches} });
