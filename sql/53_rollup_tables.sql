@@ -10,22 +10,21 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $body$
     VALUES
-    ('rollup_total', '{}'::text[], '{}'::text[], 'true',
-     'All sales of a period'),
+    ('rollup_total', '{}'::text[], '{}'::text[], 'true', 'All sales of a period'),
     ('rollup_product_offer', '{product_key,offer_key,discount_pct}', '{integer,integer,integer}', 'true',
      'Sales by product and offer; the view dwh.rollup_product sums them by product'),
     ('rollup_online_city', '{location_key}', '{integer}', 'is_online',
      'Online sales by the city they were shipped to'),
     ('rollup_agent_product', '{sales_agent_key,product_key}', '{integer,integer}', 'NOT is_online',
      'Branch sales by version of the sales agent and product'),
-    ('rollup_branch_channel_payment', '{branch_key,is_online,payment_method}', ARRAY['integer', 'boolean', 'text COLLATE "C"'],
-     'true',
-     'Sales by version of the branch, channel and payment method')
+    ('rollup_branch_channel_payment', '{branch_key,is_online,payment_method}',
+     ARRAY['integer', 'boolean', 'text COLLATE "C"'], 'true', 'Sales by version of the branch, channel and payment method')
 $body$;
 COMMENT ON FUNCTION txpipe.list_rollups() IS
 'Part of create_warehouse(): the rollups, each with its keys and their types, and which sales it sums';
 
-CREATE FUNCTION txpipe.warehouse_rollup_table(rollup text, keys text[], types text[], description text)
+-- Tables and views alike.
+CREATE FUNCTION txpipe.comment_rollup(rollup text, description text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
@@ -36,6 +35,7 @@ DECLARE
         "period": "First day of the period",
         "product_key": "Product (dwh.dim_product)",
         "offer_key": "Offer redeemed (dwh.dim_offer)",
+        "customer_key": "Person (dwh.dim_customer)",
         "discount_pct": "Rate of the offer when the sales were loaded, in per cent",
         "location_key": "City (dwh.dim_location)",
         "sales_agent_key": "Version of the sales agent (dwh.dim_sales_agent)",
@@ -46,7 +46,25 @@ DECLARE
         "units": "Pieces sold",
         "gross_amount": "Sum of gross_amount",
         "total_paid": "Sum of total_paid, exact"}';
-    column_name text;
+    field record;
+BEGIN
+    FOR field IN
+        SELECT c.relkind, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+        WHERE c.oid = format('dwh.%I', rollup)::regclass AND a.attnum > 0
+    LOOP
+        EXECUTE format('COMMENT ON %s dwh.%I IS %L', CASE field.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, rollup,
+                       description);
+        EXECUTE format('COMMENT ON COLUMN dwh.%I.%I IS %L', rollup, field.attname, about ->> field.attname::text);
+    END LOOP;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.comment_rollup(text, text) IS 'Part of create_warehouse(): describes a rollup and its columns';
+
+CREATE FUNCTION txpipe.warehouse_rollup_table(rollup text, keys text[], types text[], description text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
 BEGIN
     -- A batch may change every sum of a page. With more than half of it free they stay there (HOT), though sums get longer,
     -- and the ranges that reports read stay together.
@@ -59,10 +77,7 @@ BEGIN
         (SELECT string_agg(format(', %I %s NOT NULL', k.name, k.type), '' ORDER BY k.n)
          FROM unnest(keys, types) WITH ORDINALITY AS k (name, type, n)),
         array_to_string('{grain,period}' || keys, ', '));
-    EXECUTE format('COMMENT ON TABLE dwh.%I IS %L', rollup, description || '. Kept by triggers of dwh.fact_sales');
-    FOREACH column_name IN ARRAY '{grain,period}' || keys || '{sales,units,gross_amount,total_paid}' LOOP
-        EXECUTE format('COMMENT ON COLUMN dwh.%I.%I IS %L', rollup, column_name, about ->> column_name);
-    END LOOP;
+    PERFORM txpipe.comment_rollup(rollup, description || '. Kept by triggers of dwh.fact_sales');
 END
 $body$;
 COMMENT ON FUNCTION txpipe.warehouse_rollup_table(text, text[], text[], text) IS
@@ -86,13 +101,13 @@ BEGIN
         SELECT grain, period, product_key, sum(sales)::bigint AS sales, sum(units)::bigint AS units,
                sum(gross_amount) AS gross_amount, sum(total_paid) AS total_paid
         FROM dwh.rollup_product_offer GROUP BY grain, period, product_key;
-    COMMENT ON VIEW dwh.rollup_product IS 'Sales by product: dwh.rollup_product_offer over all offers';
+    PERFORM txpipe.comment_rollup('rollup_product', 'Sales by product: dwh.rollup_product_offer over all offers');
     CREATE OR REPLACE VIEW dwh.rollup_customer AS
         SELECT 'day'::text AS grain, transaction_date AS period, customer_key, count(*) AS sales, sum(units) AS units,
                sum(gross_amount) AS gross_amount, sum(total_paid) AS total_paid
         FROM dwh.fact_sales GROUP BY transaction_date, customer_key;
-    COMMENT ON VIEW dwh.rollup_customer IS
-    'Sales by person and day, from dwh.fact_sales: few persons buy twice a day, a table of their sums would be as long';
+    PERFORM txpipe.comment_rollup('rollup_customer',
+        'Sales by person and day, from dwh.fact_sales: few persons buy twice a day, a table of their sums would be as long');
     PERFORM txpipe.warehouse_rollup_audit();
     PERFORM txpipe.warehouse_rollup_triggers();
     IF is_new THEN

@@ -101,7 +101,7 @@ BEGIN
             LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
             SET search_path = pg_catalog, pg_temp
             SET enable_seqscan = off SET enable_bitmapscan = off
-            SET enable_hashjoin = off SET enable_mergejoin = off
+            SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
             AS %L$sql$, event.function, format($function$
     DECLARE
         days date[];
@@ -154,7 +154,7 @@ BEGIN
     RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
-    SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+    SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
     AS $function$
     DECLARE
         wrong record;
