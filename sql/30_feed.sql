@@ -58,7 +58,8 @@ run for every batch of a file, as the feed''s owner with search_path pg_catalog:
 batch as the relation "batch": the mapped columns, file_id bigint, line_no bigint, group_key text. Steps run in order
 of ordinal (default: behind the others); what they leave goes to the target, where there is one. A step that returns
 rows returns (line_no bigint, outcome text, code text, message text, column_name text): those lines leave the batch;
-outcome is duplicate, filtered, superseded or rejected, and rejected lines are kept in txpipe.rejected_row. With a
+outcome is duplicate, filtered, superseded or rejected, and rejected lines are kept in txpipe.rejected_row; or it is
+warning: then the line stays, and its code is counted in txpipe.file_rule. With a
 sixth column file_id bigint that is not NULL the row is about a line that was accounted for before, of another loaded
 file of the same owner or of an earlier batch of this one: outcome is what it is now, code what it was before (loaded,
 duplicate, filtered or superseded), and the counts of its file move.
