@@ -135,8 +135,7 @@ first_duplicate(int64 file_id)
 {
 	static TxpStatement query = {
 		"SELECT file_id FROM txpipe.file_ledger WHERE duplicate_of = $1 AND state = 'duplicate' "
-		"ORDER BY txpipe.natural_key(group_key) COLLATE \"C\", group_key COLLATE \"C\", "
-		"txpipe.natural_key(file_name) COLLATE \"C\", file_id LIMIT 1",
+		"ORDER BY txpipe.file_order(group_key, file_name) COLLATE \"C\", file_id LIMIT 1",
 		1,
 		{INT8OID}};
 	Datum values[] = {Int64GetDatum(file_id)};
@@ -150,10 +149,9 @@ holder_of_content(const TxpStoredFile *stored)
 {
 	static TxpStatement query = {
 		"SELECT o.file_id FROM txpipe.file_ledger o JOIN txpipe.file_ledger l USING (feed_id, "
-		"sha256) "
-		"WHERE l.file_id = $1 AND o.file_id <> $1 AND o.by_content AND l.by_content AND o.state "
-		"NOT IN ('settling', 'duplicate', "
-		"'changed', 'superseded', 'unloaded') ORDER BY 1 LIMIT 1",
+		"sha256) WHERE l.file_id = $1 AND o.file_id <> $1 AND o.by_content AND l.by_content "
+		"AND o.state NOT IN ('settling', 'duplicate', 'changed', 'superseded', 'unloaded') "
+		"ORDER BY 1 LIMIT 1",
 		1,
 		{INT8OID}};
 	Datum values[] = {Int64GetDatum(stored->file->file_id)};
@@ -182,8 +180,7 @@ comes_first(int64 a, int64 b)
 {
 	static TxpStatement query = {
 		"SELECT file_id FROM txpipe.file_ledger WHERE file_id IN ($1, $2) "
-		"ORDER BY txpipe.natural_key(group_key) COLLATE \"C\", group_key COLLATE \"C\", "
-		"txpipe.natural_key(file_name) COLLATE \"C\", file_id LIMIT 1",
+		"ORDER BY txpipe.file_order(group_key, file_name) COLLATE \"C\", file_id LIMIT 1",
 		2,
 		{INT8OID, INT8OID}};
 	Datum values[] = {Int64GetDatum(a), Int64GetDatum(b)};
@@ -196,7 +193,8 @@ set_waiting(int64 file_id, const char *reason)
 {
 	static TxpStatement update = {
 		"UPDATE txpipe.file_ledger SET state = 'waiting', reason = $2, retry_at = NULL, "
-		"attempts = 0, duplicate_of = NULL, rows_read = 0, rows_rejected = 0 WHERE file_id = $1",
+		"attempts = 0, duplicate_of = NULL, displaces = NULL, rows_read = 0, rows_rejected = 0 "
+		"WHERE file_id = $1",
 		2,
 		{INT8OID, TEXTOID}};
 	static TxpStatement lines = {

@@ -224,6 +224,35 @@ is(totals(), totals_of(1 .. 4), 'any of them can come back');
 sql('SELECT txpipe.reload(' . file_id('items/5/a.csv') . "); SELECT txpipe.reload($second)");
 is(totals(), totals_of(1 .. 4), 'its content is there once');
 
+# A file that changed is accepted, and can be taken back again.
+my $changed = $content{1};
+$content{'1b'} = make_items('1b', 40, 0);
+deliver('items/1/a.csv', $content{'1b'});
+run_hourly();
+is(counts('items/1/a.csv'), 'changed 0 0 0 0 0 0', 'other content under a loaded name is kept back');
+my $first   = sql("SELECT min(file_id) FROM txpipe.file WHERE file_name = 'items/1/a.csv'");
+my $correct = file_id('items/1/a.csv');
+sql("SELECT txpipe.reload($correct)");
+is(totals(), totals_of('1b', 2 .. 4), 'reload loads it in the place of the other');
+is(sql("SELECT state, reason FROM txpipe.file WHERE file_id = $first"), "superseded|replaced by file $correct", 'which is superseded');
+is(error_of($node, "SELECT txpipe.reload($first)")->{state}, '55000', 'and cannot be reloaded');
+deliver('items/11/a.csv', $changed);
+run_hourly();
+is(totals(), totals_of('1b', 1 .. 4), 'though its content can come under another name');
+is( sql("SELECT string_agg(state || ':' || coalesce(reason, ''), ' ' ORDER BY event_id) FROM txpipe.file_event "
+		  . "WHERE file_id = $correct AND state IN ('changed', 'waiting', 'loaded')") =~ s/by "[^"]*"/by somebody/gr,
+	"changed:" . sql("SELECT reason FROM txpipe.file_event WHERE file_id = $correct AND state = 'changed'")
+	  . ' waiting:reloaded by somebody loaded:reloaded by somebody', 'every state is on record');
+sql("SELECT txpipe.unload($correct), txpipe.unload(" . file_id('items/11/a.csv') . ')');
+is(totals(), totals_of(2 .. 4), 'several files in one statement');
+sql("SELECT count(txpipe.reload(file_id)) FROM txpipe.file WHERE file_id IN ($correct, " . file_id('items/11/a.csv') . ')');
+is(totals(), totals_of('1b', 1 .. 4), 'there and back');
+sql('SELECT txpipe.unload(' . file_id('items/11/a.csv') . "), txpipe.unload($correct)");
+deliver('items/12/a.csv', $content{1});
+run_hourly();
+is(totals(), totals_of(1 .. 4), 'the content of an unloaded file under another name is loaded');
+is(counts('items/12/a.csv'), 'loaded_with_rejects 252 251 0 0 0 1', 'as a file of its own');
+
 # --- the copy in the lake ---
 
 my $fourth = file_id('items/4/a.csv');
@@ -237,11 +266,23 @@ deliver('items/4/a.csv', $content{4});
 sql("SELECT txpipe.reload($fourth)");
 is(totals(), totals_of(1 .. 4), 'the landing file is used where there is no copy');
 ok(-e $copy, 'and copied');
-open my $fh, '>>', $copy or die;
-print $fh "7777,more,1\n";
+open my $fh, '+<', $copy or die;
+seek $fh, -2, 2;
+print $fh 'X';
 close $fh;
 is(error_of($node, "SELECT txpipe.reload($fourth)")->{state}, 'XX001', 'a copy with other content is refused');
 rename "$copy.away", $copy or die;
+
+sql(q{ALTER SYSTEM SET txpipe.lake_compression = 'zstd'});
+$node->reload;
+wait_for($node, "SELECT current_setting('txpipe.lake_compression') = 'zstd'", 'the setting is there');
+make_items('packed', 50, 0);
+deliver('items/13/a.csv', $content{packed});
+run_hourly();
+like(sql("SELECT lake_path FROM txpipe.file WHERE file_name = 'items/13/a.csv'"), qr/\.zst$/, 'a compressed copy');
+sql('SELECT txpipe.reload(' . file_id('items/13/a.csv') . ')');
+is(totals(), totals_of(1 .. 4, 'packed'), 'is read as well');
+sql('SELECT txpipe.unload(' . file_id('items/13/a.csv') . ')');
 
 # --- what cannot be taken back ---
 
@@ -496,7 +537,7 @@ is(fingerprint(), $all, 'and it can be done again');
 
 log_is_clean(
 	$node,
-	qr/cannot be (?:unloaded|deleted)/,        qr/file 4711 does not exist/,
+	qr/cannot be (?:unloaded|reloaded|deleted)/,        qr/file 4711 does not exist/,
 	qr/must not be null/,                      qr/belongs to role "clerk"/,
 	qr/step "unload" return(?:ed|s)/,                qr/files are being loaded or unloaded/,
 	qr/permission denied for (?:table paper|function)/, qr/canceling statement due to user request/,
