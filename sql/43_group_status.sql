@@ -87,21 +87,24 @@ COMMENT ON FUNCTION txpipe.group_is_numbered(text) IS 'Is the time of a group ke
 -- Begun groups first; then, of feeds with the option every, the steps no group came for. Numbered groups are
 -- expected up to the last one seen, those with a date up to now.
 CREATE VIEW txpipe.missing_group WITH (security_barrier) AS
-    WITH seen AS (
-        SELECT f.group_name, l.group_key, min(l.arrived_at) AS since
-          FROM txpipe.file_ledger l
-          JOIN (SELECT * FROM txpipe.feed v
-                 WHERE txpipe.may_read(v.target_schema, v.target_table)
-                    OR txpipe.is_owner(v.owner_oid, v.owner_name)
-                OFFSET 0) f USING (feed_id)
-         WHERE l.state NOT IN ('settling', 'superseded')
-         GROUP BY f.group_name, l.group_key
+    WITH feed AS MATERIALIZED (
+        SELECT f.*,
+               txpipe.may_read(f.target_schema, f.target_table) OR txpipe.is_owner(f.owner_oid, f.owner_name) AS visible
+          FROM txpipe.feed f
     ), delivery AS (
         SELECT f.group_name,
                min((f.options->>'every')::interval) AS every,
+               pg_catalog.array_agg(f.feed_id) FILTER (WHERE f.required) AS required_ids,
                pg_catalog.array_agg(f.feed ORDER BY f.ordinal, f.feed_id) FILTER (WHERE f.required) AS required
-          FROM txpipe.feed f
+          FROM feed f
          GROUP BY f.group_name
+    ), seen AS (
+        SELECT f.group_name, l.group_key, min(l.arrived_at) AS since, pg_catalog.array_agg(DISTINCT l.feed_id) AS feed_ids
+          FROM txpipe.file_ledger l
+          JOIN feed f USING (feed_id)
+         WHERE l.state NOT IN ('settling', 'superseded')
+         GROUP BY f.group_name, l.group_key
+        HAVING pg_catalog.bool_or(f.visible)
     ), timed AS (
         SELECT s.group_name, d.every, d.required,
                txpipe.group_time(s.group_key) AT TIME ZONE 'UTC' AS at,
@@ -118,6 +121,10 @@ CREATE VIEW txpipe.missing_group WITH (security_barrier) AS
                                 t.every)) AS steps
           FROM timed t
          GROUP BY t.group_name, t.required, t.every
+    ), come AS MATERIALIZED (
+        SELECT t.group_name, pg_catalog.width_bucket(t.at, e.steps) AS number
+          FROM timed t
+          JOIN expected e USING (group_name)
     )
     SELECT s.group_name,
            s.group_key,
@@ -129,22 +136,17 @@ CREATE VIEW txpipe.missing_group WITH (security_barrier) AS
       JOIN delivery d USING (group_name)
       CROSS JOIN LATERAL (
            SELECT pg_catalog.array_agg(f.feed ORDER BY f.ordinal, f.feed_id)
-                      FILTER (WHERE f.required AND NOT there.is) AS missing,
-                  pg_catalog.array_agg(f.feed ORDER BY f.ordinal, f.feed_id) FILTER (WHERE there.is) AS present
-             FROM txpipe.feed f
-             CROSS JOIN LATERAL (SELECT EXISTS (
-                  SELECT FROM txpipe.file_ledger p
-                   WHERE p.feed_id = f.feed_id AND p.group_key = s.group_key
-                     AND p.state NOT IN ('settling', 'superseded')) AS is) there
+                      FILTER (WHERE f.required AND f.feed_id <> ALL (s.feed_ids)) AS missing,
+                  pg_catalog.array_agg(f.feed ORDER BY f.ordinal, f.feed_id)
+                      FILTER (WHERE f.feed_id = ANY (s.feed_ids)) AS present
+             FROM feed f
             WHERE f.group_name = s.group_name) m
-     WHERE m.missing IS NOT NULL
+     WHERE NOT d.required_ids <@ s.feed_ids
     UNION ALL
     SELECT e.group_name, NULL, step.at AT TIME ZONE 'UTC', e.required, '{}', step.at AT TIME ZONE 'UTC'
       FROM expected e
       CROSS JOIN LATERAL pg_catalog.unnest(e.steps) WITH ORDINALITY AS step (at, number)
-     WHERE NOT EXISTS (SELECT FROM timed t
-                        WHERE t.group_name = e.group_name
-                          AND pg_catalog.width_bucket(t.at, e.steps) = step.number);
+     WHERE NOT EXISTS (SELECT FROM come c WHERE c.group_name = e.group_name AND c.number = step.number);
 GRANT SELECT ON txpipe.missing_group TO PUBLIC;
 COMMENT ON VIEW txpipe.missing_group IS 'Groups of files that are not complete, and groups that were expected (option every) and did not come';
 COMMENT ON COLUMN txpipe.missing_group.group_name IS 'Group name of the feeds';

@@ -263,7 +263,7 @@ enter_settled(const TxpArrival *a)
 		"      FROM txpipe.feed) f "
 		"LEFT JOIN txpipe.file_ledger o ON o.feed_id = f.feed_id AND o.sha256 = $3 "
 		"    AND f.by_content AND o.by_content "
-		"    AND o.state NOT IN ('duplicate', 'changed', 'superseded', 'unloaded') "
+		"    AND o.state NOT IN ('settling', 'duplicate', 'changed', 'superseded', 'unloaded') "
 		"CROSS JOIN LATERAL (SELECT max(n.file_id) AS file_id FROM txpipe.file_ledger n "
 		"    WHERE n.feed_id = f.feed_id AND n.file_name = $2 AND n.state <> 'settling') n "
 		"CROSS JOIN LATERAL (SELECT max(c.file_id) AS file_id FROM txpipe.file_ledger c "

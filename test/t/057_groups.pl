@@ -142,6 +142,14 @@ deliver('g3/a.csv', "id\n30\n31\n");
 run_hourly();
 is(states('g3/%') . ' ' . sql("SELECT bytes FROM txpipe.file WHERE file_name = 'g3/a.csv'"), 'g3/a.csv:settling 9',
 	'a young file settles, as it is now');
+# Events are dumped; restoring the ledger makes none.
+my ($restored, $trouble);
+my $events = q{SELECT count(*), md5(string_agg(e::text, ' ' ORDER BY event_id)) FROM txpipe.file_event_store e};
+sql('CREATE DATABASE copy');
+ok(IPC::Run::run([ 'pg_dump', '-d', $node->connstr('postgres') ], '|', [ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('copy') ],
+	'>', \$restored, '2>', \$trouble), 'a dump is restored') or diag($trouble);
+is($node->safe_psql('copy', $events), sql($events), 'with the history of its files');
+sql('DROP DATABASE copy');
 is(sql("SELECT string_agg(group_key, ' ') FROM txpipe.missing_group"), 'g2', 'and is not there for its group');
 deliver('g4/a.csv', "id\n40\n");
 run_hourly();
