@@ -104,7 +104,10 @@ txp_rejects_reopen(int64 file_id, const TxpRejects *r, bool reasons)
 								   TextDatumGetCString(r->messages[0]))));
 }
 
-/* A duplicate may go when its original is loaded: then the lake has its content. */
+/*
+ * A duplicate may go when its original is loaded: then the lake has its content. Had it, where clean_lake was:
+ * one that will be loaded itself is needed until it is.
+ */
 void
 txp_ledger_clear_landing(Oid user)
 {
@@ -113,7 +116,7 @@ txp_ledger_clear_landing(Oid user)
 		"FROM txpipe.file_ledger l JOIN txpipe.feed f USING (feed_id) "
 		"LEFT JOIN txpipe.file_ledger o ON o.file_id = l.duplicate_of "
 		"WHERE NOT l.landing_removed AND f.after_load = 'archive' AND 'loaded' IN (l.state, "
-		"o.state) "
+		"o.state) AND (l.lake_path IS NOT NULL OR l.displaces IS NULL) "
 		"AND pg_has_role($1, f.owner_oid, 'MEMBER')",
 		1,
 		{OIDOID}};

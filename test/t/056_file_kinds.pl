@@ -267,6 +267,14 @@ deliver('sales/g40.csv', $delivered{'sales/g1.csv'});
 is(run_hourly(), '', 'a duplicate of a file without copy is no trouble');
 is(file('sales/g40.csv', 'state, landing_removed'), 'duplicate t', 'and leaves the landing directory');
 
+# An earlier group that delivers it now takes its place, from the landing directory.
+sql("UPDATE txpipe.file_ledger SET loaded_at = now() - interval '100 days' WHERE file_name = 'sales/g31.csv.gz'");
+is(sql("SELECT txpipe.clean_lake('90 days')"), 1, 'one more is given up');
+deliver('sales/g11.csv.gz', $packed);
+run_hourly();
+is(file('sales/g31.csv.gz', 'state'), 'duplicate', 'it is a duplicate of what comes before it');
+is(file('sales/g11.csv.gz', 'state, rows_loaded, lake_path IS NOT NULL, landing_removed'), 'loaded 1000 t t', '... which is loaded');
+
 # It can be loaded once more when it is delivered again.
 deliver('sales/g2.csv.gz', $delivered{'sales/g2.csv.gz'});
 sql("SELECT txpipe.reload(file_id) FROM txpipe.file WHERE file_name = 'sales/g2.csv.gz'");
