@@ -239,6 +239,8 @@ is($node->safe_psql('postgres', "SET ROLE stranger; SELECT txpipe.clean_lake('90
 sql("BEGIN; SELECT txpipe.clean_lake('90 days'); ROLLBACK");
 sql("BEGIN; SAVEPOINT s; SELECT txpipe.clean_lake('90 days'); ROLLBACK TO s; COMMIT");
 sql("DO \$\$ BEGIN BEGIN PERFORM txpipe.clean_lake('90 days'); RAISE EXCEPTION 'no'; EXCEPTION WHEN others THEN NULL; END; END \$\$");
+is(refusal("BEGIN; SELECT txpipe.clean_lake('90 days'); PREPARE TRANSACTION 'p'"),
+	'0A000 a transaction that has called clean_lake cannot be prepared', 'a prepared transaction could not remove them');
 ok(-e $old && -e $of_sales, 'what was rolled back removes nothing');
 is(sql("SELECT count(*) FROM txpipe.file WHERE file_name IN ('kept/old.csv', 'sales/g1.csv', 'kept/repeat.csv') AND lake_path IS NOT NULL"),
 	3, '... and forgets nothing');
@@ -330,6 +332,6 @@ $node->psql('postgres', "SELECT txpipe.clean_lake('90 days')", stdout => \$out, 
 like($err, qr/WARNING:  could not remove ".*young\.csv" from the lake: Too many levels of symbolic links/, 'the reason is told');
 ok(-e "$dirs/moved/young.csv", 'a copy behind a link stays');
 
-log_is_clean($node, qr/encoding "|the options header|field ".*" of the option|older_than must be/);
+log_is_clean($node, qr/encoding "|the options header|field ".*" of the option|older_than must be|cannot be prepared/);
 $node->stop;
 done_testing();
