@@ -37,10 +37,11 @@ COMMENT ON FUNCTION txpipe.reload(bigint) IS
 'Loads a file again from its copy in the lake, or from the landing directory when there is none, in the present
 transaction; if it is loaded it is taken back first, as unload() does. Loads unloaded, failed, poison and rejected files,
 too, and a changed one in the place of the loaded file of its name. A file whose content another file has loaded
-meanwhile takes its place when it comes first in the order of groups, else it becomes its duplicate. Only for the owner
-of the feed.
+meanwhile takes its place when it comes first in the order of groups, else it becomes its duplicate. A rejected file
+that is over the limits again stays rejected; for others that is an error, and nothing changes. Only for the owner of the
+feed.
 Errors: 42704 no such file, 42501 another role''s, 55000 its state does not allow it, 58P01 it is in neither directory,
-55006 called from a step, and whatever loading it raises';
+22000 it is over the reject limits now, 55006 called from a step, and whatever loading it raises';
 
 CREATE FUNCTION txpipe.replay_rejected_rows(file_id bigint, line_nos bigint[] DEFAULT NULL, line text DEFAULT NULL,
     OUT replayed bigint, OUT failed bigint, OUT left_open bigint)

@@ -250,14 +250,17 @@ find_content(const TxpStoredFile *stored)
 	file->lake_path = NULL;
 }
 
-static void
+/* False: it is over the limits of its feed. */
+static bool
 load_stored(const TxpStoredFile *stored)
 {
 	TxpFileIo *files = txp_fileio_new(CurrentMemoryContext);
+	bool loaded;
 
 	find_content(stored);
-	(void) txp_load_file(files, stored->feed, stored->group.key, stored->file);
+	loaded = txp_load_file(files, stored->feed, stored->group.key, stored->file);
 	txp_fileio_reset(files);
+	return loaded;
 }
 
 /*
@@ -277,7 +280,7 @@ load_heir(int64 file_id)
 	SPI_finish();
 	txp_stored_file_lock(heir, &stored);
 	if (txp_ledger_ready(GetUserId(), &stored.group, 1) != NIL)
-		load_stored(&stored);
+		(void) load_stored(&stored);
 }
 
 void
@@ -398,7 +401,15 @@ reload(void *arg)
 			return;
 		set_waiting(file_id, done_by("reloaded"));
 	}
-	load_stored(&stored);
+	if (load_stored(&stored) || is_in(&stored, "rejected"))
+		return;
+	/* What was loaded in its place, itself or another file, is not given up for nothing. */
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_DATA_EXCEPTION),
+		 errmsg("file " INT64_FORMAT " is not reloaded: too much of it would be rejected", file_id),
+		 errdetail("Nothing has changed."),
+		 errhint("Change the feed's rules or its reject limits first.")));
 }
 
 void

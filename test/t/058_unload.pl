@@ -401,6 +401,21 @@ sql("SELECT txpipe.unload($fruits)");
 is(sql('SELECT count(*) FROM fruit'), 0, 'what was replayed is taken back with the file');
 like(refusal("SELECT txpipe.replay_rejected_rows($fruits)"), qr/^55000 file \d+ is not loaded/, 'then there is nothing to replay');
 
+# Over the limits of its feed a file is not reloaded, unless it was rejected before.
+sql("SELECT txpipe.create_feed('limited', 'limited/(.*)\\.csv', 'called', options => '{\"reject_limit\": 1}')");
+deliver('limited/1.csv', "id\n501\n502\nx\n");
+deliver('limited/2.csv', "id\n601\ny\nx\n");
+run_hourly();
+my ($within, $over) = (file_id('limited/1.csv'), file_id('limited/2.csv'));
+is(counts('limited/1.csv') . ', ' . counts('limited/2.csv'), 'loaded_with_rejects 3 2 0 0 0 1, rejected 3 0 0 0 0 2', 'limits');
+sql("ALTER TABLE called ADD CONSTRAINT few CHECK (id <> 502)  NOT VALID");
+like(refusal("SELECT txpipe.reload($within)"), qr/^22000 file $within is not reloaded: too much of it would be rejected/, 'a loaded file');
+is(sql("SELECT string_agg(id::text, ',' ORDER BY id) FROM called WHERE file_id IN ($within, $over)"), '501,502', 'stays as it was');
+sql("SELECT txpipe.reload($over)");
+is(counts('limited/2.csv'), 'rejected 3 0 0 0 0 2', 'a rejected one stays rejected');
+sql("UPDATE txpipe.feed SET options = '{\"reject_limit\": 2}' WHERE feed = 'limited'; SELECT txpipe.reload($over)");
+is(counts('limited/2.csv'), 'loaded_with_rejects 3 1 0 0 0 2', 'until the limit allows it');
+
 # With steps: what becomes of replayed lines is counted, and lines of the same file move.
 deliver('latest/d.csv', "id,value\n8,d8\nx9,d9\n8x,again\n");
 run_hourly();
@@ -542,6 +557,6 @@ log_is_clean(
 	qr/step "unload" return(?:ed|s)/,                qr/files are being loaded or unloaded/,
 	qr/permission denied for (?:table paper|function)/, qr/canceling statement due to user request/,
 	qr/neither in the lake nor/,               qr/has other content than the file that arrived/,
-	qr/a line fixes one rejected row/,         qr/is not loaded/,
+	qr/too much of it would be rejected/, qr/a line fixes one rejected row/,         qr/is not loaded/,
 	qr/FATAL:  the database system/,           qr/terminating connection because of crash/);
 done_testing();
