@@ -46,6 +46,16 @@ sub run_hourly
 	return $err;
 }
 
+# A run in a session of its own.
+sub start_run
+{
+	my $session = { out => '', err => '' };
+
+	$session->{run} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', 'CALL txpipe.run_hourly()' ],
+		'<', \'', '>', \$session->{out}, '2>', \$session->{err});
+	return $session;
+}
+
 sub refusal
 {
 	my $error = error_of($node, $_[0]) or return 'none';
@@ -283,6 +293,27 @@ sql("SELECT txpipe.reload(file_id) FROM txpipe.file WHERE file_name = 'sales/g2.
 is(file('sales/g2.csv.gz', 'state, rows_loaded, lake_path IS NOT NULL'), 'loaded 30000 t', 'a file without copy is reloaded from a delivery');
 ok(-e "$lake/" . file('sales/g2.csv.gz', 'lake_path'), '... and has a copy again');
 
+# A load that would find the copy waits until it has gone, and makes its own.
+sql(q{SELECT txpipe.create_feed('again', 'again/(.*)/s\.csv', 'kept', options => '{"duplicates": "load"}')});
+deliver('again/a/s.csv', "id\n7\n");
+run_hourly();
+my $path = file('again/a/s.csv', 'lake_path');
+sql("UPDATE txpipe.file_ledger SET loaded_at = now() - interval '100 days' WHERE file_name = 'again/a/s.csv'");
+my ($in, $out, $err) = ("BEGIN;\nSELECT 'removes ' || txpipe.clean_lake('90 days');\n", '', '');
+my $cleaner = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ], '<', \$in, '>', \$out, '2>', \$err);
+$cleaner->pump until $out =~ /removes 1/ || !$cleaner->pumpable;
+deliver('again/b/s.csv', "id\n7\n");
+my $session = start_run();
+wait_for($node, "SELECT count(*) > 0 FROM pg_stat_activity WHERE query = 'CALL txpipe.run_hourly()' AND wait_event_type = 'Lock'",
+	'the load waits');
+ok(-e "$lake/$path", 'the copy is there until the commit');
+$in .= "COMMIT;\n\\q\n";
+$cleaner->finish;
+$session->{run}->finish;
+is(file('again/b/s.csv', 'state, lake_path'), "loaded $path", 'the load goes on under the same name');
+ok(-e "$lake/$path", '... with a copy of its own');
+is(file('again/a/s.csv', 'lake_path IS NULL'), 't', 'the other one is given up');
+
 # --- paths that lead out ---
 
 make_path("$dirs/outside", "$landing/swap");
@@ -296,9 +327,7 @@ close $fh;
 # The same size and time: nothing but the way there tells them apart.
 my $now = time;
 utime $now, $now, "$dirs/outside/s.csv", "$landing/swap/g1/s.csv";
-my $session = { out => '', err => '' };
-$session->{run} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', 'CALL txpipe.run_hourly()' ],
-	'<', \'', '>', \$session->{out}, '2>', \$session->{err});
+$session = start_run();
 wait_for($node, "SELECT count(*) > 0 FROM pg_stat_activity WHERE query = 'CALL txpipe.run_hourly()' AND wait_event = 'Extension'",
 	'the run waits for the file to settle');
 rename "$landing/swap/g1", "$landing/swap/.g1" or die;
@@ -322,12 +351,11 @@ run_hourly();
 is(sql("SELECT count(*) FROM txpipe.file WHERE file_name IN ('swap/g2/s.csv', 'swap/g3/s.csv')"), 0, 'FIFOs and links are no files');
 
 # A copy of the lake behind a link is neither read nor removed.
-my $path = file('kept/young.csv', 'lake_path');
+$path = file('kept/young.csv', 'lake_path');
 my ($folder) = $path =~ m{^(.*)/[^/]*$};
 sql("UPDATE txpipe.file_ledger SET loaded_at = now() - interval '100 days' WHERE file_name = 'kept/young.csv'");
 rename "$lake/$folder", "$dirs/moved" or die;
 symlink "$dirs/moved", "$lake/$folder" or die;
-my ($out, $err);
 $node->psql('postgres', "SELECT txpipe.clean_lake('90 days')", stdout => \$out, stderr => \$err);
 like($err, qr/WARNING:  could not remove ".*young\.csv" from the lake: Too many levels of symbolic links/, 'the reason is told');
 ok(-e "$dirs/moved/young.csv", 'a copy behind a link stays');
