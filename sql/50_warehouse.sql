@@ -58,8 +58,12 @@ BEGIN
         RAISE EXCEPTION 'there is no warehouse in this database'
             USING ERRCODE = 'undefined_table',
                   HINT = 'call txpipe.create_warehouse()';
+    ELSIF to_regclass('dwh.rollup_total') IS NULL THEN
+        RAISE EXCEPTION 'the warehouse has no rollups yet'
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = 'its owner calls txpipe.create_warehouse(), which adds and fills them';
     END IF;
 END
 $body$;
 COMMENT ON FUNCTION txpipe.require_warehouse() IS
-'Raises 42P01 with a hint where the database has no warehouse';
+'Raises 42P01 with a hint where the database has no warehouse, 55000 where it has one without rollups';

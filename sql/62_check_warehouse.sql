@@ -60,12 +60,10 @@ BEGIN
     item := 'sales = lines loaded';
     SELECT count(*), string_agg(format('file %s: %s sales, %s lines loaded', file_id, sales, rows_loaded), '; '
                                 ORDER BY file_id) FILTER (WHERE n <= 5) INTO wrong, detail
-    FROM (SELECT file_id, coalesce(f.sales, 0) AS sales, coalesce(l.rows_loaded, 0) AS rows_loaded,
-                 row_number() OVER (ORDER BY file_id) AS n
-          FROM (SELECT file_id, count(*) AS sales FROM dwh.fact_sales GROUP BY file_id) f
-          FULL JOIN (SELECT l.file_id, l.rows_loaded FROM txpipe.file l
-                     WHERE l.feed = 'sales_transactions') l USING (file_id)
-          WHERE coalesce(f.sales, 0) <> coalesce(l.rows_loaded, 0)) d;
+    FROM (SELECT l.file_id, coalesce(f.sales, 0) AS sales, l.rows_loaded, row_number() OVER (ORDER BY l.file_id) AS n
+          FROM txpipe.file l
+          LEFT JOIN (SELECT file_id, count(*) AS sales FROM dwh.fact_sales GROUP BY file_id) f ON f.file_id = l.file_id
+          WHERE l.feed = 'sales_transactions' AND l.rows_loaded <> coalesce(f.sales, 0)) d;
     ok := wrong = 0;
     detail := CASE WHEN wrong > 0 THEN format('%s files: %s', wrong, detail) END;
     RETURN NEXT;
@@ -105,11 +103,24 @@ BEGIN
                                               wrong, detail) END;
     RETURN NEXT;
 
+    item := 'what repeats a sale has its key, and its file';
+    SELECT count(*), string_agg(format('%L', transaction_id), ', ' ORDER BY transaction_id) FILTER (WHERE n <= 5)
+    INTO wrong, detail
+    FROM (SELECT transaction_id, row_number() OVER (ORDER BY transaction_id) AS n
+          FROM (SELECT transaction_id, file_id FROM dwh.sale_duplicate
+                UNION ALL SELECT transaction_id, file_id FROM dwh.sale_conflict) r
+          WHERE NOT EXISTS (SELECT FROM dwh.sale_key k WHERE k.transaction_id = r.transaction_id)
+             OR NOT EXISTS (SELECT FROM dwh.source_file s WHERE s.file_id = r.file_id)) d;
+    ok := wrong = 0;
+    detail := CASE WHEN wrong > 0 THEN format('%s rows of dwh.sale_duplicate and dwh.sale_conflict, e.g. %s', wrong, detail) END;
+    RETURN NEXT;
+
     FOR dimension IN SELECT * FROM (VALUES
         ('dim_product', 'product_key', 'product_key'), ('dim_customer', 'customer_key', 'customer_key'),
         ('dim_sales_agent', 'sales_agent_key', 'sales_agent_key'), ('dim_branch', 'branch_key', 'branch_key'),
         ('dim_location', 'location_key', 'location_key'), ('dim_offer', 'offer_key', 'offer_key'),
-        ('dim_date', 'date', 'transaction_date'), ('sales_day', 'transaction_date', 'transaction_date')
+        ('dim_date', 'date', 'transaction_date'), ('sales_day', 'transaction_date', 'transaction_date'),
+        ('source_file', 'file_id', 'file_id')
     ) AS v (name, key, fact_key) LOOP
         item := format('every sale has its row in dwh.%s', dimension.name);
         EXECUTE format('SELECT count(*) FROM dwh.fact_sales f LEFT JOIN dwh.%I d ON d.%I = f.%I WHERE d.%2$I IS NULL',
