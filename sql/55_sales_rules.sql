@@ -24,8 +24,9 @@ BEGIN
             ('negative_price', 'reject', 'unit_price', 'unit_price < 0',
              'unit_price must not be negative, but is {unit_price}'),
             ('several_offers', 'reject', 'offer_1',
-             format('%s > 1 AND coalesce((SELECT value FROM dwh.setting WHERE name = ''several_offers''), ''reject'') = ''reject''',
-                    offers),
+             '(offer_1 AND (offer_2 OR offer_3 OR offer_4 OR offer_5) OR offer_2 AND (offer_3 OR offer_4 OR offer_5)
+        OR offer_3 AND (offer_4 OR offer_5) OR offer_4 AND offer_5)
+        AND coalesce((SELECT value FROM dwh.setting WHERE name = ''several_offers''), ''reject'') = ''reject''',
              format('a sale may redeem one offer, this one has {%s}', offers)),
             ('date_out_of_range', 'reject', 'transaction_date',
              format('transaction_date NOT BETWEEN %s AND %s', earliest, latest),
@@ -41,7 +42,7 @@ BEGIN
              'is_online IS NOT TRUE AND (sales_agent_id IS NULL OR branch_id IS NULL)',
              'a branch sale has a sales agent and a branch'),
             ('offline_with_address', 'warn', 'street',
-             'is_online IS NOT TRUE AND num_nonnulls(street, city, state, postal_code) > 0',
+             'is_online IS NOT TRUE AND coalesce(street, city, state, postal_code) IS NOT NULL',
              'a branch sale has no shipping address'),
             ('absurd_units', 'warn', 'units', 'units > 10000', '{units} units in one sale'),
             ('absurd_price', 'warn', 'unit_price', 'unit_price > 100000', 'a unit price of {unit_price}')

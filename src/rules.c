@@ -186,65 +186,77 @@ message_sql(const TxpRule *rule)
 }
 
 static void
-add_reject(StringInfo sql, const TxpRule *rule)
+add_rejects(StringInfo sql, const List *rules)
 {
-	appendStringInfo(sql, " WHEN (\n%s\n) THEN ARRAY['rejected', %s, %s, %s]::text[]",
-					 rule->expression, quote_literal_cstr(rule->name), message_sql(rule),
-					 rule->column ? quote_literal_cstr(rule->column) : "NULL");
-}
-
-/* Which rules warn is asked once more for rows that one warns about: most rows need no array. */
-static void
-add_warnings(StringInfo sql, const List *rules)
-{
-	StringInfoData any;
-	StringInfoData each;
 	ListCell *lc;
 
-	initStringInfo(&any);
-	initStringInfo(&each);
 	foreach (lc, rules)
 	{
 		const TxpRule *rule = lfirst(lc);
 
 		if (!rule->warns)
-			continue;
-		appendStringInfo(&any, "%s(\n%s\n)", any.len > 0 ? " OR " : "", rule->expression);
-		appendStringInfo(&each, ", CASE WHEN (\n%s\n) THEN %s END", rule->expression,
-						 quote_literal_cstr(rule->name));
+			appendStringInfo(sql, " WHEN (\n%s\n) THEN ARRAY['rejected', %s, %s, %s]::text[]",
+							 rule->expression, quote_literal_cstr(rule->name), message_sql(rule),
+							 rule->column ? quote_literal_cstr(rule->column) : "NULL");
 	}
-	if (any.len > 0)
-		appendStringInfo(sql, " WHEN %s THEN array_remove(ARRAY['warning'%s], NULL)", any.data,
-						 each.data);
+}
+
+static void
+add_warnings(StringInfo sql, const List *rules)
+{
+	ListCell *lc;
+
+	foreach (lc, rules)
+	{
+		const TxpRule *rule = lfirst(lc);
+
+		if (rule->warns)
+			appendStringInfo(sql, ", CASE WHEN (\n%s\n) THEN %s END", rule->expression,
+							 quote_literal_cstr(rule->name));
+	}
+}
+
+/* True as soon as a rule is; those that reject come first. */
+static void
+add_condition(StringInfo sql, const List *rules, bool warns)
+{
+	ListCell *lc;
+
+	foreach (lc, rules)
+	{
+		const TxpRule *rule = lfirst(lc);
+
+		if (rule->warns == warns)
+			appendStringInfo(sql, " OR (\n%s\n)", rule->expression);
+	}
 }
 
 /*
- * OFFSET 0 keeps the planner from evaluating the CASE for each use of its result. A rejected line's array is
- * its row, a warned one's names all rules.
+ * Most rows violate nothing: for them the condition is all that is evaluated, in a CASE because that keeps the
+ * order. Which rules it was is asked once more of the others; rules that reject guard those that warn. OFFSET 0
+ * keeps the planner from asking for each use of the result. A rejected line's array is its row, a warned one's
+ * names the rules.
  */
 char *
 txp_rules_statement(const List *rules)
 {
 	StringInfoData sql;
-	ListCell *lc;
 
 	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT line_no, found[1] AS outcome, code, "
-								 "CASE found[1] WHEN 'rejected' THEN found[3] END AS message, "
-								 "CASE found[1] WHEN 'rejected' THEN found[4] END AS column_name "
-								 "FROM (SELECT line_no, CASE");
-	foreach (lc, rules)
-	{
-		const TxpRule *rule = lfirst(lc);
-
-		if (!rule->warns)
-			add_reject(&sql, rule);
-	}
-	add_warnings(&sql, rules);
 	appendStringInfoString(&sql,
-						   " END AS found FROM batch OFFSET 0) l CROSS JOIN LATERAL "
+						   "SELECT line_no, found[1] AS outcome, "
 						   "unnest(CASE found[1] WHEN 'rejected' THEN found[2:2] ELSE found[2:] "
-						   "END) AS code WHERE found IS NOT NULL");
+						   "END) AS code, "
+						   "CASE found[1] WHEN 'rejected' THEN found[3] END AS message, "
+						   "CASE found[1] WHEN 'rejected' THEN found[4] END AS column_name "
+						   "FROM (SELECT line_no, CASE WHEN false THEN NULL");
+	add_rejects(&sql, rules);
+	appendStringInfoString(&sql, " ELSE array_remove(ARRAY['warning'");
+	add_warnings(&sql, rules);
+	appendStringInfoString(&sql, "], NULL) END AS found FROM batch WHERE CASE WHEN false");
+	add_condition(&sql, rules, false);
+	add_condition(&sql, rules, true);
+	appendStringInfoString(&sql, " THEN true END OFFSET 0) l");
 	return sql.data;
 }
 
