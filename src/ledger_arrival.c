@@ -210,7 +210,8 @@ txp_ledger_withdraw_removed(Oid user)
 	static TxpStatement query = {
 		"SELECT l.feed_id, l.file_name FROM txpipe.file_ledger l JOIN txpipe.feed f USING "
 		"(feed_id) "
-		"WHERE l.state IN ('settling', 'waiting', 'failed', 'poison') AND NOT l.landing_removed "
+		"WHERE l.state IN ('settling', 'waiting', 'failed', 'poison', 'changed') AND NOT "
+		"l.landing_removed "
 		"AND pg_has_role($1, f.owner_oid, 'USAGE')",
 		1,
 		{OIDOID}};

@@ -199,6 +199,19 @@ my @loaded = map { $_->{err} =~ /loaded (\d) groups/ } $first, $second;
 is($loaded[0] + $loaded[1], 3, 'both share the three groups');
 is(states('k_.csv') . ' ' . sql('SELECT count(*) FROM gated WHERE id >= 20'), 'k1.csv:loaded k2.csv:loaded k3.csv:loaded 2', 'once');
 
+# Both see a new file; the one that waits for it to settle finds that the other has entered it.
+sql("SELECT txpipe.create_feed('both', '(both)\\.csv', 'other', after_load => 'keep')");
+deliver('both.csv', "id\n1\n");
+{
+	local $ENV{PGOPTIONS} = '-c txpipe.settle_time=3s';
+	$first = start_sql('CALL txpipe.run_hourly()');
+}
+wait_for($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ '^CALL' AND wait_event = 'Extension'}, 'the first run waits');
+run_hourly();
+is(states('both%'), 'both.csv:loaded', 'a run does not wait for what another one waits for');
+$first->{run}->finish;
+is(states('both%') . ' ' . sql('SELECT count(*) FROM other') . " $first->{err}", 'both.csv:loaded 2 ', 'a file that two runs discover is entered once');
+
 # --- groups that are late ---
 
 sql(<<'SQL');
@@ -228,6 +241,12 @@ is(sql(q{SELECT state, reason FROM txpipe.file WHERE file_name = 't1/x2.csv'}),
 is(sql(q{SELECT state, reason IS NULL FROM txpipe.file WHERE group_key = 't2'}), "loaded|t\nloaded|t", 'one in time is no news');
 is(sql('SELECT string_agg(id::text, $$ $$ ORDER BY id) FROM late'), '1 2 3 4 5', 'every file once');
 is(sql(q{SELECT count(*) FROM txpipe.missing_group WHERE group_name = 'trio'}), 0, 'nothing is missing any more');
+sql(q{SELECT txpipe.create_feed('x4', '(t[0-9]+)/x4\.csv', 'late', group_name => 'trio')});
+deliver('t2/x3.csv', "id\n6\n");
+deliver('t3/x1.csv', "id\n7\n");
+run_hourly();
+is(states('t_/x3.csv') . ' ' . states('t3/%'), 't1/x3.csv:loaded t2/x3.csv:loaded t3/x1.csv:waiting',
+	'a group that was loaded waits for nothing any more');
 
 # --- groups that did not come ---
 
@@ -286,6 +305,11 @@ deliver('c/strict.csv', "id\n4\n");
 run_hourly();
 is(states('c/strict%') . ' ' . sql('TABLE changed_rows'), 'c/strict.csv:superseded c/strict.csv:loaded c/strict.csv:superseded 2 3 4',
 	'a change that is taken back is superseded');
+deliver('c/strict.csv', "id\n9\n");
+run_hourly();
+unlink "$landing/c/strict.csv";
+run_hourly();
+is(sql(q{SELECT count(*) FROM txpipe.file WHERE state = 'changed'}), 0, 'so is one whose file is removed');
 
 # --- files that fail for good ---
 
@@ -358,6 +382,21 @@ run_hourly();
 deliver('u1/x.csv', "id\n1\n");
 run_hourly();
 is(states('u%'), 'u2/x.csv:loaded u1/x.csv:duplicate', 'where nothing can be unloaded what came first stays');
+
+# A file that cannot be unloaded keeps its place; that is tried again as failed groups are.
+sql(q{SELECT txpipe.create_feed('stuck', '(v[0-9]+)/.*', 'no_way', options => '{"max_attempts": 2}');
+	SELECT txpipe.on_unload('stuck', 'stuck', 'SELECT public.refuse() FROM unloaded');
+	CREATE FUNCTION refuse() RETURNS integer LANGUAGE plpgsql AS $$BEGIN RAISE 'it stays'; END$$});
+deliver('v2/x.csv', "id\n1\n");
+run_hourly();
+deliver('v1/x.csv', "id\n1\n");
+like(run_hourly(), qr/group "v1" of "stuck" was not loaded: it stays/, 'a way that fails is reported');
+is(states('v%'), 'v2/x.csv:loaded v1/x.csv:duplicate', 'and leaves all as it was');
+is(run_hourly(), '', 'it is not tried again at once');
+sql(q{UPDATE txpipe.file_ledger SET retry_at = now() WHERE group_key = 'v1'});
+like(run_hourly(), qr/it stays/, 'but later');
+sql(q{UPDATE txpipe.file_ledger SET retry_at = now() WHERE group_key = 'v1'});
+is(run_hourly(), '', 'and not more often than max_attempts');
 
 # What replaces a file with duplicates gives its content back to them.
 deliver("c/more_$_.csv", "id\n7\n") foreach 1, 2;
