@@ -38,6 +38,7 @@ BEGIN
     PERFORM txpipe.warehouse_rollups();
     PERFORM txpipe.warehouse_dimension_feeds();
     PERFORM txpipe.warehouse_sales_feed();
+    PERFORM txpipe.warehouse_rollup_steps();
 END
 $body$;
 COMMENT ON FUNCTION txpipe.create_warehouse() IS

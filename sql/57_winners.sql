@@ -57,13 +57,15 @@ BEGIN
         file_id bigint PRIMARY KEY,
         group_key text NOT NULL,
         group_order text COLLATE "C" NOT NULL,
-        group_at timestamptz NOT NULL
+        group_at timestamptz NOT NULL,
+        rollups_pending boolean NOT NULL DEFAULT false
     );
     CREATE INDEX IF NOT EXISTS source_file_at ON dwh.source_file (group_at);
     COMMENT ON TABLE dwh.source_file IS 'Files that sales were loaded from, with their place in time';
     COMMENT ON COLUMN dwh.source_file.file_id IS 'File (file_id in the view txpipe.file)';
     COMMENT ON COLUMN dwh.source_file.group_key IS 'Group it was delivered with';
     COMMENT ON COLUMN dwh.source_file.group_order IS 'Sort key of the group (dwh.group_order): the lowest (group, line) of repeated sales counts';
+    COMMENT ON COLUMN dwh.source_file.rollups_pending IS 'Its sales enter the rollups behind its last batch; true only within its load';
     COMMENT ON COLUMN dwh.source_file.group_at IS 'Time of the group (dwh.group_time): its sales join the versions valid then';
 
     CREATE TABLE IF NOT EXISTS dwh.sale_duplicate (

@@ -3,6 +3,9 @@
 --
 -- Three triggers of dwh.fact_sales add what a statement moved: its transition tables, summed by day, the days by month,
 -- the months by year. They see statements addressed to dwh.fact_sales; one addressed to a partition passes them by.
+--
+-- A file of many batches would change most sums in each. While one is loaded (dwh.defer_rollups) the triggers leave its
+-- sales alone, whatever happens to them, and its last step adds what is there of them.
 
 -- One rollup's sums of a relation with the columns of dwh.fact_sales, in all grains. Of relations with a column sign,
 -- 1 for rows that came and -1 for rows that went, the sums that change.
@@ -88,12 +91,14 @@ DECLARE
 BEGIN
     FOR event IN
         SELECT * FROM (VALUES
-            ('insert', 'sales_inserted', 'NEW TABLE AS new_sales', 'new_sales', false),
-            ('delete', 'sales_deleted', 'OLD TABLE AS old_sales', '(SELECT -1 AS sign, * FROM old_sales)', true),
+            ('insert', 'sales_inserted', 'NEW TABLE AS new_sales', '(SELECT * FROM new_sales {others})', false),
+            ('delete', 'sales_deleted', 'OLD TABLE AS old_sales', '(SELECT -1 AS sign, * FROM old_sales {others})', true),
             ('update', 'sales_updated', 'NEW TABLE AS new_sales OLD TABLE AS old_sales',
-             '(SELECT 1 AS sign, * FROM new_sales UNION ALL SELECT -1, * FROM old_sales)', true)
+             '(SELECT 1 AS sign, * FROM new_sales {others} UNION ALL SELECT -1, * FROM old_sales {others})', true)
         ) AS v (kind, function, tables, relation, is_signed)
     LOOP
+        event.relation := replace(event.relation, '{others}',
+            'WHERE file_id IS DISTINCT FROM (SELECT nullif(current_setting(''dwh.loading_file'', true), '''')::bigint)');
         -- A plan is kept for the session, and may have been made for empty tables: it must stay with the index.
         -- Writers wait for each other here, at one row, instead of at the first sums they share, or in a deadlock.
         EXECUTE format($sql$
@@ -141,6 +146,58 @@ BEGIN
 END
 $body$;
 COMMENT ON FUNCTION txpipe.warehouse_rollup_triggers() IS 'Part of create_warehouse(): triggers of dwh.fact_sales';
+
+CREATE FUNCTION txpipe.warehouse_rollup_steps()
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    CREATE OR REPLACE FUNCTION dwh.defer_rollups(loading bigint)
+    RETURNS TABLE (line_no bigint, outcome text, code text, message text, column_name text)
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+    BEGIN
+        IF (SELECT s.rollups_pending FROM dwh.source_file s WHERE s.file_id = loading) THEN
+            PERFORM set_config('dwh.loading_file', loading::text, true);
+        END IF;
+    END
+    $function$;
+    COMMENT ON FUNCTION dwh.defer_rollups(bigint) IS
+    'Makes the triggers of dwh.fact_sales leave the sales of this file alone for the present batch, when its rollups are
+    pending (dwh.source_file). Returns no rows, in the shape a step of a feed has.';
+
+    EXECUTE format($sql$
+        CREATE OR REPLACE FUNCTION dwh.add_pending_rollups(loaded bigint)
+        RETURNS TABLE (line_no bigint, outcome text, code text, message text, column_name text, file_id bigint)
+        LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+        SET search_path = pg_catalog, pg_temp
+        SET plan_cache_mode = force_custom_plan
+        AS %L$sql$, format($function$
+    #variable_conflict use_column
+    DECLARE
+        days date[];
+    BEGIN
+        UPDATE dwh.source_file s SET rollups_pending = false WHERE s.file_id = loaded AND s.rollups_pending;
+        IF NOT FOUND THEN
+            RETURN;
+        END IF;
+        SELECT array_agg(DISTINCT f.transaction_date) INTO days FROM dwh.fact_sales f WHERE f.file_id = loaded;
+        IF days IS NOT NULL THEN
+            PERFORM FROM dwh.version FOR NO KEY UPDATE;
+            %s
+            PERFORM dwh.audit_rollups(days);
+        END IF;
+    END $function$, txpipe.rollup_merges('(SELECT * FROM dwh.fact_sales WHERE file_id = loaded)', false)));
+    COMMENT ON FUNCTION dwh.add_pending_rollups(bigint) IS
+    'Adds the sales of a file to the rollups when they are pending. Returns no rows, in the shape a step has.';
+    PERFORM txpipe.on_file_end('sales_transactions', 'rollups',
+        'SELECT a.* FROM loaded l CROSS JOIN dwh.add_pending_rollups(l.file_id) a', 10);
+END
+$body$;
+COMMENT ON FUNCTION txpipe.warehouse_rollup_steps() IS
+'Part of create_warehouse(): what adds the sales of large files to the rollups once';
 
 CREATE FUNCTION txpipe.warehouse_rollup_audit()
 RETURNS void

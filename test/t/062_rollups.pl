@@ -317,9 +317,25 @@ like(sql(q{SELECT state FROM txpipe.file WHERE feed = 'sales_transactions' AND g
 same_reports('loaded more');
 is(wrong_items('SELECT'), '', 'and a good warehouse again');
 
-sql("SELECT txpipe.unload(file_id) FROM txpipe.file WHERE feed = 'sales_transactions' AND group_key = 'group1' AND rows_loaded > 0");
+sql(q{SELECT txpipe.unload(file_id) FROM txpipe.file WHERE feed = 'sales_transactions' AND group_key = 'group1' AND rows_loaded > 0});
 same_reports('unloaded');
 is(wrong_items('SELECT'), '', 'and a good warehouse still');
+
+# Files of several batches enter the rollups at their end; the first of them arrives last.
+run_command([ "$tree/demo/make-files", '--dir', "$base/source", '--first', 4, '--groups', 3, '--rows', 12000, '--dirty', 20, '--seed', $seed % 1000 + 1 ]);
+foreach my $group (6, 5)
+{
+	deliver($group);
+	sql('CALL txpipe.run_hourly()');
+}
+is(sql(q{SELECT count(*) FROM txpipe.file WHERE rows_read > 11000 AND state LIKE 'loaded%'}), '2', 'large files are loaded');
+same_reports('large files');
+is(wrong_items('SELECT'), '', 'and a good warehouse with them');
+sql(q{SELECT txpipe.reload(file_id) FROM txpipe.file WHERE group_key = 'group6' AND rows_read > 11000});
+same_reports('large file loaded again');
+sql(q{SELECT txpipe.unload(file_id) FROM txpipe.file WHERE group_key = 'group5' AND rows_read > 11000});
+same_reports('large file unloaded');
+is(wrong_items('SELECT'), '', 'and a good warehouse without it');
 
 # Only its owner checks and repairs it.
 sql('CREATE ROLE guest; GRANT USAGE ON SCHEMA txpipe, dwh TO guest;
