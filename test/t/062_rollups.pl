@@ -302,6 +302,13 @@ foreach my $fault (
 }
 
 # A load that touches what is wrong does not commit, and says why.
+foreach my $fault ((map { "UPDATE dwh.$_ SET units = units + 1 WHERE grain = 'year'" } grep { !/^rollup_(product|customer)$/ } sort keys %keys),
+	"DELETE FROM dwh.rollup_online_city WHERE grain = 'year'",
+	map { "DELETE FROM dwh.dim_$_ WHERE ${_}_key > 0" } qw(product branch sales_agent location))
+{
+	my $error = error_of($node, "BEGIN; $fault; UPDATE dwh.fact_sales SET units = units + 1", db => $db);
+	is($error->{state}, 'XX001', "refused after: $fault");
+}
 sql("UPDATE dwh.rollup_product_offer SET total_paid = total_paid + 0.0001 WHERE grain = 'year'");
 my $error = error_of($node, 'UPDATE dwh.fact_sales SET units = units + 1', db => $db);
 is($error->{state}, 'XX001', 'a change that touches a wrong rollup is refused');
@@ -376,6 +383,6 @@ foreach my $report (sort keys %after)
 	note("$report: $before{$report} buffers, then $after{$report}");
 }
 
-log_is_clean($node, qr/the rollups of the year of/, qr/belongs to role/, qr/has no rollups yet/);
+log_is_clean($node, qr/the rollups of the (?:day|month|year) of/, qr/belongs to role/, qr/has no rollups yet/);
 $node->stop;
 done_testing();
