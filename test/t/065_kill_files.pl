@@ -1,0 +1,115 @@
+# Killing what loads files: however a run ends, and whenever, the warehouse is what the files say.
+#
+# TXPIPE_KILL_GROUPS: groups to load (25). TXPIPE_KILL_SEED: of the files and moments; printed.
+
+use strict;
+use warnings;
+
+use File::Basename qw(basename);
+use File::Find qw(find);
+use IPC::Run;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use TxpipeRetail;
+use TxpipeTest qw(wait_until);
+
+my $groups = $ENV{TXPIPE_KILL_GROUPS} // 25;
+my $seed = $ENV{TXPIPE_KILL_SEED} // 231105;
+my $node = retail_node('kill_files', conf => "restart_after_crash = on\nfsync = off\n");
+my $base = $node->basedir;
+my %kills;
+my $tries = 0;
+
+# Pids of the backend that runs run_hourly, and of its child.
+sub loaders
+{
+	my ($out) = ('');
+
+	$node->psql('retail', q{SELECT pid FROM pg_stat_activity WHERE query LIKE 'CALL txpipe.run_hourly%' AND state = 'active'},
+		stdout => \$out);
+	return unless $out =~ /^(\d+)$/;
+	my ($child) = map { m{^/proc/(\d+)/} ? $1 : () } grep { is_child_of($_, $out) } glob '/proc/[0-9]*/stat';
+	return ($out, $child);
+}
+
+sub is_child_of
+{
+	my ($stat, $parent) = @_;
+
+	open my $fh, '<', $stat or return 0;
+	my $line = <$fh> // '';
+	return $line =~ /^\d+ \(txpipe_io\) \S (\d+)/ && $1 == $parent;
+}
+
+sub loaded
+{
+	my ($out) = ('');
+
+	$node->psql('retail', q{SELECT count(DISTINCT group_key) FROM txpipe.file WHERE loaded_at IS NOT NULL}, stdout => \$out);
+	return $out =~ /^\d+$/ ? $out : 0;
+}
+
+sub is_running
+{
+	my ($run) = @_;
+
+	$run->pump_nb if $run->pumpable;
+	return $run->pumpable;
+}
+
+my @ways = (
+	[ backend => sub { my ($backend) = @_; kill KILL => $backend } ],
+	[ child => sub { my ($backend, $child) = @_; return defined $child && kill KILL => $child } ],
+	[ terminate => sub { my ($backend) = @_; kill TERM => $backend } ],
+	[ cancel => sub { my ($backend) = @_; kill INT => $backend } ],
+	[ server => sub { $node->stop('immediate'); $node->start } ]);
+
+# In the middle of a later group: some commits from here, then at whatever it is.
+sub kill_within
+{
+	my ($run) = @_;
+	my $groups = loaded() + 1 + int rand 2;
+	my ($backend, $child);
+
+	wait_until('the run is at work or over',
+		sub { ($backend, $child) = loaders(); return !is_running($run) || ($backend && loaded() >= $groups) });
+	return unless $backend && is_running($run);
+	my ($way, $kill) = @{ $ways[ $tries++ % @ways ] };
+	$kills{$way}++ if $kill->($backend, $child);
+	return;
+}
+
+srand $seed;
+note "seed $seed, $groups groups";
+my @groups = make_groups($groups, '--rows', 1500, '--dirty', 15, '--seed', $seed);
+fresh_database();
+deliver($_, basename($_)) foreach @groups;
+
+my $limit = 10 * $groups;
+while (loaded() < $groups && $limit-- > 0)
+{
+	my $run = IPC::Run::start([ 'psql', '-XqAt', '-d', $node->connstr('retail'), '-c', 'CALL txpipe.run_hourly()' ],
+		'<', \undef, '>', \my $out, '2>', \my $err);
+	# A run survives the end of its child, and goes on with the next group.
+	kill_within($run) while is_running($run);
+	$run->finish;
+	wait_until('the server answers', sub { $node->psql('retail', 'SELECT 1') == 0 });
+	# What failed with its child is tried again at once here.
+	$node->safe_psql('retail', q{UPDATE txpipe.file_ledger SET retry_at = now() WHERE state = 'failed'});
+}
+my $n = 0;
+$n += $_ foreach values %kills;
+note "$n kills: ", join ', ', map { "$_ $kills{$_}" } sort keys %kills;
+cmp_ok($n, '>=', $groups / 5, 'runs were killed');
+is(scalar keys %kills, scalar @ways, 'in all ways');
+run_hourly();
+same_lines(facts(), totals(@groups), "after $n kills the warehouse is what $groups groups say");
+is(sql(q{SELECT count(*) FROM txpipe.file WHERE loaded_at IS NOT NULL
+         AND rows_read <> rows_loaded + rows_duplicate + rows_filtered + rows_superseded + rows_rejected}),
+	'0', 'every line of every file is accounted for');
+is(join(' ', glob "$base/landing/group*/*.csv"), '', 'and the landing directory is empty');
+my @stray;
+find(sub { push @stray, $File::Find::name if -f && /(?:^\.|\.tmp)/ }, "$base/lake");
+is("@stray", '', 'nothing half done is in the lake');
+$node->stop;
+done_testing();
