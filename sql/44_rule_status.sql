@@ -17,7 +17,7 @@ CREATE VIEW txpipe.feed_rule WITH (security_barrier) AS
            UNION ALL
            SELECT c.key, NULL, c.key, 'conversion', c.value ->> 'as', 'fix', NULL
              FROM pg_catalog.jsonb_each(f.columns) c
-            WHERE c.value ? 'as') r
+            WHERE pg_catalog.jsonb_typeof(c.value) = 'object' AND c.value ->> 'as' !~ '^epoch') r
      WHERE txpipe.may_read(f.target_schema, f.target_table)
         OR txpipe.is_owner(f.owner_oid, f.owner_name);
 GRANT SELECT ON txpipe.feed_rule TO PUBLIC;

@@ -244,6 +244,10 @@ is(counted('g6/orders.csv'), 'idle warn 1500', 'without it the file loads');
 # --- rules of the retail feed ---
 
 sql('SELECT txpipe.create_warehouse()');
+sql(q(SELECT txpipe.on_load('sales_transactions', 'check', 'SELECT FROM batch', 5)));
+sql('SELECT txpipe.create_warehouse()');
+is(sql(q(SELECT 'check' = ANY (steps) FROM txpipe.feed_status WHERE feed = 'sales_transactions')), 'f',
+	'the step that checked sales before there were rules is gone');
 is(sql(q(SELECT string_agg(rule, ' ' ORDER BY ordinal) FROM txpipe.feed_rule WHERE feed = 'sales_transactions' AND kind = 'check')),
 	'bad_units negative_price several_offers date_out_of_range unknown_payment_method online_with_branch '
 	  . 'offline_without_branch offline_with_address absurd_units absurd_price', 'the retail feed has its rules');
@@ -324,6 +328,8 @@ sub numbers
 	return "id\n" . ("x\n" x $unreadable) . ("-1\n" x $broken) . ("500\n" x $refused) . join '', map { "$_\n" } 1 .. $good;
 }
 
+sql(q(CREATE TABLE plain (id integer); SELECT txpipe.create_feed('plain', '(p)/.*', 'plain', columns => '{"id": "as"}')));
+is(sql("SELECT count(*) FROM txpipe.feed_rule WHERE feed = 'plain'"), '0', 'a field named "as" is no conversion');
 limited('few',  '"reject_limit": 10');
 limited('part', '"reject_percent": 5');
 limited('free',  '"ordinal": 5');
