@@ -34,7 +34,8 @@ or packed with gzip or zstd. columns: {"column": "field"} or {"column": {"path":
 group_name: feeds of one group name load together, in the order of the option ordinal (default: the feed''s own
 name). required: a group is complete only with a file of this feed. step: SQL of a step named load, as in on_load().
 after_load: archive (the file leaves the landing directory, its copy stays in the lake) or keep. options: header, fields, encoding, ragged,
-delimiter, quote, null, ordinal, batch_rows, batch_bytes, as in txpipe.option.
+delimiter, quote, null, ordinal, on_change, duplicates, max_attempts, group_timeout, every, batch_rows, batch_bytes and others,
+as in txpipe.option.
 Errors: 22023 a value is not usable, 2201B the pattern is no regular expression, 42501 no right to insert into the
 target or the group is another role''s, 42703 a mapped column does not exist, 42710 the feed exists';
 
@@ -81,9 +82,12 @@ CREATE PROCEDURE txpipe.run_hourly(max_groups integer DEFAULT NULL)
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'txpipe_run_hourly';
 COMMENT ON PROCEDURE txpipe.run_hourly(integer) IS
-'Enters what has arrived in txpipe.landing_directory into the ledger and loads every complete group (at most
-max_groups of them; NULL: all), in natural order of the group keys, of feeds whose owner the caller is a member of.
-Commits group by group; a group that fails is tried again after a minute and then less often, and the others go on.
+'Enters what has arrived in txpipe.landing_directory into the ledger and loads every group that is complete, or
+whose group_timeout is over (at most max_groups of them; NULL: all), in natural order of the
+group keys, of feeds whose owner the caller is a member of.
+Commits group by group; a group that fails is tried again after a minute and then less often, until it is poison, and
+the others go on.
 Files younger than txpipe.settle_time are waited for, at most a minute. Inside a transaction block or a function all is
-done in that transaction, and landing files are removed by the next run. Runs at the same time never load twice.
+done in that transaction, and landing files are removed by the next run. Runs at the same time never load twice:
+a group in another run''s hands comes last.
 Errors: 55000 a directory is not set, 58P01 it does not exist, 42501 the server may not use it, 22023 bad argument';
