@@ -197,10 +197,10 @@ is(sql("SELECT DISTINCT message FROM txpipe.rejected_row WHERE code = '22012'"),
 sql("SELECT txpipe.set_rule_action('orders', 'no_kind', 'warn'), txpipe.set_rule_action('orders', 'ratio', 'off'),
             txpipe.set_rule_action('orders', 'idle', 'warn'), txpipe.drop_rule('orders', 'dear')");
 set_rule(q('many', 'qty > 60'));
-deliver('g2/orders.csv', $header . "1,13,1,d,,\n2,61,1,,,\n3,0,1,d,,\n");
+deliver('g2/orders.csv', $header . "1,13,1,d,,\n2,61,1,,,\n3,0,1,d,,\n4,2.0,much,a,,\n");
 run_hourly();
 is(counted('g2/orders.csv'), "bad_qty reject 1\nidle warn 2\nmany warn 1\nno_kind warn 1",
-	'actions change; NULL violates nothing; a rejected line has no warnings; a replaced rule keeps its action');
+	'actions change; NULL violates nothing; a rejected line has no warnings, an unreadable one no fixes; a replaced rule keeps its action');
 
 # --- a rule that cannot run ---
 
