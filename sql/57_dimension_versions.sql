@@ -150,8 +150,12 @@ DECLARE
                 SELECT (pv).{d}_key AS key, id, (pv).delivered_at, {(pv).columns}, (pv).valid_from AS begins, NULL::timestamptz AS ends
                 FROM around WHERE (pv).{d}_key IS NOT NULL
                 UNION ALL
-                SELECT (SELECT d.{d}_key FROM dwh.dim_{d} d
-                        WHERE d.{d}_id = id AND (d.is_inferred OR d.delivered_at = b.delivered_at)),
+                -- A version that now begins with a neighbour that says the same keeps its key, and its sales.
+                SELECT coalesce((SELECT d.{d}_key FROM dwh.dim_{d} d
+                                 WHERE d.{d}_id = id AND (d.is_inferred OR d.delivered_at = b.delivered_at)),
+                                (SELECT d.{d}_key FROM dwh.dim_{d} d
+                                 WHERE d.{d}_id = id AND d.delivered_at = CASE WHEN b.delivered_at > at THEN CASE WHEN NOT c_new THEN at END
+                                                                               WHEN NOT n_new THEN (n).delivered_at END)),
                        id, b.delivered_at, {b.columns}, NULL, NULL
                 FROM around CROSS JOIN LATERAL unnest(begun) b
                 UNION ALL
@@ -168,6 +172,7 @@ DECLARE
                        '-infinity', 'infinity'
                 FROM around JOIN dwh.dim_{d} d ON d.{d}_id = id AND NOT d.is_inferred
                      AND (d.delivered_at = at AND NOT c_new OR d.delivered_at = (n).delivered_at AND NOT n_new)
+                WHERE NOT EXISTS (SELECT FROM version v WHERE v.key = d.{d}_key)
             )
             MERGE INTO dwh.dim_{d} d USING placed v ON d.{d}_key = v.key
             WHEN MATCHED AND v.is_gone THEN DELETE

@@ -163,6 +163,14 @@ SELECT * FROM pg_temp.deliver('sales_transactions', 'group8', 18,
     pg_temp.sale('o4', '{"is_online": true, "sales_agent_id": null, "branch_id": null, "email": null}'),
     pg_temp.sale('o5', '{"sales_agent_id": null, "branch_id": null, "payment_method": null, "is_online": null}'),
     pg_temp.sale('o6', '{"unit_price": 9999999999.99, "units": 2147483647, "offer_5": true}')) ORDER BY line_no;
+-- A rate that changes, by the day of sale; and none for a while.
+UPDATE dwh.dim_offer SET valid_to = '2023-03-01' WHERE offer_code = 'offer_3';
+INSERT INTO dwh.dim_offer (offer_code, discount_pct, description, valid_from) VALUES ('offer_3', 30, 'spring', '2023-03-02');
+INSERT INTO dwh.dim_offer (offer_code, discount_pct, description, valid_from) VALUES ('offer_3', 40, 'too much', '2023-04-01');
+SELECT * FROM pg_temp.deliver('sales_transactions', 'group8', 22,
+    pg_temp.sale('o7', '{"transaction_date": "2023-02-28", "offer_3": true}'),
+    pg_temp.sale('o8', '{"transaction_date": "2023-03-01", "offer_3": true}'),
+    pg_temp.sale('o9', '{"transaction_date": "2023-03-02", "offer_3": true}')) ORDER BY line_no;
 SELECT transaction_id, offer_code, f.discount_pct, gross_amount, total_paid, sales_agent_key IN (-1, 0) AS no_agent,
        CASE WHEN branch_key > 0 THEN 1 ELSE branch_key END AS branch, l.city, l.state, street, postal_code, payment_method
 FROM dwh.fact_sales f JOIN dwh.dim_offer o USING (offer_key) JOIN dwh.dim_location l USING (location_key)

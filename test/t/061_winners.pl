@@ -320,6 +320,39 @@ sub take_back
 try_orders('first', $ENV{TXPIPE_TEST_LONG} ? 10 : 1);
 try_orders('last', $ENV{TXPIPE_TEST_LONG} ? 5 : 1);
 
+# --- warehouses that were there before ---
+
+sub without { my ($what, $lines) = @_; return join "\n", grep { !/^(?:$what)\t/ } split /\n/, $lines }
+
+# The tables of version 0.1.0, with what they held.
+my @groups = generate("$source/older");
+my ($late) = splice @groups, 4, 1;
+fresh_database();
+deliver_all(\@groups, 1);
+my $before = warehouse();
+sql(q{DROP TABLE dwh.source_file, dwh.sale_duplicate, dwh.sale_conflict, dwh.branch_delivery, dwh.sales_agent_delivery CASCADE});
+sql(q{DROP TYPE dwh.sale_move CASCADE});
+sql(q{DROP INDEX dwh.fact_sales_file});
+sql(q{ALTER TABLE dwh.dim_offer DROP COLUMN valid_from CASCADE, DROP COLUMN valid_to, DROP COLUMN offer_number, ALTER offer_key DROP IDENTITY,
+      ADD UNIQUE (offer_code)});
+sql(q{DELETE FROM dwh.setting WHERE name = 'conflicts'});
+sql(q{UPDATE dwh.version SET version = '0.1.0'});
+sql('SELECT txpipe.create_warehouse()');
+same_lines(without('lost', warehouse()), without('lost', $before), 'an older warehouse keeps what it has');
+is(sql('SELECT version FROM dwh.version'), '0.2.0', 'and has the present version');
+deliver_all([$late], 0);
+my $expected = expected([ sort { $a->{hour} <=> $b->{hour} } @groups, $late ], 'first');
+same_lines(without('lost|count|agent|branch|b2b', warehouse()) =~ s/^(fact(?:\t[^\t]*){4})(?:\t[^\t]*){2}/$1/gmr,
+	without('lost|count|agent|branch|b2b', $expected) =~ s/^(fact(?:\t[^\t]*){4})(?:\t[^\t]*){2}/$1/gmr,
+	'a late group finds its place among the sales of before');
+
+# The ledger is gone, the warehouse is not: the same files again give what they gave, and the log of versions.
+sql('DROP EXTENSION txpipe');
+sql('CREATE EXTENSION txpipe');
+sql('SELECT txpipe.create_warehouse()');
+deliver_all([ shuffle @groups, $late ], 1);
+same_lines(without('lost|count', warehouse()), without('lost|count', $expected), 'a new installation keeps its files apart from those of before');
+
 my @unexpected = grep { /\b(ERROR|FATAL|PANIC):/ } split /\n/, slurp_file($node->logfile);
 is(join("\n", @unexpected), '', 'no error in the server log');
 $node->stop;
