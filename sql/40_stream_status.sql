@@ -10,7 +10,7 @@ COMMENT ON FUNCTION txpipe.is_owner(oid, name) IS
 CREATE FUNCTION txpipe.may_read(table_schema name, table_name name) RETURNS boolean
     LANGUAGE c STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'txpipe_may_read';
-COMMENT ON FUNCTION txpipe.may_read(name, name) IS 'Whether the caller may SELECT from the table of that name';
+COMMENT ON FUNCTION txpipe.may_read(name, name) IS 'Whether the caller may SELECT all rows of the table of that name';
 
 CREATE VIEW txpipe.stream_status WITH (security_barrier) AS
     SELECT s.stream,

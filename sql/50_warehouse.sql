@@ -45,7 +45,7 @@ COMMENT ON FUNCTION txpipe.create_warehouse() IS
 'Makes the schema dwh (dimensions, facts, keys), owned by the caller, and the feeds branches, sales_agents and
 sales_transactions of the group "retail". Called again it brings functions, steps and the tables of an older
 version up to date and makes feeds and cleaning rules that are missing; data stay. Needs CREATE on the database and
-EXECUTE on txpipe.create_feed, on_load, on_unload, set_rule, warehouse_*, rollup_*, list_rollups, dimension_sql, sale_sql,
+EXECUTE on txpipe.create_feed, on_load, on_file_end, on_unload, set_rule, warehouse_*, rollup_*, list_rollups, dimension_sql, sale_sql,
 skip_file_ids and comment_rollup. Errors: 42P06 when another schema dwh is there, 42501 when the
 warehouse belongs to another role.';
 

@@ -205,7 +205,7 @@ BEGIN
         location_key integer NOT NULL,
         offer_key integer NOT NULL,
         units integer NOT NULL CHECK (units > 0),
-        unit_price numeric(12,2) NOT NULL CHECK (unit_price >= 0),
+        unit_price numeric(12,2) NOT NULL CHECK (unit_price >= 0 AND unit_price <> 'NaN'),
         gross_amount numeric(22,2) NOT NULL GENERATED ALWAYS AS (units * unit_price) STORED,
         discount_pct integer NOT NULL CHECK (discount_pct BETWEEN 0 AND 100),
         total_paid numeric(24,4) NOT NULL

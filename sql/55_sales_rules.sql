@@ -23,6 +23,7 @@ BEGIN
             ('bad_units', 'reject', 'units', 'units < 1', 'units must be at least 1, not {units}'),
             ('negative_price', 'reject', 'unit_price', 'unit_price < 0',
              'unit_price must not be negative, but is {unit_price}'),
+            ('bad_price', 'reject', 'unit_price', 'unit_price = ''NaN''', 'unit_price must be a number, not {unit_price}'),
             ('several_offers', 'reject', 'offer_1',
              '(offer_1 AND (offer_2 OR offer_3 OR offer_4 OR offer_5) OR offer_2 AND (offer_3 OR offer_4 OR offer_5)
         OR offer_3 AND (offer_4 OR offer_5) OR offer_4 AND offer_5)

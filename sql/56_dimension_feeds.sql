@@ -46,13 +46,13 @@ BEGIN
         EXCEPTION WHEN duplicate_object THEN
             NULL;               -- the feed is there: its steps are brought up to date below
         END;
-        PERFORM txpipe.on_load(feed.name, 'log', txpipe.dimension_sql(log, feed.dimension), 50);
-        PERFORM txpipe.on_load(feed.name, 'load', txpipe.dimension_sql(settle, feed.dimension), 100);
-        PERFORM txpipe.on_unload(feed.name, 'unload', txpipe.dimension_sql(unload, feed.dimension), 10);
-        -- What an earlier version did another way.
+        -- What an earlier version did another way, at ordinals that are others' now.
         PERFORM txpipe.on_load(feed.name, old.step, NULL)
         FROM txpipe.feed_status s CROSS JOIN unnest(s.steps) AS old (step)
         WHERE s.feed = feed.name AND old.step IN ('unchanged', 'days');
+        PERFORM txpipe.on_load(feed.name, 'log', txpipe.dimension_sql(log, feed.dimension), 50);
+        PERFORM txpipe.on_load(feed.name, 'load', txpipe.dimension_sql(settle, feed.dimension), 100);
+        PERFORM txpipe.on_unload(feed.name, 'unload', txpipe.dimension_sql(unload, feed.dimension), 10);
     END LOOP;
 END
 $body$;

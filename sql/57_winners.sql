@@ -142,7 +142,7 @@ BEGIN
         RAISE EXCEPTION 'file number % is not one the ledger gave', taken
             USING ERRCODE = 'invalid_parameter_value', HINT = 'look for it in dwh.sale_key';
     END IF;
-    IF taken > (SELECT last_value FROM txpipe.file_ledger_file_id_seq) THEN
+    IF taken >= (SELECT last_value FROM txpipe.file_ledger_file_id_seq) THEN
         PERFORM setval('txpipe.file_ledger_file_id_seq', taken);
     END IF;
 END
@@ -162,7 +162,8 @@ BEGIN
             SELECT k.file_id, coalesce(f.group_key, ''), coalesce(dwh.group_order(f.group_key), ''),
                    coalesce(dwh.group_time(f.group_key), '-infinity')
             FROM (SELECT DISTINCT file_id FROM dwh.sale_key) k
-            LEFT JOIN txpipe.file f ON f.file_id = k.file_id AND f.feed = 'sales_transactions' AND f.state = 'loaded'
+            LEFT JOIN txpipe.file f ON f.file_id = k.file_id AND f.feed = 'sales_transactions'
+                                    AND f.loaded_at IS NOT NULL
             ON CONFLICT DO NOTHING;
         UPDATE dwh.version SET version = '0.2.0';
     END IF;
@@ -360,7 +361,7 @@ BEGIN
     AS $function$
     DECLARE
         lines_at_once CONSTANT bigint := 20000;
-        last_line bigint := (SELECT max(m.line_no) FROM (
+        last_line bigint := (SELECT coalesce(max(m.line_no), -1) FROM (
             SELECT max(f.line_no) AS line_no FROM dwh.fact_sales f WHERE f.file_id = unloaded
             UNION ALL SELECT max(d.line_no) FROM dwh.sale_duplicate d WHERE d.file_id = unloaded
             UNION ALL SELECT max(c.line_no) FROM dwh.sale_conflict c WHERE c.file_id = unloaded) m);

@@ -82,6 +82,9 @@ BEGIN
     END;
 
     PERFORM txpipe.warehouse_sales_rules();
+    -- What an earlier version did another way, at ordinals that are others' now.
+    PERFORM txpipe.on_load('sales_transactions', 'duplicates', NULL)
+    WHERE EXISTS (SELECT FROM txpipe.feed_status WHERE feed = 'sales_transactions' AND 'duplicates' = ANY (steps));
     PERFORM txpipe.on_load('sales_transactions', 'offers', replace(replace($step$
         SELECT b.line_no, 'rejected' AS outcome, 'offer_not_valid' AS code,
                format('offer_%s is not valid on %s', b.number, to_char(b.transaction_date, 'YYYY-MM-DD')) AS message,
@@ -171,9 +174,6 @@ BEGIN
         SELECT s.* FROM unloaded u CROSS JOIN dwh.unload_sales(u.file_id) s
         WHERE EXISTS (SELECT FROM txpipe.file f WHERE f.file_id = s.file_id)
     $step$, 10);
-    -- What an earlier version did another way.
-    PERFORM txpipe.on_load('sales_transactions', 'duplicates', NULL)
-    WHERE EXISTS (SELECT FROM txpipe.feed_status WHERE feed = 'sales_transactions' AND 'duplicates' = ANY (steps));
 END
 $body$;
 COMMENT ON FUNCTION txpipe.warehouse_sales_feed() IS 'Part of create_warehouse(): the feed sales_transactions';

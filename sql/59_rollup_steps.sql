@@ -159,9 +159,8 @@ BEGIN
     SET search_path = pg_catalog, pg_temp
     AS $function$
     BEGIN
-        IF (SELECT s.rollups_pending FROM dwh.source_file s WHERE s.file_id = loading) THEN
-            PERFORM set_config('dwh.loading_file', loading::text, true);
-        END IF;
+        PERFORM set_config('dwh.loading_file', coalesce((SELECT s.file_id::text FROM dwh.source_file s
+                                                         WHERE s.file_id = loading AND s.rollups_pending), ''), true);
     END
     $function$;
     COMMENT ON FUNCTION dwh.defer_rollups(bigint) IS

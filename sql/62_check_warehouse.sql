@@ -11,7 +11,7 @@ DECLARE
 BEGIN
     PERFORM txpipe.require_warehouse();
     -- What stands in dwh is its owner's: calling it with other rights would lend him those.
-    IF holder <> current_user::regrole THEN
+    IF holder <> (SELECT oid FROM pg_roles WHERE rolname = current_user) THEN
         RAISE EXCEPTION 'the warehouse in schema "dwh" belongs to role "%"', pg_get_userbyid(holder)
             USING ERRCODE = 'insufficient_privilege',
                   HINT = format('call it as its owner: SET ROLE %I', pg_get_userbyid(holder));
@@ -151,4 +151,4 @@ $body$;
 COMMENT ON FUNCTION txpipe.check_warehouse() IS
 'Checks all of the warehouse: counts of files, rollups, money, keys, dimensions, versions. Result: item (what should be),
 ok, and detail (what is wrong). Reads everything: for the night, or for doubts. For the owner of dwh, who needs EXECUTE on
-it and on require_warehouse_owner and file_ledger_counts. Errors: 42P01 without a warehouse, 42501 for others.';
+it and on require_warehouse_owner. Errors: 42P01 without a warehouse, 42501 for others.';

@@ -113,7 +113,7 @@ DECLARE
 BEGIN
     PERFORM txpipe.require_warehouse();
     -- What stands in dwh is its owner's: reading it with other rights would lend him those.
-    IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'dwh' AND nspowner = current_user::regrole) THEN
+    IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'dwh' AND pg_get_userbyid(nspowner) = current_user) THEN
         RAISE EXCEPTION 'export_b2b must be called by the owner of the schema dwh' USING
             ERRCODE = 'insufficient_privilege',
             DETAIL = format('The owner is %s, the caller %s.', (SELECT quote_ident(pg_get_userbyid(nspowner))

@@ -11,6 +11,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/rls.h"
 #include "utils/timestamp.h"
 
 #include "claims.h"
@@ -95,6 +96,8 @@ txpipe_may_read(PG_FUNCTION_ARGS)
 	Oid table =
 		OidIsValid(schema) ? get_relname_relid(NameStr(*PG_GETARG_NAME(1)), schema) : InvalidOid;
 
+	/* Whom row-level security limits may not see what was refused of other rows. */
 	PG_RETURN_BOOL(OidIsValid(table) &&
-				   pg_class_aclcheck(table, GetUserId(), ACL_SELECT) == ACLCHECK_OK);
+				   pg_class_aclcheck(table, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
+				   check_enable_rls(table, InvalidOid, true) != RLS_ENABLED);
 }

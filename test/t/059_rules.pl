@@ -249,7 +249,7 @@ sql('SELECT txpipe.create_warehouse()');
 is(sql(q(SELECT 'check' = ANY (steps) FROM txpipe.feed_status WHERE feed = 'sales_transactions')), 'f',
 	'the step that checked sales before there were rules is gone');
 is(sql(q(SELECT string_agg(rule, ' ' ORDER BY ordinal) FROM txpipe.feed_rule WHERE feed = 'sales_transactions' AND kind = 'check')),
-	'bad_units negative_price several_offers date_out_of_range unknown_payment_method online_with_branch '
+	'bad_units negative_price bad_price several_offers date_out_of_range unknown_payment_method online_with_branch '
 	  . 'offline_without_branch offline_with_address absurd_units absurd_price', 'the retail feed has its rules');
 sub sale
 {
@@ -279,15 +279,25 @@ deliver_sales('s1', sale('a1'), sale('a2', online => 'yes'), sale('a3', units =>
 	sale('a5', price => '-0.01'), sale('a6', offers => 'yes,,,,True'), sale('a7', date => '1999-12-31'),
 	sale('a8', payment => 'Barter'), sale('a9', payment => ''), sale('b1', online => 'yes', branch => 1),
 	sale('b2', agent => ''), sale('b3', address => '1 Elm/Reno/NV/89500', payment => 'Shells'),
-	sale('b4', units => 20000), sale('b5', price => 200000, units => 20001), sale('b6', units => 0, payment => 'Barter'));
+	sale('b4', units => 20000), sale('b5', price => 200000, units => 20001), sale('b6', units => 0, payment => 'Barter'),
+	sale('b7', price => 'NaN'));
 my $checked = counted('s1/sales_transactions_SS_raw_1.csv') =~ s/^\S+ fix \d+\n?//mgr;
-is($checked, "absurd_price warn 1\nabsurd_units warn 2\nbad_units reject 3\ndate_out_of_range reject 1\n"
+is($checked, "absurd_price warn 1\nabsurd_units warn 2\nbad_price reject 1\nbad_units reject 3\ndate_out_of_range reject 1\n"
 	  . "negative_price reject 1\noffline_with_address warn 1\noffline_without_branch warn 1\nonline_with_branch warn 1\n"
 	  . "several_offers reject 1\nunknown_payment_method warn 2\n" =~ s/\n$//r, 'they reject and warn');
 is(sql("SELECT string_agg(message, '; ' ORDER BY line_no) FROM txpipe.rejected_row JOIN txpipe.file USING (file_id)
         WHERE feed = 'sales_transactions' AND code <> 'date_out_of_range'"),
 	'units must be at least 1, not 0; units must be at least 1, not 0; unit_price must not be negative, but is -0.01; '
-	  . 'a sale may redeem one offer, this one has 2; units must be at least 1, not 0', 'and say why');
+	  . 'a sale may redeem one offer, this one has 2; units must be at least 1, not 0; '
+	  . 'unit_price must be a number, not NaN', 'and say why');
+
+# A file of which nothing was loaded can be taken back, too.
+deliver_sales('s0', sale('d1', units => 0));
+is(sql(q{SELECT txpipe.unload(file_id), txpipe.reload(file_id) FROM txpipe.file WHERE group_key = 's0' AND feed = 'sales_transactions'}), '|',
+	'a file without a good line is unloaded and loaded again');
+is(sql(q{SELECT state, rows_rejected FROM txpipe.file WHERE group_key = 's0' AND feed = 'sales_transactions'}), 'loaded_with_rejects|1',
+	'with what it had');
+
 sql(q(UPDATE dwh.setting SET value = 'first' WHERE name = 'several_offers';
       UPDATE dwh.setting SET value = '1990-01-01' WHERE name = 'earliest_date'));
 sql("SELECT txpipe.set_rule_action('sales_transactions', 'unknown_payment_method', 'reject'),
@@ -398,6 +408,14 @@ is(sql("SELECT string_agg(concat_ws(' ', line_no, outcome, code), ', ' ORDER BY 
 	  . '6 rejected date_out_of_range', 'a retail file is compared with what is in the warehouse');
 is(sql('SELECT (SELECT count(*) FROM dwh.fact_sales), (SELECT count(*) FROM dwh.sale_key), (SELECT count(*) FROM dwh.dim_date)'),
 	$before, 'which stays as it is');
+
+# --- who sees what was rejected ---
+
+sql('CREATE ROLE narrow; GRANT USAGE ON SCHEMA txpipe TO narrow; GRANT SELECT ON orders TO narrow');
+my $seen = 'SET ROLE narrow; SELECT count(*) > 0 FROM txpipe.rejected_row JOIN txpipe.file USING (file_id)';
+is(sql($seen), 't', 'who may read the target sees what was rejected of it');
+sql('ALTER TABLE orders ENABLE ROW LEVEL SECURITY');
+is(sql($seen), 'f', 'but not who may read some of its rows only');
 
 log_is_clean($node, qr/ERROR:/);
 $node->stop;

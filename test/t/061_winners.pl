@@ -341,6 +341,8 @@ sql(q{ALTER TABLE dwh.dim_offer DROP COLUMN valid_from CASCADE, DROP COLUMN vali
       ADD UNIQUE (offer_code)});
 sql(q{DELETE FROM dwh.setting WHERE name = 'conflicts'});
 sql(q{UPDATE dwh.version SET version = '0.1.0'});
+sql(q{SELECT txpipe.on_load('sales_transactions', 'file', NULL), txpipe.on_load('sales_transactions', 'duplicates', 'SELECT FROM batch', 20)});
+sql(qq{SELECT txpipe.on_load('$_', 'log', NULL), txpipe.on_load('$_', 'unchanged', 'SELECT FROM batch', 50)}) foreach 'branches', 'sales_agents';
 sql('SELECT txpipe.create_warehouse()');
 same_lines(without('lost', warehouse()), without('lost', $before), 'an older warehouse keeps what it has');
 is(sql('SELECT version FROM dwh.version'), '0.2.0', 'and has the present version');
