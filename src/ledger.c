@@ -82,7 +82,9 @@ txp_ledger_failed(const TxpGroup *group, const char *reason)
 		"    WHERE t.feed_id = f.feed_id AND t.group_key = $2 "
 		"    AND (t.state IN ('waiting', 'loading', 'failed') "
 		"        OR t.state = 'duplicate' AND t.displaces IS NOT NULL)) n "
-		"WHERE f.group_name = $1 AND l.file_id = n.file_id",
+		"WHERE f.group_name = $1 AND l.file_id = n.file_id "
+		"AND (l.state IN ('waiting', 'loading', 'failed') "
+		"    OR l.state = 'duplicate' AND l.displaces IS NOT NULL)",
 		4,
 		{TEXTOID, TEXTOID, TEXTOID, INT4OID}};
 	Datum values[] = {CStringGetTextDatum(group->name), CStringGetTextDatum(group->key),

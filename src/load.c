@@ -48,6 +48,7 @@ static void
 load_files(GroupLoad *load)
 {
 	List *feeds = txp_feeds_lock(load->group->name);
+	List *displaced;
 	TxpRights saved;
 	TxpFeed *first;
 	ListCell *lc;
@@ -63,7 +64,7 @@ load_files(GroupLoad *load)
 		(void) txp_rights_resolve(feed->owner, feed->owner_name,
 								  psprintf("feed \"%s\"", feed->name));
 	}
-	txp_takeover(load->group, feeds);
+	displaced = txp_takeover(load->group, feeds);
 	foreach (lc, txp_ledger_files(load->group))
 	{
 		TxpLedgerFile *file = lfirst(lc);
@@ -72,6 +73,13 @@ load_files(GroupLoad *load)
 		if (txp_load_file(load->files, txp_feed_by_id(feeds, file->feed_id), load->group->key,
 						  file))
 			load->loaded = lappend(load->loaded, file);
+		/* What it was to replace is not given up for nothing. */
+		else if (txp_takeover_by(displaced, file->file_id))
+			ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
+							errmsg("too much of it would be rejected, and it would replace a file "
+								   "that is loaded"),
+							errhint("Change the feed's rules or its reject limits, or unload the "
+									"other file first.")));
 		else
 			load->rejected = lappend(load->rejected, file);
 	}

@@ -263,9 +263,19 @@ load_stored(const TxpStoredFile *stored)
 	return loaded;
 }
 
+static bool
+displaces_another(int64 file_id)
+{
+	static TxpStatement query = {
+		"SELECT displaces IS NOT NULL FROM txpipe.file_ledger WHERE file_id = $1", 1, {INT8OID}};
+	Datum values[] = {Int64GetDatum(file_id)};
+
+	return DatumGetBool(txp_spi_ask(&query, values, NULL));
+}
+
 /*
  * A file is not loaded any more: the first of its duplicates, which has the same content, takes its place, at
- * once when its group is complete.
+ * once when its group is complete; one that displaces another file does that with its group.
  */
 static void
 load_heir(int64 file_id)
@@ -279,7 +289,7 @@ load_heir(int64 file_id)
 	txp_ledger_promote(file_id, heir);
 	SPI_finish();
 	txp_stored_file_lock(heir, &stored);
-	if (txp_ledger_ready(GetUserId(), &stored.group, 1) != NIL)
+	if (!displaces_another(heir) && txp_ledger_ready(GetUserId(), &stored.group, 1) != NIL)
 		(void) load_stored(&stored);
 }
 
@@ -363,17 +373,19 @@ take_content(const TxpStoredFile *stored)
 	return true;
 }
 
-static void
+/* One name has one content: the file that is loaded under it makes room. */
+static bool
 replace_namesake(const TxpStoredFile *stored)
 {
 	int64 namesake = loaded_namesake(stored);
 
 	if (namesake == 0)
-		return;
+		return false;
 	txp_unload_file(stored->feed, namesake, stored->group.key,
 					psprintf("replaced by file " INT64_FORMAT, stored->file->file_id),
 					"superseded");
 	load_heir(namesake);
+	return true;
 }
 
 static void
@@ -381,6 +393,7 @@ reload(void *arg)
 {
 	int64 file_id = *(int64 *) arg;
 	TxpStoredFile stored;
+	bool replaced = false;
 
 	txp_stored_file_lock(file_id, &stored);
 	if (is_in(&stored, "duplicate"))
@@ -395,13 +408,12 @@ reload(void *arg)
 		txp_unload_file(stored.feed, file_id, stored.group.key, done_by("reloaded"), "waiting");
 	else
 	{
-		if (is_in(&stored, "changed"))
-			replace_namesake(&stored);
+		replaced = replace_namesake(&stored);
 		if (!take_content(&stored))
 			return;
 		set_waiting(file_id, done_by("reloaded"));
 	}
-	if (load_stored(&stored) || is_in(&stored, "rejected"))
+	if (load_stored(&stored) || (is_in(&stored, "rejected") && !replaced))
 		return;
 	/* What was loaded in its place, itself or another file, is not given up for nothing. */
 	ereport(

@@ -97,12 +97,26 @@ leave_content(const Displacement *d)
 	SPI_finish();
 }
 
-void
-txp_takeover(const TxpGroup *group, List *feeds)
+bool
+txp_takeover_by(const List *displaced, int64 file_id)
 {
 	ListCell *lc;
 
-	foreach (lc, displacements(group))
+	foreach (lc, displaced)
+	{
+		if (((const Displacement *) lfirst(lc))->file == file_id)
+			return true;
+	}
+	return false;
+}
+
+List *
+txp_takeover(const TxpGroup *group, List *feeds)
+{
+	List *displaced = displacements(group);
+	ListCell *lc;
+
+	foreach (lc, displaced)
 	{
 		Displacement *d = lfirst(lc);
 		const TxpFeed *feed = txp_feed_by_id(feeds, d->feed_id);
@@ -125,4 +139,5 @@ txp_takeover(const TxpGroup *group, List *feeds)
 			leave_content(d);
 		}
 	}
+	return displaced;
 }

@@ -62,6 +62,9 @@ txpipe_replay_rejected_rows(PG_FUNCTION_ARGS)
 		elog(ERROR, "return type must be a row type");
 	if (record != NULL)
 		check_one_line(lines);
+	if (record != NULL && record[0] == '\0')
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("line must not be empty"),
+						errhint("Dismiss the row with txpipe.dismiss_rejected_rows().")));
 	result = txp_rejects_replay(file_id, lines, record);
 	values[0] = Int64GetDatum(result.replayed);
 	values[1] = Int64GetDatum(result.failed);

@@ -397,6 +397,8 @@ is(replay(''), '0|' . (@numberless - 2) . '|' . (@numberless - 2), 'and not repl
 is(sql("SELECT state, count(*) FROM txpipe.rejected_row WHERE file_id = $fruits GROUP BY 1 ORDER BY 1"),
 	"dismissed|1\nopen|" . (@numberless - 2) . "\nreplayed|" . (@expensive + 1), 'the states say so');
 like(refusal("SELECT txpipe.replay_rejected_rows($fruits, NULL, 'x')"), qr/^22023 a line fixes one rejected row/, 'a line fixes one row');
+like(refusal("SELECT txpipe.replay_rejected_rows($fruits, ARRAY[" . line_of($numberless[2]) . "], '')"), qr/^22023 line must not be empty/,
+	'an empty line fixes none');
 sql("SELECT txpipe.unload($fruits)");
 is(sql('SELECT count(*) FROM fruit'), 0, 'what was replayed is taken back with the file');
 like(refusal("SELECT txpipe.replay_rejected_rows($fruits)"), qr/^55000 file \d+ is not loaded/, 'then there is nothing to replay');
@@ -415,6 +417,28 @@ sql("SELECT txpipe.reload($over)");
 is(counts('limited/2.csv'), 'rejected 3 0 0 0 0 2', 'a rejected one stays rejected');
 sql("UPDATE txpipe.feed SET options = '{\"reject_limit\": 2}' WHERE feed = 'limited'; SELECT txpipe.reload($over)");
 is(counts('limited/2.csv'), 'loaded_with_rejects 3 1 0 0 0 2', 'until the limit allows it');
+
+# Nor does it replace a loaded one; and one name has one content, whichever of its files is loaded again.
+sql("SELECT txpipe.create_feed('exact', 'exact/(.*)\\.csv', 'called', options => '{\"reject_limit\": 0, \"on_change\": \"replace\"}')");
+deliver('exact/1.csv', "id\n701\n");
+run_hourly();
+my $exact1 = file_id('exact/1.csv');
+deliver('exact/1.csv', "id\n702\nx\n");
+run_hourly();
+my $exact2 = sql("SELECT max(file_id) FROM txpipe.file WHERE file_name = 'exact/1.csv'");
+my $exact = "SELECT string_agg(id || ' ' || file_id, ',' ORDER BY id) FROM called WHERE file_id IN ($exact1, $exact2)";
+is(sql("SELECT state, reason ~ 'would replace a file' FROM txpipe.file WHERE file_id = $exact2"), 'failed|t',
+	'a replacement over the limits fails');
+is(sql($exact), "701 $exact1", 'and leaves what it was to replace');
+sql("UPDATE txpipe.feed SET options = options - 'reject_limit' WHERE feed = 'exact'; SELECT txpipe.reload($exact2)");
+is(sql($exact), "702 $exact2", 'reload of a failed replacement replaces');
+is(sql("SELECT state FROM txpipe.file WHERE file_id = $exact1"), 'superseded', 'the file of its name');
+sql("SELECT txpipe.unload($exact2)");
+deliver('exact/1.csv', "id\n703\n");
+run_hourly();
+my $exact3 = sql("SELECT max(file_id) FROM txpipe.file WHERE file_name = 'exact/1.csv'");
+sql("SELECT txpipe.reload($exact2)");
+is(sql("SELECT string_agg(id::text, ',') FROM called WHERE file_id IN ($exact2, $exact3)"), '702', 'so does reload of an unloaded one');
 
 # With steps: what becomes of replayed lines is counted, and lines of the same file move.
 deliver('latest/d.csv', "id,value\n8,d8\nx9,d9\n8x,again\n");
@@ -553,7 +577,7 @@ is(fingerprint(), $all, 'and it can be done again');
 log_is_clean(
 	$node,
 	qr/cannot be (?:unloaded|reloaded|deleted)/,        qr/file 4711 does not exist/,
-	qr/must not be null/,                      qr/belongs to role "clerk"/,
+	qr/must not be (?:null|empty)/,            qr/belongs to role "clerk"/,
 	qr/step "unload" return(?:ed|s)/,                qr/files are being loaded or unloaded/,
 	qr/permission denied for (?:table paper|function)/, qr/canceling statement due to user request/,
 	qr/neither in the lake nor/,               qr/has other content than the file that arrived/,
