@@ -3,45 +3,16 @@ use strict;
 use warnings;
 
 use File::Copy qw(copy);
-use File::Path qw(make_path);
 use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use TxpipeFiles;
 use TxpipeTest;
 
-my $node = new_node('feed', conf => "txpipe.settle_time = 0\n");
+my $node    = files_node('feed');
 my $dirs    = $node->basedir . '/dirs';
 my $landing = "$dirs/landing";
 my $lake    = "$dirs/lake";
-
-start_node($node);
-
-sub sql
-{
-	return $node->safe_psql('postgres', $_[0]);
-}
-
-# Writes a landing file; what is written is returned.
-sub deliver
-{
-	my ($name, $content) = @_;
-	my ($dir) = "$landing/$name" =~ m{^(.*)/};
-
-	make_path($dir);
-	open my $fh, '>', "$landing/$name" or die "$name: $!";
-	binmode $fh;
-	print $fh $content;
-	close $fh;
-	return $content;
-}
-
-sub run_hourly
-{
-	my ($err);
-
-	$node->psql('postgres', 'CALL txpipe.run_hourly()', stderr => \$err, on_error_die => 1);
-	return $err;
-}
 
 # Files of a group, or all: feed, state and counts.
 sub files
@@ -51,18 +22,6 @@ sub files
 	return sql(
 		"SELECT string_agg(concat_ws(' ', file_name, state, rows_read, rows_loaded, rows_duplicate, rows_filtered, "
 		  . "rows_superseded, rows_rejected), E'\\n' ORDER BY file_id) FROM txpipe.file WHERE file_name LIKE '$like'");
-}
-
-# A statement in a session of its own.
-sub start_sql
-{
-	my ($text) = @_;
-	my $session = { out => '', err => '' };
-
-	$session->{run} = IPC::Run::start(
-		[ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', $text ],
-		'<', \'', '>', \$session->{out}, '2>', \$session->{err});
-	return $session;
 }
 
 sub running_pid

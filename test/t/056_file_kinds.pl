@@ -9,52 +9,13 @@ use IPC::Run;
 use POSIX ();
 use PostgreSQL::Test::Utils;
 use Test::More;
+use TxpipeFiles;
 use TxpipeTest;
 
-my $node    = new_node('file_kinds', conf => "txpipe.settle_time = 0\n");
+my $node    = files_node('file_kinds');
 my $dirs    = $node->basedir . '/dirs';
 my $landing = "$dirs/landing";
 my $lake    = "$dirs/lake";
-
-start_node($node);
-
-sub sql
-{
-	return $node->safe_psql('postgres', $_[0]);
-}
-
-# Writes a landing file, through a command where one is given; what is written is returned.
-sub deliver
-{
-	my ($name, $content, @command) = @_;
-	my ($dir) = "$landing/$name" =~ m{^(.*)/};
-	my $bytes = $content;
-
-	make_path($dir);
-	IPC::Run::run([@command], '<', \$content, '>', \$bytes) or die "@command" if @command;
-	open my $fh, '>:raw', "$landing/$name" or die "$name: $!";
-	print $fh $bytes;
-	close $fh;
-	return $bytes;
-}
-
-sub run_hourly
-{
-	my ($err);
-
-	$node->psql('postgres', 'CALL txpipe.run_hourly()', stderr => \$err, on_error_die => 1);
-	return $err;
-}
-
-# A run in a session of its own.
-sub start_run
-{
-	my $session = { out => '', err => '' };
-
-	$session->{run} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', 'CALL txpipe.run_hourly()' ],
-		'<', \'', '>', \$session->{out}, '2>', \$session->{err});
-	return $session;
-}
 
 sub refusal
 {
@@ -303,7 +264,7 @@ my ($in, $out, $err) = ("BEGIN;\nSELECT 'removes ' || txpipe.clean_lake('90 days
 my $cleaner = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ], '<', \$in, '>', \$out, '2>', \$err);
 $cleaner->pump until $out =~ /removes 1/ || !$cleaner->pumpable;
 deliver('again/b/s.csv', "id\n7\n");
-my $session = start_run();
+my $session = start_sql('CALL txpipe.run_hourly()');
 wait_for($node, "SELECT count(*) > 0 FROM pg_stat_activity WHERE query = 'CALL txpipe.run_hourly()' AND wait_event_type = 'Lock'",
 	'the load waits');
 ok(-e "$lake/$path", 'the copy is there until the commit');
@@ -327,7 +288,7 @@ close $fh;
 # The same size and time: nothing but the way there tells them apart.
 my $now = time;
 utime $now, $now, "$dirs/outside/s.csv", "$landing/swap/g1/s.csv";
-$session = start_run();
+$session = start_sql('CALL txpipe.run_hourly()');
 wait_for($node, "SELECT count(*) > 0 FROM pg_stat_activity WHERE query = 'CALL txpipe.run_hourly()' AND wait_event = 'Extension'",
 	'the run waits for the file to settle');
 rename "$landing/swap/g1", "$landing/swap/.g1" or die;

@@ -2,41 +2,14 @@
 use strict;
 use warnings;
 
-use File::Path qw(make_path);
 use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use TxpipeFiles;
 use TxpipeTest;
 
-my $node    = new_node('groups', conf => "txpipe.settle_time = 0\n");
+my $node    = files_node('groups');
 my $landing = $node->basedir . '/dirs/landing';
-
-start_node($node);
-
-sub sql
-{
-	return $node->safe_psql('postgres', $_[0]);
-}
-
-sub deliver
-{
-	my ($name, $content) = @_;
-	my ($dir) = "$landing/$name" =~ m{^(.*)/};
-
-	make_path($dir);
-	open my $fh, '>', "$landing/$name" or die "$name: $!";
-	print $fh $content;
-	close $fh;
-	return;
-}
-
-sub run_hourly
-{
-	my ($err);
-
-	$node->psql('postgres', 'CALL txpipe.run_hourly()', stderr => \$err, on_error_die => 1);
-	return $err;
-}
 
 # name:state of the files whose names are like this, in the order they were first seen.
 sub states
@@ -49,18 +22,6 @@ sub states
 sub history
 {
 	return sql("SELECT string_agg(state, ' ' ORDER BY event_id) FROM txpipe.file_event WHERE file_name = '$_[0]'");
-}
-
-# A statement in a session of its own.
-sub start_sql
-{
-	my ($text) = @_;
-	my $session = { out => '', err => '' };
-
-	$session->{run} = IPC::Run::start(
-		[ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', $text ],
-		'<', \'', '>', \$session->{out}, '2>', \$session->{err});
-	return $session;
 }
 
 # A session that holds the gate's lock until it is told to go.

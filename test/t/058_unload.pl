@@ -2,43 +2,14 @@
 use strict;
 use warnings;
 
-use File::Path qw(make_path);
-use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use TxpipeFiles;
 use TxpipeTest;
 
-my $node = new_node('unload', conf => "txpipe.settle_time = 0\n");
+my $node    = files_node('unload');
 my $dirs    = $node->basedir . '/dirs';
-my $landing = "$dirs/landing";
 my $lake    = "$dirs/lake";
-
-start_node($node);
-
-sub sql
-{
-	return $node->safe_psql('postgres', $_[0]);
-}
-
-sub deliver
-{
-	my ($name, $content) = @_;
-	my ($dir) = "$landing/$name" =~ m{^(.*)/};
-
-	make_path($dir);
-	open my $fh, '>', "$landing/$name" or die "$name: $!";
-	print $fh $content;
-	close $fh;
-	return $content;
-}
-
-sub run_hourly
-{
-	my ($err);
-
-	$node->psql('postgres', 'CALL txpipe.run_hourly()', stderr => \$err, on_error_die => 1);
-	return $err;
-}
 
 sub file_id
 {
@@ -483,17 +454,6 @@ sql('ALTER TABLE desk.paper OWNER TO CURRENT_USER; REVOKE ALL ON desk.paper FROM
 like(refusal("SET ROLE clerk; SELECT txpipe.unload($paper)"), qr/^42501 permission denied for table paper/, 'the owner needs the right to delete');
 
 # --- with runs and with one another ---
-
-# A statement in a session of its own, which waits for the gate in the trigger of row 200 of a file.
-sub start_sql
-{
-	my ($text) = @_;
-	my $session = { out => '', err => '' };
-
-	$session->{run} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', $text ],
-		'<', \'', '>', \$session->{out}, '2>', \$session->{err});
-	return $session;
-}
 
 sub waiting_pid
 {

@@ -2,41 +2,13 @@
 use strict;
 use warnings;
 
-use File::Path qw(make_path);
 use List::Util qw(sum0);
 use PostgreSQL::Test::Utils;
 use Test::More;
+use TxpipeFiles;
 use TxpipeTest;
 
-my $node = new_node('rules', conf => "txpipe.settle_time = 0\n");
-my $landing = $node->basedir . '/dirs/landing';
-
-start_node($node);
-
-sub sql
-{
-	return $node->safe_psql('postgres', $_[0]);
-}
-
-sub deliver
-{
-	my ($name, $content) = @_;
-	my ($dir) = "$landing/$name" =~ m{^(.*)/};
-
-	make_path($dir);
-	open my $fh, '>', "$landing/$name" or die "$name: $!";
-	print $fh $content;
-	close $fh;
-	return;
-}
-
-sub run_hourly
-{
-	my ($err);
-
-	$node->psql('postgres', 'CALL txpipe.run_hourly()', stderr => \$err, on_error_die => 1);
-	return $err;
-}
+my $node    = files_node('rules');
 
 sub last_file
 {
