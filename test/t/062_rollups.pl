@@ -4,39 +4,17 @@
 use strict;
 use warnings;
 
-use File::Basename qw(dirname);
-use File::Copy qw(copy);
-use File::Path qw(make_path);
-use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::Utils;
 use Test::More;
-use TxpipeTest;
+use TxpipeRetail;
+use TxpipeTest qw(error_of log_is_clean);
 
-my $tree = $ENV{TXPIPE_TREE} // dirname(__FILE__) . '/../..';
 my $seed = $ENV{TXPIPE_TEST_SEED} || time() % 100000;
-my $node = new_node('rollups', conf => "txpipe.settle_time = 0\nautovacuum = off\n");
-my $base = $node->basedir . '/dirs';
-my $db = 'rollups';
+my $node = retail_node('rollups', conf => "autovacuum = off\n");
 
 note("TXPIPE_TEST_SEED=$seed");
 srand($seed);
 
 # --- helpers ---
-
-sub sql
-{
-	my ($query) = @_;
-	return $node->safe_psql($db, $query);
-}
-
-sub fresh_warehouse
-{
-	my ($name) = @_;
-	$db = $name;
-	$node->safe_psql('postgres', "CREATE DATABASE $db");
-	sql('CREATE EXTENSION txpipe; SELECT txpipe.create_warehouse()');
-	return;
-}
 
 # The reports and the rollups as plain scans of the facts, in the schema plain.
 my $plain = <<'SQL';
@@ -179,11 +157,9 @@ SQL
 	return;
 }
 
-$node->start;
-
 # --- what came, changed and went ---
 
-fresh_warehouse('moves');
+fresh_database('moves');
 make_members();
 sql($plain);
 sql("SELECT setseed(${\ ($seed / 100000)}); " . insert_sales(3000, 'a') . '; ' . insert_sales(1, 'b') . '; ' . insert_sales(700, 'c'));
@@ -227,7 +203,7 @@ same_reports('repaired');
 sql('DROP TABLE dwh.rollup_total, dwh.rollup_product_offer, dwh.rollup_online_city, dwh.rollup_agent_product,
 	dwh.rollup_branch_channel_payment CASCADE;
 	DROP FUNCTION dwh.sales_inserted, dwh.sales_updated, dwh.sales_deleted, dwh.sales_truncated CASCADE');
-like(error_of($node, 'SELECT * FROM txpipe.top_offers()', db => $db)->{hint}, qr/create_warehouse/, 'without rollups the hint is to make them');
+like(error_of($node, 'SELECT * FROM txpipe.top_offers()', db => 'moves')->{hint}, qr/create_warehouse/, 'without rollups the hint is to make them');
 sql('SELECT txpipe.create_warehouse()');
 same_reports('filled');
 sql(insert_sales(200, 'e'));
@@ -240,24 +216,16 @@ is(sql('SELECT (SELECT count(*) FROM dwh.rollup_total) + (SELECT count(*) FROM d
 
 # --- files: loaded, audited, taken back ---
 
-sub deliver
-{
-	my ($group) = @_;
-	make_path("$base/landing/group$group");
-	copy($_, "$base/landing/group$group/") or die "copy $_: $!" foreach glob "$base/source/group$group/*.csv";
-	return;
-}
-
 sub wrong_items
 {
 	my ($fault) = @_;
 	return sql("BEGIN; $fault; SELECT item FROM txpipe.check_warehouse() WHERE NOT ok AND detail <> ''; ROLLBACK");
 }
 
-fresh_warehouse('loaded');
-run_command([ "$tree/demo/make-files", '--dir', "$base/source", '--groups', 4, '--rows', 500, '--dirty', 10, '--seed', $seed % 1000 + 1 ]);
-deliver($_) foreach 1, 2;
-sql('CALL txpipe.run_hourly()');
+fresh_database('loaded');
+my @groups = make_groups(4, '--rows', 500, '--dirty', 10, '--seed', $seed % 1000 + 1);
+deliver($groups[ $_ - 1 ], "group$_") foreach 1, 2;
+run_hourly();
 sql($plain);
 is(sql('SELECT count(*) > 900 FROM dwh.fact_sales'), 't', 'files are loaded');
 same_reports('loaded');
@@ -306,20 +274,20 @@ foreach my $fault ((map { "UPDATE dwh.$_ SET units = units + 1 WHERE grain = 'ye
 	"DELETE FROM dwh.rollup_online_city WHERE grain = 'year'",
 	map { "DELETE FROM dwh.dim_$_ WHERE ${_}_key > 0" } qw(product branch sales_agent location))
 {
-	my $error = error_of($node, "BEGIN; $fault; UPDATE dwh.fact_sales SET units = units + 1", db => $db);
+	my $error = error_of($node, "BEGIN; $fault; UPDATE dwh.fact_sales SET units = units + 1", db => 'loaded');
 	is($error->{state}, 'XX001', "refused after: $fault");
 }
 sql("UPDATE dwh.rollup_product_offer SET total_paid = total_paid + 0.0001 WHERE grain = 'year'");
-my $error = error_of($node, 'UPDATE dwh.fact_sales SET units = units + 1', db => $db);
+my $error = error_of($node, 'UPDATE dwh.fact_sales SET units = units + 1', db => 'loaded');
 is($error->{state}, 'XX001', 'a change that touches a wrong rollup is refused');
 like($error->{detail}, qr/rollup_product_offer/, 'with the rollup');
 like($error->{hint}, qr/dwh\.repair_rollups/, 'and what to do');
-deliver(4);
-sql('CALL txpipe.run_hourly()');
+deliver($groups[3], 'group4');
+run_hourly();
 is(sql(q{SELECT state, reason ~ 'the rollups of the year of .* do not agree' FROM txpipe.file
          WHERE feed = 'sales_transactions' AND group_key = 'group4'}), 'failed|t', 'so is a load, which is tried again later');
 sql('SELECT txpipe.repair_rollups(); UPDATE txpipe.file_ledger SET retry_at = now()');
-sql('CALL txpipe.run_hourly()');
+run_hourly();
 like(sql(q{SELECT state FROM txpipe.file WHERE feed = 'sales_transactions' AND group_key = 'group4'}), qr/^loaded/, 'after the repair');
 same_reports('loaded more');
 is(wrong_items('SELECT'), '', 'and a good warehouse again');
@@ -329,11 +297,11 @@ same_reports('unloaded');
 is(wrong_items('SELECT'), '', 'and a good warehouse still');
 
 # Files of several batches enter the rollups at their end; the first of them arrives last.
-run_command([ "$tree/demo/make-files", '--dir', "$base/source", '--first', 4, '--groups', 3, '--rows', 12000, '--dirty', 20, '--seed', $seed % 1000 + 1 ]);
+my @large = make_groups(2, '--first', 5, '--rows', 12000, '--dirty', 20, '--seed', $seed % 1000 + 1);
 foreach my $group (6, 5)
 {
-	deliver($group);
-	sql('CALL txpipe.run_hourly()');
+	deliver($large[ $group - 5 ], "group$group");
+	run_hourly();
 }
 is(sql(q{SELECT count(*) FROM txpipe.file WHERE rows_read > 11000 AND state LIKE 'loaded%'}), '2', 'large files are loaded');
 same_reports('large files');
@@ -349,7 +317,7 @@ sql('CREATE ROLE guest; GRANT USAGE ON SCHEMA txpipe, dwh TO guest;
 	GRANT EXECUTE ON FUNCTION txpipe.check_warehouse(), txpipe.repair_rollups(), txpipe.require_warehouse_owner() TO guest');
 foreach my $function ('check_warehouse', 'repair_rollups')
 {
-	is(error_of($node, "SET ROLE guest; SELECT * FROM txpipe.$function()", db => $db)->{state}, '42501', "$function is the owner's");
+	is(error_of($node, "SET ROLE guest; SELECT * FROM txpipe.$function()", db => 'loaded')->{state}, '42501', "$function is the owner's");
 }
 
 # --- what a report costs does not depend on the number of facts, but on days and members ---
@@ -368,7 +336,7 @@ sub buffers
 	return %buffers;
 }
 
-fresh_warehouse('growing');
+fresh_database('growing');
 make_members();
 sql('SELECT setseed(0.5); ' . join '; ', map { insert_sales(10000, "s${_}_", days => 60) } 1 .. 3);
 sql('VACUUM');

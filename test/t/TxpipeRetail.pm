@@ -7,16 +7,16 @@ use warnings;
 
 use Exporter 'import';
 use File::Basename qw(basename dirname);
-use File::Copy qw(copy);
 use File::Path qw(make_path);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(retail_node fresh_database sql run_hourly deliver make_groups facts totals same_lines);
+our @EXPORT = qw(retail_node fresh_database sql run_hourly deliver land make_groups facts totals same_lines);
 
 our $tree = $ENV{TXPIPE_TREE} // dirname(__FILE__) . '/../..';
 my $node;
+my $db = 'retail';
 
 # A running server; conf: further lines of postgresql.conf.
 sub retail_node
@@ -25,7 +25,7 @@ sub retail_node
 
 	$node = PostgreSQL::Test::Cluster->new($name);
 	my $base = $node->basedir;
-	$node->init;
+	$node->init(extra => [ '-E', 'UTF8', '--locale=C.UTF-8' ]);
 	make_path(map { "$base/$_" } qw(landing lake export source));
 	$node->append_conf('postgresql.conf', <<"CONF");
 txpipe.landing_directory = '$base/landing'
@@ -39,10 +39,12 @@ CONF
 	return $node;
 }
 
+# An empty warehouse in a database of this name, which sql() and run_hourly() use from now on.
 sub fresh_database
 {
-	$node->safe_psql('postgres', 'DROP DATABASE IF EXISTS retail');
-	$node->safe_psql('postgres', 'CREATE DATABASE retail');
+	$db = shift // 'retail';
+	$node->safe_psql('postgres', "DROP DATABASE IF EXISTS $db");
+	$node->safe_psql('postgres', "CREATE DATABASE $db");
 	sql('CREATE EXTENSION txpipe');
 	sql('SELECT txpipe.create_warehouse()');
 	return;
@@ -51,39 +53,49 @@ sub fresh_database
 sub sql
 {
 	my ($query) = @_;
-	return $node->safe_psql('retail', $query);
+	return $node->safe_psql($db, $query);
 }
 
 sub run_hourly
 {
-	$node->safe_psql('retail', 'CALL txpipe.run_hourly()');
+	sql('CALL txpipe.run_hourly()');
 	return;
+}
+
+# Puts a file into the landing directory, under its name when it is complete; returns its path.
+sub land
+{
+	my ($name, $content) = @_;
+	my ($path, $part) = map { $node->basedir . "/landing/$_" } $name, $name =~ s{([^/]+)\z}{.$1}r;
+
+	make_path(dirname($path));
+	open my $fh, '>:raw', $part or die "$part: $!";
+	print $fh $content;
+	close $fh or die "$part: $!";
+	rename $part, $path or die "rename: $!";
+	return $path;
 }
 
 # A group's files under the name and number of another one, each complete when it appears.
 sub deliver
 {
 	my ($from, $to) = @_;
-	my $landing = $node->basedir . "/landing/$to";
 	my $number = $to =~ s/\D//gr;
-	make_path($landing);
-	foreach my $path (glob "$from/*.csv")
-	{
-		my $name = basename($path) =~ s/_\d+\.csv$/_$number.csv/r;
-		copy($path, "$landing/.$name") or die "copy $path: $!";
-		rename "$landing/.$name", "$landing/$name" or die "rename: $!";
-	}
+
+	land("$to/" . basename($_) =~ s/_\d+\.csv$/_$number.csv/r, slurp_file($_)) foreach glob "$from/*.csv";
 	return;
 }
 
-# Generates groups with demo/make-files; returns their folders.
+# Generates groups with demo/make-files, from --first on; returns their folders.
 sub make_groups
 {
 	my ($groups, @args) = @_;
 	my $source = $node->basedir . '/source';
+	my ($first) = "@args" =~ /--first (\d+)/;
 
+	$first //= 1;
 	system_or_bail("$tree/demo/make-files", '--dir', $source, '--groups', $groups, @args);
-	return map { "$source/group$_" } 1 .. $groups;
+	return map { "$source/group$_" } $first .. $first + $groups - 1;
 }
 
 # Everything the reports say, as test/retail_totals prints it.
@@ -107,7 +119,7 @@ sub facts
 		q{SELECT 'rejected', CASE WHEN r.column_name = 'transaction_date' AND r.code IN ('bad_value', 'out_of_range')
 		                          THEN 'bad_date' ELSE r.code END, count(*)
 		  FROM txpipe.rejected_row r JOIN txpipe.file USING (file_id) WHERE feed = 'sales_transactions' GROUP BY 2});
-	my @lines = map { split /\n/, $node->safe_psql('retail', $_, extra_params => [ '-F', "\t" ]) } @queries;
+	my @lines = map { split /\n/, $node->safe_psql($db, $_, extra_params => [ '-F', "\t" ]) } @queries;
 	return join "\n", sort @lines;
 }
 
