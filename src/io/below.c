@@ -134,13 +134,11 @@ txp_below_open(const char *top, const char *path, struct stat *st)
 	return fd;
 }
 
-/* An entry is durable when the directory it was made in is. */
+/* An entry is durable when the directory it was made in is. Who made this one may have died before that. */
 static bool
 make_entry(int dir, const char *name)
 {
-	if (mkdirat(dir, name, 0700) == 0)
-		return fsync(dir) == 0;
-	return errno == EEXIST;
+	return (mkdirat(dir, name, 0700) == 0 || errno == EEXIST) && fsync(dir) == 0;
 }
 
 int
@@ -165,6 +163,20 @@ txp_below_make(const char *top, const char *path)
 }
 
 int
+txp_below_sync(int dir, const char *name)
+{
+	struct stat st;
+	int fd = open_regular(dir, name, &st);
+	int result;
+
+	if (fd < 0)
+		return -1;
+	result = fsync(fd) == 0 ? fsync(dir) : -1;
+	close_quietly(fd);
+	return result;
+}
+
+int
 txp_below_unlink(const char *top, const char *path)
 {
 	const char *name;
@@ -182,6 +194,42 @@ txp_below_unlink(const char *top, const char *path)
 	}
 	close_quietly(dir);
 	return result;
+}
+
+/* Removes an empty directory, which may not be a link; false when it stays. */
+static bool
+remove_directory(const char *top, const char *path)
+{
+	const char *name;
+	int dir = txp_below_parent(top, path, &name);
+	bool removed;
+
+	if (dir < 0)
+		return false;
+	removed = unlinkat(dir, name, AT_REMOVEDIR) == 0;
+	close(dir);
+	return removed;
+}
+
+void
+txp_below_prune(const char *top, const char *path, int kept)
+{
+	char directory[PATH_MAX];
+	char *slash;
+	int depth = 0;
+
+	if (strlen(path) >= sizeof(directory))
+		return;
+	memcpy(directory, path, strlen(path) + 1);
+	for (slash = directory; *slash != '\0'; slash++)
+		depth += *slash == '/';
+	for (; depth > kept; depth--)
+	{
+		slash = strrchr(directory, '/');
+		*slash = '\0';
+		if (!remove_directory(top, directory))
+			return;
+	}
 }
 
 static bool

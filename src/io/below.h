@@ -20,11 +20,17 @@ extern int txp_below_stat(const char *top, const char *path, struct stat *st);
 /* Opens a regular file for reading; EMEDIUMTYPE: it is none. A FIFO or device is not waited for. */
 extern int txp_below_open(const char *top, const char *path, struct stat *st);
 
-/* Makes what is missing of a directory (mode 0700), durably, and opens it. */
+/* Makes what is missing of a directory (mode 0700) and opens it. All of it is durable then, whoever made it. */
 extern int txp_below_make(const char *top, const char *path);
+
+/* Makes a file of an opened directory durable, and its name there. */
+extern int txp_below_sync(int dir, const char *name);
 
 /* Removes a regular file. */
 extern int txp_below_unlink(const char *top, const char *path);
+
+/* Removes the directories above the path's last component that are empty, but for the first `kept`. */
+extern void txp_below_prune(const char *top, const char *path, int kept);
 
 /*
  * Removes a file when it is the one described (device, inode, size and time of modification), also when it is

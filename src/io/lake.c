@@ -230,11 +230,11 @@ fill(Copy *c, TxpSource *s, int fd, unsigned char sha256[TXP_SHA256])
 }
 
 /*
- * Does the file hold the content, as it is or packed? What is damaged holds other content. False also after an
- * ERROR, with *error.
+ * Does the file hold the content, as it is or, where that counts, packed? What is damaged holds other content.
+ * False also after an ERROR, with *error.
  */
 static bool
-holds_content(Copy *c, const char *name, bool *error)
+holds_content(Copy *c, const char *name, bool may_be_packed, bool *error)
 {
 	int fd = openat(c->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	unsigned char stored[TXP_SHA256];
@@ -265,7 +265,7 @@ holds_content(Copy *c, const char *name, bool *error)
 		txp_source_hash(s, stored);
 		txp_source_content_hash(s, content);
 	}
-	packed = s != NULL && s->packed && !s->damaged;
+	packed = may_be_packed && s != NULL && s->packed && !s->damaged;
 	txp_source_close(s);
 	return !*error && (memcmp(stored, c->sha256.data, TXP_SHA256) == 0 ||
 					   (packed && memcmp(content, c->sha256.data, TXP_SHA256) == 0));
@@ -301,7 +301,7 @@ verify(Copy *c)
 {
 	bool error = false;
 
-	if (!c->compress || holds_content(c, c->temp, &error))
+	if (!c->compress || holds_content(c, c->temp, true, &error))
 		return true;
 	if (!error)
 		txp_error(c->channel,
@@ -350,22 +350,33 @@ copy_content(Copy *c, TxpSource *s)
 	return ok;
 }
 
+/* Takes a copy that is there; who made it may have died before it was durable. False after an ERROR. */
+static bool
+take(Copy *c, const char *name)
+{
+	memmove(c->name, name, strlen(name) + 1);
+	if (txp_below_sync(c->dir, c->name) == 0)
+		return true;
+	txp_file_error(c->channel, true, errno, "write file", c->target);
+	return false;
+}
+
 /*
- * A copy under a name is there already: fine when it is the same, never replaced when it is not. *done: nothing
- * is left to do, because that is so or an ERROR was sent.
+ * A copy under a name is there already: fine when it is the same, never replaced when it is not. Under the name
+ * of a compressed copy it is the same when it unpacks to the content. *done: nothing is left to do, because that
+ * is so or an ERROR was sent.
  */
 static bool
-is_there(Copy *c, const char *name, bool *done)
+is_there(Copy *c, const char *name, bool compressed, bool *done)
 {
 	struct stat st;
 
 	if (*done || fstatat(c->dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 		return false;
-	if (holds_content(c, name, done))
+	if (holds_content(c, name, compressed, done))
 	{
-		memmove(c->name, name, strlen(name) + 1);
 		*done = true;
-		return true;
+		return take(c, name);
 	}
 	if (!*done && strcmp(name, c->name) == 0)
 	{
@@ -398,7 +409,7 @@ copy(Copy *c, TxpSource *s)
 	if (c->compress)
 		memcpy(c->name, compressed, strlen(compressed) + 1);
 	/* The setting may have been another when a load failed after its copy was made. */
-	if (is_there(c, plain, &done) || (!packed && is_there(c, compressed, &done)))
+	if (is_there(c, plain, false, &done) || (!packed && is_there(c, compressed, true, &done)))
 		return true;
 	return !done && copy_content(c, s);
 }

@@ -6,11 +6,42 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "io/below.h"
 
 static char top[] = "/tmp/txpipe-below-XXXXXX";
+
+/* What has been made durable, in place of the library's function. */
+static ino_t synced[32];
+static int nsynced;
+
+int
+fsync(int fd)
+{
+	struct stat st;
+
+	CHECK(fstat(fd, &st) == 0 && nsynced < 32);
+	synced[nsynced++] = st.st_ino;
+	return (int) syscall(SYS_fsync, fd);
+}
+
+static int
+is_synced(const char *path)
+{
+	char full[200];
+	struct stat st;
+
+	snprintf(full, sizeof(full), "%s/%s", top, path);
+	CHECK(stat(full, &st) == 0);
+	for (int i = 0; i < nsynced; i++)
+	{
+		if (synced[i] == st.st_ino)
+			return 1;
+	}
+	return 0;
+}
 
 static void
 write_file(const char *name, const char *content)
@@ -102,6 +133,65 @@ test_remove(void)
 	CHECK_INT(errno, ELOOP);
 }
 
+/* Who made a directory or a file may have died before it was durable. */
+static void
+test_sync(void)
+{
+	int dir;
+
+	for (int round = 0; round < 2; round++)
+	{
+		nsynced = 0;
+		dir = txp_below_make(top, "s/t/u");
+		CHECK_INT(is_synced("."), 1);
+		CHECK_INT(is_synced("s"), 1);
+		CHECK_INT(is_synced("s/t"), 1);
+		close(dir);
+	}
+	write_file("s/t/u/f", "x");
+	nsynced = 0;
+	dir = txp_below_make(top, "s/t/u");
+	CHECK_INT(is_synced("s/t/u") + is_synced("s/t/u/f"), 0);
+	CHECK_INT(txp_below_sync(dir, "f"), 0);
+	CHECK_INT(is_synced("s/t/u") + is_synced("s/t/u/f"), 2);
+	CHECK_INT(txp_below_sync(dir, "none"), -1);
+	CHECK_INT(errno, ENOENT);
+	close(dir);
+}
+
+static int
+is_there(const char *path)
+{
+	struct stat st;
+
+	return txp_below_stat(top, path, &st) == 0;
+}
+
+static void
+test_prune(void)
+{
+	char path[200];
+
+	close(txp_below_make(top, "p/q/r/s"));
+	write_file("p/q/f", "x");
+	txp_below_prune(top, "p/q/r/s/gone", 1);
+	CHECK_INT(is_there("p/q/r"), 0);
+	CHECK_INT(is_there("p/q/f"), 1);
+	txp_below_prune(top, "p/q/gone", 1);
+	CHECK_INT(is_there("p/q/f"), 1);
+	CHECK_INT(txp_below_unlink(top, "p/q/f"), 0);
+	snprintf(path, sizeof(path), "%s/p/link", top);
+	CHECK(symlink("q", path) == 0);
+	txp_below_prune(top, "p/link/gone", 0);
+	CHECK_INT(is_there("p/link") + is_there("p/q"), 2);
+	CHECK(unlink(path) == 0);
+	txp_below_prune(top, "p/q/gone", 1);
+	CHECK_INT(is_there("p/q"), 0);
+	CHECK_INT(is_there("p"), 1);
+	txp_below_prune(top, "p/gone", 1);
+	CHECK_INT(is_there("p"), 1);
+}
+
 int
 main(void)
 {
@@ -110,6 +200,8 @@ main(void)
 	CHECK(mkdtemp(top) != NULL);
 	test_open();
 	test_remove();
+	test_sync();
+	test_prune();
 	snprintf(command, sizeof(command), "rm -rf %s", top);
 	CHECK(system(command) == 0);
 	return check_done("below");
