@@ -17,6 +17,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "clean_lake.h"
 #include "feed.h"
 #include "guc.h"
 #include "io/below.h"
@@ -47,7 +48,19 @@ remove_copies(void)
 			ereport(WARNING, (errcode_for_file_access(),
 							  errmsg("could not remove \"%s\" from the lake: %m", r->path),
 							  errhint("No file of txpipe needs it any more; remove it by hand.")));
+		/* Other feeds, which are not locked, are at work in the first folder. */
+		txp_below_prune(r->lake, r->path, 1);
 	}
+}
+
+void
+txp_clean_lake_refuse_load(void)
+{
+	if (removals != NIL)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("files cannot be loaded after clean_lake in one transaction"),
+						errdetail("Copies that go with its commit could be found and used."),
+						errhint("COMMIT first.")));
 }
 
 static void

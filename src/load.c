@@ -8,6 +8,7 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
+#include "clean_lake.h"
 #include "load.h"
 #include "loadfile.h"
 #include "rights.h"
@@ -34,6 +35,7 @@ txp_load_begin(void)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
 						errmsg("files are being loaded or unloaded in this session already"),
 						errhint("Do not call it from a step or a trigger.")));
+	txp_clean_lake_refuse_load();
 	at_work = true;
 }
 

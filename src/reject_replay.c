@@ -111,10 +111,9 @@ check_loaded(const TxpStoredFile *stored)
 						errdetail("Its state is \"%s\".", stored->state),
 						errhint("Its lines can be loaded with the whole file: txpipe.reload().")));
 	if (!txp_stored_file_copied(stored))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FILE),
-						errmsg("file " INT64_FORMAT ", \"%s\", is not in the lake any more",
-							   stored->file->file_id, stored->file->file.name),
-						errhint("Deliver it again and call txpipe.reload(), which copies it.")));
+		txp_stored_file_missing(
+			stored,
+			psprintf("txpipe.reload(" INT64_FORMAT "), which copies it,", stored->file->file_id));
 }
 
 static void

@@ -231,6 +231,24 @@ txp_stored_file_copied(const TxpStoredFile *stored)
 	return file->lake_path != NULL && txp_lake_has(file->lake_path, file->file.bytes);
 }
 
+/* Had a file a copy, nothing but clean_lake has made the ledger forget it. */
+void
+txp_stored_file_missing(const TxpStoredFile *stored, const char *hint)
+{
+	const TxpLedgerFile *file = stored->file;
+	bool removed =
+		file->lake_path == NULL && (is_in(stored, "loaded") || is_in(stored, "duplicate"));
+
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_FILE),
+			 removed ? errmsg("the copy of file " INT64_FORMAT
+							  ", \"%s\", was removed from the lake by clean_lake()",
+							  file->file_id, file->file.name)
+					 : errmsg("there is no copy of file " INT64_FORMAT ", \"%s\", in the lake",
+							  file->file_id, file->file.name),
+			 errhint("Deliver it again and call %s before the next run_hourly().", hint)));
+}
+
 /* The copy in the lake; where there is none, the file as it came. */
 static void
 find_content(const TxpStoredFile *stored)
@@ -242,11 +260,7 @@ find_content(const TxpStoredFile *stored)
 	if (txp_stored_file_copied(stored))
 		return;
 	if (!txp_landing_stat(file->file.name, &bytes, &modified_at))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FILE),
-						errmsg("file " INT64_FORMAT ", \"%s\", is neither in the lake nor in the "
-							   "landing directory",
-							   file->file_id, file->file.name),
-						errhint("Deliver it again under its name, then call again.")));
+		txp_stored_file_missing(stored, "this again");
 	file->lake_path = NULL;
 }
 

@@ -30,6 +30,8 @@ extern void txp_stored_file_lock(int64 file_id, TxpStoredFile *stored);
 
 /* Is there a copy in the lake? */
 extern bool txp_stored_file_copied(const TxpStoredFile *stored);
+/* ERRORs that it is not. hint: what to call when the file is delivered again. */
+extern void txp_stored_file_missing(const TxpStoredFile *stored, const char *hint);
 
 /*
  * Runs work on files in the caller's transaction: what that has deferred is checked before. No such work can

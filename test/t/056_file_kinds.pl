@@ -275,6 +275,66 @@ is(file('again/b/s.csv', 'state, lake_path'), "loaded $path", 'the load goes on 
 ok(-e "$lake/$path", '... with a copy of its own');
 is(file('again/a/s.csv', 'lake_path IS NULL'), 't', 'the other one is given up');
 
+# In one transaction a load cannot find the copy that goes with the commit.
+sql("UPDATE txpipe.file_ledger SET loaded_at = now() - interval '100 days' WHERE file_name = 'again/b/s.csv'");
+deliver('again/c/s.csv', "id\n7\n");
+for my $call ('CALL txpipe.run_hourly()', q{SELECT txpipe.reload(file_id) FROM txpipe.file WHERE file_name = 'again/b/s.csv'},
+	q{SELECT * FROM txpipe.validate_file('again/c/s.csv')})
+{
+	my $error = error_of($node, "BEGIN; SELECT txpipe.clean_lake('90 days'); $call; COMMIT") // {};
+
+	is(($error->{state} // '') . ' ' . ($error->{message} // ''), '55000 files cannot be loaded after clean_lake in one transaction',
+		"$call after clean_lake is refused");
+}
+ok(-e "$lake/$path", '... and the copy stays');
+sql("BEGIN; SAVEPOINT s; SELECT txpipe.clean_lake('90 days'); ROLLBACK TO s; CALL txpipe.run_hourly(); COMMIT");
+is(file('again/c/s.csv', 'state, lake_path'), "loaded $path", 'nothing is in the way when that was rolled back');
+sql("BEGIN; SELECT txpipe.clean_lake('90 days'); COMMIT");
+ok(-e "$lake/$path", 'a copy another file has found stays');
+
+# Folders that nothing is in any more go with the last copy; and what cannot be done without it says so.
+sql(q{CREATE TABLE brief (id integer, file_id bigint); SELECT txpipe.create_feed('brief', 'brief/(.*)\.csv', 'brief')});
+deliver('brief/a.csv', "id\n1\nx\n");
+deliver('brief/b.csv', "id\n2\n");
+run_hourly();
+my %brief = map { $_ => file("brief/$_.csv", 'file_id') } 'a', 'b';
+my ($hour) = file('brief/a.csv', 'lake_path') =~ m{^(.*)/};
+sql("UPDATE txpipe.file_ledger SET loaded_at = now() - interval '100 days' WHERE file_name = 'brief/a.csv'");
+is(sql("SELECT txpipe.clean_lake('90 days')"), 1, 'one of two copies goes');
+ok(-e "$lake/$hour", 'their folder stays');
+sql("UPDATE txpipe.file_ledger SET loaded_at = now() - interval '100 days' WHERE file_name = 'brief/b.csv'");
+is(sql("SELECT txpipe.clean_lake('90 days')"), 1, 'the other one follows');
+ok(!-e "$lake/$hour" && !-e "$lake/raw/feed=brief", '... with the folders that were theirs alone');
+ok(-d "$lake/raw/feed=again", '... and no others');
+
+for my $case ([ "txpipe.reload($brief{a})", 'this again' ],
+	[ "txpipe.replay_rejected_rows($brief{a})", "txpipe.reload($brief{a}), which copies it," ])
+{
+	my ($call, $remedy) = @$case;
+	my $error = error_of($node, "SELECT $call") // {};
+
+	is($error->{state}, '58P01', "$call has nothing to read");
+	is($error->{message}, "the copy of file $brief{a}, \"brief/a.csv\", was removed from the lake by clean_lake()", '... because of clean_lake');
+	is($error->{hint}, "Deliver it again and call $remedy before the next run_hourly().", '... and says what helps');
+}
+deliver('brief/a.csv', "id\n1\nx\n");
+sql("SELECT txpipe.reload($brief{a})");
+is(file('brief/a.csv', 'state, rows_loaded, rows_rejected'), 'loaded_with_rejects 1 1', 'which it does');
+is(sql("SELECT * FROM txpipe.replay_rejected_rows($brief{a}, ARRAY[3], '3')"), '1|0|0', '... and its lines can be replayed');
+
+# --- one name, packed and plain ---
+
+sql(q{CREATE TABLE twice (id integer, file_id bigint);
+      SELECT txpipe.create_feed('twice', 'twice/(.*)\.csv', 'twice', options => '{"on_change": "replace"}')});
+my $gz = deliver('twice/a.csv', "id\n1\n2\n", 'gzip', '-nc');
+run_hourly();
+my $of_gz = file('twice/a.csv', 'lake_path');
+deliver('twice/a.csv', "id\n1\n2\n");
+unlike(run_hourly(), qr/WARNING/, 'the same content, not packed, is no trouble');
+is(file('twice/a.csv', 'state, rows_loaded, landing_removed'), 'loaded 2 t', '... and leaves the landing directory');
+is(slurp_file("$lake/" . file('twice/a.csv', 'lake_path')), "id\n1\n2\n", '... with a copy of its own bytes');
+is(slurp_file("$lake/$of_gz"), $gz, '... beside that of the packed one');
+
 # --- paths that lead out ---
 
 make_path("$dirs/outside", "$landing/swap");
@@ -321,6 +381,6 @@ $node->psql('postgres', "SELECT txpipe.clean_lake('90 days')", stdout => \$out, 
 like($err, qr/WARNING:  could not remove ".*young\.csv" from the lake: Too many levels of symbolic links/, 'the reason is told');
 ok(-e "$dirs/moved/young.csv", 'a copy behind a link stays');
 
-log_is_clean($node, qr/encoding "|the options header|field ".*" of the option|older_than must be|cannot be prepared/);
+log_is_clean($node, qr/after clean_lake in one transaction|removed from the lake by clean_lake|encoding "|the options header|field ".*" of the option|older_than must be|cannot be prepared/);
 $node->stop;
 done_testing();

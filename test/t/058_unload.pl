@@ -540,7 +540,7 @@ log_is_clean(
 	qr/must not be (?:null|empty)/,            qr/belongs to role "clerk"/,
 	qr/step "unload" return(?:ed|s)/,                qr/files are being loaded or unloaded/,
 	qr/permission denied for (?:table paper|function)/, qr/canceling statement due to user request/,
-	qr/neither in the lake nor/,               qr/has other content than the file that arrived/,
+	qr/there is no copy of file/,                 qr/has other content than the file that arrived/,
 	qr/too much of it would be rejected/, qr/a line fixes one rejected row/,         qr/is not loaded/,
 	qr/FATAL:  the database system/,           qr/terminating connection because of crash/);
 done_testing();
