@@ -156,7 +156,7 @@ COMMENT ON COLUMN txpipe.rejected_line.line_fixed IS 'What was replayed in its p
 CREATE TABLE txpipe.run (
     run_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     job text NOT NULL,
-    state text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'succeeded', 'failed')),
+    state text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'succeeded', 'failed', 'skipped')),
     groups_loaded integer NOT NULL DEFAULT 0,
     groups_failed integer NOT NULL DEFAULT 0,
     rows_loaded bigint NOT NULL DEFAULT 0,
@@ -172,7 +172,7 @@ GRANT SELECT ON txpipe.run TO PUBLIC;
 COMMENT ON TABLE txpipe.run IS 'Runs of run_hourly that found something to do, and exports';
 COMMENT ON COLUMN txpipe.run.run_id IS 'Number of the run';
 COMMENT ON COLUMN txpipe.run.job IS 'What ran: run_hourly or export_b2b';
-COMMENT ON COLUMN txpipe.run.state IS 'running, succeeded or failed';
+COMMENT ON COLUMN txpipe.run.state IS 'running, succeeded, failed, or skipped (another run was at it)';
 COMMENT ON COLUMN txpipe.run.groups_loaded IS 'Groups of files loaded';
 COMMENT ON COLUMN txpipe.run.groups_failed IS 'Groups that failed and will be tried again';
 COMMENT ON COLUMN txpipe.run.rows_loaded IS 'Rows loaded';

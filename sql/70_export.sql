@@ -8,7 +8,9 @@ CREATE TABLE txpipe.export_log (
     path text NOT NULL,
     rows bigint NOT NULL,
     sha256 bytea NOT NULL,
-    exported_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    exported_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    revision integer NOT NULL,
+    reason text NOT NULL CHECK (reason IN ('first', 'revised', 'repeated', 'unchanged'))
 );
 CREATE INDEX export_log_day ON txpipe.export_log (day, export_id);
 SELECT pg_catalog.pg_extension_config_dump('txpipe.export_log', '');
@@ -22,6 +24,8 @@ COMMENT ON COLUMN txpipe.export_log.path IS 'Path of the file on the server';
 COMMENT ON COLUMN txpipe.export_log.rows IS 'Lines after the header';
 COMMENT ON COLUMN txpipe.export_log.sha256 IS 'SHA-256 of the file';
 COMMENT ON COLUMN txpipe.export_log.exported_at IS 'When it was written';
+COMMENT ON COLUMN txpipe.export_log.revision IS 'Revision of the day: 1 is b2b_sales_DAY.csv, 2 b2b_sales_DAY.r2.csv and so on';
+COMMENT ON COLUMN txpipe.export_log.reason IS 'first (of the day), revised (its figures changed), repeated (asked for again, the same bytes), unchanged (the day changed, not its figures: nothing was written)';
 
 CREATE FUNCTION txpipe.write_export(name text, content text)
 RETURNS text
@@ -32,6 +36,24 @@ COMMENT ON FUNCTION txpipe.write_export(text, text) IS
 'Writes a UTF-8 file below txpipe.export_directory and returns its path. The file appears whole or not at all
 (temporary name, fsync, rename) and replaces one of the same name. ROLLBACK does not undo it. Errors: 22023 for a
 name that is not a plain file name, 55000 when txpipe.export_directory is not set, 58P01 when it does not exist.';
+
+CREATE FUNCTION txpipe.publish_export(name text, content text, lines bigint, facts jsonb)
+RETURNS text
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'txpipe_publish_export';
+COMMENT ON FUNCTION txpipe.publish_export(text, text, bigint, jsonb) IS
+'As txpipe.write_export, and behind it the side file NAME.json, one JSON object: file, the members of facts, rows (lines), bytes,
+sha256 (hexadecimal), written_at (UTC). An older side file is removed before the file is replaced: who sees one has the file it is
+about. Errors: those of write_export; 22023 when facts is no object.';
+
+CREATE FUNCTION txpipe.export_sha256(name text)
+RETURNS bytea
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'txpipe_export_sha256';
+COMMENT ON FUNCTION txpipe.export_sha256(text) IS
+'SHA-256 of a file below txpipe.export_directory; NULL when it is not there. Errors: those of txpipe.write_export';
 
 -- A field of RFC 4180.
 CREATE FUNCTION txpipe.csv_field(value text)
@@ -45,7 +67,7 @@ COMMENT ON FUNCTION txpipe.csv_field(text) IS 'A text as a field of CSV (RFC 418
 
 -- The three writes below are all that an export needs of our tables. They run as the extension's owner and touch
 -- nothing else, so that an export itself can run as the owner of dwh.
-CREATE FUNCTION txpipe.begin_export()
+CREATE FUNCTION txpipe.begin_export(wait boolean)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -54,22 +76,35 @@ DECLARE
     this_run bigint;
 BEGIN
     -- One export at a time: the log must name the version that is in the file.
-    LOCK TABLE txpipe.export_log IN SHARE ROW EXCLUSIVE MODE;
+    IF wait THEN
+        LOCK TABLE txpipe.export_log IN SHARE ROW EXCLUSIVE MODE;
+    ELSE
+        BEGIN
+            LOCK TABLE txpipe.export_log IN SHARE ROW EXCLUSIVE MODE NOWAIT;
+        EXCEPTION WHEN lock_not_available THEN
+            INSERT INTO txpipe.run (job, state, message, finished_at)
+            VALUES ('export_b2b', 'skipped', 'another export is running', clock_timestamp());
+            RETURN NULL;
+        END;
+    END IF;
     INSERT INTO txpipe.run (job) VALUES ('export_b2b') RETURNING run_id INTO this_run;
     RETURN this_run;
 END
 $body$;
-COMMENT ON FUNCTION txpipe.begin_export() IS 'Part of export_b2b(): waits for other exports, returns the number of the run';
+COMMENT ON FUNCTION txpipe.begin_export(boolean) IS
+'Part of export_b2b(): returns the number of the run. While another export runs it waits, or returns NULL when it shall not';
 
-CREATE FUNCTION txpipe.log_export(day date, version bigint, path text, rows bigint, sha256 bytea)
+CREATE FUNCTION txpipe.log_export(day date, version bigint, path text, rows bigint, sha256 bytea, revision integer, reason text)
 RETURNS void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $body$
-    INSERT INTO txpipe.export_log (day, version, path, rows, sha256)
-    VALUES (log_export.day, log_export.version, log_export.path, log_export.rows, log_export.sha256)
+    INSERT INTO txpipe.export_log (day, version, path, rows, sha256, revision, reason)
+    VALUES (log_export.day, log_export.version, log_export.path, log_export.rows, log_export.sha256, log_export.revision,
+            log_export.reason)
 $body$;
-COMMENT ON FUNCTION txpipe.log_export(date, bigint, text, bigint, bytea) IS 'Part of export_b2b(): notes a file in export_log';
+COMMENT ON FUNCTION txpipe.log_export(date, bigint, text, bigint, bytea, integer, text) IS
+'Part of export_b2b(): notes a file in export_log';
 
 CREATE FUNCTION txpipe.end_export(run_id bigint, files bigint, lines bigint)
 RETURNS void
@@ -88,15 +123,60 @@ END
 $body$;
 COMMENT ON FUNCTION txpipe.end_export(bigint, bigint, bigint) IS 'Part of export_b2b(): ends its run, which vanishes when nothing was written';
 
-CREATE FUNCTION txpipe.last_exports(OUT day date, OUT version bigint, OUT exported_at timestamptz)
+CREATE FUNCTION txpipe.last_exports(OUT day date, OUT version bigint, OUT exported_at timestamptz, OUT revision integer,
+                                    OUT sha256 bytea, OUT path text)
 RETURNS SETOF record
 LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $body$
-    SELECT DISTINCT ON (l.day) l.day, l.version, l.exported_at
+    SELECT DISTINCT ON (l.day) l.day, l.version, l.exported_at, l.revision, l.sha256, l.path
     FROM txpipe.export_log l ORDER BY l.day, l.export_id DESC
 $body$;
 COMMENT ON FUNCTION txpipe.last_exports() IS 'Part of export_b2b(): the newest file of each day';
+
+CREATE FUNCTION txpipe.b2b_file_name(day date, revision integer)
+RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT concat('b2b_sales_', to_char(day::timestamp, 'YYYY-MM-DD'), CASE WHEN revision > 1 THEN '.r' || revision END, '.csv')
+$body$;
+COMMENT ON FUNCTION txpipe.b2b_file_name(date, integer) IS 'Part of export_b2b(): name of the file of a day, for revisions after the first with their number';
+
+-- What it says of days, in one snapshot: the version of the log and what is in the file belong together.
+CREATE FUNCTION txpipe.b2b_files(wanted date)
+RETURNS TABLE (day date, version bigint, lines bigint, units bigint, body text, last_revision integer, last_sha256 bytea,
+               last_path text)
+LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    WITH due AS MATERIALIZED (
+        SELECT d.transaction_date AS day, d.version
+        FROM dwh.sales_day d
+        LEFT JOIN txpipe.last_exports() l ON l.day = d.transaction_date
+        WHERE CASE WHEN b2b_files.wanted IS NULL
+                   THEN l.day IS NULL OR l.version <> d.version OR l.exported_at < d.changed_at
+                   ELSE d.transaction_date = b2b_files.wanted END
+        UNION ALL
+        SELECT b2b_files.wanted, 0
+        WHERE NOT EXISTS (SELECT FROM dwh.sales_day d WHERE d.transaction_date = b2b_files.wanted)
+          AND b2b_files.wanted IS NOT NULL
+    ), content AS (
+        SELECT b.day, count(*) AS lines, sum(b.total_sold_units)::bigint AS units,
+               string_agg(format(E'%s,%s,%s\r\n', txpipe.csv_field(b.sales_agent_name),
+                                 txpipe.csv_field(b.product_name), b.total_sold_units), ''
+                          ORDER BY b.sales_agent_name COLLATE "C", b.product_name COLLATE "C") AS body
+        FROM txpipe.b2b_lines(ARRAY(SELECT due.day FROM due)) b GROUP BY b.day
+    )
+    SELECT due.day, due.version, coalesce(c.lines, 0), coalesce(c.units, 0),
+           E'sales_agent_name,product_name,total_sold_units\r\n' || coalesce(c.body, ''), l.revision, l.sha256, l.path
+    FROM due
+    LEFT JOIN content c ON c.day = due.day
+    LEFT JOIN txpipe.last_exports() l ON l.day = due.day
+    ORDER BY due.day
+$body$;
+COMMENT ON FUNCTION txpipe.b2b_files(date) IS
+'Part of export_b2b(): content of the file of a day, or (NULL) of every day whose figures changed since its last file';
 
 CREATE FUNCTION txpipe.export_b2b(day date DEFAULT NULL)
 RETURNS SETOF text
@@ -104,12 +184,14 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
-    header CONSTANT text := E'sales_agent_name,product_name,total_sold_units\r\n';
     files bigint := 0;
     lines bigint := 0;
-    path text;
     this_run bigint;
     file record;
+    hash bytea;
+    is_new boolean;
+    number integer;
+    path text;
 BEGIN
     PERFORM txpipe.require_warehouse();
     -- What stands in dwh is its owner's: reading it with other rights would lend him those.
@@ -125,31 +207,29 @@ BEGIN
             ERRCODE = 'invalid_parameter_value',
             HINT = 'NULL exports every day whose figures changed.';
     END IF;
-    this_run := txpipe.begin_export();
-    FOR file IN
-        WITH due AS MATERIALIZED (
-            SELECT d.transaction_date AS day, d.version
-            FROM dwh.sales_day d
-            LEFT JOIN txpipe.last_exports() l ON l.day = d.transaction_date
-            WHERE CASE WHEN export_b2b.day IS NULL
-                       THEN l.day IS NULL OR l.version <> d.version OR l.exported_at < d.changed_at
-                       ELSE d.transaction_date = export_b2b.day END
-            UNION ALL
-            SELECT export_b2b.day, 0
-            WHERE NOT EXISTS (SELECT FROM dwh.sales_day d WHERE d.transaction_date = export_b2b.day)
-              AND export_b2b.day IS NOT NULL
-        ), content AS (
-            SELECT b.day, count(*) AS lines,
-                   string_agg(format(E'%s,%s,%s\r\n', txpipe.csv_field(b.sales_agent_name),
-                                     txpipe.csv_field(b.product_name), b.total_sold_units), ''
-                              ORDER BY b.sales_agent_name COLLATE "C", b.product_name COLLATE "C") AS body
-            FROM txpipe.b2b_lines(ARRAY(SELECT due.day FROM due)) b GROUP BY b.day
-        )
-        SELECT due.day, due.version, coalesce(c.lines, 0) AS lines, header || coalesce(c.body, '') AS body
-        FROM due LEFT JOIN content c ON c.day = due.day ORDER BY due.day
+    this_run := txpipe.begin_export(wait => day IS NOT NULL);
+    IF this_run IS NULL THEN
+        RAISE NOTICE 'another export is running, which writes what is due' USING
+            HINT = 'txpipe.run has the runs.';
+        RETURN;
+    END IF;
+    FOR file IN SELECT * FROM txpipe.b2b_files(export_b2b.day)
     LOOP
-        path := txpipe.write_export(format('b2b_sales_%s.csv', to_char(file.day, 'YYYY-MM-DD')), file.body);
-        PERFORM txpipe.log_export(file.day, file.version, path, file.lines, sha256(convert_to(file.body, 'UTF8')));
+        hash := sha256(convert_to(file.body, 'UTF8'));
+        is_new := file.last_sha256 IS DISTINCT FROM hash;
+        IF NOT is_new AND export_b2b.day IS NULL THEN
+            PERFORM txpipe.log_export(file.day, file.version, file.last_path, file.lines, hash, file.last_revision, 'unchanged');
+            CONTINUE;
+        END IF;
+        number := coalesce(file.last_revision + is_new::integer, 1);
+        -- What is there stays, also where its export was rolled back or its log is lost.
+        WHILE txpipe.export_sha256(txpipe.b2b_file_name(file.day, number)) <> hash LOOP
+            number := number + 1;
+        END LOOP;
+        path := txpipe.publish_export(txpipe.b2b_file_name(file.day, number), file.body, file.lines,
+                                      jsonb_build_object('day', file.day, 'revision', number, 'sum', file.units));
+        PERFORM txpipe.log_export(file.day, file.version, path, file.lines, hash, number,
+                                  CASE WHEN NOT is_new THEN 'repeated' WHEN number = 1 THEN 'first' ELSE 'revised' END);
         files := files + 1;
         lines := lines + file.lines;
         RETURN NEXT path;
@@ -160,7 +240,10 @@ $body$;
 COMMENT ON FUNCTION txpipe.export_b2b(date) IS
 'Writes txpipe.b2b_sales() of a day to b2b_sales_YYYY-MM-DD.csv below txpipe.export_directory (RFC 4180, UTF-8,
 always with its header) and returns the path. NULL, the default: every day whose figures changed since its last
-file, oldest first; no rows when there is none. ROLLBACK undoes the log, not the files: those days are written again.
-For the owner of dwh, who
-needs EXECUTE on it and on write_export, begin_export, log_export, end_export, last_exports and csv_field. Errors: those
-of txpipe.write_export; 42P01 without a warehouse; 42501 for others; 22023 for a date that is none.';
+file, oldest first; no rows when there is none, or while another export runs (a NOTICE says so). A file that is out is never
+changed: other figures make b2b_sales_YYYY-MM-DD.r2.csv, .r3.csv and so on; the same figures, asked for again, the same
+bytes under the same name. Behind each file comes NAME.json: file, day, revision, sum (of the units), rows, bytes, sha256,
+written_at. ROLLBACK undoes the log, not the files: those days are written again.
+For the owner of dwh, who needs EXECUTE on it and on publish_export, export_sha256, begin_export, log_export, end_export,
+last_exports, b2b_files, b2b_file_name and csv_field. Errors: those of txpipe.write_export; 42P01 without a warehouse; 42501 for
+others; 22023 for a date that is none.';

@@ -1,8 +1,5 @@
 /*
- * export.c — files this server writes for others, and the state of the directories it works in.
- *
- * A file appears whole or not at all: it is written under a hidden temporary name, flushed, and renamed.
- * ROLLBACK does not undo it.
+ * export.c — files this server writes for others in one piece, and the state of the directories it works in.
  */
 #include "postgres.h"
 
@@ -12,131 +9,76 @@
 
 #include "fmgr.h"
 #include "funcapi.h"
-#include "guc.h"
 #include "mb/pg_wchar.h"
-#include "miscadmin.h"
-#include "storage/fd.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/jsonb.h"
+
+#include "args.h"
+#include "outfile.h"
 
 PG_FUNCTION_INFO_V1(txpipe_write_export);
+PG_FUNCTION_INFO_V1(txpipe_publish_export);
+PG_FUNCTION_INFO_V1(txpipe_export_sha256);
 PG_FUNCTION_INFO_V1(txpipe_directory_problem);
 
-#define EXPORT_FILE_MODE 0640
-#define EXPORT_NAME_MAX 200
-
-static void
-check_file_name(const char *name)
+/* The file is written in one piece; its path is the result. */
+static Datum
+write_content(const char *name, text *content, const TxpOutFacts *facts)
 {
-	if (name[0] == '\0' || name[0] == '.' || strchr(name, '/') != NULL ||
-		strlen(name) > EXPORT_NAME_MAX)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" is not a plain file name", name),
-				 errhint("Give a name of at most %d bytes without a slash that does not start with "
-						 "a dot.",
-						 EXPORT_NAME_MAX)));
-}
+	char *bytes = VARDATA_ANY(content);
+	char *utf8 = pg_server_to_any(bytes, VARSIZE_ANY_EXHDR(content), PG_UTF8);
+	size_t len = utf8 == bytes ? VARSIZE_ANY_EXHDR(content) : strlen(utf8);
+	TxpOutFile *file = txp_outfile_open(name);
+	char *volatile path = NULL;
 
-static void
-check_export_directory(void)
-{
-	struct stat st;
-
-	if (txp_export_directory == NULL || txp_export_directory[0] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("txpipe.export_directory is not set"),
-				 errhint("ALTER SYSTEM SET txpipe.export_directory = '/srv/txpipe/export'; SELECT "
-						 "pg_reload_conf();")));
-	if (stat(txp_export_directory, &st) != 0 || !S_ISDIR(st.st_mode))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_FILE),
-				 errmsg("the export directory \"%s\" does not exist", txp_export_directory),
-				 errhint("Create it, writable for the server, or set txpipe.export_directory to "
-						 "another one.")));
-}
-
-/* Writes and flushes the temporary file; ends with an error that names it. */
-static void
-write_file(const char *path, const char *bytes, size_t len)
-{
-	int fd;
-
-	/* What is there under this name is a left-over, or a link somebody planted: neither is followed. */
-	(void) unlink(path);
-	fd = OpenTransientFilePerm(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | PG_BINARY,
-							   EXPORT_FILE_MODE);
-	if (fd < 0)
-		ereport(ERROR, (errcode_for_file_access(), errmsg("could not create file \"%s\": %m", path),
-						errhint("The directory must be writable for the server's user.")));
-	/* The server's umask hides files from the group that is meant to read them. */
-	if (fchmod(fd, EXPORT_FILE_MODE) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(), errmsg("could not set the mode of \"%s\": %m", path)));
-	while (len > 0)
+	PG_TRY();
 	{
-		ssize_t n;
-
-		errno = 0;
-		n = write(fd, bytes, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-		{
-			if (errno == 0)
-				errno = ENOSPC;
-			ereport(ERROR,
-					(errcode_for_file_access(), errmsg("could not write file \"%s\": %m", path),
-					 errhint("Check the free space and the limits of its file system.")));
-		}
-		bytes += n;
-		len -= n;
+		txp_outfile_write(file, utf8, len);
+		path = txp_outfile_publish(file, facts);
 	}
-	if (pg_fsync(fd) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(), errmsg("could not flush file \"%s\": %m", path)));
-	if (CloseTransientFile(fd) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(), errmsg("could not close file \"%s\": %m", path)));
+	PG_CATCH();
+	{
+		txp_outfile_abandon(file);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	PG_RETURN_TEXT_P(cstring_to_text(path));
 }
 
 /* write_export(name text, content text) RETURNS text: the path written. */
 Datum
 txpipe_write_export(PG_FUNCTION_ARGS)
 {
-	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	text *content = PG_GETARG_TEXT_PP(1);
-	const char *bytes = VARDATA_ANY(content);
-	int len = VARSIZE_ANY_EXHDR(content);
-	char *utf8;
-	char *path;
-	char *temporary;
+	return write_content(txp_arg_text(fcinfo, 0, "name"), PG_GETARG_TEXT_PP(1), NULL);
+}
 
-	check_file_name(name);
-	check_export_directory();
+/* publish_export(name text, content text, lines bigint, facts jsonb) RETURNS text: the path written. */
+Datum
+txpipe_publish_export(PG_FUNCTION_ARGS)
+{
+	Jsonb *more = PG_GETARG_JSONB_P(3);
+	TxpOutFacts facts = {PG_GETARG_INT64(2)};
+	char *json = JsonbToCString(NULL, &more->root, VARSIZE(more));
 
-	utf8 = pg_server_to_any(bytes, len, PG_UTF8);
-	if (utf8 != bytes)
-	{
-		bytes = utf8;
-		len = strlen(utf8);
-	}
-	path = psprintf("%s/%s", txp_export_directory, name);
-	temporary = psprintf("%s/.%s.%d.tmp", txp_export_directory, name, MyProcPid);
+	if (!JB_ROOT_IS_OBJECT(more))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("facts must be an object"),
+						errhint("Use jsonb_build_object.")));
+	json[strlen(json) - 1] = '\0';
+	facts.more = json + 1;
+	return write_content(txp_arg_text(fcinfo, 0, "name"), PG_GETARG_TEXT_PP(1), &facts);
+}
 
-	PG_TRY();
-	{
-		write_file(temporary, bytes, len);
-		(void) durable_rename(temporary, path, ERROR);
-	}
-	PG_CATCH();
-	{
-		(void) unlink(temporary);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	PG_RETURN_TEXT_P(cstring_to_text(path));
+/* export_sha256(name text) RETURNS bytea: NULL when there is no such file. */
+Datum
+txpipe_export_sha256(PG_FUNCTION_ARGS)
+{
+	bytea *hash = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+
+	if (!txp_outfile_hash(txp_arg_text(fcinfo, 0, "name"), (uint8 *) VARDATA(hash)))
+		PG_RETURN_NULL();
+	SET_VARSIZE(hash, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+	PG_RETURN_BYTEA_P(hash);
 }
 
 /* The directory a setting of ours names; loading this library has dropped what a user set before. */
