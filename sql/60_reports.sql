@@ -153,7 +153,8 @@ COMMENT ON FUNCTION txpipe.top_offers_by_product(date, date, integer) IS
 product, offer_code, redemptions (sales)';
 
 CREATE FUNCTION txpipe.lowest_online_cities(from_date date DEFAULT NULL, to_date date DEFAULT NULL,
-                                            top_n integer DEFAULT 10)
+                                            top_n integer DEFAULT 10, min_orders integer DEFAULT 1,
+                                            include_unknown boolean DEFAULT true)
 RETURNS TABLE (rank bigint, city text, state text, orders bigint, units bigint, total_paid numeric)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
 SET search_path = pg_catalog, pg_temp
@@ -162,6 +163,11 @@ AS $body$
 BEGIN
     PERFORM txpipe.require_warehouse();
     PERFORM txpipe.check_top_n(lowest_online_cities.top_n);
+    IF lowest_online_cities.min_orders < 1 THEN
+        RAISE EXCEPTION 'min_orders must be at least 1, not %', lowest_online_cities.min_orders
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'a city without orders in the range has no row; 1 reports all others';
+    END IF;
+    -- Cities left out take no rank.
     RETURN QUERY
     SELECT r.* FROM (
         SELECT rank() OVER (ORDER BY sum(s.total_paid)) AS rank, l.city, l.state, sum(s.sales)::bigint,
@@ -170,16 +176,19 @@ BEGIN
         CROSS JOIN LATERAL (SELECT r.* FROM dwh.rollup_online_city r
                             WHERE r.grain = w.grain AND r.period BETWEEN w.first AND w.last OFFSET 0) s
         JOIN dwh.dim_location l ON l.location_key = s.location_key
+        WHERE include_unknown IS NOT FALSE OR l.city <> '(unknown)'
         GROUP BY l.city, l.state
+        HAVING lowest_online_cities.min_orders IS NULL OR sum(s.sales) >= lowest_online_cities.min_orders
     ) r
     WHERE lowest_online_cities.top_n IS NULL OR r.rank <= lowest_online_cities.top_n
     ORDER BY r.rank, r.city COLLATE "C", r.state COLLATE "C";
 END
 $body$;
-COMMENT ON FUNCTION txpipe.lowest_online_cities(date, date, integer) IS
-'Cities with the lowest online sales by amount paid, ascending, between two days of sale. Result: rank, city (with
-its state: names repeat; (unknown) where the address has none), state, orders (sales), units (pieces), total_paid
-(money, exact)';
+COMMENT ON FUNCTION txpipe.lowest_online_cities(date, date, integer, integer, boolean) IS
+'Cities with the lowest online sales by amount paid, ascending, between two days of sale. min_orders: cities with fewer
+orders in the range are left out and take no rank; include_unknown false: so are rows without a city. Result: rank, city
+(with its state: names repeat; (unknown) where the address has none), state, orders (sales), units (pieces), total_paid
+(money, exact). Errors: 22023 for a top_n or min_orders below 1; 42P01 without a warehouse.';
 
 -- One definition for the report of a day and for the export of many days.
 CREATE FUNCTION txpipe.b2b_lines(days date[])

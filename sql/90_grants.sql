@@ -11,7 +11,9 @@ GRANT EXECUTE ON FUNCTION
     txpipe.top_products(date, date, integer),
     txpipe.top_offers(date, date, integer),
     txpipe.top_offers_by_product(date, date, integer),
-    txpipe.lowest_online_cities(date, date, integer),
+    txpipe.lowest_online_cities(date, date, integer, integer, boolean),
+    txpipe.trend_periods(date, date, text),
+    txpipe.sales_trend(date, date, text),
     txpipe.b2b_lines(date[]),
     txpipe.b2b_sales(date)
 TO PUBLIC;

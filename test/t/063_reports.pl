@@ -1,0 +1,243 @@
+# Reports: what each says is what a plain scan of dwh.fact_sales says, over invented sales, over the files of generated
+# groups and over the real ones, for ranges that begin and end anywhere.
+#
+# TXPIPE_TEST_SEED: another seed; TXPIPE_TEST_SALES: so many invented sales (3000; with --all a million once more).
+
+use strict;
+use warnings;
+
+use File::Basename qw(basename);
+use PostgreSQL::Test::Utils;
+use Test::More;
+use TxpipeRetail;
+use TxpipeTest qw(error_of log_is_clean);
+
+my $data = $ENV{TXPIPE_RETAIL_DATA} // "$TxpipeRetail::tree/../shared/data/retail";
+my $seed = $ENV{TXPIPE_TEST_SEED} || time() % 100000;
+my $node = retail_node('reports', conf => "autovacuum = off\n");
+
+note("TXPIPE_TEST_SEED=$seed");
+srand($seed);
+
+# The reports as plain scans, in the schema plain: sale has what they are about, range() the days asked for.
+my $plain = <<'SQL';
+CREATE SCHEMA plain;
+CREATE VIEW plain.sale AS
+	SELECT f.*, p.product_id, p.product_name, p.product_category, l.city, l.state, o.offer_code
+	FROM dwh.fact_sales f JOIN dwh.dim_product p USING (product_key) JOIN dwh.dim_location l USING (location_key)
+	JOIN dwh.dim_offer o USING (offer_key);
+CREATE FUNCTION plain.range(date, date) RETURNS SETOF plain.sale LANGUAGE sql STABLE AS $$
+	SELECT * FROM plain.sale WHERE ($1 IS NULL OR transaction_date >= $1) AND ($2 IS NULL OR transaction_date <= $2) $$;
+
+CREATE FUNCTION plain.top_products(date, date, integer) RETURNS SETOF record LANGUAGE sql AS $$
+	WITH g AS (SELECT product_id, product_name, sum(units) AS units, sum(total_paid) AS paid FROM plain.range($1, $2) GROUP BY 1, 2)
+	SELECT * FROM (SELECT 1 + (SELECT count(*) FROM g h WHERE h.units > g.units) AS rank, g.* FROM g) r
+	WHERE $3 IS NULL OR rank <= $3 ORDER BY rank, product_id, product_name COLLATE "C" $$;
+CREATE FUNCTION plain.top_offers(date, date, integer) RETURNS SETOF record LANGUAGE sql AS $$
+	WITH g AS (SELECT offer_code, discount_pct, count(*) AS n FROM plain.range($1, $2) WHERE discount_pct > 0 GROUP BY 1, 2)
+	SELECT * FROM (SELECT 1 + (SELECT count(*) FROM g h WHERE h.n > g.n) AS rank, g.* FROM g) r
+	WHERE $3 IS NULL OR rank <= $3 ORDER BY rank, offer_code COLLATE "C", discount_pct $$;
+CREATE FUNCTION plain.top_offers_by_product(date, date, integer) RETURNS SETOF record LANGUAGE sql AS $$
+	WITH g AS (SELECT product_id, product_name, offer_code, count(*) AS n FROM plain.range($1, $2) WHERE discount_pct > 0
+	           GROUP BY 1, 2, 3)
+	SELECT product_id, product_name, rank, offer_code, n
+	FROM (SELECT 1 + (SELECT count(*) FROM g h WHERE (h.product_id, h.product_name) IS NOT DISTINCT FROM
+	                  (g.product_id, g.product_name) AND h.n > g.n) AS rank, g.* FROM g) r
+	WHERE $3 IS NULL OR rank <= $3 ORDER BY product_id, product_name COLLATE "C", rank, offer_code COLLATE "C" $$;
+CREATE FUNCTION plain.lowest_online_cities(date, date, integer, integer, boolean) RETURNS SETOF record LANGUAGE sql AS $$
+	WITH g AS (SELECT city, state, count(*) AS n, sum(units) AS units, sum(total_paid) AS paid FROM plain.range($1, $2)
+	           WHERE is_online GROUP BY 1, 2),
+	     h AS (SELECT * FROM g WHERE ($4 IS NULL OR n >= $4) AND NOT (city = '(unknown)' AND $5 IS FALSE))
+	SELECT * FROM (SELECT 1 + (SELECT count(*) FROM h i WHERE i.paid < h.paid) AS rank, h.* FROM h) r
+	WHERE $3 IS NULL OR rank <= $3 ORDER BY rank, city COLLATE "C", state COLLATE "C" $$;
+
+CREATE FUNCTION plain.days_in_month(day date) RETURNS numeric LANGUAGE sql AS $$
+	SELECT extract(day FROM date_trunc('month', day::timestamp) + interval '1 month - 1 day') $$;
+-- Whether a day is one of the days that the part of a period from $2 to $3 is compared with, $4 of them before it.
+CREATE FUNCTION plain.is_compared(day date, first date, last date, grain text, back text) RETURNS boolean LANGUAGE sql AS $$
+	SELECT CASE
+		WHEN grain = 'week' THEN day + CASE back WHEN 'year' THEN 52 * 7 ELSE 7 END BETWEEN first AND last
+		WHEN grain = 'day' AND back = 'period' THEN day = first - 1
+		WHEN grain = 'day' THEN extract(year FROM day) = extract(year FROM first) - 1 AND to_char(day, 'MMDD') =
+			replace(to_char(first, 'MMDD'), '0229', '0228')
+		WHEN grain = 'month' THEN
+			date_trunc('month', day::timestamp) = date_trunc('month', first::timestamp)
+				- CASE back WHEN 'year' THEN interval '1 year' ELSE interval '1 month' END
+			AND extract(day FROM day) >= least(extract(day FROM first), plain.days_in_month(day))
+			AND (extract(day FROM last) = plain.days_in_month(last) OR extract(day FROM day) <= extract(day FROM last))
+		ELSE extract(year FROM day) = extract(year FROM first) - 1
+			AND to_char(day, 'MMDD') BETWEEN replace(to_char(first, 'MMDD'), '0229', '0228')
+			                             AND replace(to_char(last, 'MMDD'), '0229', '0228') END $$;
+CREATE FUNCTION plain.sales_trend(date, date, text) RETURNS SETOF record LANGUAGE sql AS $$
+	WITH asked AS MATERIALIZED (
+		SELECT date_trunc($3, d)::date AS period, min(d)::date AS first, max(d)::date AS last
+		FROM generate_series(coalesce(nullif($1, '-infinity'), (SELECT min(transaction_date) FROM dwh.fact_sales))::timestamp,
+			coalesce(nullif($2, 'infinity'), (SELECT max(transaction_date) FROM dwh.fact_sales))::timestamp, '1 day') AS d
+		GROUP BY 1
+	), known AS MATERIALIZED (
+		SELECT d::date AS day, count(f) AS sales, coalesce(sum(units), 0) AS units, coalesce(sum(gross_amount), 0.00) AS gross,
+		       coalesce(sum(total_paid), 0.0000) AS paid
+		FROM generate_series((SELECT min(transaction_date) FROM dwh.fact_sales)::timestamp, (SELECT max(last) FROM asked), '1 day') AS d
+		LEFT JOIN dwh.fact_sales f ON transaction_date = d::date GROUP BY 1
+	)
+	SELECT a.period, n.sales, n.units, n.gross, n.paid, p.paid, CASE WHEN p.paid <> 0 THEN round((n.paid - p.paid) * 100 / p.paid, 2) END,
+	       y.paid, CASE WHEN y.paid <> 0 THEN round((n.paid - y.paid) * 100 / y.paid, 2) END
+	FROM asked a,
+	     LATERAL (SELECT coalesce(sum(k.sales), 0) AS sales, coalesce(sum(k.units), 0) AS units, coalesce(sum(k.gross), 0.00) AS gross,
+	                     coalesce(sum(k.paid), 0.0000) AS paid FROM known k WHERE k.day BETWEEN a.first AND a.last) n,
+	     LATERAL (SELECT sum(k.paid) AS paid FROM known k WHERE k.day > a.first - 800
+	              AND plain.is_compared(k.day, a.first, a.last, $3, 'period')) p,
+	     LATERAL (SELECT sum(k.paid) AS paid FROM known k WHERE k.day > a.first - 800
+	              AND plain.is_compared(k.day, a.first, a.last, $3, 'year')) y
+	ORDER BY a.period $$;
+SQL
+
+# Each report: the columns it returns, and its arguments behind the two days, each a choice of values.
+my %reports = (
+	top_products => [ 'rank bigint, product_id bigint, product_name text, units bigint, total_paid numeric', [qw(NULL 1 2 3 10)] ],
+	top_offers => [ 'rank bigint, offer_code text, discount_pct integer, redemptions bigint', [qw(NULL 1 2 3)] ],
+	top_offers_by_product => [ 'product_id bigint, product_name text, rank bigint, offer_code text, redemptions bigint', [qw(NULL 1 2)] ],
+	lowest_online_cities => [ 'rank bigint, city text, state text, orders bigint, units bigint, total_paid numeric',
+		[qw(NULL 1 2 10)], [qw(NULL 1 2 3 20)], [qw(NULL true false)] ],
+	sales_trend => [ 'period date, sales bigint, units bigint, gross_amount numeric, total_paid numeric, previous_total_paid numeric,
+		change_pct numeric, last_year_total_paid numeric, last_year_change_pct numeric', [qw('day' 'week' 'month' 'year')] ]);
+
+# Ranges of days: one day, whole months, years and leap days, open, empty, reversed, anything. As two SQL values.
+sub some_range
+{
+	my ($first, $last) = @_;
+	my $day = sub { "date '$first' - 40 + " . int(rand() * ($last + 80)) };
+	my $border = sub
+	{
+		my @days = qw(2021-12-31 2022-01-01 2022-01-31 2022-02-28 2022-03-01 2022-12-31 2023-01-01 2023-02-28 2023-06-30
+			2023-12-31 2024-01-01 2024-02-28 2024-02-29 2024-03-01 2024-03-31 2025-02-28);
+		return "date '$days[ rand @days ]'";
+	};
+	my $kind = int rand 8;
+	return ('NULL', 'NULL') if $kind == 0;
+	return (('NULL', $day->())[ rand() < 0.5 ? (0, 1) : (1, 0) ]) if $kind == 1;
+	return (($day->()) x 2) if $kind == 2;
+	return ($border->(), $border->()) if $kind == 3;
+	return ($day->(), $border->()) if $kind == 4;
+	return ("date '-infinity'", rand() < 0.5 ? "date 'infinity'" : $border->()) if $kind == 5;
+	return ($border->(), "date 'infinity'") if $kind == 6;
+	return ($day->(), $day->());
+}
+
+# What each of these queries says, from one session.
+sub answers
+{
+	my @queries = @_;
+	my $all = sql(join "\n", map { "SELECT '= $_'; $queries[$_];" } 0 .. $#queries);
+	my (undef, @answers) = split /^= \d+(?:\n|\z)/m, $all, -1;
+	die 'an answer is missing' if @answers != @queries;
+	return @answers;
+}
+
+sub same_reports
+{
+	my ($name, $count) = @_;
+	my @days = split /\|/, sql('SELECT min(transaction_date), max(transaction_date) - min(transaction_date) FROM dwh.fact_sales');
+
+	sql($plain) if sql("SELECT to_regnamespace('plain') IS NULL") eq 't';
+	foreach my $report (sort keys %reports)
+	{
+		my ($columns, @choices) = @{ $reports{$report} };
+		my @calls = map { "$report(" . join(', ', some_range(@days), map { $_->[ rand @$_ ] } @choices) . ')' } 1 .. $count;
+		push @calls, map { "$report(date '$_->[0]', '$_->[1]'" . join('', map { ", $_->[0]" } @choices) . ')' }
+			[qw(2024-02-29 2024-02-29)], [qw(2025-02-27 2025-03-01)], [qw(2023-06-02 2023-06-01)], [qw(1999-12-31 2000-01-02)];
+		my @got = answers(map { "SELECT * FROM txpipe.$_" } @calls);
+		my @wanted = answers(map { "SELECT * FROM plain.$_ AS ($columns)" } @calls);
+		my @wrong = grep { $got[$_] ne $wanted[$_] } 0 .. $#calls;
+		my %lengths = map { ($_ =~ tr/\n//) => 1 } @wanted;
+		ok(!@wrong && keys %lengths > 1, "$name: $report, $count ranges")
+		  or diag("seed $seed\n", @wrong ? "$calls[$wrong[0]] of " . @wrong . "\n" . first_difference($got[ $wrong[0] ], $wanted[ $wrong[0] ]) : 'always as long');
+	}
+	return;
+}
+
+sub first_difference
+{
+	my ($got, $wanted) = map { [ split /\n/ ] } @_;
+	my $n = 0;
+	$n++ while $n < @$got && $n < @$wanted && $got->[$n] eq $wanted->[$n];
+	return "line $n\n got:    " . ($got->[$n] // 'nothing') . "\n wanted: " . ($wanted->[$n] // 'nothing') . "\n";
+}
+
+# --- invented sales: names and cities repeat, ties are many, some days have none ---
+
+sub make_members
+{
+	sql(<<'MEMBERS');
+INSERT INTO dwh.dim_product OVERRIDING SYSTEM VALUE VALUES (1, 9, 'Boots', 'Footwear'), (2, 18, 'Boots', 'Footwear'),
+	(3, 9, 'Boots', 'Sale'), (4, 4, 'Phone', 'Electronics'), (5, 5, 'Äpfel', 'Food'), (6, NULL, 'Zebra', 'Toys');
+INSERT INTO dwh.dim_sales_agent OVERRIDING SYSTEM VALUE VALUES
+	(1, 1, 'Zoë Smith', NULL, '-infinity', 'infinity', '-infinity', false), (2, 2, NULL, NULL, '-infinity', 'infinity', '-infinity', true);
+INSERT INTO dwh.dim_branch OVERRIDING SYSTEM VALUE VALUES
+	(1, 1, 'Boston', NULL, 'A', '-infinity', '2023-01-01', '-infinity', false),
+	(2, 1, 'Salem', NULL, 'A', '2023-01-01', '2023-06-01', '2023-01-01', false),
+	(3, 1, 'Boston', NULL, 'B', '2023-06-01', 'infinity', '2023-06-01', false),
+	(4, 2, 'Boston', NULL, 'A', '-infinity', 'infinity', '-infinity', false),
+	(5, 3, NULL, NULL, NULL, '-infinity', 'infinity', '-infinity', true);
+INSERT INTO dwh.dim_location OVERRIDING SYSTEM VALUE VALUES (1, 'Springfield', 'MA'), (2, 'Springfield', 'IL'), (3, 'Reno', 'NV'),
+	(4, '(unknown)', 'NV'), (5, 'Reno', '(unknown)');
+INSERT INTO dwh.dim_customer OVERRIDING SYSTEM VALUE
+	SELECT n, n / 2, 'First ' || n % 7, 'Last ' || n % 11, 'e' || n || '@example.com' FROM generate_series(1, 120) AS n;
+SELECT dwh.create_months(ARRAY(SELECT generate_series('2021-12-01', '2024-05-01', interval '1 month')::date));
+MEMBERS
+	return;
+}
+
+sub insert_sales
+{
+	my ($count, $prefix) = @_;
+	return "INSERT INTO dwh.fact_sales (transaction_id, transaction_date, product_key, customer_key, sales_agent_key,
+			branch_key, location_key, offer_key, units, unit_price, discount_pct, is_online, payment_method, file_id, line_no)
+		SELECT '$prefix' || n, date '2021-12-28' + floor(random() * 870)::integer / 3 * 3 + 1, 1 + floor(random() * 6)::integer,
+			floor(random() * random() * 120)::integer - 1 + floor(random() * 1.98)::integer,
+			CASE WHEN online THEN 0 ELSE floor(random() * 3)::integer END - CASE WHEN random() < 0.02 THEN 1 ELSE 0 END,
+			CASE WHEN online THEN 0 ELSE 1 + floor(random() * 5)::integer END,
+			CASE WHEN online THEN 1 + floor(random() * 5)::integer ELSE 0 END, offer,
+			1 + floor(random() * 9)::integer, floor(random() * 10)::integer * 0.5,
+			offer * 5 + CASE WHEN offer = 2 THEN floor(random() * 2)::integer ELSE 0 END, online,
+			(ARRAY['Cash', 'Card', 'cash', '(unknown)'])[1 + floor(random() * 4)::integer], 1, n
+		FROM (SELECT n, random() < 0.5 AS online, floor(random() * 4)::integer AS offer
+		      FROM generate_series(1, $count) AS n OFFSET 0) s";
+}
+
+fresh_database();
+make_members();
+sql("SELECT setseed(${\ ($seed / 100000)}); " . insert_sales($ENV{TXPIPE_TEST_SALES} || 3000, 'a'));
+same_reports('invented', 40);
+
+# --- the files of generated and of the real groups ---
+
+my @groups = make_groups(4, '--rows', 600, '--dirty', 10, '--seed', $seed % 1000 + 1);
+fresh_database();
+deliver($_, basename($_)) foreach @groups;
+run_hourly();
+same_reports('generated', 15);
+
+SKIP:
+{
+	skip "no folder $data", scalar keys %reports unless -d "$data/group1";
+	fresh_database();
+	deliver("$data/group$_", "group$_") foreach 1 .. 3;
+	run_hourly();
+	same_reports('real', 15);
+}
+
+# --- what is refused ---
+
+foreach my $call ("top_products(top_n => 0)", "lowest_online_cities(top_n => -1)", "lowest_online_cities(min_orders => 0)",
+	"sales_trend(grain => 'hour')", "sales_trend(grain => NULL)")
+{
+	my $error = error_of($node, "SELECT * FROM txpipe.$call", db => 'retail');
+	is($error->{state}, '22023', "$call is refused");
+	ok($error->{hint}, 'with a hint');
+}
+is(error_of($node, "SELECT * FROM txpipe.sales_trend('0001-01-01', '9999-12-31')", db => 'retail')->{state}, '54000', 'too many rows are refused');
+
+log_is_clean($node, qr/must be/, qr/more than 100000 periods/);
+$node->stop;
+done_testing();
