@@ -177,22 +177,30 @@ txp_feed_create(TxpFeed *feed)
 						  ((TxpStep *) lfirst(lc))->sql, NULL);
 }
 
+static void
+raise_unknown(const char *name)
+{
+	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("feed \"%s\" does not exist", name),
+					errhint("Feeds are listed in txpipe.feed_status.")));
+}
+
 int32
-txp_feed_owned(const char *name)
+txp_feed_find(const char *name, char **group_name)
 {
 	static TxpStatement query = {
-		"SELECT feed_id, owner_oid, owner_name FROM txpipe.feed WHERE feed = $1 FOR NO KEY UPDATE",
+		"SELECT feed_id, owner_oid, owner_name, group_name FROM txpipe.feed WHERE feed = $1",
 		1,
 		{TEXTOID}};
+	MemoryContext context = CurrentMemoryContext;
 	Datum values[] = {CStringGetTextDatum(name)};
 	int32 feed_id;
 
 	SPI_connect();
 	if (txp_spi_run(&query, values, NULL) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("feed \"%s\" does not exist", name),
-				 errhint("Feeds are listed in txpipe.feed_status.")));
+		raise_unknown(name);
 	feed_id = DatumGetInt32(txp_spi_datum(0, 1));
+	if (group_name != NULL)
+		*group_name = MemoryContextStrdup(context, txp_spi_text(0, 4));
 	if (!txp_rights_is_owner(DatumGetObjectId(txp_spi_datum(0, 2)), txp_spi_text(0, 3)))
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("feed \"%s\" belongs to role \"%s\"", name, txp_spi_text(0, 3)),
@@ -363,8 +371,8 @@ txp_feeds_lock(const char *group_name)
 	return feeds;
 }
 
-TxpFeed *
-txp_feed_by_id(List *feeds, int32 feed_id)
+static TxpFeed *
+find_by_id(List *feeds, int32 feed_id)
 {
 	ListCell *lc;
 
@@ -375,7 +383,30 @@ txp_feed_by_id(List *feeds, int32 feed_id)
 		if (feed->feed_id == feed_id)
 			return feed;
 	}
-	elog(ERROR, "feed %d is not in its group", feed_id);
+	return NULL;
+}
+
+TxpFeed *
+txp_feed_by_id(List *feeds, int32 feed_id)
+{
+	TxpFeed *feed = find_by_id(feeds, feed_id);
+
+	if (feed == NULL)
+		elog(ERROR, "feed %d is not in its group", feed_id);
+	return feed;
+}
+
+TxpFeed *
+txp_feed_owned(const char *name)
+{
+	char *group_name;
+	int32 feed_id = txp_feed_find(name, &group_name);
+	TxpFeed *feed = find_by_id(txp_feeds_lock(group_name), feed_id);
+
+	/* It was dropped meanwhile. */
+	if (feed == NULL)
+		raise_unknown(name);
+	return feed;
 }
 
 Oid

@@ -67,8 +67,10 @@ extern void txp_feed_create(TxpFeed *feed);
 /* Adds or replaces a step; ordinal NULL: behind the others. sql NULL: removes it. */
 extern void txp_feed_set_step(int32 feed_id, TxpPhase phase, const char *step, const char *sql,
 							  const int32 *ordinal);
-/* Number of a feed the current user may change. ERRORs otherwise. */
-extern int32 txp_feed_owned(const char *name);
+/* Number of a feed the current user may change, and its group name unless that is NULL. ERRORs otherwise. */
+extern int32 txp_feed_find(const char *name, char **group_name);
+/* The same feed, those of its group name locked as loads do: else one would wait for the other. */
+extern TxpFeed *txp_feed_owned(const char *name);
 extern void txp_feed_drop(int32 feed_id);
 
 /*

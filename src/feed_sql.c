@@ -63,14 +63,14 @@ txpipe_create_feed(PG_FUNCTION_ARGS)
 Datum
 txpipe_drop_feed(PG_FUNCTION_ARGS)
 {
-	txp_feed_drop(txp_feed_owned(txp_arg_text(fcinfo, 0, "feed")));
+	txp_feed_drop(txp_feed_owned(txp_arg_text(fcinfo, 0, "feed"))->feed_id);
 	PG_RETURN_VOID();
 }
 
 static void
 set_step(FunctionCallInfo fcinfo, TxpPhase phase)
 {
-	int32 feed_id = txp_feed_owned(txp_arg_text(fcinfo, 0, "feed"));
+	int32 feed_id = txp_feed_owned(txp_arg_text(fcinfo, 0, "feed"))->feed_id;
 	char *step = txp_arg_text(fcinfo, 1, "step");
 	char *sql = txp_arg_text_or_null(fcinfo, 2);
 	int32 ordinal = PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3);

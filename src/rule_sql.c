@@ -5,6 +5,7 @@
 
 #include "access/table.h"
 #include "catalog/pg_type.h"
+#include "executor/spi.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 
@@ -27,26 +28,6 @@ check_action(const char *action)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("a rule cannot have the action \"%s\"", action),
 						errhint("Actions: reject, warn, off.")));
-}
-
-/* With its rules and steps; its row is locked. */
-static TxpFeed *
-read_feed(int32 feed_id)
-{
-	static TxpStatement query = {
-		"SELECT group_name FROM txpipe.feed WHERE feed_id = $1", 1, {INT4OID}};
-	Datum values[] = {Int32GetDatum(feed_id)};
-	MemoryContext context = CurrentMemoryContext;
-	MemoryContext old;
-	char *group;
-
-	SPI_connect();
-	(void) txp_spi_run(&query, values, NULL);
-	old = MemoryContextSwitchTo(context);
-	group = txp_spi_text(0, 1);
-	MemoryContextSwitchTo(old);
-	SPI_finish();
-	return txp_feed_by_id(txp_feeds_lock(group), feed_id);
 }
 
 /* Does the rule fit the feed's batches? It is tried with the owner's rights, whoever defines it. */
@@ -124,7 +105,7 @@ store_rule(int32 feed_id, const TxpRule *rule, const char *action, const int32 *
 Datum
 txpipe_set_rule(PG_FUNCTION_ARGS)
 {
-	int32 feed_id = txp_feed_owned(txp_arg_text(fcinfo, 0, "feed"));
+	TxpFeed *feed = txp_feed_owned(txp_arg_text(fcinfo, 0, "feed"));
 	char *action = txp_arg_text_or_null(fcinfo, 3);
 	int32 ordinal = PG_ARGISNULL(6) ? 0 : PG_GETARG_INT32(6);
 	TxpRule rule = {
@@ -140,8 +121,8 @@ txpipe_set_rule(PG_FUNCTION_ARGS)
 	if (action != NULL)
 		check_action(action);
 	txp_rule_check(&rule);
-	check_fits(read_feed(feed_id), &rule);
-	store_rule(feed_id, &rule, action, PG_ARGISNULL(6) ? NULL : &ordinal);
+	check_fits(feed, &rule);
+	store_rule(feed->feed_id, &rule, action, PG_ARGISNULL(6) ? NULL : &ordinal);
 	PG_RETURN_VOID();
 }
 
@@ -160,7 +141,7 @@ txpipe_set_rule_action(PG_FUNCTION_ARGS)
 		"UPDATE txpipe.feed_rule_store SET action = $3 WHERE feed_id = $1 AND rule = $2",
 		3,
 		{INT4OID, TEXTOID, TEXTOID}};
-	int32 feed_id = txp_feed_owned(txp_arg_text(fcinfo, 0, "feed"));
+	int32 feed_id = txp_feed_owned(txp_arg_text(fcinfo, 0, "feed"))->feed_id;
 	char *rule = txp_arg_text(fcinfo, 1, "rule");
 	char *action = txp_arg_text(fcinfo, 2, "action");
 	Datum values[] = {Int32GetDatum(feed_id), CStringGetTextDatum(rule),
@@ -179,7 +160,7 @@ txpipe_drop_rule(PG_FUNCTION_ARGS)
 		"DELETE FROM txpipe.feed_rule_store WHERE feed_id = $1 AND rule = $2",
 		2,
 		{INT4OID, TEXTOID}};
-	int32 feed_id = txp_feed_owned(txp_arg_text(fcinfo, 0, "feed"));
+	int32 feed_id = txp_feed_owned(txp_arg_text(fcinfo, 0, "feed"))->feed_id;
 	char *rule = txp_arg_text(fcinfo, 1, "rule");
 	Datum values[] = {Int32GetDatum(feed_id), CStringGetTextDatum(rule)};
 
@@ -191,9 +172,14 @@ txpipe_drop_rule(PG_FUNCTION_ARGS)
 Datum
 txpipe_rule_statement(PG_FUNCTION_ARGS)
 {
-	TxpFeed *feed = read_feed(txp_feed_owned(txp_arg_text(fcinfo, 0, "feed")));
+	int32 feed_id = txp_feed_find(txp_arg_text(fcinfo, 0, "feed"), NULL);
+	MemoryContext context = CurrentMemoryContext;
+	List *rules;
 
-	if (feed->rules == NIL)
+	SPI_connect();
+	rules = txp_rules_read(feed_id, context);
+	SPI_finish();
+	if (rules == NIL)
 		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(cstring_to_text(txp_rules_statement(feed->rules)));
+	PG_RETURN_TEXT_P(cstring_to_text(txp_rules_statement(rules)));
 }

@@ -381,6 +381,25 @@ is(sql("SELECT string_agg(concat_ws(' ', line_no, outcome, code), ', ' ORDER BY 
 is(sql('SELECT (SELECT count(*) FROM dwh.fact_sales), (SELECT count(*) FROM dwh.sale_key), (SELECT count(*) FROM dwh.dim_date)'),
 	$before, 'which stays as it is');
 
+# --- rules are changed while groups load ---
+
+# Loads lock the feeds of a group in the order of their numbers. This is one in the middle of that.
+my $load = $node->background_psql('postgres');
+foreach my $call (q{set_rule('free', 'late', 'id = 77')}, q{set_rule_action('free', 'late', 'warn')}, q{drop_rule('free', 'late')},
+	q{on_load('free', 'steps', NULL)})
+{
+	$load->query_safe("BEGIN; SELECT feed FROM txpipe.feed WHERE feed = 'few' FOR NO KEY UPDATE");
+	is(sql("SET lock_timeout = '60s'; SELECT txpipe.rule_statement('free') IS NOT NULL"), 't', 'rules can be read');
+	my $session = start_sql("SELECT txpipe.$call");
+	wait_for($node, "SELECT coalesce(bool_and(wait_event_type = 'Lock'), true) FROM pg_stat_activity WHERE query LIKE 'SELECT txpipe.%'
+		AND state = 'active'", "$call waits for the load");
+	$load->query_safe("SELECT feed FROM txpipe.feed WHERE feed = 'free' FOR NO KEY UPDATE");
+	$load->query_safe('COMMIT');
+	$session->{run}->finish;
+	is($session->{err}, '', '... which it does not hinder');
+}
+$load->quit;
+
 # --- who sees what was rejected ---
 
 sql('CREATE ROLE narrow; GRANT USAGE ON SCHEMA txpipe TO narrow; GRANT SELECT ON orders TO narrow');
