@@ -88,6 +88,6 @@ group keys, of feeds whose owner the caller is a member of.
 Commits group by group; a group that fails is tried again after a minute and then less often, until it is poison, and
 the others go on.
 Files younger than txpipe.settle_time are waited for, at most a minute. Inside a transaction block or a function all is
-done in that transaction, and landing files are removed by the next run. Runs at the same time never load twice:
+done in that transaction, with its deferred constraints as in unload(), and landing files are removed by the next run. Runs at the same time never load twice:
 a group in another run''s hands comes last.
 Errors: 55000 a directory is not set, 58P01 it does not exist, 42501 the server may not use it, 22023 bad argument';

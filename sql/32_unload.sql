@@ -24,9 +24,10 @@ COMMENT ON FUNCTION txpipe.unload(bigint) IS
 'Takes a loaded file back, in the present transaction: by the steps of on_unload(), else by deleting the rows with its
 file_id from the feed''s target. Its rejected rows are deleted, its state is unloaded; its copy stays in the lake, and it
 is not loaded again before reload(). The first of its duplicates, in the order of groups, is loaded in its place. Waits
-for a load of the same group name. Only for the owner of the feed.
+for a load of the same group name. Constraints and triggers that the transaction has deferred are fired first, and from
+then on its constraints are immediate, as after SET CONSTRAINTS ALL IMMEDIATE. Only for the owner of the feed.
 Errors: 42704 no such file, 42501 another role''s, 55000 it is not loaded, or its feed has no way to take files back,
-55006 called from a step';
+or clean_lake() was called in this transaction, 55006 called from a step';
 
 CREATE FUNCTION txpipe.reload(file_id bigint)
 RETURNS void
@@ -38,10 +39,10 @@ COMMENT ON FUNCTION txpipe.reload(bigint) IS
 transaction; if it is loaded it is taken back first, as unload() does. Loads unloaded, failed, poison and rejected files,
 too, and a changed one in the place of the loaded file of its name. A file whose content another file has loaded
 meanwhile takes its place when it comes first in the order of groups, else it becomes its duplicate. A rejected file
-that is over the limits again stays rejected; for others that is an error, and nothing changes. Only for the owner of the
-feed.
-Errors: 42704 no such file, 42501 another role''s, 55000 its state does not allow it, 58P01 it is in neither directory,
-22000 it is over the reject limits now, 55006 called from a step, and whatever loading it raises';
+that is over the limits again stays rejected; for others that is an error, and nothing changes. Deferred constraints of the
+transaction as in unload(). Only for the owner of the feed.
+Errors: 42704 no such file, 42501 another role''s, 55000 its state does not allow it, or clean_lake() was called in this
+transaction, 58P01 it is in neither directory, 22000 it is over the reject limits now, 55006 called from a step, and whatever loading it raises';
 
 CREATE FUNCTION txpipe.replay_rejected_rows(file_id bigint, line_nos bigint[] DEFAULT NULL, line text DEFAULT NULL,
     OUT replayed bigint, OUT failed bigint, OUT left_open bigint)
@@ -54,8 +55,8 @@ steps, and loads them as the other rows of the file were, in the present transac
 mended record for the one line in line_nos; it is kept beside the original. replayed: rows that are not rejected any
 more; failed: those that are, with their reason updated unless a line was given; left_open: all open rows of the file.
 The counts of the file move, what txpipe.file_rule counts is of the load. Each row is replayed once; reload() forgets
-it. Only for the owner of the feed.
-Errors: 42704 no such file, 42501 another role''s, 55000 it is not loaded, 58P01 it is not in the lake any more, 22023 a
+it. Deferred constraints of the transaction as in unload(). Only for the owner of the feed.
+Errors: 42704 no such file, 42501 another role''s, 55000 it is not loaded, or clean_lake() was called in this transaction, 58P01 it is not in the lake any more, 22023 a
 line without the number of one row, 55006 called from a step';
 
 CREATE FUNCTION txpipe.dismiss_rejected_rows(file_id bigint, line_nos bigint[] DEFAULT NULL)

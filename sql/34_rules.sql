@@ -51,6 +51,7 @@ COMMENT ON FUNCTION txpipe.validate_file(text) IS
 'Loads a file of the landing directory (path: below it) as run_hourly would, as the owner of its feed, and undoes all of it:
 rules, steps, constraints and triggers have their say, and only sequences move on. Returns the lines that would not be loaded,
 at most 1000; bytes of a line that are not valid text are escaped as in bytea''s escape format. A NOTICE has the totals and what each
-rule met. Waits for a load of the same group that is under way. Errors: 58P01 no such file, 42704 no feed takes it, 55006 called by
-a step; and what would make the group fail';
+rule met. Waits for a load of the same group that is under way. What the caller''s transaction has deferred is checked before
+the file, and stays deferred. Errors: 58P01 no such file, 42704 no feed takes it, 55006 called by a step, 55000 behind
+clean_lake() in one transaction, 23503 and the like where the caller could not commit; and what would make the group fail';
 

@@ -206,6 +206,9 @@ read_file_undoable(TxpFileLoad *load, TxpFileIo *files, const char *group_key)
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
+		/* The caller's own deferred constraints come first, with the caller's rights. */
+		if (load->dry_run)
+			txp_sink_fire_deferred();
 		read_file(load, files, group_key, NULL);
 		if (load->dry_run || load->over_limit != NULL)
 			RollbackAndReleaseCurrentSubTransaction();

@@ -15,7 +15,6 @@
 #include "load.h"
 #include "loadfile.h"
 #include "rights.h"
-#include "sink.h"
 #include "spi.h"
 
 #define MOST_LINES 1000
@@ -65,8 +64,6 @@ try_file(Validation *v)
 	TxpFileIo *files = txp_fileio_new(CurrentMemoryContext);
 	const TxpFeed *feed;
 
-	/* The caller's own deferred constraints come first, with the caller's rights. */
-	txp_sink_fire_deferred();
 	feed = txp_feed_by_id(txp_feeds_lock(v->group_name), v->file.feed_id);
 	(void) txp_rights_resolve(feed->owner, feed->owner_name, psprintf("feed \"%s\"", feed->name));
 	v->over_limit = txp_try_file(files, feed, v->group_key, &v->file, &v->sample, &v->counts);

@@ -381,6 +381,20 @@ is(sql("SELECT string_agg(concat_ws(' ', line_no, outcome, code), ', ' ORDER BY 
 is(sql('SELECT (SELECT count(*) FROM dwh.fact_sales), (SELECT count(*) FROM dwh.sale_key), (SELECT count(*) FROM dwh.dim_date)'),
 	$before, 'which stays as it is');
 
+# The caller's own transaction: what it has deferred is checked before the file, and is deferred as before.
+sql(<<'SQL');
+CREATE TABLE parent (id integer PRIMARY KEY);
+CREATE TABLE child (id integer REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
+CREATE TABLE fired (id integer);
+CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.fired VALUES (NEW.id); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER later AFTER INSERT ON parent DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fire();
+SQL
+my $validate = q{SELECT count(*) FROM txpipe.validate_file('l3/free.csv')};
+is($node->safe_psql('postgres', "BEGIN; INSERT INTO parent VALUES (1); $validate; SELECT count(*) FROM fired; INSERT INTO child VALUES (2);
+	INSERT INTO parent VALUES (2); COMMIT; SELECT count(*), sum(id) FROM fired"), "7\n0\n2|3",
+	'a transaction goes on behind validate_file as if it had not been called');
+refuses("BEGIN; INSERT INTO child VALUES (3); $validate", qr/23503/, 'but what would not let it commit is found');
+
 # --- rules are changed while groups load ---
 
 # Loads lock the feeds of a group in the order of their numbers. This is one in the middle of that.
