@@ -73,8 +73,9 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'txpipe_on_file_end';
 COMMENT ON FUNCTION txpipe.on_file_end(text, text, text, integer) IS
-'Adds a step that runs once for each file, behind its last batch and in the same transaction, or replaces it; sql NULL
-removes it. A step as in on_load(), over the one-row relation "loaded": file_id bigint, group_key text. It may return
+'Adds a step that runs once behind the last batch of a file, in the same transaction, or replaces it; sql NULL removes
+it. A step as in on_load(), over the relation "loaded": file_id bigint, group_key text. It has one row, and several when
+groups are loaded together (txpipe.groups_per_transaction): the step then runs once behind the last of them. It may return
 rows about lines of other loaded files, as on_unload() says. It runs again when rejected rows of the file were replayed.
 Errors: 42601 syntax, 22023 not one query, 42704 no such feed, 42501 not the owner';
 
@@ -85,8 +86,8 @@ COMMENT ON PROCEDURE txpipe.run_hourly(integer) IS
 'Enters what has arrived in txpipe.landing_directory into the ledger and loads every group that is complete, or
 whose group_timeout is over (at most max_groups of them; NULL: all), in natural order of the
 group keys, of feeds whose owner the caller is a member of.
-Commits group by group; a group that fails is tried again after a minute and then less often, until it is poison, and
-the others go on.
+Commits group by group, or up to txpipe.groups_per_transaction small groups together; a group that fails is undone alone
+and tried again after a minute and then less often, until it is poison, and the others go on.
 Files younger than txpipe.settle_time are waited for, at most a minute. Inside a transaction block or a function all is
 done in that transaction, with its deferred constraints as in unload(), and landing files are removed by the next run. Runs at the same time never load twice:
 a group in another run''s hands comes last.

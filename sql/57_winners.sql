@@ -61,11 +61,12 @@ BEGIN
         rollups_pending boolean NOT NULL DEFAULT false
     );
     CREATE INDEX IF NOT EXISTS source_file_at ON dwh.source_file (group_at);
+    CREATE INDEX IF NOT EXISTS source_file_pending ON dwh.source_file (file_id) WHERE rollups_pending;
     COMMENT ON TABLE dwh.source_file IS 'Files that sales were loaded from, with their place in time';
     COMMENT ON COLUMN dwh.source_file.file_id IS 'File (file_id in the view txpipe.file)';
     COMMENT ON COLUMN dwh.source_file.group_key IS 'Group it was delivered with';
     COMMENT ON COLUMN dwh.source_file.group_order IS 'Sort key of the group (dwh.group_order): the lowest (group, line) of repeated sales counts';
-    COMMENT ON COLUMN dwh.source_file.rollups_pending IS 'Its sales enter the rollups behind its last batch; true only within its load';
+    COMMENT ON COLUMN dwh.source_file.rollups_pending IS 'Its sales are not in the rollups yet; true only within the transaction that loads it';
     COMMENT ON COLUMN dwh.source_file.group_at IS 'Time of the group (dwh.group_time): its sales join the versions valid then';
 
     CREATE TABLE IF NOT EXISTS dwh.sale_duplicate (

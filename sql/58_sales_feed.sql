@@ -96,14 +96,10 @@ BEGIN
     $step$, '{offer_policy}', offer_policy), '{offer}', offer), 15);
     PERFORM txpipe.on_load('sales_transactions', 'file', $step$
         INSERT INTO dwh.source_file (file_id, group_key, group_order, group_at, rollups_pending)
-        SELECT file_id, group_key, dwh.group_order(group_key), dwh.group_time(group_key),
-               (SELECT count(*) >= 5000 FROM batch)
+        SELECT file_id, group_key, dwh.group_order(group_key), dwh.group_time(group_key), true
         FROM (SELECT file_id, group_key FROM batch LIMIT 1) b
         ON CONFLICT DO NOTHING
     $step$, 20);
-    PERFORM txpipe.on_load('sales_transactions', 'rollups', $step$
-        SELECT * FROM dwh.defer_rollups((SELECT file_id FROM batch LIMIT 1))
-    $step$, 25);
     PERFORM txpipe.on_load('sales_transactions', 'months', $step$
         SELECT * FROM dwh.create_months(ARRAY(
             SELECT DISTINCT date_trunc('month', transaction_date::timestamp)::date FROM batch))

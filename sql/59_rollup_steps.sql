@@ -4,8 +4,9 @@
 -- Three triggers of dwh.fact_sales add what a statement moved: its transition tables, summed by day, the days by month,
 -- the months by year. They see statements addressed to dwh.fact_sales; one addressed to a partition passes them by.
 --
--- A file of many batches would change most sums in each. While one is loaded (dwh.defer_rollups) the triggers leave its
--- sales alone, whatever happens to them, and its last step adds what is there of them.
+-- A file of many batches, or many small files, would change most sums again and again. Until a file's load is done
+-- (dwh.source_file.rollups_pending) the triggers leave its sales alone, whatever happens to them, and the step at its
+-- end adds what is there of them.
 
 -- One rollup's sums of a relation with the columns of dwh.fact_sales, in all grains. Of relations with a column sign,
 -- 1 for rows that came and -1 for rows that went, the sums that change.
@@ -98,7 +99,7 @@ BEGIN
         ) AS v (kind, function, tables, relation, is_signed)
     LOOP
         event.relation := replace(event.relation, '{others}',
-            'WHERE file_id IS DISTINCT FROM (SELECT nullif(current_setting(''dwh.loading_file'', true), '''')::bigint)');
+            'WHERE (file_id <> ALL (ARRAY(SELECT file_id FROM dwh.source_file WHERE rollups_pending))) IS NOT FALSE');
         -- A plan is kept for the session, and may have been made for empty tables: it must stay with the index.
         -- Writers wait for each other here, at one row, instead of at the first sums they share, or in a deadlock.
         EXECUTE format($sql$
@@ -153,22 +154,8 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
-    CREATE OR REPLACE FUNCTION dwh.defer_rollups(loading bigint)
-    RETURNS TABLE (line_no bigint, outcome text, code text, message text, column_name text)
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $function$
-    BEGIN
-        PERFORM set_config('dwh.loading_file', coalesce((SELECT s.file_id::text FROM dwh.source_file s
-                                                         WHERE s.file_id = loading AND s.rollups_pending), ''), true);
-    END
-    $function$;
-    COMMENT ON FUNCTION dwh.defer_rollups(bigint) IS
-    'Makes the triggers of dwh.fact_sales leave the sales of this file alone for the present batch, when its rollups are
-    pending (dwh.source_file). Returns no rows, in the shape a step of a feed has.';
-
     EXECUTE format($sql$
-        CREATE OR REPLACE FUNCTION dwh.add_pending_rollups(loaded bigint)
+        CREATE OR REPLACE FUNCTION dwh.add_pending_rollups(loaded bigint[])
         RETURNS TABLE (line_no bigint, outcome text, code text, message text, column_name text, file_id bigint)
         LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
         SET search_path = pg_catalog, pg_temp
@@ -178,25 +165,26 @@ BEGIN
     DECLARE
         days date[];
     BEGIN
-        UPDATE dwh.source_file s SET rollups_pending = false WHERE s.file_id = loaded AND s.rollups_pending;
+        UPDATE dwh.source_file s SET rollups_pending = false WHERE s.file_id = ANY (loaded) AND s.rollups_pending;
         IF NOT FOUND THEN
             RETURN;
         END IF;
-        SELECT array_agg(DISTINCT f.transaction_date) INTO days FROM dwh.fact_sales f WHERE f.file_id = loaded;
+        SELECT array_agg(DISTINCT f.transaction_date) INTO days FROM dwh.fact_sales f
+        WHERE f.file_id = ANY (loaded);
         IF days IS NOT NULL THEN
             PERFORM FROM dwh.version FOR NO KEY UPDATE;
             %s
             PERFORM dwh.audit_rollups(days);
         END IF;
-    END $function$, txpipe.rollup_merges('(SELECT * FROM dwh.fact_sales WHERE file_id = loaded)', false)));
-    COMMENT ON FUNCTION dwh.add_pending_rollups(bigint) IS
-    'Adds the sales of a file to the rollups when they are pending. Returns no rows, in the shape a step has.';
+    END $function$, txpipe.rollup_merges('(SELECT * FROM dwh.fact_sales WHERE file_id = ANY (loaded))', false)));
+    COMMENT ON FUNCTION dwh.add_pending_rollups(bigint[]) IS
+    'Adds the sales of these files to the rollups, once all of them are there. Returns no rows, in the shape a step has.';
     PERFORM txpipe.on_file_end('sales_transactions', 'rollups',
-        'SELECT a.* FROM loaded l CROSS JOIN dwh.add_pending_rollups(l.file_id) a', 10);
+        'SELECT * FROM dwh.add_pending_rollups(ARRAY(SELECT file_id FROM loaded))', 10);
 END
 $body$;
 COMMENT ON FUNCTION txpipe.warehouse_rollup_steps() IS
-'Part of create_warehouse(): what adds the sales of large files to the rollups once';
+'Part of create_warehouse(): what adds the sales of files to the rollups';
 
 CREATE FUNCTION txpipe.warehouse_rollup_audit()
 RETURNS void
@@ -253,26 +241,31 @@ BEGIN
                   SELECT grain, period, product_key, sales, units, gross_amount, total_paid
                   FROM dwh.rollup_agent_product r WHERE r.grain = a.grain AND r.period = a.period) s) c
         CROSS JOIN LATERAL (
-            SELECT string_agg(DISTINCT dimension, ', ') AS orphans
-            FROM (SELECT 'keys without a product' AS dimension FROM dwh.rollup_product_offer r
-                  WHERE r.grain = a.grain AND r.period = a.period
-                    AND NOT EXISTS (SELECT FROM dwh.dim_product d WHERE d.product_key = r.product_key)
+            SELECT string_agg(dimension, ', ') AS orphans
+            FROM (SELECT 'keys without a product' AS dimension
+                  FROM (SELECT DISTINCT product_key FROM dwh.rollup_product_offer r
+                        WHERE r.grain = a.grain AND r.period = a.period) r
+                  WHERE NOT EXISTS (SELECT FROM dwh.dim_product d WHERE d.product_key = r.product_key)
                   UNION ALL
-                  SELECT 'keys without an offer' FROM dwh.rollup_product_offer r
-                  WHERE r.grain = a.grain AND r.period = a.period
-                    AND NOT EXISTS (SELECT FROM dwh.dim_offer d WHERE d.offer_key = r.offer_key)
+                  SELECT 'keys without an offer'
+                  FROM (SELECT DISTINCT offer_key FROM dwh.rollup_product_offer r
+                        WHERE r.grain = a.grain AND r.period = a.period) r
+                  WHERE NOT EXISTS (SELECT FROM dwh.dim_offer d WHERE d.offer_key = r.offer_key)
                   UNION ALL
-                  SELECT 'keys without a branch' FROM dwh.rollup_branch_channel_payment r
-                  WHERE r.grain = a.grain AND r.period = a.period
-                    AND NOT EXISTS (SELECT FROM dwh.dim_branch d WHERE d.branch_key = r.branch_key)
+                  SELECT 'keys without a branch'
+                  FROM (SELECT DISTINCT branch_key FROM dwh.rollup_branch_channel_payment r
+                        WHERE r.grain = a.grain AND r.period = a.period) r
+                  WHERE NOT EXISTS (SELECT FROM dwh.dim_branch d WHERE d.branch_key = r.branch_key)
                   UNION ALL
-                  SELECT 'keys without a location' FROM dwh.rollup_online_city r
-                  WHERE r.grain = a.grain AND r.period = a.period
-                    AND NOT EXISTS (SELECT FROM dwh.dim_location d WHERE d.location_key = r.location_key)
+                  SELECT 'keys without a location'
+                  FROM (SELECT DISTINCT location_key FROM dwh.rollup_online_city r
+                        WHERE r.grain = a.grain AND r.period = a.period) r
+                  WHERE NOT EXISTS (SELECT FROM dwh.dim_location d WHERE d.location_key = r.location_key)
                   UNION ALL
-                  SELECT 'keys without a sales agent' FROM dwh.rollup_agent_product r
-                  WHERE r.grain = a.grain AND r.period = a.period
-                    AND NOT EXISTS (SELECT FROM dwh.dim_sales_agent d WHERE d.sales_agent_key = r.sales_agent_key)) s) o
+                  SELECT 'keys without a sales agent'
+                  FROM (SELECT DISTINCT sales_agent_key FROM dwh.rollup_agent_product r
+                        WHERE r.grain = a.grain AND r.period = a.period) r
+                  WHERE NOT EXISTS (SELECT FROM dwh.dim_sales_agent d WHERE d.sales_agent_key = r.sales_agent_key)) s) o
         WHERE t.sums IS DISTINCT FROM f.sums OR t.sums IS DISTINCT FROM p.sums OR t.sums IS DISTINCT FROM b.sums
            OR t.sums IS DISTINCT FROM c.sums OR o.orphans IS NOT NULL
         LIMIT 1;
@@ -304,7 +297,8 @@ BEGIN
         RETURNS TABLE (rollup text, rows_repaired bigint)
         LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
         SET search_path = pg_catalog, pg_temp
-        AS %L$sql$, E'BEGIN\n    LOCK TABLE dwh.fact_sales IN SHARE ROW EXCLUSIVE MODE;\n' ||
+        AS %L$sql$, E'BEGIN\n    LOCK TABLE dwh.fact_sales IN SHARE ROW EXCLUSIVE MODE;\n'
+        '    UPDATE dwh.source_file SET rollups_pending = false WHERE rollups_pending;\n' ||
         (SELECT string_agg(format($sql$
     MERGE INTO dwh.%1$I r USING (%2$s) d ON (%3$s) = (%4$s)
     WHEN MATCHED AND d.sales IS NULL THEN DELETE

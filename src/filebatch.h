@@ -36,6 +36,7 @@ typedef struct TxpFileLoad
 	TxpLedgerFile *file;         /* counts go there */
 	TxpRuleCounts rules;         /* and there */
 	bool replays;                /* its lines were rejected before */
+	bool ends_later;             /* its steps on_file_end are the caller's */
 	bool dry_run;                /* everything is undone: no line is stored */
 	TxpSample *sample;           /* or NULL */
 	char *over_limit;            /* what the feed's limits say against the file, or NULL */

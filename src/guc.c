@@ -17,6 +17,7 @@ char *txp_lake_directory = NULL;
 char *txp_export_directory = NULL;
 int txp_lake_compression = TXP_LAKE_PLAIN;
 int txp_settle_time = 10000;
+int txp_groups_per_transaction = 20;
 int txp_min_free_space = 1024;
 int txp_max_replication_lag = 0;
 
@@ -63,6 +64,11 @@ txp_guc_init(void)
 		&txp_lake_compression, TXP_LAKE_PLAIN, lake_compressions, PGC_SUSET, 0, NULL, NULL, NULL);
 	define_directory("txpipe.export_directory", "Directory that exports are written to.",
 					 &txp_export_directory);
+	DefineCustomIntVariable(
+		"txpipe.groups_per_transaction",
+		"Small groups of files that wait are loaded together, up to so many in a transaction.",
+		"1: each in its own. A group that fails is undone alone.", &txp_groups_per_transaction, 20,
+		1, 1000, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable(
 		"txpipe.settle_time", "A file is read when it has not changed for this long.", NULL,
 		&txp_settle_time, 10000, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);

@@ -19,6 +19,7 @@ extern char *txp_landing_directory; /* txpipe.landing_directory; superuser only,
 extern char *txp_lake_directory;    /* txpipe.lake_directory */
 extern char *txp_export_directory;  /* txpipe.export_directory */
 extern int txp_lake_compression;    /* txpipe.lake_compression, a TxpLakeCompression */
+extern int txp_groups_per_transaction;
 extern int txp_settle_time;         /* txpipe.settle_time, in milliseconds */
 extern int txp_min_free_space;      /* txpipe.min_free_space, in MB; 0: off */
 extern int txp_max_replication_lag; /* txpipe.max_replication_lag, in kB; 0: off */

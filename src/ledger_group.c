@@ -89,7 +89,10 @@ txp_ledger_promote(int64 original, int64 heir)
 	(void) txp_spi_run(&update, values, NULL);
 }
 
-/* Content this group needs may wait in another group that is not complete: it is loaded here instead. */
+/*
+ * Content this group needs may wait in another group that is not complete: it is loaded here instead. One that has
+ * begun is complete.
+ */
 static void
 take_over(const TxpGroup *group)
 {
@@ -98,7 +101,7 @@ take_over(const TxpGroup *group)
 		"(feed_id) "
 		"JOIN txpipe.file_ledger o ON o.file_id = d.duplicate_of "
 		"WHERE f.group_name = $1 AND d.group_key = $2 AND d.state = 'duplicate' "
-		"AND o.state IN ('waiting', 'loading', 'failed') AND o.group_key <> d.group_key GROUP BY "
+		"AND o.state IN ('waiting', 'failed') AND o.group_key <> d.group_key GROUP BY "
 		"o.file_id",
 		2,
 		{TEXTOID, TEXTOID}};
@@ -154,11 +157,12 @@ give_up(const TxpGroup *group)
 	(void) txp_spi_run(&update, values, NULL);
 }
 
-void
-txp_ledger_begin(const TxpGroup *group)
+int64
+txp_ledger_begin(const TxpGroup *group, bool *tried)
 {
 	static TxpStatement update = {
-		"UPDATE txpipe.file_ledger l SET state = 'loading', attempts = l.attempts + 1, "
+		"WITH begun AS (UPDATE txpipe.file_ledger l SET state = 'loading', attempts = l.attempts + "
+		"1, "
 		"retry_at = NULL, reason = coalesce('late: ' || late.missing || ' missing', "
 		"    CASE WHEN l.state <> 'failed' AND l.reason NOT LIKE 'late: %' THEN l.reason END, "
 		"    CASE WHEN late.begun THEN 'late: other files of its group were loaded before' END) "
@@ -169,16 +173,21 @@ txp_ledger_begin(const TxpGroup *group)
 		"        WHERE p.feed_id = r.feed_id AND p.group_key = $2 AND p.state " PRESENT ") p "
 		"    WHERE r.group_name = $1) late "
 		"WHERE f.feed_id = l.feed_id AND f.group_name = $1 AND l.group_key = $2 "
-		"AND l.state IN ('waiting', 'loading', 'failed')",
+		"AND l.state IN ('waiting', 'loading', 'failed') RETURNING l.bytes, l.attempts) "
+		"SELECT coalesce(sum(bytes), 0)::bigint, coalesce(max(attempts) > 1, false) FROM begun",
 		2,
 		{TEXTOID, TEXTOID}};
 	Datum values[] = {CStringGetTextDatum(group->name), CStringGetTextDatum(group->key)};
+	int64 bytes;
 
 	SPI_connect();
 	give_up(group);
 	take_over(group);
 	(void) txp_spi_run(&update, values, NULL);
+	bytes = DatumGetInt64(txp_spi_datum(0, 1));
+	*tried = DatumGetBool(txp_spi_datum(0, 2));
 	SPI_finish();
+	return bytes;
 }
 
 TxpLedgerFile *

@@ -13,6 +13,7 @@
 #include "loadfile.h"
 #include "rights.h"
 #include "sink.h"
+#include "steps.h"
 #include "takeover.h"
 
 typedef struct GroupLoad
@@ -24,7 +25,25 @@ typedef struct GroupLoad
 	List *loaded;          /* of TxpLedgerFile */
 	List *rejected;        /* the same: over their feeds' limits */
 	TxpLedgerFile *current;
+	bool ends_later; /* steps on_file_end run behind other groups */
 } GroupLoad;
+
+/* Groups of one name that are loaded in one transaction. */
+typedef struct Bunch
+{
+	TxpFileIo *files;
+	const List *groups;
+	Oid user;
+	TxpRunTotals *totals;
+	MemoryContext context;
+	List *ended; /* of EndedFile */
+} Bunch;
+
+typedef struct EndedFile
+{
+	int32 feed_id;
+	TxpStepFile file;
+} EndedFile;
 
 static bool at_work = false;
 
@@ -47,8 +66,9 @@ txp_load_end(void)
 
 /* With the feeds locked, what the ledger says now is what counts. */
 static void
-load_files(GroupLoad *load)
+load_files(void *arg)
 {
+	GroupLoad *load = arg;
 	List *feeds = txp_feeds_lock(load->group->name);
 	List *displaced;
 	TxpRights saved;
@@ -72,8 +92,8 @@ load_files(GroupLoad *load)
 		TxpLedgerFile *file = lfirst(lc);
 
 		load->current = file;
-		if (txp_load_file(load->files, txp_feed_by_id(feeds, file->feed_id), load->group->key,
-						  file))
+		if (txp_load_file(load->files, txp_feed_by_id(feeds, file->feed_id), load->group->key, file,
+						  load->ends_later))
 			load->loaded = lappend(load->loaded, file);
 		/* What it was to replace is not given up for nothing. */
 		else if (txp_takeover_by(displaced, file->file_id))
@@ -100,24 +120,24 @@ is_own_cancel(const ErrorData *error)
 		   strcmp(error->funcname, "ProcessInterrupts") == 0;
 }
 
-/* load_files in a subtransaction; returns the error when it failed. */
+/* Does it in a subtransaction, in a context that outlives it; returns the error when it failed. */
 static ErrorData *
-try_files(GroupLoad *load)
+try(void (*work)(void *), void *arg, MemoryContext work_context)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData *volatile error = NULL;
 
 	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(load->context);
+	MemoryContextSwitchTo(work_context);
 	PG_TRY();
 	{
-		load_files(load);
+		work(arg);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{
-		MemoryContextSwitchTo(load->context);
+		MemoryContextSwitchTo(work_context);
 		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
@@ -145,46 +165,132 @@ describe_failure(const GroupLoad *load, const ErrorData *error)
 	return text.data;
 }
 
-TxpLoadResult
-txp_load_group(TxpFileIo *files, const TxpGroup *group, Oid user, TxpRunTotals *totals,
-			   const char **code)
+static void
+note_failure(const GroupLoad *load, const ErrorData *error, TxpRunTotals *totals)
 {
-	GroupLoad load = {files, group, user};
-	TxpLoadResult result = TXP_GROUP_FAILED;
-	ErrorData *error;
-	char *why;
+	const TxpGroup *group = load->group;
+	char *why = describe_failure(load, error);
+
+	/* It may be in the middle of anything. */
+	txp_fileio_reset(load->files);
+	txp_ledger_failed(group, why);
+	totals->groups_failed++;
+	/* Everybody may read this: the reason, which may quote data, is in the ledger. */
+	totals->failure = psprintf("group \"%s\" of \"%s\" failed with SQLSTATE %s", group->key,
+							   group->name, unpack_sql_state(error->sqlerrcode));
+	ereport(WARNING,
+			(errcode(error->sqlerrcode),
+			 errmsg("group \"%s\" of \"%s\" was not loaded: %s", group->key, group->name, why),
+			 error->hint ? errhint("%s", error->hint) : 0));
+}
+
+static void
+note_loaded(const GroupLoad *load, TxpRunTotals *totals)
+{
 	ListCell *lc;
 
-	load.context =
-		AllocSetContextCreate(CurrentMemoryContext, "txpipe group", ALLOCSET_DEFAULT_SIZES);
-	error = try_files(&load);
-	if (error == NULL)
+	if (load->loaded != NIL || load->rejected != NIL)
+		totals->groups_loaded++;
+	foreach (lc, load->loaded)
 	{
-		if (load.loaded != NIL || load.rejected != NIL)
-			result = TXP_GROUP_LOADED;
-		else
-			result = TXP_GROUP_GONE;
-		foreach (lc, load.loaded)
-		{
-			TxpLedgerFile *file = lfirst(lc);
+		TxpLedgerFile *file = lfirst(lc);
 
-			totals->files++;
-			totals->rows += file->loaded;
-			totals->rejects += file->rejected;
-		}
+		totals->files++;
+		totals->rows += file->loaded;
+		totals->rejects += file->rejected;
 	}
+}
+
+/* Its text of a failure is for the caller's memory context, all else of it ends here. */
+static void
+load_group(GroupLoad *load, TxpRunTotals *totals, Bunch *bunch)
+{
+	ErrorData *error;
+	ListCell *lc;
+
+	load->context =
+		AllocSetContextCreate(CurrentMemoryContext, "txpipe group", ALLOCSET_DEFAULT_SIZES);
+	error = try(load_files, load, load->context);
+	if (error != NULL)
+		note_failure(load, error, totals);
 	else
+		note_loaded(load, totals);
+	foreach (lc, error == NULL && bunch != NULL ? load->loaded : NIL)
 	{
-		/* It may be in the middle of anything. */
-		txp_fileio_reset(files);
-		why = describe_failure(&load, error);
-		*code = pstrdup(unpack_sql_state(error->sqlerrcode));
-		txp_ledger_failed(group, why);
-		ereport(WARNING,
-				(errcode(error->sqlerrcode),
-				 errmsg("group \"%s\" of \"%s\" was not loaded: %s", group->key, group->name, why),
-				 error->hint ? errhint("%s", error->hint) : 0));
+		const TxpLedgerFile *file = lfirst(lc);
+		EndedFile *ended = palloc(sizeof(EndedFile));
+
+		*ended = (EndedFile){file->feed_id, {file->file_id, load->group->key}};
+		bunch->ended = lappend(bunch->ended, ended);
 	}
-	MemoryContextDelete(load.context);
-	return result;
+	MemoryContextDelete(load->context);
+}
+
+void
+txp_load_group(TxpFileIo *files, const TxpGroup *group, Oid user, TxpRunTotals *totals)
+{
+	GroupLoad load = {files, group, user};
+
+	load_group(&load, totals, NULL);
+}
+
+static void
+end_files(const Bunch *bunch)
+{
+	const TxpGroup *group = linitial(bunch->groups);
+	ListCell *lc;
+
+	foreach (lc, txp_feeds_lock(group->name))
+	{
+		const TxpFeed *feed = lfirst(lc);
+		List *files = NIL;
+		ListCell *ended;
+
+		foreach (ended, bunch->ended)
+		{
+			EndedFile *file = lfirst(ended);
+
+			if (file->feed_id == feed->feed_id)
+				files = lappend(files, &file->file);
+		}
+		txp_load_end_steps(feed, files);
+	}
+}
+
+static void
+load_bunch(void *arg)
+{
+	Bunch *bunch = arg;
+	ListCell *lc;
+
+	foreach (lc, bunch->groups)
+	{
+		GroupLoad load = {bunch->files, lfirst(lc), bunch->user};
+
+		CHECK_FOR_INTERRUPTS();
+		load.ends_later = true;
+		load_group(&load, bunch->totals, bunch);
+	}
+	end_files(bunch);
+}
+
+bool
+txp_load_groups(TxpFileIo *files, const List *groups, Oid user, TxpRunTotals *totals)
+{
+	TxpRunTotals before = *totals;
+	Bunch bunch = {files, groups, user, totals};
+	ErrorData *error;
+
+	bunch.context =
+		AllocSetContextCreate(CurrentMemoryContext, "txpipe groups", ALLOCSET_DEFAULT_SIZES);
+	error = try(load_bunch, &bunch, bunch.context);
+	if (error != NULL)
+	{
+		*totals = before;
+		txp_fileio_reset(files);
+	}
+	else if (totals->failure != NULL)
+		totals->failure = pstrdup(totals->failure);
+	MemoryContextDelete(bunch.context);
+	return error == NULL;
 }

@@ -9,20 +9,20 @@
 #include "fileio.h"
 #include "ledger.h"
 
-typedef enum TxpLoadResult
-{
-	TXP_GROUP_LOADED,
-	TXP_GROUP_GONE, /* another session was faster, or it is not complete any more */
-	TXP_GROUP_FAILED
-} TxpLoadResult;
-
 /*
  * Loads a group in the current transaction, as its feeds' owner. Waits for another session's load of the
- * same group name. When it fails, what it did is undone, its files are marked failed with the reason,
- * *code is its SQLSTATE, and a WARNING is given. A cancelled query is not a failure: it is raised.
+ * same group name. When it fails, what it did is undone, its files are marked failed with the reason, and a
+ * WARNING is given. A cancelled query is not a failure: it is raised. Totals say what became of it; nothing when
+ * another session was faster or the group is not complete any more.
  */
-extern TxpLoadResult txp_load_group(TxpFileIo *files, const TxpGroup *group, Oid user,
-									TxpRunTotals *totals, const char **code);
+extern void txp_load_group(TxpFileIo *files, const TxpGroup *group, Oid user, TxpRunTotals *totals);
+
+/*
+ * The same for several groups (of TxpGroup) of one name, each undone by itself when it fails; steps on_file_end run
+ * once, behind all of them. False: such a step failed, nothing is done, and the groups want to be loaded one by one,
+ * to see whose it is.
+ */
+extern bool txp_load_groups(TxpFileIo *files, const List *groups, Oid user, TxpRunTotals *totals);
 
 /*
  * Around every run, unload, reload and replay, also when it fails. ERRORs when one is at work in this session

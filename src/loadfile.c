@@ -155,17 +155,16 @@ read_batches(TxpFileLoad *load)
 	txp_fileio_close(load->channel);
 }
 
-/* What the feed does for a whole file, with all its rows in place. */
-static void
-run_end_steps(const TxpFeed *feed, int64 file_id, const char *group_key)
+void
+txp_load_end_steps(const TxpFeed *feed, const List *files)
 {
 	TxpRights saved;
 
-	if (feed->end_steps == NIL)
+	if (feed->end_steps == NIL || files == NIL)
 		return;
 	txp_rights_owner(feed->owner, &saved);
 	PushActiveSnapshot(GetTransactionSnapshot());
-	txp_steps_file(feed->end_steps, "loaded", file_id, group_key);
+	txp_steps_files(feed->end_steps, "loaded", files);
 	PopActiveSnapshot();
 	CommandCounterIncrement();
 	txp_sink_fire_deferred();
@@ -176,6 +175,7 @@ run_end_steps(const TxpFeed *feed, int64 file_id, const char *group_key)
 static void
 read_file(TxpFileLoad *load, TxpFileIo *files, const char *group_key, const TxpFileLines *only)
 {
+	TxpStepFile ended = {load->file->file_id, group_key};
 	TxpFeedPlan plan;
 
 	load->target = open_target(load->feed, load->file, group_key, &plan);
@@ -189,8 +189,8 @@ read_file(TxpFileLoad *load, TxpFileIo *files, const char *group_key, const TxpF
 		load->dry_run ? txp_fileio_open(files, txp_landing_directory, load->file->file.name, &plan)
 					  : txp_fileio_open(files, txp_lake_directory, load->file->lake_path, &plan);
 	read_batches(load);
-	if (load->over_limit == NULL || load->dry_run)
-		run_end_steps(load->feed, load->file->file_id, group_key);
+	if ((load->over_limit == NULL || load->dry_run) && !load->ends_later)
+		txp_load_end_steps(load->feed, list_make1(&ended));
 	if (load->target != NULL)
 		table_close(load->target, NoLock);
 }
@@ -249,12 +249,13 @@ reject_file(const TxpFileLoad *load)
 }
 
 bool
-txp_load_file(TxpFileIo *files, const TxpFeed *feed, const char *group_key, TxpLedgerFile *file)
+txp_load_file(TxpFileIo *files, const TxpFeed *feed, const char *group_key, TxpLedgerFile *file,
+			  bool ends_later)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "txpipe file", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old;
-	TxpFileLoad load = {.feed = feed, .file = file};
+	TxpFileLoad load = {.feed = feed, .file = file, .ends_later = ends_later};
 	TxpSample sample = {.context = context, .most = KEPT_LINES};
 	bool loaded;
 

@@ -11,10 +11,14 @@
 /*
  * Loads one file of a feed that is locked, from its copy in the lake, which is made first when lake_path is not
  * set. Counts go into `file` and the ledger; what fails is raised. False: more of it is rejected than the feed's
- * options allow, nothing of it is loaded, and the ledger and a WARNING say so.
+ * options allow, nothing of it is loaded, and the ledger and a WARNING say so. ends_later: txp_load_end_steps is
+ * left to the caller.
  */
 extern bool txp_load_file(TxpFileIo *files, const TxpFeed *feed, const char *group_key,
-						  TxpLedgerFile *file);
+						  TxpLedgerFile *file, bool ends_later);
+
+/* What the feed does for whole files (of TxpStepFile), with all their rows in place. */
+extern void txp_load_end_steps(const TxpFeed *feed, const List *files);
 
 /*
  * Loads lines of a loaded file that were rejected before; `file` has its counts without them, and they are

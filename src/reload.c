@@ -272,7 +272,7 @@ load_stored(const TxpStoredFile *stored)
 	bool loaded;
 
 	find_content(stored);
-	loaded = txp_load_file(files, stored->feed, stored->group.key, stored->file);
+	loaded = txp_load_file(files, stored->feed, stored->group.key, stored->file, false);
 	txp_fileio_reset(files);
 	return loaded;
 }

@@ -9,11 +9,15 @@
 #include "utils/memutils.h"
 
 #include "discover.h"
+#include "guc.h"
 #include "landing.h"
 #include "load.h"
 #include "run.h"
 #include "sink.h"
 #include "spi.h"
+
+/* A transaction holds several groups as long as they are small: beyond, they gain nothing by it. */
+#define GROUP_BYTES (INT64CONST(32) * 1024 * 1024)
 
 typedef struct Run
 {
@@ -55,95 +59,129 @@ enter_arrivals(Run *run)
 	commit(run);
 }
 
-/* False: another session was faster, or the group is not complete any more. */
-static bool
-begin_group(const Run *run, const TxpGroup *group)
+/*
+ * As many of the groups, from *next on, as one transaction may hold are begun, without those that are gone. Is one
+ * among them that was tried before, they are not loaded together: what ends the session must not end it for others.
+ */
+static List *
+begin_groups(const Run *run, List *groups, int *next, bool *together)
 {
-	bool ready = txp_feeds_lock(group->name) != NIL && txp_ledger_ready(run->user, group, 1) != NIL;
+	const TxpGroup *first = list_nth(groups, *next);
+	bool locked = txp_feeds_lock(first->name) != NIL;
+	List *begun = NIL;
+	int64 bytes = 0;
 
-	if (ready)
-		txp_ledger_begin(group);
+	*together = true;
+	while (*next < list_length(groups) && *together && bytes < GROUP_BYTES &&
+		   list_length(begun) < txp_groups_per_transaction)
+	{
+		TxpGroup *group = list_nth(groups, (*next)++);
+		bool tried;
+
+		if (!locked || txp_ledger_ready(run->user, group, 1) == NIL)
+			continue;
+		bytes += txp_ledger_begin(group, &tried);
+		*together = !tried;
+		begun = lappend(begun, group);
+	}
 	commit(run);
-	return ready;
+	*together = *together && list_length(begun) > 1;
+	return begun;
 }
 
 static void
-load_group(Run *run, const TxpGroup *group)
+commit_load(const Run *run, const TxpGroup *group)
 {
-	const char *code = NULL;
+	if (!run->atomic)
+		txp_spi_commit_as(group->owner);
+}
+
+/* Groups of one name, in order. */
+static void
+load_groups(Run *run, List *groups)
+{
+	const TxpGroup *first = linitial(groups);
+	int next = 0;
 
 	/* In a block the commit, and what is deferred to it, is the caller's. */
-	if (run->atomic && group->owner != run->user)
+	if (run->atomic && first->owner != run->user)
 		ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 						errmsg("only the owner of the feeds of \"%s\" can load them inside a "
 							   "transaction block",
-							   group->name),
+							   first->name),
 						errhint("Call it on its own.")));
-	if (!begin_group(run, group))
-		return;
-	switch (txp_load_group(run->files, group, run->user, &run->totals, &code))
+	while (next < list_length(groups))
 	{
-		case TXP_GROUP_LOADED:
-			run->totals.groups_loaded++;
-			break;
-		case TXP_GROUP_FAILED:
-			run->totals.groups_failed++;
-			/* Everybody may read this: the reason, which may quote data, is in the ledger. */
-			run->totals.failure = psprintf("group \"%s\" of \"%s\" failed with SQLSTATE %s",
-										   group->key, group->name, code);
-			break;
-		case TXP_GROUP_GONE:
-			break;
+		bool together;
+		List *begun = begin_groups(run, groups, &next, &together);
+		ListCell *lc;
+
+		CHECK_FOR_INTERRUPTS();
+		if (together && txp_load_groups(run->files, begun, run->user, &run->totals))
+		{
+			commit_load(run, first);
+			begun = NIL;
+		}
+		foreach (lc, begun)
+		{
+			txp_load_group(run->files, lfirst(lc), run->user, &run->totals);
+			commit_load(run, first);
+		}
+		clear_landing(run);
 	}
-	if (!run->atomic)
-		txp_spi_commit_as(group->owner);
-	clear_landing(run);
+}
+
+/* Groups of one name and owner, from the first on that is in no list yet; removes them. */
+static List *
+take_named(List **groups)
+{
+	const TxpGroup *first = linitial(*groups);
+	List *named = NIL;
+	ListCell *lc;
+
+	foreach (lc, *groups)
+	{
+		TxpGroup *group = lfirst(lc);
+
+		if (group->owner != first->owner || strcmp(group->name, first->name) != 0)
+			continue;
+		named = lappend(named, group);
+		*groups = foreach_delete_current(*groups, lc);
+	}
+	return named;
 }
 
 /*
- * Groups in another session's hands come last. So do the later ones of their names, to keep their order. In a
- * block, locks of some of a group's feeds would be kept while we wait for the others.
+ * Names in another session's hands come last. In a block, locks of some of their feeds would be kept while we wait
+ * for the others.
  */
-static bool
-is_busy(const Run *run, const TxpGroup *group, List *deferred)
-{
-	bool busy;
-	ListCell *lc;
-
-	if (run->atomic)
-		return false;
-	foreach (lc, deferred)
-	{
-		if (strcmp(((TxpGroup *) lfirst(lc))->name, group->name) == 0)
-			return true;
-	}
-	busy = txp_ledger_busy(group);
-	if (busy)
-		commit(run);
-	return busy;
-}
-
 static void
 load_each(Run *run, List *groups)
 {
 	List *deferred = NIL;
 	ListCell *lc;
 
-	foreach (lc, groups)
+	while (groups != NIL)
 	{
+		List *named = take_named(&groups);
+		bool busy = !run->atomic && txp_ledger_busy(linitial(named));
+
 		CHECK_FOR_INTERRUPTS();
-		if (is_busy(run, lfirst(lc), deferred))
-			deferred = lappend(deferred, lfirst(lc));
+		if (busy)
+		{
+			commit(run);
+			deferred = lappend(deferred, named);
+		}
 		else
-			load_group(run, lfirst(lc));
+			load_groups(run, named);
 	}
 	foreach (lc, deferred)
-		load_group(run, lfirst(lc));
+		load_groups(run, lfirst(lc));
 }
 
 /* What a group displaced may make others ready, whose duplicates it was; then there is another round. */
 static void
-load_groups(Run *run, List *groups, bool all)
+load_ready(Run *run, List *groups, bool all)
 {
 	int64 run_id = txp_run_begin("run_hourly");
 	int loaded;
@@ -195,7 +233,7 @@ txp_run_hourly(int64 max_groups, bool atomic)
 		clear_landing(&run);
 		groups = txp_ledger_ready(run.user, NULL, max_groups);
 		if (groups != NIL)
-			load_groups(&run, groups, max_groups < 0);
+			load_ready(&run, groups, max_groups < 0);
 	}
 	PG_FINALLY();
 	{

@@ -36,6 +36,7 @@ typedef struct StepRun
 	uint32 *present; /* rows that are in the batch, and their lines, ascending */
 	int64 *lines;
 	int64 file_id;
+	const List *files;      /* of TxpStepFile, of steps over whole files; file_id is 0 */
 	Bitmapset *gone;        /* left out by the caller or by earlier steps */
 	Bitmapset *leaving;     /* named by the present step */
 	Tuplestorestate *store; /* `batch`; NULL when it must be filled anew */
@@ -241,6 +242,19 @@ take_outcome(StepRun *run, const TxpStep *step, HeapTuple tuple, TupleDesc desc)
 		note_rejected(run, row, tuple, desc);
 }
 
+static bool
+is_own_file(const StepRun *run, int64 file_id)
+{
+	ListCell *lc;
+
+	foreach (lc, run->files)
+	{
+		if (((TxpStepFile *) lfirst(lc))->file_id == file_id)
+			return true;
+	}
+	return file_id == run->file_id;
+}
+
 /* A line that was accounted for before. The counts of the file at hand are not in the ledger yet. */
 static void
 take_move(StepRun *run, const TxpStep *step, HeapTuple tuple, TupleDesc desc, int64 file_id,
@@ -249,7 +263,7 @@ take_move(StepRun *run, const TxpStep *step, HeapTuple tuple, TupleDesc desc, in
 	TxpSide after = txp_moves_side(step->name, SPI_getvalue(tuple, desc, 2));
 	TxpSide before = txp_moves_side(step->name, SPI_getvalue(tuple, desc, 3));
 
-	if (file_id != run->file_id)
+	if (!is_own_file(run, file_id))
 	{
 		txp_moves_add(moves, file_id, before, after);
 		return;
@@ -422,17 +436,22 @@ file_desc(void)
 }
 
 void
-txp_steps_file(const List *steps, const char *name, int64 file_id, const char *group_key)
+txp_steps_files(const List *steps, const char *name, const List *files)
 {
-	StepRun run = {.file_id = file_id, .context = CurrentMemoryContext};
+	StepRun run = {.files = files, .context = CurrentMemoryContext};
 	TupleDesc desc = file_desc();
-	Datum values[] = {Int64GetDatum(file_id), CStringGetTextDatum(group_key)};
-	bool nulls[] = {false, false};
 	ListCell *lc;
 
 	run.store = tuplestore_begin_heap(false, false, work_mem);
-	tuplestore_putvalues(run.store, desc, values, nulls);
+	foreach (lc, files)
+	{
+		const TxpStepFile *file = lfirst(lc);
+		Datum values[] = {Int64GetDatum(file->file_id), CStringGetTextDatum(file->group_key)};
+		bool nulls[] = {false, false};
+
+		tuplestore_putvalues(run.store, desc, values, nulls);
+	}
 	foreach (lc, steps)
-		(void) execute_step(&run, lfirst(lc), name, desc, 1);
+		(void) execute_step(&run, lfirst(lc), name, desc, list_length(files));
 	tuplestore_end(run.store);
 }

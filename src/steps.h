@@ -72,11 +72,18 @@ extern void txp_steps_run(const List *steps, const TxpRowPlan *plan, TxpRowReade
 						  TxpRows *rows, int line_column, int64 file_id, uint32 first, uint32 count,
 						  const Bitmapset *skip, TxpOutcomes *outcomes);
 
+/* A file as the relation `loaded` or `unloaded` shows it. */
+typedef struct TxpStepFile
+{
+	int64 file_id;
+	const char *group_key;
+} TxpStepFile;
+
 /*
- * Runs steps that concern a whole file, in order, over the relation `name` (file_id bigint, group_key text),
- * with the rights of the current user. They return rows with six columns about lines of other files, or none.
+ * Runs steps that concern whole files, in order, over the relation `name` (file_id bigint, group_key text), which
+ * has a row for each of `files` (of TxpStepFile), with the rights of the current user. They return rows with six
+ * columns about lines of other files, or none.
  */
-extern void txp_steps_file(const List *steps, const char *name, int64 file_id,
-						   const char *group_key);
+extern void txp_steps_files(const List *steps, const char *name, const List *files);
 
 #endif

@@ -132,12 +132,13 @@ txp_unload_file(const TxpFeed *feed, int64 file_id, const char *group_key, const
 				const char *new_state)
 {
 	int64 rows = lock_loaded(feed, file_id);
+	TxpStepFile file = {file_id, group_key};
 	TxpRights saved;
 
 	txp_rights_owner(feed->owner, &saved);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (feed->unload_steps != NIL)
-		txp_steps_file(feed->unload_steps, "unloaded", file_id, group_key);
+		txp_steps_files(feed->unload_steps, "unloaded", list_make1(&file));
 	else
 		delete_rows(feed, file_id, rows);
 	PopActiveSnapshot();

@@ -81,6 +81,14 @@ BEGIN
         END IF;
     END LOOP;
     DROP TABLE batch;
+    EXECUTE format('CREATE TEMP TABLE loaded AS SELECT %s::bigint AS file_id, %L::text AS group_key', file, group_of_batch);
+    FOR this_step IN
+        SELECT s.sql FROM txpipe.feed_step s JOIN txpipe.feed f USING (feed_id)
+        WHERE f.feed = feed_name AND s.phase = 'end' ORDER BY s.ordinal
+    LOOP
+        EXECUTE this_step.sql;
+    END LOOP;
+    DROP TABLE loaded;
 END $$;
 
 CREATE FUNCTION pg_temp.sale(id text, more jsonb DEFAULT '{}') RETURNS jsonb LANGUAGE sql AS $$

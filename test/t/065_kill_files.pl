@@ -88,7 +88,10 @@ deliver($_, basename($_)) foreach @groups;
 my $limit = 10 * $groups;
 while (loaded() < $groups && $limit-- > 0)
 {
-	my $run = IPC::Run::start([ 'psql', '-XqAt', '-d', $node->connstr('retail'), '-c', 'CALL txpipe.run_hourly()' ],
+	my $together = 1 + int rand 4;
+	my $run = IPC::Run::start(
+		[ 'psql', '-XqAt', '-d', $node->connstr('retail'), '-c', "SET txpipe.groups_per_transaction = $together",
+			'-c', 'CALL txpipe.run_hourly()' ],
 		'<', \undef, '>', \my $out, '2>', \my $err);
 	# A run survives the end of its child, and goes on with the next group.
 	kill_within($run) while is_running($run);
