@@ -30,3 +30,37 @@ GRANT EXECUTE ON FUNCTION
     txpipe.group_time(text),
     txpipe.group_is_numbered(text)
 TO PUBLIC;
+
+-- The dashboard: it runs as the caller and leaves out what he may not read.
+GRANT EXECUTE ON FUNCTION
+    txpipe.html(text, integer),
+    txpipe.html_name(text),
+    txpipe.html_number(numeric, integer),
+    txpipe.html_short(numeric),
+    txpipe.html_duration(numeric),
+    txpipe.html_age(timestamptz),
+    txpipe.html_state(text),
+    txpipe.html_change(numeric, numeric),
+    txpipe.html_tile(text, text, text, text),
+    txpipe.html_table(text, text[], text),
+    txpipe.html_bar(numeric, numeric),
+    txpipe.svg_spark(numeric[], text, boolean),
+    txpipe.chart_step(numeric),
+    txpipe.svg_columns(text, text, text, text[], text[], numeric[], numeric[], text),
+    txpipe.dashboard_style(),
+    txpipe.dashboard_troubles(),
+    txpipe.dashboard_verdict(),
+    txpipe.dashboard_minutes(),
+    txpipe.dashboard_overview(),
+    txpipe.dashboard_stream_card(txpipe.stream_status, numeric[]),
+    txpipe.dashboard_streams(),
+    txpipe.dashboard_rejects(),
+    txpipe.dashboard_files(),
+    txpipe.dashboard_may_read_sales(),
+    txpipe.dashboard_sums(date, date),
+    txpipe.dashboard_sales_lists(date, date),
+    txpipe.dashboard_sales(),
+    txpipe.dashboard_alerts(),
+    txpipe.dashboard_start(),
+    txpipe.dashboard()
+TO PUBLIC;
