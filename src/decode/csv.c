@@ -123,6 +123,9 @@ txd_csv_record(const TxdCsvOptions *csv, const char *p, size_t len, bool at_end,
 		case MALFORMED:
 			return line;
 		default:
+			/* A quote that is never closed must not swallow the rest of a large file. */
+			if (line > 0 && len > TXD_CSV_MAX_QUOTED)
+				return line;
 			*line_ends = 0;
 			return 0;
 	}

@@ -231,6 +231,9 @@ extern void txd_fields_reset(TxdDecoder *decoder);
 /* CSV with a header: binds columns to the names in the record (BOM allowed). Call once, first. */
 extern bool txd_bind_header(TxdDecoder *decoder, const char *record, size_t len, TxdError *err);
 
+/* A record of several lines that is longer than this counts as one whose quote never closes. */
+#define TXD_CSV_MAX_QUOTED ((size_t) 16 << 20)
+
 /*
  * Length of the first CSV record in p[0..len), its line end included, and the number of line ends in it;
  * 0 when the record's end is not in sight and at_end is false. A quote that never closes ends the record

@@ -74,6 +74,27 @@ test_records(void)
 	CHECK_INT(txd_csv_record(&plain, "\"a\"\n", 3, false, &ends), 0);
 }
 
+/* However large the file is that goes on behind it, and though its end is not in sight. */
+static void
+test_long_records(void)
+{
+	size_t len = TXD_CSV_MAX_QUOTED + 5;
+	char *text = malloc(len);
+	size_t ends;
+
+	memset(text, 'x', len);
+	memcpy(text, "1,\"a\n", 5);
+	CHECK_INT(txd_csv_record(&plain, text, len - 5, false, &ends), 0);
+	CHECK_INT(txd_csv_record(&plain, text, len, false, &ends), 5);
+	CHECK_INT(ends, 1);
+	memcpy(text + len - 3, "\"\n2", 3);
+	CHECK_INT(txd_csv_record(&plain, text, len, false, &ends), len - 1);
+	/* without a line end there is no line to give up */
+	memset(text, 'x', len);
+	CHECK_INT(txd_csv_record(&plain, text, len, false, &ends), 0);
+	free(text);
+}
+
 /* Messages: no header, fields by number. */
 static void
 test_messages(void)
@@ -285,6 +306,7 @@ int
 main(void)
 {
 	test_records();
+	test_long_records();
 	test_messages();
 	test_numbers();
 	test_header();
