@@ -55,6 +55,21 @@ AS 'MODULE_PATHNAME', 'txpipe_export_sha256';
 COMMENT ON FUNCTION txpipe.export_sha256(text) IS
 'SHA-256 of a file below txpipe.export_directory; NULL when it is not there. Errors: those of txpipe.write_export';
 
+-- Without a search_path of its own: the query is the caller's, as if he typed it.
+CREATE FUNCTION txpipe.export_csv(query text, name text, profile text DEFAULT 'rfc4180')
+RETURNS text
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'txpipe_export_csv';
+COMMENT ON FUNCTION txpipe.export_csv(text, text, text) IS
+'Writes the rows of a query to a CSV file below txpipe.export_directory, in the order of the query (ORDER BY makes it stable), and
+returns its path: RFC 4180 with CR LF, UTF-8, always a header; NULL is an empty field, an empty text "". It replaces a file of the
+same name, whole or not at all; behind it comes the side file NAME.json (file, rows, bytes, sha256, written_at). Rows go to the file one by
+one, however many they are. query: one SELECT, run as the caller, who may read and not write, not even through functions. profile:
+rfc4180, or spreadsheet: with a byte-order mark, and an apostrophe before texts that begin with = + - @ tab or CR, which would be
+formulas; columns of numbers stay as they are. Times are in the session''s TimeZone, dates and times in ISO style. ROLLBACK does not undo
+it. Errors: those of txpipe.write_export; 22004 for NULL; 22023 for another profile or statement; 25006 when the query writes;
+what the query itself raises.';
+
 -- A field of RFC 4180.
 CREATE FUNCTION txpipe.csv_field(value text)
 RETURNS text

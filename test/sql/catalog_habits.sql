@@ -25,7 +25,7 @@ WHERE attrelid IN (SELECT objid FROM member WHERE classid = 'pg_class'::regclass
   AND col_description(attrelid, attnum) IS NULL
 ORDER BY 1, attnum;
 
--- Functions without a fixed search_path: the procedures that commit, which can have none.
+-- Functions without a fixed search_path: the procedures that commit, which can have none, and what runs the caller's own query.
 SELECT oid::regprocedure::text COLLATE "C" AS function FROM pg_proc
 WHERE oid IN (SELECT objid FROM member WHERE classid = 'pg_proc'::regclass)
   AND NOT coalesce(proconfig::text LIKE '%search_path=%', false)

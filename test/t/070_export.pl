@@ -1,4 +1,4 @@
-# Files for others: the daily B2B files with their revisions and side files.
+# Files for others: the daily B2B files with their revisions and side files, and the rows of any query.
 
 use strict;
 use warnings;
@@ -10,7 +10,7 @@ use JSON::PP;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeRetail;
-use TxpipeTest qw(wait_for);
+use TxpipeTest qw(wait_until error_of);
 
 my $node = retail_node('export');
 my $dir = $node->basedir . '/export';
@@ -141,6 +141,119 @@ append_to_file("$dir/.b2b_sales_x.csv.0123abcd.tmp", 'half a li');
 append_to_file("$dir/theirs.tmp", 'not ours');
 exported(q('1901-02-03'));
 is(join(' ', map { basename($_) } glob "$dir/.*.tmp $dir/*.tmp"), 'theirs.tmp', 'half a file of a crash is removed by the next export');
+
+# --- any query ---
+
+sub export_csv
+{
+	my ($query, $name, @profile) = @_;
+
+	sql("SELECT txpipe.export_csv(\$q\$$query\$q\$, '$name'" . join('', map { ", '$_'" } @profile) . ')');
+	return slurp_file("$dir/$name");
+}
+
+# The SQLSTATE and first line of what goes wrong.
+sub refused
+{
+	my ($query, %opt) = @_;
+	my $call = $opt{call} // "SELECT txpipe.export_csv(\$q\$$query\$q\$, 'refused.csv')";
+	my $error = error_of($node, ($opt{before} // '') . $call, db => 'retail') // return 'none';
+
+	return "$error->{state} $error->{message}";
+}
+
+sql(q{CREATE TABLE odd (n integer, "a ""text""" text, "=c" numeric, t timestamptz, b bytea);
+      INSERT INTO odd VALUES
+        (1, E'comma, quote " and\nnew line\r\nor two', -1.50, '2023-05-20 10:00+00', '\x00ff'),
+        (2, '', 'NaN', NULL, NULL),
+        (3, NULL, 0, NULL, NULL),
+        (4, '=1+1', -7, NULL, NULL), (5, '+1', NULL, NULL, NULL), (6, '-1', NULL, NULL, NULL), (7, '@SUM(1)', NULL, NULL, NULL),
+        (8, E'\tx', NULL, NULL, NULL), (9, E'\ry', NULL, NULL, NULL), (10, '=1,"2"', NULL, NULL, NULL), (11, ' ä=', NULL, NULL, NULL)});
+my $odd = qq{n,"a ""text""",=c,t,b\r
+1,"comma, quote "" and\nnew line\r\nor two",-1.50,2023-05-20 10:00:00+00,\\x00ff\r
+2,"",NaN,,\r
+3,,0,,\r
+4,=1+1,-7,,\r
+5,+1,,,\r
+6,-1,,,\r
+7,\@SUM(1),,,\r
+8,\tx,,,\r
+9,"\ry",,,\r
+10,"=1,""2""",,,\r
+11, \xc3\xa4=,,,\r
+};
+is(export_csv('SELECT * FROM odd ORDER BY n', 'odd.csv'), $odd, 'CSV as of RFC 4180');
+my $side = decode_json(slurp_file("$dir/odd.csv.json"));
+is_deeply([ @$side{qw(file rows bytes sha256)} ], [ 'odd.csv', 11, length $odd, sha256_hex($odd) ], 'its side file');
+$node->safe_psql('retail', q{SET DateStyle = 'German'; SET extra_float_digits = 0; SET bytea_output = escape; SET client_encoding = latin1;
+                             SELECT txpipe.export_csv('SELECT * FROM odd ORDER BY n', 'again.csv')});
+is(slurp_file("$dir/again.csv"), $odd, 'the same bytes, whatever the session has set');
+is(join(' ', map { decode_json(slurp_file("$dir/again.csv.json"))->{$_} } qw(file sha256)), 'again.csv ' . sha256_hex($odd), 'a side file of its own');
+sql(qq{CREATE TABLE back (LIKE odd); COPY back FROM '$dir/odd.csv' CSV HEADER});
+is(sql('SELECT count(*) FROM (TABLE odd EXCEPT TABLE back) AS lost'), '0', 'which COPY reads back, NULL and empty text apart');
+
+my $defused = "\xEF\xBB\xBF" . $odd =~ s/^(n,.*),=c,/$1,'=c,/r =~ s/^(\d+,"?)([=+\@\t\r-])/$1'$2/mgr;
+is(export_csv('SELECT * FROM odd ORDER BY n', 'odd.csv', 'spreadsheet'), $defused, 'for spreadsheets: a byte-order mark, and no formulas');
+is(export_csv('SELECT n FROM odd WHERE n < 0', 'none.csv'), "n\r\n", 'no rows, and still a header');
+is(export_csv('SELECT NULL AS x UNION ALL SELECT 1::text', 'one.csv'), qq{x\r\n""\r\n1\r\n}, 'no line is empty');
+is($node->safe_psql('retail', q{CREATE SCHEMA s; CREATE TABLE s.mine AS SELECT 1 AS x; SET search_path = s;
+                                SELECT regexp_replace(txpipe.export_csv('TABLE mine', 'mine.csv'), '.*/', '')}), 'mine.csv', 'names as the caller writes them');
+
+# --- what it refuses ---
+
+sql(q{CREATE TABLE written (x integer); CREATE SEQUENCE counted;
+      CREATE FUNCTION writes() RETURNS integer LANGUAGE sql VOLATILE AS 'INSERT INTO public.written VALUES (1) RETURNING x';
+      CREATE FUNCTION escapes() RETURNS integer LANGUAGE plpgsql VOLATILE AS $$BEGIN SET transaction_read_only = off; RETURN public.writes(); END$$;
+      CREATE ROLE reader; GRANT EXECUTE ON FUNCTION txpipe.export_csv(text, text, text) TO reader; GRANT USAGE ON SCHEMA txpipe TO reader;
+      CREATE ROLE nobody; GRANT USAGE ON SCHEMA txpipe TO nobody});
+my $one = '22023 the query of an export must be one SELECT';
+is(refused($_), $one, "refused: $_")
+  foreach 'SELECT 1; SELECT 2', 'DELETE FROM written', 'INSERT INTO written VALUES (1) RETURNING x', 'SELECT 1 AS x INTO other', 'SELECT',
+  'WITH w AS (DELETE FROM written RETURNING x) SELECT * FROM w', 'COPY written TO STDOUT', 'SELECT x FROM written FOR UPDATE', 'VACUUM', '', 'EXPLAIN SELECT 1', 'COMMIT';
+like(refused($_), qr/^25(006|001) /, "refused: $_") foreach 'SELECT writes()', 'SELECT escapes()', "SELECT nextval('counted')";
+is(sql(q{SELECT (SELECT count(*) FROM written), is_called FROM counted}), '0|f', 'and nothing is written');
+is(sql(q{BEGIN; SELECT 1 FROM txpipe.export_csv('SELECT 1', 'x.csv'); INSERT INTO written VALUES (2) RETURNING x; COMMIT}), "1\n2", 'the transaction goes on as before');
+is(refused('', call => "SELECT txpipe.export_csv('SELECT 1', '$_')") =~ s/ .*//r, '22023', "no name: $_") foreach '../x', '/tmp/x', '.x', '', 'a/b', 'x' x 201;
+is(refused('', call => q{SELECT txpipe.export_csv('SELECT 1', 'x', 'excel')}), '22023 there is no profile "excel"', 'another profile');
+is(refused('', call => q{SELECT txpipe.export_csv(NULL, 'x')}) =~ s/ .*//r, '22004', 'NULL is no query');
+is(refused('SELECT 1/0') =~ s/ .*//r, '22012', 'what the query raises');
+is(refused('TABLE odd', before => 'SET ROLE reader; '), '42501 permission denied for table odd', 'the query runs as the caller');
+is(refused('SELECT 1', before => 'SET ROLE nobody; ') =~ s/ .*//r, '42501', 'not everybody may write files');
+symlink '/etc/passwd', "$dir/link.csv" or die;
+export_csv('SELECT 1 AS x', 'link.csv');
+ok(!-l "$dir/link.csv", 'a link is replaced, not followed');
+mkdir "$dir/folder" or die;
+like(refused('', call => q{SELECT txpipe.export_csv('SELECT 1', 'folder')}), qr/could not give its name/, 'a folder is not replaced');
+is(join(' ', map { basename($_) } glob "$dir/.*.tmp $dir/refused*"), '', 'failures leave nothing');
+
+# --- large ones ---
+
+my $large = "SELECT g, repeat('x', 1000) AS x FROM generate_series(1, 200000) AS g";
+my $peak = q{SELECT substring(pg_read_file('/proc/' || pg_backend_pid() || '/status') FROM 'VmHWM:\s+(\d+)')::integer AS peak};
+my $grown = $node->safe_psql('retail', qq{$peak \\gset before_
+SELECT 1 FROM txpipe.export_csv(\$\$SELECT 1 AS x FROM ($large) l LIMIT 1\$\$, 'small.csv');
+$peak \\gset before_
+SELECT 1 FROM txpipe.export_csv(\$\$$large\$\$, 'large.csv');
+SELECT peak - :before_peak FROM ($peak) AS now});
+$grown = (split /\n/, $grown)[-1];
+is(-s "$dir/large.csv", 5 + 200000 * 1003 + 1088895, 'a file of 200 MB');
+cmp_ok($grown, '<', 20000, "takes $grown kB more memory");
+
+# Its name is there when it is complete: the old file until then, nothing when it is broken off.
+my $endless = "SELECT repeat('y', 1000) AS y FROM generate_series(1, 30000) AS g, generate_series(1, 30000) AS h";
+is(refused('', before => q{SET statement_timeout = '300ms'; }, call => "SELECT txpipe.export_csv(\$\$$endless\$\$, 'large.csv')") =~ s/ .*//r, '57014', 'an export is cancelled');
+is(-s "$dir/large.csv", 5 + 200000 * 1003 + 1088895, 'the file that was there is still there');
+is(join(' ', map { basename($_) } glob "$dir/.*.tmp"), '', 'and nothing else');
+my $session = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('retail'), '-c', "SELECT txpipe.export_csv(\$\$$endless\$\$, 'broken.csv')" ],
+	'<', \'', '>', \$out, '2>', \$err);
+wait_until('the export writes', sub { my ($file) = glob "$dir/.broken.csv.*.tmp"; $file && -s $file });
+exported(q('1901-02-03'));
+ok(scalar(my @running = glob "$dir/.broken.csv.*.tmp"), 'what another session writes is not removed');
+sql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%broken.csv%' AND pid <> pg_backend_pid()});
+$session->finish;
+ok(!-e "$dir/broken.csv", 'half a file never has the name');
+exported(q('1901-02-03'));
+is(join(' ', map { basename($_) } glob "$dir/.*.tmp"), '', 'and is removed');
 
 $node->stop;
 done_testing();
