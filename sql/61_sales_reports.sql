@@ -100,3 +100,232 @@ period before), change_pct (per cent, rounded to 2 decimals; NULL where there is
 last_year_total_paid (same date, days of the month, or week 52 weeks before; both are NULL before the first sale of the
 warehouse), last_year_change_pct. Errors: 22023 for another grain; 54000 for more than 100,000 periods; 42P01 without a
 warehouse.';
+
+CREATE FUNCTION txpipe.sales_by_category(from_date date DEFAULT NULL, to_date date DEFAULT NULL)
+RETURNS TABLE (rank bigint, product_category text, sales bigint, units bigint, gross_amount numeric, total_paid numeric,
+               share_pct numeric)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $body$
+#variable_conflict use_column
+BEGIN
+    PERFORM txpipe.require_warehouse();
+    RETURN QUERY
+    SELECT rank() OVER (ORDER BY r.total_paid DESC), r.product_category, r.sales, r.units, r.gross_amount, r.total_paid,
+           round(100 * r.total_paid / nullif(sum(r.total_paid) OVER (), 0), 2)
+    FROM (
+        SELECT p.product_category, sum(s.sales)::bigint AS sales, sum(s.units)::bigint AS units,
+               sum(s.gross_amount) AS gross_amount, sum(s.total_paid) AS total_paid
+        FROM txpipe.whole_periods(from_date, to_date) w
+        CROSS JOIN LATERAL (SELECT r.* FROM dwh.rollup_product_offer r
+                            WHERE r.grain = w.grain AND r.period BETWEEN w.first AND w.last OFFSET 0) s
+        JOIN dwh.dim_product p ON p.product_key = s.product_key
+        GROUP BY p.product_category
+    ) r
+    ORDER BY 1, r.product_category COLLATE "C";
+END
+$body$;
+COMMENT ON FUNCTION txpipe.sales_by_category(date, date) IS
+'Sales by category of the product as it was sold, between two days of sale. Result: rank (by total_paid), product_category,
+sales, units (pieces), gross_amount and total_paid (money, exact), share_pct (of all total_paid, per cent, rounded to 2
+decimals; NULL where nothing was paid). Error: 42P01 without a warehouse.';
+
+CREATE FUNCTION txpipe.sales_by_branch(from_date date DEFAULT NULL, to_date date DEFAULT NULL)
+RETURNS TABLE (rank bigint, branch_id integer, location text, class text, sales bigint, units bigint, gross_amount numeric,
+               total_paid numeric, share_pct numeric)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 50
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $body$
+#variable_conflict use_column
+BEGIN
+    PERFORM txpipe.require_warehouse();
+    RETURN QUERY
+    SELECT rank() OVER (ORDER BY r.total_paid DESC), r.branch_id, coalesce(b.location, '(unknown)'), b.class,
+           r.sales, r.units, r.gross_amount, r.total_paid,
+           round(100 * r.total_paid / nullif(sum(r.total_paid) OVER (), 0), 2)
+    FROM (
+        SELECT v.branch_id, sum(s.sales)::bigint AS sales, sum(s.units)::bigint AS units,
+               sum(s.gross_amount) AS gross_amount, sum(s.total_paid) AS total_paid
+        FROM txpipe.whole_periods(from_date, to_date) w
+        CROSS JOIN LATERAL (SELECT r.* FROM dwh.rollup_branch_channel_payment r
+                            WHERE r.grain = w.grain AND r.period BETWEEN w.first AND w.last AND NOT r.is_online OFFSET 0) s
+        JOIN dwh.dim_branch v ON v.branch_key = s.branch_key
+        GROUP BY v.branch_id
+    ) r
+    LEFT JOIN dwh.dim_branch b ON b.branch_id = r.branch_id AND b.valid_to = 'infinity'
+    ORDER BY 1, r.branch_id;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.sales_by_branch(date, date) IS
+'Sales of the branches, between two days of sale: a row for each branch, whatever its versions, with its location and class of
+today; online sales are left out. Result: rank (by total_paid), branch_id (NULL: sales that name no branch), location ((unknown)
+while no delivery has named it), class, sales, units (pieces), gross_amount and total_paid (money, exact), share_pct (of
+these branches'' total_paid, per cent, rounded to 2 decimals). Error: 42P01 without a warehouse.';
+
+CREATE FUNCTION txpipe.sales_by_payment_method(from_date date DEFAULT NULL, to_date date DEFAULT NULL)
+RETURNS TABLE (rank bigint, payment_method text, is_online boolean, sales bigint, units bigint, gross_amount numeric,
+               total_paid numeric, share_pct numeric)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $body$
+#variable_conflict use_column
+BEGIN
+    PERFORM txpipe.require_warehouse();
+    RETURN QUERY
+    SELECT rank() OVER (ORDER BY r.total_paid DESC), r.payment_method, r.is_online, r.sales, r.units, r.gross_amount,
+           r.total_paid, round(100 * r.total_paid / nullif(sum(r.total_paid) OVER (), 0), 2)
+    FROM (
+        SELECT s.payment_method::text AS payment_method, s.is_online, sum(s.sales)::bigint AS sales,
+               sum(s.units)::bigint AS units, sum(s.gross_amount) AS gross_amount, sum(s.total_paid) AS total_paid
+        FROM txpipe.whole_periods(from_date, to_date) w
+        CROSS JOIN LATERAL (SELECT r.* FROM dwh.rollup_branch_channel_payment r
+                            WHERE r.grain = w.grain AND r.period BETWEEN w.first AND w.last OFFSET 0) s
+        GROUP BY s.payment_method, s.is_online
+    ) r
+    ORDER BY 1, r.payment_method COLLATE "C", r.is_online;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.sales_by_payment_method(date, date) IS
+'Sales by payment method and channel, between two days of sale. Result: rank (by total_paid), payment_method (as delivered;
+(unknown) where it was empty), is_online (false: in a branch), sales, units (pieces), gross_amount and total_paid (money,
+exact), share_pct (of all total_paid, per cent, rounded to 2 decimals). Error: 42P01 without a warehouse.';
+
+CREATE FUNCTION txpipe.offer_discounts(from_date date DEFAULT NULL, to_date date DEFAULT NULL)
+RETURNS TABLE (rank bigint, offer_code text, discount_pct integer, redemptions bigint, units bigint, gross_amount numeric,
+               total_paid numeric, discount_given numeric)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $body$
+#variable_conflict use_column
+BEGIN
+    PERFORM txpipe.require_warehouse();
+    RETURN QUERY
+    SELECT rank() OVER (ORDER BY sum(s.gross_amount - s.total_paid) DESC), o.offer_code, s.discount_pct,
+           sum(s.sales)::bigint, sum(s.units)::bigint, sum(s.gross_amount), sum(s.total_paid),
+           sum(s.gross_amount - s.total_paid)
+    FROM txpipe.whole_periods(from_date, to_date) w
+    CROSS JOIN LATERAL (SELECT r.* FROM dwh.rollup_product_offer r
+                        WHERE r.grain = w.grain AND r.period BETWEEN w.first AND w.last
+                          AND r.discount_pct > 0 OFFSET 0) s
+    JOIN dwh.dim_offer o ON o.offer_key = s.offer_key
+    GROUP BY o.offer_code, s.discount_pct
+    ORDER BY 1, o.offer_code COLLATE "C", s.discount_pct;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.offer_discounts(date, date) IS
+'What each offer cost, between two days of sale. Result: rank (by discount_given), offer_code, discount_pct (per cent, as the
+sales were loaded with), redemptions (sales), units (pieces), gross_amount, total_paid, and discount_given, their difference
+(money, exact). Error: 42P01 without a warehouse.';
+
+-- The two fractions are the lower and the upper middle of up to 10^9 orders, the same one where their number is odd.
+CREATE FUNCTION txpipe.basket_value(from_date date DEFAULT NULL, to_date date DEFAULT NULL)
+RETURNS TABLE (is_online boolean, orders bigint, units bigint, total_paid numeric, average_paid numeric, median_paid numeric,
+               average_units numeric)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 3
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $body$
+#variable_conflict use_column
+BEGIN
+    PERFORM txpipe.require_warehouse();
+    RETURN QUERY
+    SELECT c.is_online, coalesce(s.orders, 0), coalesce(s.units, 0), coalesce(s.total_paid, 0.0000),
+           round(s.total_paid / s.orders, 4), (s.middle[1] + s.middle[2]) * 0.5, round(s.units::numeric / s.orders, 4)
+    FROM (VALUES (1, false), (2, true), (3, NULL)) AS c (n, is_online)
+    LEFT JOIN (
+        SELECT f.is_online, count(*) AS orders, sum(f.units) AS units, sum(f.total_paid) AS total_paid,
+               percentile_disc(ARRAY[0.5, 0.5000000001]) WITHIN GROUP (ORDER BY f.total_paid) AS middle
+        FROM dwh.fact_sales f
+        WHERE f.transaction_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
+        GROUP BY GROUPING SETS ((f.is_online), ())
+        HAVING count(*) > 0
+    ) s ON s.is_online IS NOT DISTINCT FROM c.is_online
+    ORDER BY c.n;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.basket_value(date, date) IS
+'What an order is worth, by channel, between two days of sale; an order is a sale. Reads the facts of these days. Result, always
+three rows: is_online (false: in branches, true: online, NULL: both), orders, units (pieces), total_paid (money, exact),
+average_paid (money, rounded to 4 decimals), median_paid (money, exact: the middle one, or the mean of the two), average_units
+(pieces, rounded to 4 decimals); the last three are NULL without orders. Error: 42P01 without a warehouse.';
+
+CREATE FUNCTION txpipe.customer_totals(from_date date, to_date date)
+RETURNS TABLE (rank bigint, customer_key bigint, sales bigint, units bigint, total_paid numeric, segment text)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10000
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $body$
+#variable_conflict use_column
+BEGIN
+    PERFORM txpipe.require_warehouse();
+    RETURN QUERY
+    SELECT r.rank, r.customer_key, r.sales, r.units, r.total_paid,
+           CASE WHEN r.sales > 1 AND r.is_top THEN 'champion' WHEN r.sales > 1 THEN 'loyal'
+                WHEN r.is_top THEN 'big_spender' ELSE 'occasional' END
+    FROM (
+        SELECT c.*, rank() OVER paid AS rank, (rank() OVER paid - 1) * 4 < count(*) OVER () AS is_top
+        FROM (SELECT f.customer_key, count(*) AS sales, sum(f.units) AS units, sum(f.total_paid) AS total_paid
+              FROM dwh.fact_sales f
+              WHERE f.transaction_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
+                AND f.customer_key <> -1
+              GROUP BY f.customer_key) c
+        WINDOW paid AS (ORDER BY c.total_paid DESC)
+    ) r;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.customer_totals(date, date) IS
+'Part of top_customers() and customer_segments(): the persons who bought in a range of days, each with rank and segment';
+
+CREATE FUNCTION txpipe.top_customers(from_date date DEFAULT NULL, to_date date DEFAULT NULL, top_n integer DEFAULT 10)
+RETURNS TABLE (rank bigint, customer_key bigint, customer_id bigint, first_name text, last_name text, email text,
+               sales bigint, units bigint, total_paid numeric, segment text)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $body$
+#variable_conflict use_column
+BEGIN
+    PERFORM txpipe.check_top_n(top_customers.top_n);
+    RETURN QUERY
+    SELECT t.rank, t.customer_key, c.customer_id, c.first_name, c.last_name, c.email, t.sales, t.units, t.total_paid, t.segment
+    FROM txpipe.customer_totals(from_date, to_date) t
+    JOIN dwh.dim_customer c ON c.customer_key = t.customer_key
+    WHERE top_customers.top_n IS NULL OR t.rank <= top_customers.top_n
+    ORDER BY t.rank, t.customer_key;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.top_customers(date, date, integer) IS
+'Persons who paid most, between two days of sale. Reads the facts of these days. A person is id, name and e-mail together,
+because ids are given again; sales without a person are left out. Result: rank (by total_paid), customer_key, customer_id,
+first_name, last_name, email, sales, units (pieces), total_paid (money, exact), segment (as in customer_segments(), of these
+days). Errors: 22023 for a top_n below 1; 42P01 without a warehouse.';
+
+CREATE FUNCTION txpipe.customer_segments(from_date date DEFAULT NULL, to_date date DEFAULT NULL)
+RETURNS TABLE (segment text, customers bigint, sales bigint, units bigint, total_paid numeric, average_paid numeric,
+               share_pct numeric)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 4
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $body$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT s.segment, count(t.customer_key), coalesce(sum(t.sales), 0)::bigint, coalesce(sum(t.units), 0)::bigint,
+           coalesce(sum(t.total_paid), 0.0000), round(avg(t.total_paid), 4),
+           round(100 * coalesce(sum(t.total_paid), 0) / nullif(sum(sum(t.total_paid)) OVER (), 0), 2)
+    FROM (VALUES (1, 'champion'), (2, 'loyal'), (3, 'big_spender'), (4, 'occasional')) AS s (n, segment)
+    LEFT JOIN txpipe.customer_totals(from_date, to_date) t ON t.segment = s.segment
+    GROUP BY s.n, s.segment
+    ORDER BY s.n;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.customer_segments(date, date) IS
+'Persons by how often and how much they bought between two days of sale. Reads the facts of these days. champion: more than one
+sale, and fewer than a quarter of the persons paid more; loyal: more than one sale, otherwise; big_spender: one sale, and fewer
+than a quarter paid more; occasional: the others. Result, always four rows: segment, customers (persons), sales, units
+(pieces), total_paid (money, exact), average_paid (a person, rounded to 4 decimals; NULL for none), share_pct (of all
+total_paid, per cent, rounded to 2 decimals). Error: 42P01 without a warehouse.';

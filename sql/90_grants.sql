@@ -14,6 +14,14 @@ GRANT EXECUTE ON FUNCTION
     txpipe.lowest_online_cities(date, date, integer, integer, boolean),
     txpipe.trend_periods(date, date, text),
     txpipe.sales_trend(date, date, text),
+    txpipe.sales_by_category(date, date),
+    txpipe.sales_by_branch(date, date),
+    txpipe.sales_by_payment_method(date, date),
+    txpipe.offer_discounts(date, date),
+    txpipe.basket_value(date, date),
+    txpipe.customer_totals(date, date),
+    txpipe.top_customers(date, date, integer),
+    txpipe.customer_segments(date, date),
     txpipe.b2b_lines(date[]),
     txpipe.b2b_sales(date)
 TO PUBLIC;

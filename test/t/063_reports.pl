@@ -53,6 +53,59 @@ CREATE FUNCTION plain.lowest_online_cities(date, date, integer, integer, boolean
 
 CREATE FUNCTION plain.days_in_month(day date) RETURNS numeric LANGUAGE sql AS $$
 	SELECT extract(day FROM date_trunc('month', day::timestamp) + interval '1 month - 1 day') $$;
+CREATE FUNCTION plain.sales_by_category(date, date) RETURNS SETOF record LANGUAGE sql AS $$
+	WITH g AS (SELECT product_category, count(*), sum(units), sum(gross_amount), sum(total_paid) AS paid FROM plain.range($1, $2) GROUP BY 1)
+	SELECT 1 + (SELECT count(*) FROM g h WHERE h.paid > g.paid), g.*,
+	       CASE WHEN (SELECT sum(paid) FROM g) > 0 THEN round(paid * 100 / (SELECT sum(paid) FROM g), 2) END
+	FROM g ORDER BY 1, product_category COLLATE "C" $$;
+CREATE FUNCTION plain.sales_by_branch(date, date) RETURNS SETOF record LANGUAGE sql AS $$
+	WITH g AS (SELECT branch_id, count(*), sum(units), sum(gross_amount), sum(total_paid) AS paid
+	           FROM plain.range($1, $2) JOIN dwh.dim_branch USING (branch_key) WHERE NOT is_online GROUP BY 1)
+	SELECT 1 + (SELECT count(*) FROM g h WHERE h.paid > g.paid), branch_id, coalesce(b.location, '(unknown)'), b.class, g.count, g.sum,
+	       g.sum_1, g.paid, CASE WHEN (SELECT sum(paid) FROM g) > 0 THEN round(paid * 100 / (SELECT sum(paid) FROM g), 2) END
+	FROM g AS g (branch_id, count, sum, sum_1, paid)
+	LEFT JOIN (SELECT DISTINCT ON (branch_id) branch_id, location, class FROM dwh.dim_branch WHERE branch_id IS NOT NULL
+	           ORDER BY branch_id, valid_from DESC) b USING (branch_id)
+	ORDER BY 1, branch_id $$;
+CREATE FUNCTION plain.sales_by_payment_method(date, date) RETURNS SETOF record LANGUAGE sql AS $$
+	WITH g AS (SELECT payment_method, is_online, count(*), sum(units), sum(gross_amount), sum(total_paid) AS paid
+	           FROM plain.range($1, $2) GROUP BY 1, 2)
+	SELECT 1 + (SELECT count(*) FROM g h WHERE h.paid > g.paid), g.*,
+	       CASE WHEN (SELECT sum(paid) FROM g) > 0 THEN round(paid * 100 / (SELECT sum(paid) FROM g), 2) END
+	FROM g ORDER BY 1, payment_method COLLATE "C", is_online $$;
+CREATE FUNCTION plain.offer_discounts(date, date) RETURNS SETOF record LANGUAGE sql AS $$
+	WITH g AS (SELECT offer_code, discount_pct, count(*), sum(units), sum(units * unit_price) AS gross,
+	                  sum(units * unit_price * (100 - discount_pct) / 100.0000)::numeric(30,4) AS paid,
+	                  sum(units * unit_price * discount_pct / 100.0000)::numeric(30,4) AS given
+	           FROM plain.range($1, $2) WHERE discount_pct > 0 GROUP BY 1, 2)
+	SELECT 1 + (SELECT count(*) FROM g h WHERE h.given > g.given), g.*
+	FROM g ORDER BY 1, offer_code COLLATE "C", discount_pct $$;
+-- Every order has its number in its channel; the middle ones are counted out.
+CREATE FUNCTION plain.basket_value(date, date) RETURNS SETOF record LANGUAGE sql AS $$
+	WITH o AS (SELECT c, units, total_paid, row_number() OVER (PARTITION BY c ORDER BY total_paid) AS n, count(*) OVER (PARTITION BY c) AS of
+	           FROM plain.range($1, $2), LATERAL (VALUES (CASE WHEN is_online THEN 2 ELSE 1 END), (3)) AS v (c))
+	SELECT (ARRAY[false, true, NULL])[c], count(o), coalesce(sum(units), 0), coalesce(sum(total_paid), 0.0000),
+	       round(avg(total_paid), 4), (avg(total_paid) FILTER (WHERE 2 * n BETWEEN of AND of + 2))::numeric(30,5), round(avg(units), 4)
+	FROM generate_series(1, 3) AS c LEFT JOIN o USING (c) GROUP BY c ORDER BY c $$;
+CREATE FUNCTION plain.person(date, date) RETURNS TABLE (rank bigint, customer_key bigint, n bigint, units bigint, paid numeric, segment text)
+LANGUAGE sql AS $$
+	WITH g AS (SELECT customer_key, count(*) AS n, sum(units) AS units, sum(total_paid) AS paid FROM plain.range($1, $2)
+	           WHERE customer_key > 0 GROUP BY 1),
+	     p AS (SELECT g.*, count(h) AS richer, (SELECT count(*) FROM g) AS persons FROM g LEFT JOIN g h ON h.paid > g.paid
+	           GROUP BY g.customer_key, g.n, g.units, g.paid)
+	SELECT richer + 1, customer_key, n, units, paid,
+	       split_part(CASE n WHEN 1 THEN 'occasional,big_spender' ELSE 'loyal,champion' END, ',', CASE WHEN richer < persons / 4.0 THEN 2 ELSE 1 END)
+	FROM p $$;
+CREATE FUNCTION plain.top_customers(date, date, integer) RETURNS SETOF record LANGUAGE sql AS $$
+	SELECT rank, customer_key, customer_id, first_name, last_name, email, n, units, paid, segment
+	FROM plain.person($1, $2) JOIN dwh.dim_customer USING (customer_key)
+	WHERE $3 IS NULL OR rank <= $3 ORDER BY rank, customer_key $$;
+CREATE FUNCTION plain.customer_segments(date, date) RETURNS SETOF record LANGUAGE sql AS $$
+	SELECT s, count(p), coalesce(sum(n), 0), coalesce(sum(units), 0), coalesce(sum(paid), 0.0000), round(avg(paid), 4),
+	       round(coalesce(sum(paid), 0) * 100 / nullif((SELECT sum(paid) FROM plain.person($1, $2)), 0), 2)
+	FROM unnest(ARRAY['champion', 'loyal', 'big_spender', 'occasional']) WITH ORDINALITY AS v (s, o)
+	LEFT JOIN plain.person($1, $2) p ON p.segment = s GROUP BY s, o ORDER BY o $$;
+
 -- Whether a day is one of the days that the part of a period from $2 to $3 is compared with, $4 of them before it.
 CREATE FUNCTION plain.is_compared(day date, first date, last date, grain text, back text) RETURNS boolean LANGUAGE sql AS $$
 	SELECT CASE
@@ -99,6 +152,20 @@ my %reports = (
 	top_offers_by_product => [ 'product_id bigint, product_name text, rank bigint, offer_code text, redemptions bigint', [qw(NULL 1 2)] ],
 	lowest_online_cities => [ 'rank bigint, city text, state text, orders bigint, units bigint, total_paid numeric',
 		[qw(NULL 1 2 10)], [qw(NULL 1 2 3 20)], [qw(NULL true false)] ],
+	sales_by_category => [ 'rank bigint, product_category text, sales bigint, units bigint, gross_amount numeric, total_paid numeric,
+		share_pct numeric' ],
+	sales_by_branch => [ 'rank bigint, branch_id integer, location text, class text, sales bigint, units bigint, gross_amount numeric,
+		total_paid numeric, share_pct numeric' ],
+	sales_by_payment_method => [ 'rank bigint, payment_method text, is_online boolean, sales bigint, units bigint, gross_amount numeric,
+		total_paid numeric, share_pct numeric' ],
+	offer_discounts => [ 'rank bigint, offer_code text, discount_pct integer, redemptions bigint, units bigint, gross_amount numeric,
+		total_paid numeric, discount_given numeric' ],
+	basket_value => [ 'is_online boolean, orders bigint, units bigint, total_paid numeric, average_paid numeric, median_paid numeric,
+		average_units numeric' ],
+	top_customers => [ 'rank bigint, customer_key bigint, customer_id bigint, first_name text, last_name text, email text,
+		sales bigint, units bigint, total_paid numeric, segment text', [qw(NULL 1 2 10 100)] ],
+	customer_segments => [ 'segment text, customers bigint, sales bigint, units bigint, total_paid numeric, average_paid numeric,
+		share_pct numeric' ],
 	sales_trend => [ 'period date, sales bigint, units bigint, gross_amount numeric, total_paid numeric, previous_total_paid numeric,
 		change_pct numeric, last_year_total_paid numeric, last_year_change_pct numeric', [qw('day' 'week' 'month' 'year')] ]);
 
@@ -149,9 +216,9 @@ sub same_reports
 		my @got = answers(map { "SELECT * FROM txpipe.$_" } @calls);
 		my @wanted = answers(map { "SELECT * FROM plain.$_ AS ($columns)" } @calls);
 		my @wrong = grep { $got[$_] ne $wanted[$_] } 0 .. $#calls;
-		my %lengths = map { ($_ =~ tr/\n//) => 1 } @wanted;
-		ok(!@wrong && keys %lengths > 1, "$name: $report, $count ranges")
-		  or diag("seed $seed\n", @wrong ? "$calls[$wrong[0]] of " . @wrong . "\n" . first_difference($got[ $wrong[0] ], $wanted[ $wrong[0] ]) : 'always as long');
+		my %different = map { $_ => 1 } @wanted;
+		ok(!@wrong && keys %different > 3, "$name: $report, $count ranges")
+		  or diag("seed $seed\n", @wrong ? "$calls[$wrong[0]] of " . @wrong . "\n" . first_difference($got[ $wrong[0] ], $wanted[ $wrong[0] ]) : 'always the same');
 	}
 	return;
 }
@@ -194,7 +261,7 @@ sub insert_sales
 	return "INSERT INTO dwh.fact_sales (transaction_id, transaction_date, product_key, customer_key, sales_agent_key,
 			branch_key, location_key, offer_key, units, unit_price, discount_pct, is_online, payment_method, file_id, line_no)
 		SELECT '$prefix' || n, date '2021-12-28' + floor(random() * 870)::integer / 3 * 3 + 1, 1 + floor(random() * 6)::integer,
-			floor(random() * random() * 120)::integer - 1 + floor(random() * 1.98)::integer,
+			CASE WHEN random() < 0.02 THEN -1 ELSE 1 + floor(random() * random() * 120)::integer END,
 			CASE WHEN online THEN 0 ELSE floor(random() * 3)::integer END - CASE WHEN random() < 0.02 THEN 1 ELSE 0 END,
 			CASE WHEN online THEN 0 ELSE 1 + floor(random() * 5)::integer END,
 			CASE WHEN online THEN 1 + floor(random() * 5)::integer ELSE 0 END, offer,
