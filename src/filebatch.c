@@ -20,6 +20,7 @@
 #include "rules.h"
 #include "sink.h"
 #include "steps.h"
+#include "transaction.h"
 
 /* Bytes of lines kept in memory to be looked at. */
 #define SAMPLE_BYTES (16 << 20)
@@ -72,7 +73,7 @@ attempt(FileBatch *b, const Bitmapset *skip)
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData *volatile error = NULL;
 
-	BeginInternalSubTransaction(NULL);
+	txp_subtransaction_begin();
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{

@@ -15,6 +15,7 @@
 #include "sink.h"
 #include "steps.h"
 #include "takeover.h"
+#include "transaction.h"
 
 typedef struct GroupLoad
 {
@@ -128,7 +129,7 @@ try(void (*work)(void *), void *arg, MemoryContext work_context)
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData *volatile error = NULL;
 
-	BeginInternalSubTransaction(NULL);
+	txp_subtransaction_begin();
 	MemoryContextSwitchTo(work_context);
 	PG_TRY();
 	{

@@ -70,3 +70,13 @@ txp_transaction_take_error(void)
 	RESUME_INTERRUPTS();
 	return error;
 }
+
+void
+txp_subtransaction_begin(void)
+{
+	MemoryContext parent = CurTransactionContext;
+
+	BeginInternalSubTransaction(NULL);
+	/* Its end sets this again, however it ends. What lives longer than it must is safe. */
+	CurTransactionContext = parent;
+}

@@ -19,4 +19,11 @@ extern void txp_transaction_abort(void);
 /* Takes the error out of PG_CATCH and ends its transaction. */
 extern ErrorData *txp_transaction_take_error(void);
 
+/*
+ * BeginInternalSubTransaction for one of many. A statement with transition tables leaves up to work_mem of free memory
+ * in CurTransactionContext, and a subtransaction that commits keeps its own until the whole transaction ends. Here
+ * it is the parent's, where the next one uses that memory again.
+ */
+extern void txp_subtransaction_begin(void);
+
 #endif
