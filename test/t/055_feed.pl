@@ -526,6 +526,27 @@ like(run_hourly(), qr/group "counted3" of "counted" was not loaded: .*division b
 is(sql('SELECT max(id), count(*) FROM counted'), '5|5', 'of which nothing is loaded');
 sql(q{SELECT txpipe.drop_feed('counted')});
 
+# --- memory that batches leave behind ---
+
+# A statement with a transition table allocates in the context of its subtransaction.
+sql(<<'SQL');
+CREATE TABLE watched (id int);
+CREATE FUNCTION watch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM count(*) FROM came; RETURN NULL; END';
+CREATE TRIGGER watch AFTER INSERT ON watched REFERENCING NEW TABLE AS came FOR EACH STATEMENT EXECUTE FUNCTION watch();
+CREATE TABLE context_count (group_key text, contexts bigint);
+SELECT txpipe.create_feed('watched', '(watched\d)/.*\.csv', columns => '{"id": {"path": "id", "type": "integer"}}',
+	step => 'INSERT INTO public.watched SELECT id FROM batch', options => '{"batch_rows": 2}');
+SELECT txpipe.on_file_end('watched', 'contexts', 'INSERT INTO public.context_count SELECT group_key, (SELECT count(*)
+	FROM pg_catalog.pg_backend_memory_contexts WHERE name = ''CurTransactionContext'') FROM loaded');
+SQL
+deliver('watched1/few.csv', join("\n", 'id', 1 .. 4) . "\n");
+run_hourly();
+deliver('watched2/many.csv', join("\n", 'id', 1 .. 100) . "\n");
+run_hourly();
+is(sql('SELECT count(*) FROM watched'), '104', 'all batches are loaded');
+is(sql('SELECT count(DISTINCT contexts) FROM context_count'), '1', 'many batches leave no more memory behind than few');
+sql(q{SELECT txpipe.drop_feed('watched')});
+
 log_is_clean($node, qr/canceling statement|terminating connection|division by zero|max_groups|txpipe\.\w+_directory|was terminated|recovery|not yet accepting connections|starting up|cannot use|only the owner of the feeds/);
 $node->stop;
 done_testing();
