@@ -36,7 +36,8 @@ GRANT EXECUTE ON FUNCTION
     txpipe.may_read(name, name),
     txpipe.utf8(bytea),
     txpipe.group_time(text),
-    txpipe.group_is_numbered(text)
+    txpipe.group_is_numbered(text),
+    txpipe.session_progress()
 TO PUBLIC;
 
 -- The dashboard: it runs as the caller and leaves out what he may not read.

@@ -15,11 +15,11 @@ typedef struct TxpRange
 	int32 partition;
 	int64 from; /* covers from … next - 1 */
 	int64 next;
-	int64 end;         /* the partition's end as last heard, -1: unknown */
+	int64 end;         /* the partition's end as last heard, -1: unknown; files: size as stored */
 	int64 last_offset; /* of the last record in it; -1: there is none */
 	int64 last_timestamp_ms;
 	int64 last_hash;
-	int64 bytes; /* of keys and values */
+	int64 bytes; /* of keys and values; files: of `end`, read so far */
 	uint32 rows;
 	uint32 rejects;
 } TxpRange;

@@ -12,6 +12,7 @@
 #include "guc.h"
 #include "landing.h"
 #include "ledger.h"
+#include "progress.h"
 
 /* With a longer settle time a run does not wait: the next one takes the file. */
 #define LONGEST_WAIT_MS 60000
@@ -75,8 +76,12 @@ txp_discover_settle(List *arrivals, TxpFileIo *files)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	int64 longest = 0;
+	int64 bytes = 0;
 	ListCell *lc;
 
+	foreach (lc, arrivals)
+		bytes += ((TxpArrival *) lfirst(lc))->file.bytes;
+	txp_progress_stage(TXP_SETTLING_FILES, list_length(arrivals), bytes);
 	foreach (lc, arrivals)
 	{
 		int64 ms = unsettled_ms(lfirst(lc), now);
@@ -89,7 +94,10 @@ txp_discover_settle(List *arrivals, TxpFileIo *files)
 	{
 		TxpArrival *arrival = lfirst(lc);
 
+		txp_progress_item(arrival->file.bytes);
+		txp_progress_file(arrival->feed_id, 0, arrival->file.bytes);
 		if (unsettled_ms(arrival, now) <= LONGEST_WAIT_MS)
 			arrival->settled = hash_arrival(arrival, files);
+		txp_progress_done(1);
 	}
 }

@@ -16,6 +16,7 @@
 #include "filebatch.h"
 #include "isolate.h"
 #include "payload.h"
+#include "progress.h"
 #include "rights.h"
 #include "rules.h"
 #include "sink.h"
@@ -47,6 +48,7 @@ apply(void *arg, uint32 first, uint32 count, const Bitmapset *skip)
 	const TxpRowPlan *rows = load->plan->rows;
 	MemoryContext old;
 
+	txp_progress_show();
 	MemoryContextReset(b->attempt_context);
 	old = MemoryContextSwitchTo(b->attempt_context);
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -286,6 +288,7 @@ count_batch(FileBatch *b)
 	const int64 *moved = b->outcomes.moved;
 	int64 refused = list_length(b->refusals);
 	int64 applied = (int64) b->batch.nrows - refused;
+	int64 rejected = b->batch.nrejects + refused + outcome[TXP_REJECTED];
 
 	/* What COPY did not count, a BEFORE trigger has dropped. */
 	if (b->load->plan->steps == NIL)
@@ -294,7 +297,7 @@ count_batch(FileBatch *b)
 	file->duplicate += outcome[TXP_DUPLICATE] + moved[TXP_SIDE_DUPLICATE];
 	file->filtered += outcome[TXP_FILTERED] + moved[TXP_SIDE_FILTERED];
 	file->superseded += outcome[TXP_SUPERSEDED] + moved[TXP_SIDE_SUPERSEDED];
-	file->rejected += b->batch.nrejects + refused + outcome[TXP_REJECTED];
+	file->rejected += rejected;
 	file->loaded += applied - outcome[TXP_DUPLICATE] - outcome[TXP_FILTERED] -
 					outcome[TXP_SUPERSEDED] - outcome[TXP_REJECTED] + moved[TXP_SIDE_LOADED];
 	if (Min(Min(file->loaded, file->duplicate), Min(file->filtered, file->superseded)) < 0)
@@ -302,6 +305,8 @@ count_batch(FileBatch *b)
 						errmsg("step \"%s\" moved more earlier lines of the file than it has",
 							   b->outcomes.last_mover->name),
 						errhint("code says what the line was before, outcome what it is now.")));
+	txp_progress_read((int64) b->batch.nrows + b->batch.nrejects, rejected, b->batch.ranges->bytes,
+					  b->batch.ranges->end);
 }
 
 void

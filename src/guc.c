@@ -20,6 +20,7 @@ int txp_settle_time = 10000;
 int txp_groups_per_transaction = 20;
 int txp_min_free_space = 1024;
 int txp_max_replication_lag = 0;
+int txp_progress_interval = 10000;
 
 static const struct config_enum_entry lake_compressions[] = {
 	{"none", TXP_LAKE_PLAIN, false}, {"zstd", TXP_LAKE_ZSTD, false}, {NULL, 0, false}};
@@ -81,6 +82,10 @@ txp_guc_init(void)
 							"Streams wait while a standby or a replication slot is further behind.",
 							"0: they never do.", &txp_max_replication_lag, 0, 0, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"txpipe.progress_interval", "How often a long call says in a NOTICE how far it is.",
+		"0: never; the view txpipe.progress shows it all the time.", &txp_progress_interval, 10000,
+		0, INT_MAX, PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("txpipe");
 }
 

@@ -26,7 +26,8 @@ typedef struct TxpGroup
 {
 	char *name;
 	char *key;
-	Oid owner; /* of all its feeds */
+	Oid owner;   /* of all its feeds */
+	int64 bytes; /* of the files to be loaded */
 } TxpGroup;
 
 /* A file to be loaded. */

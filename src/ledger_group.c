@@ -17,7 +17,10 @@ List *
 txp_ledger_ready(Oid user, const TxpGroup *only, int64 limit)
 {
 	static TxpStatement query = {
-		"SELECT g.group_name, g.group_key, g.owner_oid FROM ("
+		"SELECT g.group_name, g.group_key, g.owner_oid, "
+		"(SELECT coalesce(sum(p.bytes), 0)::bigint FROM txpipe.feed r JOIN txpipe.file_ledger p "
+		"    USING (feed_id) WHERE r.group_name = g.group_name AND p.group_key = g.group_key "
+		"    AND p.state IN ('waiting', 'loading', 'failed')) FROM ("
 		"  SELECT f.group_name, l.group_key, f.owner_oid FROM txpipe.file_ledger l "
 		"  JOIN txpipe.feed f USING (feed_id) WHERE l.state IN ('waiting', 'loading') "
 		"      OR l.state = 'failed' AND l.retry_at <= clock_timestamp() "
@@ -67,6 +70,7 @@ txp_ledger_ready(Oid user, const TxpGroup *only, int64 limit)
 		group->name = txp_spi_text(i, 1);
 		group->key = txp_spi_text(i, 2);
 		group->owner = DatumGetObjectId(txp_spi_datum(i, 3));
+		group->bytes = DatumGetInt64(txp_spi_datum(i, 4));
 		groups = lappend(groups, group);
 		MemoryContextSwitchTo(old);
 	}

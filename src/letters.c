@@ -183,13 +183,14 @@ txp_letters_delete(int32 stream_id, Datum older_than)
 }
 
 int64
-txp_letters_count_open(int32 stream_id)
+txp_letters_count_open(const TxpLetterChoice *choice)
 {
-	static TxpStatement statement = {
-		"SELECT count(*) FROM txpipe.dead_letter_store WHERE stream_id = $1 AND state = 'open'",
-		1,
-		{INT4OID}};
-	Datum values[1] = {Int32GetDatum(stream_id)};
+	static TxpStatement statement = {"SELECT count(*) FROM txpipe.dead_letter_store WHERE " CHOSEN,
+									 3,
+									 {INT4OID, INT8ARRAY, TEXTARRAYOID}};
+	Datum values[3];
+	char nulls[4];
 
-	return DatumGetInt64(txp_spi_ask(&statement, values, NULL));
+	choice_arguments(choice, values, nulls);
+	return DatumGetInt64(txp_spi_ask(&statement, values, nulls));
 }

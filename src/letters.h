@@ -53,7 +53,7 @@ extern int64 txp_letters_dismiss(const TxpLetterChoice *choice);
 /* Removes those that were replayed or dismissed at least `older_than` (interval) ago. */
 extern int64 txp_letters_delete(int32 stream_id, Datum older_than);
 
-/* All open ones of the stream. */
-extern int64 txp_letters_count_open(int32 stream_id);
+/* How many are open. */
+extern int64 txp_letters_count_open(const TxpLetterChoice *choice);
 
 #endif

@@ -49,7 +49,7 @@ typedef struct EndedFile
 static bool at_work = false;
 
 void
-txp_load_begin(void)
+txp_load_begin(TxpJob job)
 {
 	if (at_work)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
@@ -57,12 +57,14 @@ txp_load_begin(void)
 						errhint("Do not call it from a step or a trigger.")));
 	txp_clean_lake_refuse_load();
 	at_work = true;
+	txp_progress_begin(job);
 }
 
 void
 txp_load_end(void)
 {
 	at_work = false;
+	txp_progress_end();
 }
 
 /* With the feeds locked, what the ledger says now is what counts. */
@@ -206,14 +208,19 @@ note_loaded(const GroupLoad *load, TxpRunTotals *totals)
 static void
 load_group(GroupLoad *load, TxpRunTotals *totals, Bunch *bunch)
 {
+	TxpProgress before = txp_progress_mark();
 	ErrorData *error;
 	ListCell *lc;
 
+	txp_progress_item(load->group->bytes);
 	load->context =
 		AllocSetContextCreate(CurrentMemoryContext, "txpipe group", ALLOCSET_DEFAULT_SIZES);
 	error = try(load_files, load, load->context);
 	if (error != NULL)
+	{
+		txp_progress_rewind(&before);
 		note_failure(load, error, totals);
+	}
 	else
 		note_loaded(load, totals);
 	foreach (lc, error == NULL && bunch != NULL ? load->loaded : NIL)
@@ -224,6 +231,7 @@ load_group(GroupLoad *load, TxpRunTotals *totals, Bunch *bunch)
 		*ended = (EndedFile){file->feed_id, {file->file_id, load->group->key}};
 		bunch->ended = lappend(bunch->ended, ended);
 	}
+	txp_progress_done(1);
 	MemoryContextDelete(load->context);
 }
 
@@ -279,6 +287,7 @@ bool
 txp_load_groups(TxpFileIo *files, const List *groups, Oid user, TxpRunTotals *totals)
 {
 	TxpRunTotals before = *totals;
+	TxpProgress progress = txp_progress_mark();
 	Bunch bunch = {files, groups, user, totals};
 	ErrorData *error;
 
@@ -288,6 +297,7 @@ txp_load_groups(TxpFileIo *files, const List *groups, Oid user, TxpRunTotals *to
 	if (error != NULL)
 	{
 		*totals = before;
+		txp_progress_rewind(&progress);
 		txp_fileio_reset(files);
 	}
 	else if (totals->failure != NULL)

@@ -8,6 +8,7 @@
 
 #include "fileio.h"
 #include "ledger.h"
+#include "progress.h"
 
 /*
  * Loads a group in the current transaction, as its feeds' owner. Waits for another session's load of the
@@ -28,7 +29,7 @@ extern bool txp_load_groups(TxpFileIo *files, const List *groups, Oid user, TxpR
  * Around every run, unload, reload and replay, also when it fails. ERRORs when one is at work in this session
  * already: a step that started another would work on its own file again.
  */
-extern void txp_load_begin(void);
+extern void txp_load_begin(TxpJob job);
 extern void txp_load_end(void);
 
 #endif

@@ -18,6 +18,7 @@
 #include "loadfile.h"
 #include "options.h"
 #include "payload.h"
+#include "progress.h"
 #include "rights.h"
 #include "sink.h"
 #include "steps.h"
@@ -259,6 +260,7 @@ txp_load_file(TxpFileIo *files, const TxpFeed *feed, const char *group_key, TxpL
 	TxpSample sample = {.context = context, .most = KEPT_LINES};
 	bool loaded;
 
+	txp_progress_file(feed->feed_id, file->file_id, file->file.bytes);
 	if (file->lake_path == NULL)
 		copy_to_lake(files, file);
 	old = MemoryContextSwitchTo(context);
@@ -289,6 +291,8 @@ txp_load_rejected(TxpFileIo *files, const TxpFeed *feed, const char *group_key, 
 {
 	TxpFileLoad load = {.feed = feed, .file = file, .replays = true};
 
+	txp_progress_stage(TXP_REPLAYING_ROWS, lines->count, 0);
+	txp_progress_file(feed->feed_id, file->file_id, 0);
 	read_file(&load, files, group_key, lines);
 }
 
@@ -298,6 +302,9 @@ txp_try_file(TxpFileIo *files, const TxpFeed *feed, const char *group_key, TxpLe
 {
 	TxpFileLoad load = {.feed = feed, .file = file, .dry_run = true, .sample = sample};
 
+	txp_progress_stage(TXP_CHECKING_FILES, 1, file->file.bytes);
+	txp_progress_item(file->file.bytes);
+	txp_progress_file(feed->feed_id, file->file_id, file->file.bytes);
 	read_file_undoable(&load, files, group_key);
 	*counts = load.rules;
 	return load.over_limit;

@@ -157,7 +157,7 @@ txp_rejects_replay(int64 file_id, Datum lines, const char *record)
 {
 	Replay replay = {file_id, lines, record};
 
-	txp_stored_file_work(replay_lines, &replay);
+	txp_stored_file_work(TXP_JOB_REPLAY_ROWS, replay_lines, &replay);
 	return replay.result;
 }
 

@@ -223,6 +223,16 @@ set_duplicate(int64 file_id, int64 original)
 
 /* --- loading --- */
 
+static void
+take_back(const TxpFeed *feed, int64 file_id, const char *group_key, const char *reason,
+		  const char *new_state)
+{
+	txp_progress_stage(TXP_UNLOADING_FILES, 1, 0);
+	txp_progress_file(feed->feed_id, file_id, 0);
+	txp_unload_file(feed, file_id, group_key, reason, new_state);
+	txp_progress_done(1);
+}
+
 bool
 txp_stored_file_copied(const TxpStoredFile *stored)
 {
@@ -272,7 +282,10 @@ load_stored(const TxpStoredFile *stored)
 	bool loaded;
 
 	find_content(stored);
+	txp_progress_stage(TXP_LOADING_FILES, 1, stored->file->file.bytes);
+	txp_progress_item(stored->file->file.bytes);
 	loaded = txp_load_file(files, stored->feed, stored->group.key, stored->file, false);
+	txp_progress_done(1);
 	txp_fileio_reset(files);
 	return loaded;
 }
@@ -308,14 +321,14 @@ load_heir(int64 file_id)
 }
 
 void
-txp_stored_file_work(void (*work)(void *), void *arg)
+txp_stored_file_work(TxpJob job, void (*work)(void *), void *arg)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "txpipe files", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 
 	txp_landing_check();
-	txp_load_begin();
+	txp_load_begin(job);
 	PG_TRY();
 	{
 		txp_sink_fire_deferred();
@@ -349,14 +362,14 @@ unload(void *arg)
 							 stored.duplicate_of));
 	if (!is_in(&stored, "loaded"))
 		raise_state(&stored, "unloaded", "Only loaded files can be taken back.");
-	txp_unload_file(stored.feed, file_id, stored.group.key, done_by("unloaded"), "unloaded");
+	take_back(stored.feed, file_id, stored.group.key, done_by("unloaded"), "unloaded");
 	load_heir(file_id);
 }
 
 void
 txp_unload(int64 file_id)
 {
-	txp_stored_file_work(unload, &file_id);
+	txp_stored_file_work(TXP_JOB_UNLOAD, unload, &file_id);
 }
 
 /* Its content is in another file: the one that loads first keeps it. False: this is the other's duplicate now. */
@@ -382,7 +395,7 @@ take_content(const TxpStoredFile *stored)
 		return false;
 	}
 	if (is_in(&other, "loaded"))
-		txp_unload_file(other.feed, holder, other.group.key, NULL, "duplicate");
+		take_back(other.feed, holder, other.group.key, NULL, "duplicate");
 	set_duplicate(holder, file_id);
 	return true;
 }
@@ -395,9 +408,8 @@ replace_namesake(const TxpStoredFile *stored)
 
 	if (namesake == 0)
 		return false;
-	txp_unload_file(stored->feed, namesake, stored->group.key,
-					psprintf("replaced by file " INT64_FORMAT, stored->file->file_id),
-					"superseded");
+	take_back(stored->feed, namesake, stored->group.key,
+			  psprintf("replaced by file " INT64_FORMAT, stored->file->file_id), "superseded");
 	load_heir(namesake);
 	return true;
 }
@@ -419,7 +431,7 @@ reload(void *arg)
 	if (is_in(&stored, "waiting") || is_in(&stored, "loading"))
 		raise_state(&stored, "reloaded", "It loads with its group: CALL txpipe.run_hourly().");
 	if (is_in(&stored, "loaded"))
-		txp_unload_file(stored.feed, file_id, stored.group.key, done_by("reloaded"), "waiting");
+		take_back(stored.feed, file_id, stored.group.key, done_by("reloaded"), "waiting");
 	else
 	{
 		replaced = replace_namesake(&stored);
@@ -441,5 +453,5 @@ reload(void *arg)
 void
 txp_reload(int64 file_id)
 {
-	txp_stored_file_work(reload, &file_id);
+	txp_stored_file_work(TXP_JOB_RELOAD, reload, &file_id);
 }

@@ -11,6 +11,7 @@
 
 #include "fileio.h"
 #include "ledger.h"
+#include "progress.h"
 
 /* A file in the ledger, its row and the feeds of its group locked. */
 typedef struct TxpStoredFile
@@ -37,7 +38,7 @@ extern void txp_stored_file_missing(const TxpStoredFile *stored, const char *hin
  * Runs work on files in the caller's transaction: what that has deferred is checked before. No such work can
  * begin within. Everything is in a memory context of its own.
  */
-extern void txp_stored_file_work(void (*work)(void *), void *arg);
+extern void txp_stored_file_work(TxpJob job, void (*work)(void *), void *arg);
 
 /* Takes a loaded file back; the first of its duplicates is loaded in its place. */
 extern void txp_unload(int64 file_id);

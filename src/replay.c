@@ -22,6 +22,7 @@
 #include "batch.h"
 #include "isolate.h"
 #include "letters.h"
+#include "progress.h"
 #include "sink.h"
 #include "stream.h"
 
@@ -38,6 +39,7 @@ typedef struct Replay
 	Datum fixed; /* payload to be used instead, bytea; 0: none */
 	int64 replayed;
 	int64 failed;
+	int64 left_open; /* of the stream, chosen or not */
 } Replay;
 
 /* Letters that are decoded together; all in one memory context. */
@@ -222,6 +224,14 @@ write_failures(Replay *replay, const Chunk *chunk)
 }
 
 static void
+count_open(Replay *replay)
+{
+	TxpLetterChoice all = {replay->choice.stream_id};
+
+	replay->left_open = txp_letters_count_open(&all);
+}
+
+static void
 replay_all(Replay *replay)
 {
 	MemoryContext outer = CurrentMemoryContext;
@@ -230,6 +240,8 @@ replay_all(Replay *replay)
 	TxpFrame decoded;
 	Chunk chunk;
 
+	txp_progress_stage(TXP_REPLAYING_LETTERS, txp_letters_count_open(&replay->choice), 0);
+	txp_progress_stream(replay->choice.stream_id);
 	MemoryContextSwitchTo(context);
 	while (fetch_chunk(replay, portal, &chunk))
 	{
@@ -239,6 +251,7 @@ replay_all(Replay *replay)
 		read_decoded(&chunk, &decoded);
 		write_rows(replay, &chunk);
 		write_failures(replay, &chunk);
+		txp_progress_read(chunk.n, chunk.nfailures, 0, 0);
 		MemoryContextReset(context);
 	}
 	MemoryContextSwitchTo(outer);
@@ -248,7 +261,7 @@ replay_all(Replay *replay)
 
 /* All as it would be, and undone. */
 static void
-replay_dry(Replay *replay, int64 *left_open)
+replay_dry(Replay *replay)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -256,10 +269,36 @@ replay_dry(Replay *replay, int64 *left_open)
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	replay_all(replay);
-	*left_open = txp_letters_count_open(replay->choice.stream_id);
+	count_open(replay);
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
+}
+
+static void
+replay_stream(Replay *replay, TxpStream *stream, bool dry_run)
+{
+	SPI_connect();
+	txp_sink_fire_deferred();
+	replay->link = txp_link_plan(stream);
+	txp_progress_begin(TXP_JOB_REPLAY_LETTERS);
+	PG_TRY();
+	{
+		if (dry_run)
+			replay_dry(replay);
+		else
+		{
+			replay_all(replay);
+			count_open(replay);
+		}
+	}
+	PG_FINALLY();
+	{
+		txp_progress_end();
+	}
+	PG_END_TRY();
+	txp_io_stop(replay->link->io);
+	SPI_finish();
 }
 
 /* --- arguments --- */
@@ -313,7 +352,6 @@ txpipe_replay_dead_letters(PG_FUNCTION_ARGS)
 	TupleDesc desc;
 	Datum values[3];
 	bool nulls[3] = {false};
-	int64 left_open;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -323,22 +361,11 @@ txpipe_replay_dead_letters(PG_FUNCTION_ARGS)
 	/* One bad letter shall not keep the others from being replayed. */
 	stream->stop_on_error = false;
 
-	SPI_connect();
-	txp_sink_fire_deferred();
-	replay.link = txp_link_plan(stream);
-	if (dry_run)
-		replay_dry(&replay, &left_open);
-	else
-	{
-		replay_all(&replay);
-		left_open = txp_letters_count_open(stream->id);
-	}
-	txp_io_stop(replay.link->io);
-	SPI_finish();
+	replay_stream(&replay, stream, dry_run);
 
 	values[0] = Int64GetDatum(replay.replayed);
 	values[1] = Int64GetDatum(replay.failed);
-	values[2] = Int64GetDatum(left_open);
+	values[2] = Int64GetDatum(replay.left_open);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 

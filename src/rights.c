@@ -4,11 +4,14 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rls.h"
 
 #include "rights.h"
 
@@ -83,6 +86,18 @@ txp_rights_is_owner(Oid oid, const char *name)
 
 	return superuser() ||
 		   (now != NULL && strcmp(now, name) == 0 && has_privs_of_role(GetUserId(), oid));
+}
+
+/* By name: the OID of a target means another table once it was restored elsewhere. */
+bool
+txp_rights_may_read(const char *schema, const char *table)
+{
+	Oid namespace = get_namespace_oid(schema, true);
+	Oid relid = OidIsValid(namespace) ? get_relname_relid(table, namespace) : InvalidOid;
+
+	/* Whom row-level security limits may not see what was refused of other rows. */
+	return OidIsValid(relid) && pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
+		   check_enable_rls(relid, InvalidOid, true) != RLS_ENABLED;
 }
 
 Oid

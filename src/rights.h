@@ -37,4 +37,7 @@ extern Oid txp_rights_resolve(Oid oid, const char *name, const char *what);
 /* May the current user do what this owner may? Superusers may, others only where OID and name agree. */
 extern bool txp_rights_is_owner(Oid oid, const char *name);
 
+/* May the current user read all rows of the table of that name? */
+extern bool txp_rights_may_read(const char *schema, const char *table);
+
 #endif

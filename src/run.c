@@ -12,6 +12,7 @@
 #include "guc.h"
 #include "landing.h"
 #include "load.h"
+#include "progress.h"
 #include "run.h"
 #include "sink.h"
 #include "spi.h"
@@ -79,7 +80,11 @@ begin_groups(const Run *run, List *groups, int *next, bool *together)
 		bool tried;
 
 		if (!locked || txp_ledger_ready(run->user, group, 1) == NIL)
+		{
+			txp_progress_item(group->bytes);
+			txp_progress_done(1);
 			continue;
+		}
 		bytes += txp_ledger_begin(group, &tried);
 		*together = !tried;
 		begun = lappend(begun, group);
@@ -159,8 +164,12 @@ static void
 load_each(Run *run, List *groups)
 {
 	List *deferred = NIL;
+	int64 bytes = 0;
 	ListCell *lc;
 
+	foreach (lc, groups)
+		bytes += ((TxpGroup *) lfirst(lc))->bytes;
+	txp_progress_stage(TXP_LOADING_GROUPS, list_length(groups), bytes);
 	while (groups != NIL)
 	{
 		List *named = take_named(&groups);
@@ -220,7 +229,7 @@ txp_run_hourly(int64 max_groups, bool atomic)
 	context = AllocSetContextCreate(PortalContext, "txpipe run", ALLOCSET_DEFAULT_SIZES);
 	SPI_connect_ext(atomic ? 0 : SPI_OPT_NONATOMIC);
 	old = MemoryContextSwitchTo(context);
-	txp_load_begin();
+	txp_load_begin(TXP_JOB_RUN_HOURLY);
 	PG_TRY();
 	{
 		run.files = txp_fileio_new(context);

@@ -19,6 +19,7 @@
 #include "utils/rel.h"
 #include "utils/rls.h"
 
+#include "progress.h"
 #include "sink.h"
 
 /* COPY's binary file header: signature, no flags, no extension; and its trailer, a field count of -1. */
@@ -154,9 +155,11 @@ txp_sink_copy(Relation target, const TxpRowPlan *plan, const char *rows, size_t 
 	{
 		copy = BeginCopyFrom(pstate, target, NULL, NULL, false, copy_read, plan->names,
 							 copy_options(plan));
+		txp_progress_show();
 		processed = CopyFrom(copy);
 		EndCopyFrom(copy);
 		copy = NULL;
+		txp_progress_show();
 	}
 	PG_FINALLY();
 	{

@@ -4,14 +4,9 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "catalog/namespace.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
-#include "utils/rls.h"
 #include "utils/timestamp.h"
 
 #include "claims.h"
@@ -87,17 +82,9 @@ txpipe_is_owner(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(txp_rights_is_owner(PG_GETARG_OID(0), NameStr(*PG_GETARG_NAME(1))));
 }
 
-/* By name: the OID of a target means another table once it was restored elsewhere. */
 PG_FUNCTION_INFO_V1(txpipe_may_read);
 Datum
 txpipe_may_read(PG_FUNCTION_ARGS)
 {
-	Oid schema = get_namespace_oid(NameStr(*PG_GETARG_NAME(0)), true);
-	Oid table =
-		OidIsValid(schema) ? get_relname_relid(NameStr(*PG_GETARG_NAME(1)), schema) : InvalidOid;
-
-	/* Whom row-level security limits may not see what was refused of other rows. */
-	PG_RETURN_BOOL(OidIsValid(table) &&
-				   pg_class_aclcheck(table, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
-				   check_enable_rls(table, InvalidOid, true) != RLS_ENABLED);
+	PG_RETURN_BOOL(txp_rights_may_read(NameStr(*PG_GETARG_NAME(0)), NameStr(*PG_GETARG_NAME(1))));
 }

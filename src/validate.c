@@ -170,7 +170,7 @@ txpipe_validate_file(PG_FUNCTION_ARGS)
 				 errhint("Give the path of a regular file below "
 						 "txpipe.landing_directory.")));
 	find_feed(&v);
-	txp_load_begin();
+	txp_load_begin(TXP_JOB_VALIDATE_FILE);
 	PG_TRY();
 	{
 		try_file(&v);

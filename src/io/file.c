@@ -203,6 +203,16 @@ take_record(FileReader *f, const char *p, size_t len, size_t line_ends)
 	range->next = f->line > line ? f->line : line + 1;
 }
 
+/* Bytes of the file, as it is stored, up to the next record; of content that is unpacked or converted a little more. */
+static int64_t
+bytes_taken(const FileReader *f)
+{
+	const TxpSource *s = f->source;
+	int64_t taken = s->bytes - (int64_t) (s->chunk_len - s->chunk_at);
+
+	return s->packed || s->converts ? taken : taken - (int64_t) (f->text.len - f->at);
+}
+
 /* Waits for acknowledgements while the window is full; false when the channel ended or failed. */
 static bool
 make_room(FileReader *f)
@@ -224,11 +234,16 @@ make_room(FileReader *f)
 static bool
 emit(FileReader *f)
 {
+	TxpRange *range;
+
 	while (f->window.unacked == TXP_WINDOW)
 	{
 		if (!make_room(f))
 			return false;
 	}
+	range = &txp_window_open(&f->window)->range[0];
+	range->bytes = bytes_taken(f);
+	range->end = f->source->st.st_size;
 	txp_window_emit(&f->window, f->decoder);
 	return true;
 }

@@ -89,7 +89,8 @@ typedef enum TxpFrameType
 	 * (microseconds of CLOCK_MONOTONIC); [place, i64 from, i64 next, i64 end, i64 last_offset,
 	 * i64 last_timestamp_ms, i64 last_hash, i64 bytes, u32 rows, u32 rejects] — half-open offsets covered, the
 	 * partition's end as last heard, -1 where unknown, the last record (offset -1: none) (a file: one entry,
-	 * partition 0, from/next are line numbers); [str path, u32 JSON types (TxdJsonTypes), i64 count, place,
+	 * partition 0, from/next are line numbers, end is the file's size and bytes how much of it is read, as
+	 * stored); [str path, u32 JSON types (TxdJsonTypes), i64 count, place,
 	 * i64 offset of the first, place, i64 offset of the last] fields seen; bytes row block (TxdForm of the
 	 * schema); rejects times: place, i64 offset (file: line), i64 timestamp_ms, opt key, opt headers, opt
 	 * payload (file: the record), str code, str message, opt column. When stopped, one more reject follows
