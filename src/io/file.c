@@ -275,8 +275,7 @@ take_records(FileReader *f, bool at_end)
 		f->at += len;
 	}
 	if (f->text.len - f->at > MAX_RECORD)
-		fail(f, "54000", NULL, "Is the file of the format given?",
-			 "a record is longer than 64 MB");
+		fail(f, "54000", NULL, "Is the file of the format given?", "a record is longer than 64 MB");
 	f->text.len -= f->at;
 	memmove(f->text.data, f->text.data + f->at, f->text.len);
 	f->at = 0;
