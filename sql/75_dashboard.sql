@@ -221,7 +221,8 @@ DECLARE
     least_step CONSTANT numeric := greatest(largest / 4, 1);
     power CONSTANT numeric := power(10::numeric, floor(log(least_step)));
 BEGIN
-    RETURN (SELECT min(power * s) FROM unnest(ARRAY[1, 2, 2.5, 5, 10]) AS s WHERE power * s >= least_step);
+    RETURN (SELECT min(power * s) FROM unnest(ARRAY[1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10]) AS s
+            WHERE power * s >= least_step AND power * s = trunc(power * s));
 END
 $body$;
 COMMENT ON FUNCTION txpipe.chart_step(numeric) IS 'Distance of the four lines of a chart. Part of dashboard()';

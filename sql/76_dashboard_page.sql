@@ -50,7 +50,7 @@ section>*+*{margin-top:1rem}
 section>h2+*{margin-top:0}
 .tile{display:flex;flex-direction:column}
 .label{font-size:.84rem;font-weight:500}
-.value{font-size:1.7rem;line-height:1.25;font-weight:650;letter-spacing:-.02em;margin:.1rem 0}
+.value{font-size:1.7rem;line-height:1.25;font-weight:650;letter-spacing:-.02em;margin:.1rem 0;overflow-wrap:anywhere}
 .up{color:var(--good);font-weight:600}
 .down{color:var(--bad);font-weight:600}
 .spark{display:block;width:100%;height:34px;margin-top:auto;padding-top:.5rem;overflow:visible;box-sizing:content-box}
@@ -64,10 +64,11 @@ section>h2+*{margin-top:0}
 .verdict p{font-weight:600}
 .todo li{padding:.7rem 0;border-top:1px solid var(--line);display:grid;grid-template-columns:auto 1fr;gap:.15rem .75rem;align-items:baseline}
 .todo{margin-top:.9rem}
+.todo li:last-child{padding-bottom:0}
 .todo div{min-width:0;overflow-wrap:anywhere}
 .todo code{color:var(--soft)}
 .head{display:flex;justify-content:space-between;gap:.75rem;align-items:baseline;margin-bottom:.6rem}
-.head.wide{flex-wrap:wrap}
+.head.wide{flex-wrap:wrap;margin-bottom:1.1rem}
 dl{display:grid;grid-template-columns:repeat(2,1fr);gap:.5rem 1rem}
 dt{color:var(--soft);font-size:.8rem}
 dd{font-weight:600}
@@ -77,14 +78,16 @@ dd{font-weight:600}
 .plot rect{fill:var(--accent)}
 .plot rect.earlier,.key .earlier{fill:var(--earlier)}
 .key svg{width:10px;height:10px;fill:var(--accent);margin-right:.35rem}
-.key span{margin-left:1rem;white-space:nowrap}
+.key span{margin-right:1rem;white-space:nowrap}
+.key span:last-child{margin-right:0}
 .grid{stroke:var(--line);stroke-width:1;vector-effect:non-scaling-stroke;fill:none}
 .scale{display:flex;flex-direction:column;justify-content:space-between;height:calc(210px + 1.2rem);margin:-.6rem 0;text-align:right;color:var(--soft);font-size:.75rem;line-height:1.2rem;min-width:3rem}
 .ticks{display:flex;justify-content:space-between;margin:.45rem 0 0 3.6rem;color:var(--soft);font-size:.75rem}
+.ticks b{font-weight:inherit}
 .ticks.even span{flex:1 1 0;text-align:center;min-width:0}
 details{margin-top:.8rem}
 summary{cursor:pointer;color:var(--accent);font-size:.86rem;font-weight:500;width:fit-content}
-.scroll{overflow:auto;margin-top:.5rem}
+.scroll{overflow:auto;margin-top:.5rem;position:relative}
 details .scroll{max-height:22rem}
 table{border-collapse:collapse;width:100%;font-size:.9rem}
 th,td{text-align:left;padding:.5rem .9rem .5rem 0;border-bottom:1px solid var(--line);vertical-align:top;font-weight:400}
@@ -108,11 +111,13 @@ footer.wrap{margin-top:2.5rem;padding-top:1.2rem;padding-bottom:2rem}
 small{font-size:.62em;font-weight:600;letter-spacing:0}
 dd small{font-size:.86em}
 @media(max-width:62rem){.tiles{grid-template-columns:repeat(2,1fr)}}
-@media(max-width:40rem){.wrap{padding:0 .9rem}.card{padding:1rem}.tiles{gap:.7rem}.tile{padding:.8rem .85rem}.value{font-size:1.3rem}.plot>svg{height:170px}.scale{height:calc(170px + 1.2rem)}h2{margin-top:1.9rem}th,td{padding-right:.7rem}nav ul{gap:0 1.1rem}}
+@media(max-width:40rem){.wrap{padding:0 .9rem}.card{padding:1rem}.tiles{gap:.7rem}.tile{padding:.8rem .85rem}.value{font-size:1.3rem}.plot>svg{height:170px}.scale{height:calc(170px + 1.2rem)}h2{margin-top:1.9rem}.ticks b{display:none}th,td{padding-right:.7rem}nav ul{gap:0 1.1rem}}
 @media(prefers-reduced-motion:reduce){*{scroll-behavior:auto!important;transition:none!important;animation:none!important}}
 @media(forced-colors:active){.plot rect,.bar rect,.spark polyline{forced-color-adjust:none}}
-@media print{:root{--page:#fff;--shadow:none}body{font-size:10pt}nav,.skip,summary{display:none}.card,tr,li{break-inside:avoid}h2,h3{break-after:avoid}.scroll{overflow:visible;max-height:none}
-.tiles{grid-template-columns:repeat(4,1fr)}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}.wrap{padding:0;max-width:none}}
+@media print{@page{margin:13mm}:root{--page:#fff;--shadow:none}html{font-size:11.5px}body{font-size:1rem}nav,.skip,summary{display:none}.wrap{padding:0;max-width:none}
+.card,tr,.tiles{break-inside:avoid}h2,h3{break-after:avoid}h2{margin-top:1.5rem}.card{padding:.8rem}.tiles{grid-template-columns:repeat(4,1fr)}.pair,.cards{grid-template-columns:repeat(2,1fr)}
+.trio{grid-template-columns:repeat(3,1fr)}.plot>svg{height:120px}.scale{height:calc(120px + 1.2rem)}th,td{padding:.3rem .4rem .3rem 0}.scroll{overflow:visible;max-height:none}table.wide{min-width:0}
+*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 $css$
 $body$;
 COMMENT ON FUNCTION txpipe.dashboard_style() IS 'The style sheet of dashboard()';
@@ -521,8 +526,8 @@ BEGIN
                ARRAY['Month', 'Paid', 'The year before'],
                ARRAY(SELECT to_char(from_date + g * interval '1 month', 'Mon YYYY') FROM generate_series(0, 11) AS g ORDER BY g),
                paid, paid_before,
-               '<div class="ticks even" aria-hidden="true">' || (SELECT string_agg('<span>' || to_char(from_date + g * interval '1 month', 'Mon')
-                   || '</span>', '' ORDER BY g) FROM generate_series(0, 11) AS g) || '</div>')
+               '<div class="ticks even" aria-hidden="true">' || (SELECT string_agg(regexp_replace(to_char(from_date + g * interval '1 month', 'Mon'),
+                   '(.)(..)', '<span>\1<b>\2</b></span>'), '' ORDER BY g) FROM generate_series(0, 11) AS g) || '</div>')
         || '</div>' || txpipe.dashboard_sales_lists(from_date, to_date) || '</section>';
 END
 $body$;

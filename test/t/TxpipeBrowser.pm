@@ -15,7 +15,7 @@ use MIME::Base64 qw(decode_base64);
 use POSIX        qw(dup2 setsid);
 use Time::HiRes  qw(time);
 
-our @EXPORT = qw(start_browser stop_browser show_page evaluate take_screenshot print_page page_complaints);
+our @EXPORT = qw(start_browser stop_browser show_page evaluate take_screenshot print_page page_complaints press_key prefer);
 
 our $TIMEOUT = $ENV{TXPIPE_TEST_TIMEOUT} // 60;
 
@@ -143,10 +143,9 @@ sub show_page
 	my ($browser, $file, %opt) = @_;
 
 	command($browser, 'Emulation.setDeviceMetricsOverride', {
-		width => $opt{width} // 1280, height => $opt{height} // 800, deviceScaleFactor => $opt{scale} // 1,
+		width => 0 + ($opt{width} // 1280), height => 0 + ($opt{height} // 800), deviceScaleFactor => 0 + ($opt{scale} // 1),
 		mobile => JSON::PP::false });
-	command($browser, 'Emulation.setEmulatedMedia', {
-		features => [ { name => 'prefers-color-scheme', value => $opt{scheme} // 'light' } ] });
+	prefer($browser, 'prefers-color-scheme', $opt{scheme} // 'light');
 	$browser->{log} = [];
 	command($browser, 'Page.navigate', { url => "file://$file" });
 	until (grep { $_->{method} eq 'Page.loadEventFired' } @{ $browser->{log} })
@@ -165,6 +164,27 @@ sub evaluate
 
 	die "evaluate: $answer->{exceptionDetails}{exception}{description}" if $answer->{exceptionDetails};
 	return $answer->{result}{value};
+}
+
+# Presses and releases Tab or Enter.
+sub press_key
+{
+	my ($browser, $key) = @_;
+	my %code = (Tab => 9, Enter => 13);
+	my %event = (key => $key, code => $key, windowsVirtualKeyCode => $code{$key});
+
+	$event{text} = "\r" if $key eq 'Enter';
+	command($browser, 'Input.dispatchKeyEvent', { type => $_, %event }) for qw(keyDown keyUp);
+	return;
+}
+
+# The reader prefers this value of a media feature.
+sub prefer
+{
+	my ($browser, $feature, $value) = @_;
+
+	command($browser, 'Emulation.setEmulatedMedia', { features => [ { name => $feature, value => $value } ] });
+	return;
 }
 
 sub write_file
