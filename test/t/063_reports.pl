@@ -294,6 +294,115 @@ SKIP:
 	same_reports('real', 15);
 }
 
+# --- the nightly report: what there is and what came, from the facts and the ledger ---
+
+# Days of sale as they are, kept in a table to compare with later.
+sub keep_days
+{
+	my ($name) = @_;
+	sql("DROP TABLE IF EXISTS plain.$name;
+		CREATE TABLE plain.$name AS SELECT transaction_date AS day, count(*) AS sales, sum(units) AS units, sum(gross_amount) AS gross,
+			sum(total_paid) AS paid FROM dwh.fact_sales GROUP BY 1");
+	return;
+}
+
+my $ledger = q{(SELECT count(*) FILTER (WHERE state ~ '^loaded'), coalesce(sum(rows_read), 0), coalesce(sum(rows_loaded), 0),
+	coalesce(sum(rows_duplicate), 0), coalesce(sum(rows_rejected), 0), count(*) FILTER (WHERE state = 'waiting'),
+	count(*) FILTER (WHERE state IN ('failed', 'poison', 'rejected')) FROM txpipe.file)};
+my @counted = (0) x 5;
+
+# Takes a report and compares it with the facts, the ledger, and the days kept as plain.before.
+sub same_nightly
+{
+	my ($date, $name, $before) = @_;
+	my @ledger = split /\|/, sql("SELECT * FROM $ledger l");
+	keep_days('now');
+
+	is(sql("SELECT txpipe.take_nightly_report('$date')"), $date, "$name: taken");
+	is(sql("SELECT files_loaded, rows_read, rows_loaded, rows_duplicate, rows_rejected, files_waiting, files_failed
+		FROM txpipe.nightly_report WHERE report_date = '$date'"),
+		join('|', map({ $ledger[$_] - $counted[$_] } 0 .. 4), @ledger[5, 6]), "$name: files and rows");
+	is(sql("SELECT business_day, sales, units, gross_amount, total_paid, discount_given, online_sales, online_total_paid::numeric(30,4)
+		FROM txpipe.nightly_report WHERE report_date = '$date'"),
+		sql("SELECT max(day), sum(1), sum(units), sum(gross), sum(paid), sum(gross - paid), count(*) FILTER (WHERE is_online),
+			coalesce(sum(paid) FILTER (WHERE is_online), 0.0000)
+			FROM (SELECT transaction_date AS day, units, units * unit_price AS gross, total_paid AS paid, is_online FROM dwh.fact_sales
+			      WHERE transaction_date = (SELECT max(transaction_date) FROM dwh.fact_sales WHERE transaction_date <= '$date')) s"),
+		"$name: the business day");
+	is(sql("SELECT sales_added, total_paid_added::numeric(30,4), days_new, days_revised, all_sales, all_total_paid
+		FROM txpipe.nightly_report WHERE report_date = '$date'"),
+		sql("SELECT coalesce(sum(n.sales), 0) - coalesce(sum(b.sales), 0), (coalesce(sum(n.paid), 0) - coalesce(sum(b.paid), 0))::numeric(30,4),
+			count(*) FILTER (WHERE b.sales IS NULL),
+			count(*) FILTER (WHERE b.sales > 0 AND n IS DISTINCT FROM b), sum(n.sales), sum(n.paid)
+			FROM plain.now n FULL JOIN plain.$before b USING (day)"), "$name: what came");
+	is(sql("SELECT transaction_date, sales_before, sales, units, gross_amount, total_paid_before, total_paid
+		FROM txpipe.nightly_report_day WHERE report_date = '$date' ORDER BY 1"),
+		sql("SELECT day, b.sales, coalesce(n.sales, 0), coalesce(n.units, 0), coalesce(n.gross, 0), b.paid, coalesce(n.paid, 0)
+			FROM plain.now n FULL JOIN plain.$before b USING (day) WHERE n IS DISTINCT FROM b ORDER BY 1"), "$name: the days");
+	foreach my $list (qw(top_products top_offers lowest_online_cities))
+	{
+		my ($columns, @more) = @{ $reports{$list} };
+		my $more = join '', map { ", $_" } (10, 1, 'true')[ 0 .. $#more ];
+		is(sql("SELECT l.* FROM txpipe.nightly_report r, ROWS FROM (jsonb_to_recordset(r.$list) AS ($columns)) WITH ORDINALITY AS l
+			WHERE report_date = '$date'"),
+			sql("SELECT l.* FROM (SELECT max(transaction_date) AS day FROM dwh.fact_sales) d,
+				ROWS FROM (plain.$list(day, day$more) AS ($columns)) WITH ORDINALITY AS l"), "$name: $list");
+	}
+	@counted = @ledger[ 0 .. 4 ];
+	return;
+}
+
+my @dates = map { sql("SELECT current_date - $_") } reverse 0 .. 9;
+fresh_database();
+sql($plain);
+keep_days('none');
+is(sql('SELECT txpipe.take_nightly_report() = current_date - 1'), 't', 'without a date it is about yesterday');
+is(sql('SELECT business_day, sales, top_products, days_new, previous_date FROM txpipe.nightly_report'), '|0|[]|0|', 'and nothing without sales');
+sql('DELETE FROM txpipe.nightly_report_store');
+deliver($groups[0], 'group1');
+run_hourly();
+same_nightly($dates[0], 'first', 'none');
+is(sql('SELECT week_before_total_paid, month_total_paid, month_before_total_paid FROM txpipe.nightly_report'),
+	sql("WITH d AS (SELECT max(transaction_date) AS day FROM dwh.fact_sales)
+		SELECT (SELECT coalesce(sum(total_paid), 0.0000) FROM dwh.fact_sales WHERE transaction_date = day - 7),
+			(SELECT sum(total_paid) FROM dwh.fact_sales WHERE date_trunc('month', transaction_date::timestamp) = date_trunc('month', day::timestamp)),
+			(SELECT coalesce(sum(total_paid), 0.0000) FROM dwh.fact_sales WHERE plain.is_compared(transaction_date, date_trunc('month', day::timestamp)::date, day, 'month', 'period'))
+		FROM d"), 'first: the week and the month before');
+keep_days('before');
+deliver($groups[1], 'group2');
+run_hourly();
+same_nightly($dates[1], 'late data', 'before');
+keep_days('before');
+my @before = @counted;
+same_nightly($dates[2], 'nothing came', 'before');
+is(sql("SELECT count(*) FROM txpipe.nightly_report_day WHERE report_date = '$dates[2]'"), '0', 'and no day changed');
+
+# The newest is taken again, from the same beginning; older ones stay.
+my $kept = sql("SELECT * FROM txpipe.nightly_report WHERE report_date < '$dates[2]'");
+sql(q{SELECT txpipe.unload(file_id) FROM txpipe.file WHERE feed = 'sales_transactions' AND group_key = 'group1'});
+@counted = @before;
+same_nightly($dates[2], 'unloaded', 'before');
+sql("SELECT txpipe.take_nightly_report('$dates[0]')");
+is(sql("SELECT * FROM txpipe.nightly_report WHERE report_date < '$dates[2]'"), $kept, 'older reports stay');
+sql("CREATE TABLE plain.gone AS SELECT * FROM plain.now");
+sql('DELETE FROM dwh.fact_sales WHERE transaction_date = (SELECT max(transaction_date) FROM dwh.fact_sales)');
+same_nightly($dates[4], 'a day without sales any more', 'gone');
+is(sql("SELECT previous_date FROM txpipe.nightly_report WHERE report_date = '$dates[4]'"), $dates[2], 'counted from the one before');
+is(sql('SELECT sum(sales_added) FROM txpipe.nightly_report'), sql('SELECT count(*) FROM dwh.fact_sales'), 'what came adds up to what is there');
+is(sql(q{SELECT string_agg(DISTINCT job || ' ' || state, ', ') FROM txpipe.run WHERE job ~ 'nightly'}), 'take_nightly_report succeeded', 'the runs are logged');
+
+foreach my $case ([ "'$dates[3]'", '55000' ], [ 'current_date + 1', '22023' ], [ "'infinity'", '22023' ], [ "'0001-01-01 BC'", '22023' ])
+{
+	my $error = error_of($node, "SELECT txpipe.take_nightly_report($case->[0])", db => 'retail');
+	is($error->{state}, $case->[1], "report of $case->[0]");
+	ok($error->{hint}, 'with a hint');
+}
+sql('CREATE ROLE guest; GRANT USAGE ON SCHEMA dwh TO guest; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA txpipe TO guest');
+is(error_of($node, 'SET ROLE guest; SELECT txpipe.take_nightly_report()', db => 'retail')->{state}, '42501', 'a report is for the owner to take');
+is(sql('SET ROLE guest; SELECT (SELECT count(*) FROM txpipe.nightly_report) + (SELECT count(*) FROM txpipe.nightly_report_day)'), '0', 'and nothing for others to read');
+is(sql('GRANT SELECT ON dwh.fact_sales TO guest; SET ROLE guest; SELECT count(*) FROM txpipe.nightly_report'), '4', 'but for those who may read the facts');
+sql('DROP OWNED BY guest; DROP ROLE guest');
+
 # --- what is refused ---
 
 foreach my $call ("top_products(top_n => 0)", "lowest_online_cities(top_n => -1)", "lowest_online_cities(min_orders => 0)",
@@ -305,6 +414,6 @@ foreach my $call ("top_products(top_n => 0)", "lowest_online_cities(top_n => -1)
 }
 is(error_of($node, "SELECT * FROM txpipe.sales_trend('0001-01-01', '9999-12-31')", db => 'retail')->{state}, '54000', 'too many rows are refused');
 
-log_is_clean($node, qr/must be/, qr/more than 100000 periods/);
+log_is_clean($node, qr/must be/, qr/more than 100000 periods/, qr/there is a later report/, qr/belongs to role/);
 $node->stop;
 done_testing();
