@@ -229,9 +229,45 @@ is(held("SELECT * FROM txpipe.validate_file('k3.csv')", 'job, state, unit, rows,
 	'validate_file|checking|files|20|100.0|keyed', 'validate_file');
 unlink $node->basedir . '/dirs/landing/k3.csv';
 
+# --- dead letters: the second of two chunks of 5,000 is at work ---
+
+sql(<<'SQL');
+CREATE TABLE letters (id integer, note text);
+CREATE FUNCTION wait_86() RETURNS trigger LANGUAGE plpgsql AS
+	$$BEGIN IF NEW.id = 7000 THEN PERFORM pg_advisory_xact_lock_shared(86); END IF; RETURN NEW; END$$;
+CREATE TRIGGER wait BEFORE INSERT ON letters FOR EACH ROW EXECUTE FUNCTION wait_86();
+CREATE SERVER nowhere FOREIGN DATA WRAPPER txpipe_kafka OPTIONS (bootstrap_servers 'localhost:1');
+SELECT txpipe.create_stream('letters', 'nowhere', 'letters', 'letters', paused => true);
+INSERT INTO txpipe.dead_letter_store (stream_id, kafka_topic, kafka_partition, kafka_offset, payload, code, message)
+SELECT stream_id, 'letters', 0, n, convert_to(CASE n WHEN 3 THEN '{' ELSE format('{"id": %s}', n) END, 'UTF8'), '00000', 'once'
+FROM txpipe.stream, generate_series(1, 8000) n WHERE stream = 'letters';
+SQL
+is( held(q{SELECT * FROM txpipe.replay_dead_letters('letters')}, 'job, state, unit, items_done, items_total, rows, rows_rejected, percent, stream, time_left > $$0$$', 86),
+	'replay_dead_letters|replaying|dead letters|5000|8000|5000|1|62.5|letters|t', 'replay_dead_letters');
+
+# --- new files that settle; a call that is cancelled ---
+
+deliver('k4.csv', lines(401, 410));
+{
+	local $ENV{PGOPTIONS} = '-c txpipe.settle_time=50s';
+	$run = start_sql('CALL txpipe.run_hourly()');
+}
+wait_for($node, q{SELECT state = 'settling' FROM txpipe.progress}, 'files settle');
+is(progress('unit, items_done, items_total, rows, bytes_done, bytes_total, percent, time_left'),
+	'files|0|1|0|0|' . length(lines(401, 410)) . '|0.0|', 'while files settle they are counted');
+sql('SELECT pg_cancel_backend(pid) FROM txpipe.progress');
+like(finish($run), qr/canceling statement/, 'a call that is cancelled ...');
+is(progress('count(*)'), 0, '... is gone');
+
 # An error ends it, in a session that goes on.
 my $after = $node->psql('postgres', q{SELECT txpipe.reload(0); SELECT count(*) FROM txpipe.progress}, stdout => \my $left, on_error_stop => 0);
 is($left, 0, 'after an error nothing is left');
 
-log_is_clean($node, qr/division by zero|file 0 does not exist/);
+# --- it needs no preloading ---
+
+$node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
+$node->restart;
+is(held("SELECT txpipe.reload($k2)", 'job, rows, percent', 82), 'reload|200|100.0', 'without shared_preload_libraries it is the same');
+
+log_is_clean($node, qr/division by zero|file 0 does not exist|canceling statement|terminating background worker/);
 done_testing();
