@@ -1,6 +1,7 @@
 # Killing what loads files: however a run ends, and whenever, the warehouse is what the files say.
 #
-# TXPIPE_KILL_GROUPS: groups to load (25). TXPIPE_KILL_SEED: of the files and moments; printed.
+# TXPIPE_KILL_GROUPS: groups to load (25). TXPIPE_KILL_SEED: of the files and moments; printed. TXPIPE_KILL_SUMMARY:
+# a file that gets the figures, too.
 
 use strict;
 use warnings;
@@ -11,13 +12,14 @@ use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeRetail;
+use Time::HiRes qw(time);
 use TxpipeTest qw(wait_until);
 
 my $groups = $ENV{TXPIPE_KILL_GROUPS} // 25;
 my $seed = $ENV{TXPIPE_KILL_SEED} // 231105;
 my $node = retail_node('kill_files', conf => "restart_after_crash = on\nfsync = off\n");
 my $base = $node->basedir;
-my %kills;
+my (%kills, $interrupted);
 my $tries = 0;
 
 # Pids of the backend that runs run_hourly, and of its child.
@@ -47,6 +49,16 @@ sub loaded
 
 	$node->psql('retail', q{SELECT count(DISTINCT group_key) FROM txpipe.file WHERE loaded_at IS NOT NULL}, stdout => \$out);
 	return $out =~ /^\d+$/ ? $out : 0;
+}
+
+# The last event there is, and how many loads were begun behind an earlier one and not finished: those of a group that
+# failed, and one that the run left behind as it was.
+sub unfinished
+{
+	my ($since) = @_;
+
+	return split /\|/, sql(qq{SELECT max(event_id), count(DISTINCT split_part(file_name, '/', 1)) FILTER (WHERE state = 'failed')
+		+ ((array_agg(state ORDER BY event_id DESC))[1] = 'loading')::integer FROM txpipe.file_event WHERE event_id > $since});
 }
 
 sub is_running
@@ -86,6 +98,8 @@ fresh_database();
 deliver($_, basename($_)) foreach @groups;
 
 my $limit = 10 * $groups;
+my $started = time;
+my $last_event = 0;
 while (loaded() < $groups && $limit-- > 0)
 {
 	my $together = 1 + int rand 4;
@@ -97,16 +111,21 @@ while (loaded() < $groups && $limit-- > 0)
 	kill_within($run) while is_running($run);
 	$run->finish;
 	wait_until('the server answers', sub { $node->psql('retail', 'SELECT 1') == 0 });
+	my ($event, $count) = unfinished($last_event);
+	$last_event = $event if $event;
+	$interrupted += $count if $count;
 	# What failed with its child is tried again at once here.
 	$node->safe_psql('retail', q{UPDATE txpipe.file_ledger SET retry_at = now() WHERE state = 'failed'});
 }
 my $n = 0;
 $n += $_ foreach values %kills;
-note "$n kills: ", join ', ', map { "$_ $kills{$_}" } sort keys %kills;
 cmp_ok($n, '>=', $groups / 5, 'runs were killed');
 is(scalar keys %kills, scalar @ways, 'in all ways');
+cmp_ok($interrupted, '>', 0, 'in the middle of a load');
 run_hourly();
-same_lines(facts(), totals(@groups), "after $n kills the warehouse is what $groups groups say");
+my $seconds = time - $started;
+my $totals = totals(@groups);
+same_lines(facts(), $totals, "after $n kills the warehouse is what $groups groups say");
 is(sql(q{SELECT count(*) FROM txpipe.file WHERE loaded_at IS NOT NULL
          AND rows_read <> rows_loaded + rows_duplicate + rows_filtered + rows_superseded + rows_rejected}),
 	'0', 'every line of every file is accounted for');
@@ -114,5 +133,15 @@ is(join(' ', glob "$base/landing/group*/*.csv"), '', 'and the landing directory 
 my @stray;
 find(sub { push @stray, $File::Find::name if -f && /(?:^\.|\.tmp)/ }, "$base/lake");
 is("@stray", '', 'nothing half done is in the lake');
+
+my %figure = $totals =~ /^total\t(\w+)\t(\S+)$/mg;
+my @summary = (
+	"seed:      $seed, $groups groups of 1500 sales",
+	"kills:     $n (" . join(', ', map { "$kills{$_} $_" } sort keys %kills) . ')',
+	"in a load: $interrupted loads were begun and not finished",
+	'files say: ' . join(', ', map { "$figure{$_} $_" } qw(rows units gross paid redemptions duplicates superseded)),
+	sprintf('seconds:   %d', $seconds));
+diag($_) foreach @summary;
+append_to_file($ENV{TXPIPE_KILL_SUMMARY}, join '', map { "$_\n" } @summary) if $ENV{TXPIPE_KILL_SUMMARY};
 $node->stop;
 done_testing();
