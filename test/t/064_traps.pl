@@ -376,14 +376,14 @@ subtest '1.10 hire dates change, members come late' => sub {
 		  . ' FROM dwh.dim_sales_agent WHERE sales_agent_id = 41 ORDER BY valid_from',
 		[ "2018-05-13|-infinity|$two", "2019-06-01|$two|infinity" ], 'versions follow each other');
 
-	# Of three groups the second comes last: the sale of the third is by the agent as he was then.
+	# Of three groups the second comes last: its sale is by agent 44 as he was then, and that of the third by the new 45.
 	my ($before, $late, $after) = ($group + 1 .. $group + 3);
 	$group += 3;
-	load([ sale('j6', sales_agent_id => 44) ], number => $before, agents => [ [ 44, 'Hal Ivy', '2010-1-1' ] ]);
-	load([ sale('j8', sales_agent_id => 44) ], number => $after);
-	load([ sale('j7', sales_agent_id => 44) ], number => $late, agents => [ [ 44, 'Hal Ivy', '2020-2-2' ] ]);
-	rows_are(q{SELECT id, hire_date FROM public.sale WHERE id IN ('j6', 'j7', 'j8') ORDER BY 1}, [ 'j6|2010-01-01', 'j7|2020-02-02', 'j8|2020-02-02' ],
-		'a late delivery in between counts from its own time on');
+	load([ sale('j6', sales_agent_id => 44) ], number => $before, agents => [ [ 44, 'Hal Ivy', '2010-1-1' ], [ 45, 'Ida Joy', '2010-1-1' ] ]);
+	load([ sale('j8', sales_agent_id => 44), sale('j9', sales_agent_id => 45) ], number => $after, agents => [ [ 44, 'Hal Ivy', '2020-2-2' ] ]);
+	load([ sale('j7', sales_agent_id => 44) ], number => $late, agents => [ [ 45, 'Ida Joy', '2020-2-2' ] ]);
+	rows_are(q{SELECT id, hire_date FROM public.sale WHERE id BETWEEN 'j6' AND 'j9' ORDER BY 1}, [ 'j6|2010-01-01', 'j7|2010-01-01', 'j8|2020-02-02', 'j9|2020-02-02' ],
+		'a late delivery counts from its own time on');
 };
 
 subtest '1.11 two more columns, and many rows' => sub {

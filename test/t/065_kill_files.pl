@@ -93,7 +93,7 @@ sub kill_within
 
 srand $seed;
 note "seed $seed, $groups groups";
-my @groups = make_groups($groups, '--rows', 1500, '--dirty', 15, '--seed', $seed);
+my @groups = make_groups($groups, '--rows', 1500, '--dirty', 15, '--seed', $seed % 1_000_000);
 fresh_database();
 deliver($_, basename($_)) foreach @groups;
 
