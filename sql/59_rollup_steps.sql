@@ -164,19 +164,31 @@ BEGIN
     #variable_conflict use_column
     DECLARE
         days date[];
+        slice text;
+        low date;
+        high date;
     BEGIN
         UPDATE dwh.source_file s SET rollups_pending = false WHERE s.file_id = ANY (loaded) AND s.rollups_pending;
         IF NOT FOUND THEN
             RETURN;
         END IF;
-        SELECT array_agg(DISTINCT f.transaction_date) INTO days FROM dwh.fact_sales f
-        WHERE f.file_id = ANY (loaded);
-        IF days IS NOT NULL THEN
-            PERFORM FROM dwh.version FOR NO KEY UPDATE;
-            %s
-            PERFORM dwh.audit_rollups(days);
+        -- Many sales are added month by month: what is summed at a time fits in memory, and lies in one partition.
+        SELECT array_agg(d.transaction_date), CASE WHEN sum(d.sales) > 100000 THEN 'month' ELSE 'millennium' END
+        INTO days, slice
+        FROM (SELECT f.transaction_date, count(*) AS sales FROM dwh.fact_sales f
+              WHERE f.file_id = ANY (loaded) GROUP BY f.transaction_date) d;
+        IF days IS NULL THEN
+            RETURN;
         END IF;
-    END $function$, txpipe.rollup_merges('(SELECT * FROM dwh.fact_sales WHERE file_id = ANY (loaded))', false)));
+        PERFORM FROM dwh.version FOR NO KEY UPDATE;
+        FOR low, high IN
+            SELECT min(d), max(d) FROM unnest(days) AS d GROUP BY date_trunc(slice, d::timestamp) ORDER BY 1
+        LOOP
+            %s
+        END LOOP;
+        PERFORM dwh.audit_rollups(days);
+    END $function$, txpipe.rollup_merges('(SELECT * FROM dwh.fact_sales WHERE file_id = ANY (loaded)'
+                                         ' AND transaction_date BETWEEN low AND high)', false)));
     COMMENT ON FUNCTION dwh.add_pending_rollups(bigint[]) IS
     'Adds the sales of these files to the rollups, once all of them are there. Returns no rows, in the shape a step has.';
     PERFORM txpipe.on_file_end('sales_transactions', 'rollups',
