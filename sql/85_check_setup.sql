@@ -78,13 +78,17 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     failure text;
+    records json;
 BEGIN
     item := 'pg_cron';
     BEGIN
         PERFORM txpipe.require_cron();
+        records := txpipe.ask_cron('status', ARRAY(SELECT k.command FROM txpipe.known_jobs() k))::json;
         ok := true;
-        detail := 'installed in this database';
-    EXCEPTION WHEN feature_not_supported OR object_not_in_prerequisite_state THEN
+        detail := CASE WHEN txpipe.cron_database() = current_database() THEN 'installed in this database'
+                       ELSE format('installed in database "%s"', txpipe.cron_database()) END;
+    EXCEPTION WHEN feature_not_supported OR object_not_in_prerequisite_state OR insufficient_privilege OR SQLSTATE '3D000'
+                OR invalid_authorization_specification OR configuration_limit_exceeded THEN
         GET STACKED DIAGNOSTICS detail = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
         ok := false;
     END;
@@ -100,10 +104,9 @@ BEGIN
     ELSE
         detail := format('jobs log in to host %L without a password; pg_hba.conf must allow it (trust, peer or .pgpass)',
                          current_setting('cron.host', true));
-        EXECUTE $sql$SELECT d.return_message FROM cron.job_run_details d
-                     WHERE d.runid = (SELECT max(runid) FROM cron.job_run_details)
-                       AND d.status = 'failed' AND d.return_message ~ 'connection failed|authentication|password'$sql$
-            INTO failure;
+        SELECT r.message INTO failure FROM json_to_recordset(records) AS r(status text, message text, started_at timestamptz)
+            WHERE r.status = 'failed' AND r.message ~ 'connection failed|authentication|password'
+            ORDER BY r.started_at DESC LIMIT 1;
         ok := failure IS NULL;
         IF NOT ok THEN
             detail := detail || '; the last job could not: ' || trim(failure, E'\n ');

@@ -4,6 +4,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
@@ -14,6 +15,8 @@
 #include "shared_state.h"
 #include "spi.h"
 #include "transaction.h"
+
+PG_FUNCTION_INFO_V1(txpipe_prune_streams);
 
 #define ROUND_MS (60 * 60 * 1000)
 #define STEP_MS 100
@@ -87,30 +90,36 @@ read_keeper(uint64 row)
 	return keeper;
 }
 
-/* Paused streams, too. */
-static void
-begin_round(void)
+/* All streams, paused ones too; allocated in `target`. */
+static List *
+read_keepers(MemoryContext target)
 {
 	static TxpStatement statement = {
 		"SELECT stream_id, options FROM txpipe.stream ORDER BY stream_id", 0, {0}};
+	List *list = NIL;
 	uint64 n;
 
+	SPI_connect();
+	n = txp_spi_run(&statement, NULL, NULL);
+	for (uint64 i = 0; i < n; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(target);
+
+		list = lappend(list, read_keeper(i));
+		MemoryContextSwitchTo(old);
+	}
+	SPI_finish();
+	return list;
+}
+
+static void
+begin_round(void)
+{
 	if (context == NULL)
 		context = AllocSetContextCreate(TopMemoryContext, "txpipe prune", ALLOCSET_SMALL_SIZES);
 	txp_transaction_begin();
 	if (txp_extension_exists())
-	{
-		SPI_connect();
-		n = txp_spi_run(&statement, NULL, NULL);
-		for (uint64 i = 0; i < n; i++)
-		{
-			MemoryContext old = MemoryContextSwitchTo(context);
-
-			keepers = lappend(keepers, read_keeper(i));
-			MemoryContextSwitchTo(old);
-		}
-		SPI_finish();
-	}
+		keepers = read_keepers(context);
 	txp_transaction_commit();
 	kind = 0;
 }
@@ -122,20 +131,29 @@ end_round(void)
 	MemoryContextReset(context);
 }
 
-/* Deletes some rows of the kind. False: no more are too old. */
+/* Deletes some rows of a kind, and says how many. */
+static uint64
+delete_some(const Keeper *keeper, int which)
+{
+	Datum values[2] = {Int32GetDatum(keeper->stream_id), Int32GetDatum(keeper->days[which])};
+
+	if (keeper->days[which] <= 0)
+		return 0;
+	return txp_spi_do(&kinds[which].statement, values, NULL);
+}
+
+/* False: no more are too old. */
 static bool
 prune_kind(const Keeper *keeper)
 {
-	Datum values[2] = {Int32GetDatum(keeper->stream_id), Int32GetDatum(keeper->days[kind])};
 	uint64 deleted = 0;
 
-	if (keeper->days[kind] > 0)
-	{
-		txp_transaction_begin();
-		if (txp_extension_exists())
-			deleted = txp_spi_do(&kinds[kind].statement, values, NULL);
-		txp_transaction_commit();
-	}
+	if (keeper->days[kind] <= 0)
+		return false;
+	txp_transaction_begin();
+	if (txp_extension_exists())
+		deleted = delete_some(keeper, kind);
+	txp_transaction_commit();
 	return deleted > 0;
 }
 
@@ -186,4 +204,28 @@ txp_prune_some(void)
 		end_round();
 	}
 	PG_END_TRY();
+}
+
+/* prune_streams() RETURNS bigint: a round in this transaction, where no worker may be running. */
+Datum
+txpipe_prune_streams(PG_FUNCTION_ARGS)
+{
+	List *all = read_keepers(CurrentMemoryContext);
+	int64 deleted = 0;
+	ListCell *lc;
+
+	foreach (lc, all)
+	{
+		for (int i = 0; i < lengthof(kinds); i++)
+		{
+			uint64 n;
+
+			while ((n = delete_some(lfirst(lc), i)) > 0)
+			{
+				deleted += n;
+				CHECK_FOR_INTERRUPTS();
+			}
+		}
+	}
+	PG_RETURN_INT64(deleted);
 }

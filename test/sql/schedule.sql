@@ -29,6 +29,8 @@ SELECT * FROM txpipe.unschedule();
 SELECT * FROM txpipe.unschedule();
 SELECT jobname, schedule FROM cron.job ORDER BY jobname;
 
+SELECT job, schedule, active, missed, next_due_at > now() AS has_next, problem FROM txpipe.job_status;
+
 -- From a database that is not pg_cron's own.
 \set home :DBNAME
 CREATE DATABASE txpipe_regress_elsewhere;
@@ -37,7 +39,21 @@ CREATE DATABASE txpipe_regress_elsewhere;
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE EXTENSION txpipe;
-SELECT * FROM txpipe.schedule();
-SELECT item, ok, hint IS NOT NULL AS has_hint FROM txpipe.check_setup() WHERE item ~ 'pg_cron';
+SELECT job FROM txpipe.schedule(nightly => NULL);
+SELECT job, schedule, active, missed, next_due_at > now() AS has_next, problem FROM txpipe.job_status;
+SELECT job FROM txpipe.schedule(b2b => 'daily');
+SELECT item, ok, detail, hint FROM txpipe.check_setup() WHERE item = 'pg_cron';
+SELECT * FROM txpipe.unschedule();
+SELECT * FROM txpipe.unschedule();
+SELECT DISTINCT schedule FROM txpipe.job_status;
 \c :home
 DROP DATABASE txpipe_regress_elsewhere;
+
+-- When jobs are due: the schedule, a moment, the last time at or before it, the next one after it.
+SET timezone = 'UTC';
+SELECT s.schedule, s.at, txpipe.cron_due(s.schedule, s.at) AS last, txpipe.cron_due(s.schedule, s.at, true) AS next
+FROM (VALUES ('5 * * * *', timestamptz '2024-03-01 00:05'), ('5 * * * *', '2024-03-01 00:04:59'), ('*/20 9-17/4 * * mon-fri', '2024-03-02 12:00'),
+             ('0 0 29 2 *', '2096-03-01'), ('0 0 29 2 *', '2100-03-01'), ('0 0 13 * 5', '2024-09-10'), ('0 0 */2 * 5', '2024-09-10'),
+             ('59 23 31 dec 7', '2024-12-25 12:00'), ('@monthly', '2024-03-01'), ('30 seconds', '2024-03-01'), ('  0   12  * * *  ', '2024-03-01'),
+             ('0 0 31 2 *', '2024-03-01'), ('@reboot', '2024-03-01'), ('hourly', '2024-03-01'), ('60 * * * *', '2024-03-01'),
+             ('* * * *', '2024-03-01'), ('*/0 * * * *', '2024-03-01'), ('', '2024-03-01'), (NULL, '2024-03-01')) AS s(schedule, at);
