@@ -409,9 +409,10 @@ RETURNS boolean
 LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $body$
-    SELECT coalesce(has_schema_privilege((SELECT oid FROM pg_namespace WHERE nspname = 'dwh'), 'USAGE'), false)
+    SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                   WHERE n.nspname = 'dwh' AND c.relname = 'fact_sales' AND has_schema_privilege(n.oid, 'USAGE'))
            AND (SELECT bool_and(txpipe.may_read('dwh', t.name))
-                FROM unnest(ARRAY['version', 'rollup_total', 'rollup_product_offer', 'rollup_online_city', 'dim_product', 'dim_offer',
+                FROM unnest(ARRAY['rollup_total', 'rollup_product_offer', 'rollup_online_city', 'dim_product', 'dim_offer',
                                   'dim_location']::name[]) AS t (name))
 $body$;
 COMMENT ON FUNCTION txpipe.dashboard_may_read_sales() IS 'Whether there is a warehouse whose sums of sales the caller may read. Part of dashboard()';
@@ -572,7 +573,8 @@ CALL txpipe.run_hourly();</code></li></ol></div></section>$html$
 $body$;
 COMMENT ON FUNCTION txpipe.dashboard_start() IS 'What dashboard() shows where there is nothing to show';
 
-CREATE FUNCTION txpipe.dashboard()
+-- Without sales nothing of dwh is touched, whoever makes one meanwhile.
+CREATE FUNCTION txpipe.dashboard_page(with_sales boolean)
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
@@ -581,10 +583,13 @@ DECLARE
     alerts CONSTANT text := txpipe.dashboard_alerts();
     streams CONSTANT text := txpipe.dashboard_streams();
     files CONSTANT text := txpipe.dashboard_files();
-    sales CONSTANT text := txpipe.dashboard_sales();
+    sales CONSTANT text := CASE WHEN with_sales THEN txpipe.dashboard_sales() END;
     nothing CONSTANT boolean := coalesce(streams, files, sales) IS NULL;
     overview CONSTANT text := CASE WHEN NOT nothing AND coalesce(streams, files) IS NOT NULL THEN txpipe.dashboard_overview() END;
     title CONSTANT text := 'Pipelines of ' || txpipe.html(current_database());
+    setting CONSTANT text := current_setting('txpipe.dashboard_interval', true);
+    reload CONSTANT text := CASE WHEN setting ~ '^[1-9]\d*(ms|s|min|h|d)$'
+                                 THEN greatest(ceil(extract(epoch FROM setting::interval)), 1)::text END;
     links text;
 BEGIN
     SELECT string_agg(format('<li><a href="#%s">%s</a></li>', v.id, v.name), '' ORDER BY v.n) INTO links
@@ -594,7 +599,7 @@ BEGIN
     RETURN concat(
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"/><meta http-equiv="Content-Security-Policy" content="default-src ''none''; '
         'style-src ''unsafe-inline''"/><meta name="viewport" content="width=device-width, initial-scale=1"/><meta name="color-scheme" content="light dark"/>'
-        '<meta name="robots" content="noindex"/><title>', title, '</title><style>', txpipe.dashboard_style(),
+        '<meta name="robots" content="noindex"/>', '<meta http-equiv="refresh" content="' || reload || '"/>', '<title>', title, '</title><style>', txpipe.dashboard_style(),
         '</style></head><body><a class="skip" href="#content">Skip to the content</a><header class="top"><div class="wrap"><div class="brand">'
         '<svg viewBox="0 0 38 38" aria-hidden="true"><rect width="38" height="38" rx="10" fill="#2957c8"/><path d="M9 13h8c6 0 4 12 10 12h2M9 25h8c2 0 3-1 4-3'
         'M23 16c1-2 2-3 4-3h2" fill="none" stroke="#fff" stroke-width="3" stroke-linecap="round"/></svg><div><p class="soft">txpipe</p><h1>', 'Pipelines of ',
@@ -607,10 +612,20 @@ BEGIN
         ' for ', txpipe.html_name(current_user::text), ': what this role may not read is left out.</p></footer></body></html>', E'\n');
 END
 $body$;
+COMMENT ON FUNCTION txpipe.dashboard_page(boolean) IS
+'Part of dashboard() and export_dashboard(): the page, with the section Sales or without looking for it';
+
+CREATE FUNCTION txpipe.dashboard()
+RETURNS text
+LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT txpipe.dashboard_page(true)
+$body$;
 COMMENT ON FUNCTION txpipe.dashboard() IS
 'One self-contained HTML page about the pipelines of this database: what needs attention, alerts, streams, files and runs,
 twelve months of sales. No script, no network. Runs as the caller: what he may not read is left out. Times are in the
-session''s time zone';
+session''s time zone. Where txpipe.dashboard_interval is not 0 the page reloads itself that often';
 
 CREATE FUNCTION txpipe.export_dashboard()
 RETURNS text
@@ -627,7 +642,7 @@ BEGIN
             DETAIL = format('The owner is %s, the caller %s.', quote_ident(owner), quote_ident(current_user)),
             HINT = 'Let the owner schedule the export, or SET ROLE to him.';
     END IF;
-    RETURN txpipe.write_export('dashboard.html', txpipe.dashboard());
+    RETURN txpipe.write_export('dashboard.html', txpipe.dashboard_page(owner IS NOT NULL));
 END
 $body$;
 COMMENT ON FUNCTION txpipe.export_dashboard() IS

@@ -76,5 +76,6 @@ GRANT EXECUTE ON FUNCTION
     txpipe.dashboard_sales(),
     txpipe.dashboard_alerts(),
     txpipe.dashboard_start(),
+    txpipe.dashboard_page(boolean),
     txpipe.dashboard()
 TO PUBLIC;

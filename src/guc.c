@@ -20,6 +20,7 @@ int txp_settle_time = 10000;
 int txp_groups_per_transaction = 20;
 int txp_min_free_space = 1024;
 int txp_max_replication_lag = 0;
+int txp_dashboard_interval = 0;
 int txp_progress_interval = 10000;
 
 static const struct config_enum_entry lake_compressions[] = {
@@ -86,6 +87,10 @@ txp_guc_init(void)
 		"txpipe.progress_interval", "How often a long call says in a NOTICE how far it is.",
 		"0: never; the view txpipe.progress shows it all the time.", &txp_progress_interval, 10000,
 		0, INT_MAX, PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("txpipe.dashboard_interval",
+							"A worker writes the dashboard to dashboard.html this often.",
+							"0: none does; at least one second.", &txp_dashboard_interval, 0, 0,
+							INT_MAX, PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("txpipe");
 }
 

@@ -22,6 +22,7 @@ extern int txp_lake_compression;    /* txpipe.lake_compression, a TxpLakeCompres
 extern int txp_groups_per_transaction;
 extern int txp_settle_time;         /* txpipe.settle_time, in milliseconds */
 extern int txp_min_free_space;      /* txpipe.min_free_space, in MB; 0: off */
+extern int txp_dashboard_interval;  /* txpipe.dashboard_interval, in milliseconds; 0: off */
 extern int txp_max_replication_lag; /* txpipe.max_replication_lag, in kB; 0: off */
 extern int txp_progress_interval;   /* txpipe.progress_interval, in milliseconds; 0: off */
 

@@ -37,29 +37,6 @@
 #define GUARD_LOOK_MS 1000 /* between looks whether a guard still holds */
 #define WORKER_STATES "running,error"
 
-/*
- * Takes away what a batch's triggers may have left in the session, as DISCARD ALL does: the next batch may be
- * another owner's.
- */
-static void
-discard_session_state(void)
-{
-	Oid temp_schema;
-	Oid temp_toast_schema;
-
-	PortalHashTableDeleteAll();
-	ResetAllOptions();
-	DropAllPreparedStatements();
-	LockReleaseAll(USER_LOCKMETHOD, true);
-	GetTempNamespaceState(&temp_schema, &temp_toast_schema);
-	if (OidIsValid(temp_schema))
-	{
-		txp_transaction_begin();
-		ResetTempTableNamespace();
-		txp_transaction_commit();
-	}
-}
-
 static void
 put_off(TxpServed *served, int ms)
 {
@@ -316,7 +293,7 @@ write_batch(TxpServed *served, const TxpFrame *frame)
 	written_us = txp_now_us();
 	txp_transaction_commit_as(link->stream->owner);
 	link->commit_us = txp_now_us() - written_us;
-	discard_session_state();
+	txp_session_discard();
 	served->conflicts = 0;
 	txp_rates_add(served->claim, served->id, served->part, batch.nrows, batch.bytes);
 	txp_io_send(link->io, TXP_BATCH_DONE, link->channel, frame->seq, NULL);
@@ -377,7 +354,7 @@ try_batch(TxpServed *served, const TxpFrame *frame)
 		if (frame->type != TXP_BATCH || !txp_error_is_of_rows(geterrcode()))
 			PG_RE_THROW();
 		FreeErrorData(txp_transaction_take_error());
-		discard_session_state();
+		txp_session_discard();
 		written = false;
 	}
 	PG_END_TRY();
@@ -471,7 +448,7 @@ txp_served_frame(TxpServed *served, const TxpFrame *frame)
 	PG_CATCH();
 	{
 		note_error(served);
-		discard_session_state();
+		txp_session_discard();
 		pgstat_report_activity(STATE_IDLE, NULL);
 	}
 	PG_END_TRY();

@@ -1,6 +1,7 @@
 /*
  * shared_state.h — the shared memory itself, for the modules that own parts of it: shared.c (databases, launcher),
- * slots.c (workers), claims.c (who serves what), rates.c, guard.c, prune.c.
+ * slots.c (workers), claims.c (who serves what), rates.c, guard.c, prune.c,
+ * page.c.
  */
 #ifndef TXP_SHARED_STATE_H
 #define TXP_SHARED_STATE_H
@@ -32,6 +33,8 @@ typedef struct TxpDatabaseEntry
 	TimestampTz guard_at;       /* when that was looked at */
 	TimestampTz guard_since;
 	TimestampTz next_prune; /* see prune.h */
+	bool has_page;          /* a worker stays to write it; see page.h */
+	TimestampTz next_page;
 } TxpDatabaseEntry;
 
 typedef struct TxpWorkerEntry

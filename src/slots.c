@@ -84,6 +84,8 @@ txp_pool_count(const TxpDatabaseEntry *entry, TxpPool *pool)
 		pool->waiting = Max(pool->waiting - units_of_slow(entry->database), 0);
 	pool->wanted_active = Min(pool->waiting, Max(txp_max_workers - slow, 1));
 	pool->wanted_pool = Min(slow + pool->wanted_active, 2 * txp_max_workers);
+	if (entry->has_page)
+		pool->wanted_pool = Max(pool->wanted_pool, 1);
 }
 
 /* The smallest number no worker of the database has. Lock held. */

@@ -4,9 +4,14 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
+#include "commands/prepare.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "storage/lock.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/portal.h"
 #include "utils/snapmgr.h"
 
 #include "transaction.h"
@@ -69,6 +74,25 @@ txp_transaction_take_error(void)
 	txp_transaction_abort();
 	RESUME_INTERRUPTS();
 	return error;
+}
+
+void
+txp_session_discard(void)
+{
+	Oid temp_schema;
+	Oid temp_toast_schema;
+
+	PortalHashTableDeleteAll();
+	ResetAllOptions();
+	DropAllPreparedStatements();
+	LockReleaseAll(USER_LOCKMETHOD, true);
+	GetTempNamespaceState(&temp_schema, &temp_toast_schema);
+	if (OidIsValid(temp_schema))
+	{
+		txp_transaction_begin();
+		ResetTempTableNamespace();
+		txp_transaction_commit();
+	}
 }
 
 void

@@ -20,6 +20,12 @@ extern void txp_transaction_abort(void);
 extern ErrorData *txp_transaction_take_error(void);
 
 /*
+ * Between transactions: takes away what users' triggers and views may have left in the session, as DISCARD ALL does; what
+ * is next may be another owner's.
+ */
+extern void txp_session_discard(void);
+
+/*
  * BeginInternalSubTransaction for one of many. A statement with transition tables leaves up to work_mem of free memory
  * in CurTransactionContext, and a subtransaction that commits keeps its own until the whole transaction ends. Here
  * it is the parent's, where the next one uses that memory again.

@@ -27,6 +27,7 @@
 #include "guard.h"
 #include "guc.h"
 #include "io_client.h"
+#include "page.h"
 #include "prune.h"
 #include "served.h"
 #include "shared.h"
@@ -76,7 +77,10 @@ may_stay(void)
 			extension = now;
 		stay = OidIsValid(now) && now == extension;
 		if (!OidIsValid(now))
+		{
 			txp_worker_report(0, 0, txp_worker_generation());
+			txp_page_end();
+		}
 	}
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(batch_context);
@@ -426,6 +430,7 @@ work(void)
 	txp_worker_check_slow();
 	refresh_streams();
 	txp_prune_some();
+	txp_page_some();
 	if (all == NIL && txp_prune_wait() < 0 && txp_worker_leaves())
 		return false;
 	ensure_child();
