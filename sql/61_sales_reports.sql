@@ -264,10 +264,11 @@ BEGIN
     PERFORM txpipe.require_warehouse();
     RETURN QUERY
     SELECT r.rank, r.customer_key, r.sales, r.units, r.total_paid,
-           CASE WHEN r.sales > 1 AND r.is_top THEN 'champion' WHEN r.sales > 1 THEN 'loyal'
+           CASE WHEN r.is_frequent AND r.is_top THEN 'champion' WHEN r.is_frequent THEN 'loyal'
                 WHEN r.is_top THEN 'big_spender' ELSE 'occasional' END
     FROM (
-        SELECT c.*, rank() OVER paid AS rank, (rank() OVER paid - 1) * 4 < count(*) OVER () AS is_top
+        SELECT c.*, rank() OVER paid AS rank, (rank() OVER paid - 1) * 4 < count(*) OVER () AS is_top,
+               (rank() OVER (ORDER BY c.sales) - 1) * 2 >= count(*) OVER () AS is_frequent
         FROM (SELECT f.customer_key, count(*) AS sales, sum(f.units) AS units, sum(f.total_paid) AS total_paid
               FROM dwh.fact_sales f
               WHERE f.transaction_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
@@ -324,8 +325,8 @@ BEGIN
 END
 $body$;
 COMMENT ON FUNCTION txpipe.customer_segments(date, date) IS
-'Persons by how often and how much they bought between two days of sale. Reads the facts of these days. champion: more than one
-sale, and fewer than a quarter of the persons paid more; loyal: more than one sale, otherwise; big_spender: one sale, and fewer
-than a quarter paid more; occasional: the others. Result, always four rows: segment, customers (persons), sales, units
+'Persons by how often and how much they bought between two days of sale. Reads the facts of these days. Frequent is who
+has more sales than at least half of these persons, top is of whom fewer than a quarter paid more: champion (both), loyal
+(frequent), big_spender (top), occasional (neither). Result, always four rows: segment, customers (persons), sales, units
 (pieces), total_paid (money, exact), average_paid (a person, rounded to 4 decimals; NULL for none), share_pct (of all
 total_paid, per cent, rounded to 2 decimals). Error: 42P01 without a warehouse.';
