@@ -309,8 +309,14 @@ BEGIN
         RETURNS TABLE (rollup text, rows_repaired bigint)
         LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
         SET search_path = pg_catalog, pg_temp
-        AS %L$sql$, E'BEGIN\n    LOCK TABLE dwh.fact_sales IN SHARE ROW EXCLUSIVE MODE;\n'
-        '    UPDATE dwh.source_file SET rollups_pending = false WHERE rollups_pending;\n' ||
+        AS %L$sql$, $sql$
+DECLARE
+    said_at timestamptz := clock_timestamp();
+    pause interval := coalesce(nullif(current_setting('dwh.progress_interval', true), '')::interval, '10 s');
+BEGIN
+    LOCK TABLE dwh.fact_sales IN SHARE ROW EXCLUSIVE MODE;
+    UPDATE dwh.source_file SET rollups_pending = false WHERE rollups_pending;
+$sql$ ||
         (SELECT string_agg(format($sql$
     MERGE INTO dwh.%1$I r USING (%2$s) d ON (%3$s) = (%4$s)
     WHEN MATCHED AND d.sales IS NULL THEN DELETE
@@ -319,14 +325,19 @@ BEGIN
         VALUES (%4$s, d.sales, d.units, d.gross_amount, d.total_paid);
     rollup := %1$L;
     GET DIAGNOSTICS rows_repaired = ROW_COUNT;
-    RETURN NEXT;$sql$, l.rollup, txpipe.rollup_difference(l.rollup, l.keys, l.condition),
+    RETURN NEXT;
+    IF pause > '0' AND clock_timestamp() >= said_at + pause THEN
+        RAISE NOTICE '%6$s of %7$s rollups, %% rows of %% repaired', rows_repaired, rollup;
+        said_at := clock_timestamp();
+    END IF;$sql$, l.rollup, txpipe.rollup_difference(l.rollup, l.keys, l.condition),
                 'r.' || array_to_string(k.names, ', r.'), 'd.' || array_to_string(k.names, ', d.'),
-                array_to_string(k.names, ', ')), E'\n')
-         FROM txpipe.list_rollups() l, LATERAL (SELECT '{grain,period}'::text[] || l.keys AS names) k)
+                array_to_string(k.names, ', '), l.number, l.total), E'\n' ORDER BY l.number)
+         FROM (SELECT *, row_number() OVER () AS number, count(*) OVER () AS total FROM txpipe.list_rollups()) l,
+              LATERAL (SELECT '{grain,period}'::text[] || l.keys AS names) k)
         || E'\nEND');
     COMMENT ON FUNCTION dwh.repair_rollups() IS
-    'Makes the rollups what dwh.fact_sales adds up to, and says how many rows of each that changed. Readers go on,
-    loads wait.';
+    'Makes the rollups what dwh.fact_sales adds up to, and says how many rows of each that changed; while it runs in a
+    NOTICE every 10 s (setting dwh.progress_interval; 0: never). Readers go on, loads wait.';
 END
 $body$;
 COMMENT ON FUNCTION txpipe.warehouse_rollup_audit() IS 'Part of create_warehouse(): audit, comparison and repair of the rollups';

@@ -29,12 +29,15 @@ AS $body$
 BEGIN
     PERFORM txpipe.require_warehouse_owner();
     PERFORM txpipe.warehouse_rollups();
+    -- What stands in dwh knows nothing of txpipe.
+    PERFORM set_config('dwh.progress_interval', current_setting('txpipe.progress_interval', true), true);
     RETURN QUERY SELECT r.rollup, r.rows_repaired FROM dwh.repair_rollups() r;
 END
 $body$;
 COMMENT ON FUNCTION txpipe.repair_rollups() IS
 'Makes the rollups of the warehouse, and their triggers, what they should be: what dwh.fact_sales adds up to. Result: each
-rollup and how many of its rows were changed, added or deleted. Readers go on, loads wait. For the owner of dwh, who
+rollup and how many of its rows were changed, added or deleted; NOTICEs say how far it is (txpipe.progress_interval).
+Readers go on, loads wait. For the owner of dwh, who
 needs EXECUTE on it, require_warehouse_owner and create_warehouse''s parts. Errors: 42P01 without a warehouse, 42501 for others.';
 
 CREATE FUNCTION txpipe.check_warehouse()

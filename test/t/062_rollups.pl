@@ -196,6 +196,11 @@ like(wrong_rollups(), qr/rollup_total/, 'a statement on a partition passes the t
 is(sql("SELECT count(*) FROM dwh.rollup_differences() WHERE rows_wrong > 0"), '5', 'which rollup_differences() finds');
 is(sql('SELECT count(*) FROM txpipe.repair_rollups() WHERE rows_repaired > 0'), '5', 'and repair_rollups() repairs');
 is(sql('SELECT sum(rows_repaired) FROM txpipe.repair_rollups()'), '0', 'once');
+{
+	local $ENV{PGOPTIONS} = '-c txpipe.progress_interval=1ms';
+	$node->psql('moves', 'SELECT txpipe.repair_rollups()', stderr => \my $said);
+	like($said, qr/NOTICE:  \d of \d rollups, 0 rows of rollup_\w+ repaired/, 'and says how far it is');
+}
 same_reports('repaired');
 
 # --- a warehouse from before there were rollups ---
