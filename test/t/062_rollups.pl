@@ -331,7 +331,9 @@ sub buffers
 {
 	my %buffers;
 	foreach my $report ('top_products()', "top_products('2022-01-05', '2022-02-20')", 'top_offers()',
-		"top_offers_by_product('2022-02-02', '2022-02-20')", "lowest_online_cities('2022-01-01', NULL)", "b2b_sales('2022-02-03')")
+		"top_offers_by_product('2022-02-02', '2022-02-20')", "lowest_online_cities('2022-01-01', NULL)", "b2b_sales('2022-02-03')",
+		"sales_trend('2022-01-10', NULL)", "sales_trend(grain => 'month')", "sales_by_category('2022-01-05', '2022-02-20')",
+		"sales_by_branch()", "sales_by_payment_method('2022-01-05', '2022-02-20')", "offer_discounts(NULL, '2022-02-03')")
 	{
 		my $explain = sql("SELECT * FROM txpipe.$report; EXPLAIN (ANALYZE, BUFFERS) SELECT * FROM txpipe.$report");
 		my ($line) = $explain =~ /Function Scan.*\n\s+Buffers: (.*)/ or die $explain;
