@@ -6,7 +6,8 @@
 -- time and the next delivery's; only these are looked at, by index.
 
 -- Placeholders of a template: {d} the dimension, {columns} its attributes, {x.columns} those of the alias x,
--- {shown} whether versions o and d look different in the daily files.
+-- {greatest} the order that has the greatest values of alias l first, {shown} whether versions o and d look different
+-- in the daily files.
 CREATE FUNCTION txpipe.dimension_sql(template text, dimension text)
 RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -19,6 +20,8 @@ DECLARE
     alias text[];
 BEGIN
     template := replace(replace(template, '{d}', dimension), '{shown}', shown);
+    template := replace(template, '{greatest}',
+                        (SELECT string_agg(format('l.%I DESC NULLS LAST', c), ', ') FROM unnest(columns) AS c));
     FOR alias IN SELECT DISTINCT m FROM regexp_matches(template, '\{([^{} ]+\.)?columns\}', 'g') AS m LOOP
         template := replace(template, format('{%scolumns}', alias[1]),
                             (SELECT string_agg(coalesce(alias[1], '') || c, ', ') FROM unnest(columns) AS c));
@@ -76,7 +79,8 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     dimension text;
-    -- The deliveries around one time: p before it, c at it, n after it; of several at one time the last.
+    -- The deliveries around one time: p before it, c at it, n after it; of several at one time the last. Of lines of one
+    -- number in several files of a group the greatest counts, whichever came first.
     near CONSTANT text := $sql$
         WITH near AS (
             SELECT i.id, p, c, n,
@@ -86,13 +90,13 @@ DECLARE
                        ELSE (p).file_id IS NULL OR ({(n).columns}) IS DISTINCT FROM ({(p).columns}) END AS n_new
             FROM unnest(ids) AS i (id)
             LEFT JOIN LATERAL (SELECT l AS p FROM dwh.{d}_delivery l WHERE l.{d}_id = i.id AND l.delivered_at < at
-                               ORDER BY l.delivered_at DESC, l.group_order DESC, l.line_no DESC, l.file_id DESC
+                               ORDER BY l.delivered_at DESC, l.group_order DESC, l.line_no DESC, {greatest}, l.file_id DESC
                                LIMIT 1) before ON true
             LEFT JOIN LATERAL (SELECT l AS c FROM dwh.{d}_delivery l WHERE l.{d}_id = i.id AND l.delivered_at = at
-                               ORDER BY l.group_order DESC, l.line_no DESC, l.file_id DESC
+                               ORDER BY l.group_order DESC, l.line_no DESC, {greatest}, l.file_id DESC
                                LIMIT 1) current ON true
             LEFT JOIN LATERAL (SELECT l AS n FROM dwh.{d}_delivery l WHERE l.{d}_id = i.id AND l.delivered_at > at
-                               ORDER BY l.delivered_at, l.group_order DESC, l.line_no DESC, l.file_id DESC
+                               ORDER BY l.delivered_at, l.group_order DESC, l.line_no DESC, {greatest}, l.file_id DESC
                                LIMIT 1) after ON true
         )
     $sql$;
@@ -204,14 +208,24 @@ DECLARE
             renamed integer[];
             days date[];
         BEGIN
-            SELECT array_agg(s.file_id), array_agg(o.{d}_key), array_agg(d.{d}_key),
-                   array_agg(DISTINCT o.{d}_key) FILTER (WHERE {shown})
+            SELECT array_agg(m.file_id), array_agg(m.from_key), array_agg(m.to_key),
+                   array_agg(DISTINCT m.from_key) FILTER (WHERE m.is_shown)
             INTO files, from_keys, to_keys, renamed
-            FROM unnest(before) o
-            JOIN dwh.dim_{d} d ON d.{d}_id = o.{d}_id AND d.{d}_key <> o.{d}_key
-                 AND d.valid_from < o.valid_to AND d.valid_to > o.valid_from
-            JOIN dwh.source_file s ON s.group_at >= greatest(d.valid_from, o.valid_from)
-                 AND s.group_at < least(d.valid_to, o.valid_to);
+            FROM (SELECT s.file_id, o.{d}_key AS from_key, d.{d}_key AS to_key, {shown} AS is_shown
+                  FROM unnest(before) o
+                  JOIN dwh.dim_{d} d ON d.{d}_id = o.{d}_id AND d.{d}_key <> o.{d}_key
+                       AND d.valid_from < o.valid_to AND d.valid_to > o.valid_from
+                  JOIN dwh.source_file s ON s.group_at >= greatest(d.valid_from, o.valid_from)
+                       AND s.group_at < least(d.valid_to, o.valid_to)
+                  UNION ALL
+                  -- Files whose group nobody knows any more have sales of any version; of one that is gone they go to what
+                  -- holds at its beginning.
+                  SELECT s.file_id, o.{d}_key, d.{d}_key, {shown}
+                  FROM unnest(before) o
+                  JOIN dwh.dim_{d} d ON d.{d}_id = o.{d}_id AND o.valid_from >= d.valid_from AND o.valid_from < d.valid_to
+                  JOIN dwh.source_file s ON s.group_at = '-infinity'
+                  WHERE isfinite(o.valid_from)
+                    AND NOT EXISTS (SELECT FROM dwh.dim_{d} g WHERE g.{d}_key = o.{d}_key)) m;
             IF files IS NOT NULL THEN
                 WITH moved AS (
                     UPDATE dwh.fact_sales f SET {d}_key = m.to_key

@@ -109,7 +109,7 @@ SELECT * FROM pg_temp.deliver('branches', 'group3', 3, '{"branch_id": 1, "locati
 SELECT * FROM pg_temp.deliver('branches', 'group0', 4, '{"branch_id": 1, "location": "Salem", "class": "A"}') ORDER BY line_no;
 SELECT branch_id, location, class, valid_from, valid_to FROM dwh.dim_branch WHERE branch_id > 0
 ORDER BY branch_id, valid_from;
--- The same group once more, with other contents: its version is corrected in place.
+-- The same group once more, with greater contents: its version is corrected in place.
 SELECT * FROM pg_temp.deliver('branches', 'group3', 5, '{"branch_id": 1, "location": "Boston", "class": "E"}') ORDER BY line_no;
 SELECT branch_id, class, valid_from FROM dwh.dim_branch WHERE branch_id = 1 ORDER BY valid_from;
 -- A later group is compared with the version before it: back to what was once is news.

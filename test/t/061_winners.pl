@@ -51,6 +51,10 @@ sub a_sale
 	return \%s;
 }
 
+my $sales_header = 'transaction_date,transaction_id,customer_id,customer_fname,customer_lname,customer_email,sales_agent_id,'
+  . 'branch_id,product_id,product_name,product_category,offer_1,offer_2,offer_3,offer_4,offer_5,units,unit_price,is_online,'
+  . 'payment_method,shipping_address';
+
 sub sale_line
 {
 	my ($s) = @_;
@@ -91,10 +95,7 @@ sub generate
 		write_file("$g{dir}/branches_SS_raw_$n.csv", 'branch_id,location,establish_date,class',
 			map { join ',', @$_ } @{ $g{branches} });
 		write_file("$g{dir}/sales_agents_SS_raw_$n.csv", 'sales_person_id,name,hire_date', map { join ',', @$_ } @{ $g{agents} });
-		write_file("$g{dir}/sales_transactions_SS_raw_$n.csv",
-			'transaction_date,transaction_id,customer_id,customer_fname,customer_lname,customer_email,sales_agent_id,branch_id,'
-			  . 'product_id,product_name,product_category,offer_1,offer_2,offer_3,offer_4,offer_5,units,unit_price,is_online,'
-			  . 'payment_method,shipping_address', @{ $g{lines} });
+		write_file("$g{dir}/sales_transactions_SS_raw_$n.csv", $sales_header, @{ $g{lines} });
 		push @groups, \%g;
 	}
 	return @groups;
@@ -207,6 +208,8 @@ my %version = (
 	agent => sprintf($version, 'a', 'sales_agent', 'a.name, a.hire_date'),
 	branch => sprintf($version, 'b', 'branch', 'b.location, b.establish_date, b.class'));
 my $place = q{s.group_key || ':' || x.line_no};
+
+sub without { my ($what, $lines) = @_; return join "\n", grep { !/^(?:$what)\t/ } split /\n/, $lines }
 
 sub hour
 {
@@ -324,23 +327,55 @@ sub take_back
 try_orders('first', $ENV{TXPIPE_TEST_LONG} ? 10 : 1);
 try_orders('last', $ENV{TXPIPE_TEST_LONG} ? 5 : 1);
 
+# --- files of one group that disagree ---
+
+# Branches and agents as lines, under one name each; the sales as hashes.
+sub land_group
+{
+	my ($key, $branches, $agents, @sales) = @_;
+
+	land("$key/branches_$_->[0].csv", "branch_id,location,establish_date,class\n$_->[1]\n") foreach @$branches;
+	land("$key/sales_agents_$_->[0].csv", "sales_person_id,name,hire_date\n$_->[1]\n") foreach @$agents;
+	land("$key/sales_transactions_1.csv", join "\n", $sales_header, map({ sale_line($_) } @sales), '') if @sales;
+	return;
+}
+
+my @ties = map
+{
+	my @order = @$_;
+	fresh_database();
+	foreach my $name (@order)
+	{
+		land_group('group1', [ [ $name, "1,Town $name,2011-02-03,A" ] ], [ [ $name, "1,Agent $name,2018-05-13" ] ],
+			$name eq $order[0] ? a_sale('t001', 0) : ());
+		run_hourly();
+	}
+	without('count', warehouse());
+} ([ 'a', 'b', 'c' ], [ 'c', 'b', 'a' ], [ 'b', 'c', 'a' ]);
+same_lines($ties[1], $ties[0], 'files of one group that disagree on a line: the last to arrive does not count more');
+same_lines($ties[2], $ties[0], '... nor the first');
+
 # --- warehouses that were there before ---
 
-sub without { my ($what, $lines) = @_; return join "\n", grep { !/^(?:$what)\t/ } split /\n/, $lines }
-
 # The tables of version 0.1.0, with what they held.
+sub make_old
+{
+	sql(q{DROP TABLE dwh.source_file, dwh.sale_duplicate, dwh.sale_conflict, dwh.branch_delivery, dwh.sales_agent_delivery CASCADE});
+	sql(q{DROP TYPE dwh.sale_move CASCADE});
+	sql(q{DROP INDEX dwh.fact_sales_file});
+	sql(q{ALTER TABLE dwh.dim_offer DROP COLUMN valid_from CASCADE, DROP COLUMN valid_to, DROP COLUMN offer_number, ALTER offer_key DROP IDENTITY,
+	      ADD UNIQUE (offer_code)});
+	sql(q{DELETE FROM dwh.setting WHERE name = 'conflicts'});
+	sql(q{UPDATE dwh.version SET version = '0.1.0'});
+	return;
+}
+
 my @groups = generate("$source/older");
 my ($late) = splice @groups, 4, 1;
 fresh_database();
 deliver_all(\@groups, 1);
 my $before = warehouse();
-sql(q{DROP TABLE dwh.source_file, dwh.sale_duplicate, dwh.sale_conflict, dwh.branch_delivery, dwh.sales_agent_delivery CASCADE});
-sql(q{DROP TYPE dwh.sale_move CASCADE});
-sql(q{DROP INDEX dwh.fact_sales_file});
-sql(q{ALTER TABLE dwh.dim_offer DROP COLUMN valid_from CASCADE, DROP COLUMN valid_to, DROP COLUMN offer_number, ALTER offer_key DROP IDENTITY,
-      ADD UNIQUE (offer_code)});
-sql(q{DELETE FROM dwh.setting WHERE name = 'conflicts'});
-sql(q{UPDATE dwh.version SET version = '0.1.0'});
+make_old();
 sql(q{SELECT txpipe.on_load('sales_transactions', 'file', NULL), txpipe.on_load('sales_transactions', 'duplicates', 'SELECT FROM batch', 20)});
 sql(qq{SELECT txpipe.on_load('$_', 'log', NULL), txpipe.on_load('$_', 'unchanged', 'SELECT FROM batch', 50)}) foreach 'branches', 'sales_agents';
 sql('SELECT txpipe.create_warehouse()');
@@ -358,6 +393,25 @@ sql('CREATE EXTENSION txpipe');
 sql('SELECT txpipe.create_warehouse()');
 deliver_all([ shuffle @groups, $late ], 1);
 same_lines(without('lost|count', warehouse()), without('lost|count', $expected), 'a new installation keeps its files apart from those of before');
+
+# Sales whose files nobody knows follow a version that is withdrawn: in it is what holds then.
+fresh_database();
+my @sales = map { { %{ a_sale("t00$_", 0) }, online => 0, agent => 1, branch => 1 } } 1 .. 4;
+foreach my $n (1 .. 3)
+{
+	my $what = $n == 2 ? 'B' : 'A';
+	land_group("group$n", [ [ 1, "1,Town $what,2011-02-03,A" ] ], [ [ 1, "1,Agent $what,2018-05-13" ] ], $sales[ $n - 1 ]);
+	run_hourly();
+}
+make_old();
+sql("SELECT txpipe.drop_feed('$_')") foreach qw(branches sales_agents sales_transactions);
+sql('SELECT txpipe.create_warehouse()');
+land_group('group2', [ [ 2, "1,Town A,2011-02-03,A" ] ], [ [ 2, "1,Agent A,2018-05-13" ] ], $sales[3]);
+run_hourly();
+is(sql('SELECT string_agg(DISTINCT concat_ws($$ $$, state, reason), $$ $$) FROM txpipe.file'), 'loaded', 'what says that there was one version is loaded');
+is(sql("SELECT count(*), string_agg(DISTINCT location, ' '), string_agg(DISTINCT name, ' ') FROM dwh.fact_sales
+        JOIN dwh.dim_branch USING (branch_key) JOIN dwh.dim_sales_agent USING (sales_agent_key)"), '4|Town A|Agent A', 'all sales are in it');
+is(sql('SELECT string_agg(item, $$, $$) FROM txpipe.check_warehouse() WHERE NOT ok'), '', 'and the warehouse is sound');
 
 my @unexpected = grep { /\b(ERROR|FATAL|PANIC):/ } split /\n/, slurp_file($node->logfile);
 is(join("\n", @unexpected), '', 'no error in the server log');
