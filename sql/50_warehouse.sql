@@ -39,6 +39,7 @@ BEGIN
     PERFORM txpipe.warehouse_dimension_feeds();
     PERFORM txpipe.warehouse_sales_feed();
     PERFORM txpipe.warehouse_rollup_steps();
+    PERFORM txpipe.warehouse_rollup_views();
 END
 $body$;
 COMMENT ON FUNCTION txpipe.create_warehouse() IS

@@ -97,6 +97,24 @@ BEGIN
         PERFORM txpipe.warehouse_rollup_table(wanted.rollup, wanted.keys, wanted.types, wanted.description);
         is_new := true;
     END LOOP;
+    PERFORM txpipe.warehouse_rollup_audit();
+    PERFORM txpipe.warehouse_rollup_triggers();
+    IF is_new THEN
+        PERFORM dwh.repair_rollups();
+    END IF;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.warehouse_rollups() IS
+'Part of create_warehouse(): rollups, their triggers and functions. Where tables are missing, they are made and filled;
+otherwise only functions are replaced';
+
+-- The last of what changes: a view that is replaced can be read again when the transaction has ended.
+CREATE FUNCTION txpipe.warehouse_rollup_views()
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
     CREATE OR REPLACE VIEW dwh.rollup_product AS
         SELECT grain, period, product_key, sum(sales)::bigint AS sales, sum(units)::bigint AS units,
                sum(gross_amount) AS gross_amount, sum(total_paid) AS total_paid
@@ -108,13 +126,6 @@ BEGIN
         FROM dwh.fact_sales GROUP BY transaction_date, customer_key;
     PERFORM txpipe.comment_rollup('rollup_customer',
         'Sales by person and day, from dwh.fact_sales: few persons buy twice a day, a table of their sums would be as long');
-    PERFORM txpipe.warehouse_rollup_audit();
-    PERFORM txpipe.warehouse_rollup_triggers();
-    IF is_new THEN
-        PERFORM dwh.repair_rollups();
-    END IF;
 END
 $body$;
-COMMENT ON FUNCTION txpipe.warehouse_rollups() IS
-'Part of create_warehouse(): rollups, their triggers and functions. Where tables are missing, they are made and filled;
-otherwise only functions and views are replaced';
+COMMENT ON FUNCTION txpipe.warehouse_rollup_views() IS 'Part of create_warehouse(): rollups that are views';

@@ -32,6 +32,7 @@ BEGIN
     -- What stands in dwh knows nothing of txpipe.
     PERFORM set_config('dwh.progress_interval', current_setting('txpipe.progress_interval', true), true);
     RETURN QUERY SELECT r.rollup, r.rows_repaired FROM dwh.repair_rollups() r;
+    PERFORM txpipe.warehouse_rollup_views();
 END
 $body$;
 COMMENT ON FUNCTION txpipe.repair_rollups() IS

@@ -343,6 +343,28 @@ sub buffers
 	return %buffers;
 }
 
+# --- who reads goes on while rollups are repaired ---
+
+fresh_database('repaired');
+foreach my $call ('repair_rollups()', 'create_warehouse()')
+{
+	sql('DROP TABLE dwh.rollup_online_city');
+	my $holder = $node->background_psql('repaired');
+	my $repair = $node->background_psql('repaired');
+
+	$holder->query_safe('BEGIN; LOCK TABLE dwh.fact_sales IN SHARE MODE');
+	$repair->query_until(qr/begins/, "\\echo begins\nSELECT txpipe.$call;\n");
+	$node->poll_query_until('repaired', "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 'dwh.fact_sales'::regclass")
+	  or die "$call does not wait";
+	foreach my $view ('rollup_product', 'rollup_customer')
+	{
+		is($node->psql('repaired', "SET lock_timeout = '1s'; SELECT count(*) FROM dwh.$view"), 0, "dwh.$view can be read while $call waits");
+	}
+	$holder->query_safe('COMMIT');
+	$holder->quit;
+	$repair->quit;
+}
+
 fresh_database('growing');
 make_members();
 sql('SELECT setseed(0.5); ' . join '; ', map { insert_sales(10000, "s${_}_", days => 60) } 1 .. 3);
