@@ -84,6 +84,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION txpipe.group_is_numbered(text) IS 'Is the time of a group key a mere number, and no date?';
 
+-- A group is shown to who may see the files it has; feeds are named to who may see those feeds.
 -- Begun groups first; then, of feeds with the option every, the steps no group came for. Numbered groups are
 -- expected up to the last one seen, those with a date up to now.
 CREATE VIEW txpipe.missing_group WITH (security_barrier) AS
@@ -95,7 +96,8 @@ CREATE VIEW txpipe.missing_group WITH (security_barrier) AS
         SELECT f.group_name,
                min((f.options->>'every')::interval) AS every,
                pg_catalog.array_agg(f.feed_id) FILTER (WHERE f.required) AS required_ids,
-               pg_catalog.array_agg(f.feed ORDER BY f.ordinal, f.feed_id) FILTER (WHERE f.required) AS required
+               coalesce(pg_catalog.array_agg(f.feed ORDER BY f.ordinal, f.feed_id) FILTER (WHERE f.required AND f.visible),
+                        '{}') AS required
           FROM feed f
          GROUP BY f.group_name
     ), seen AS (
@@ -135,12 +137,12 @@ CREATE VIEW txpipe.missing_group WITH (security_barrier) AS
       FROM seen s
       JOIN delivery d USING (group_name)
       CROSS JOIN LATERAL (
-           SELECT pg_catalog.array_agg(f.feed ORDER BY f.ordinal, f.feed_id)
-                      FILTER (WHERE f.required AND f.feed_id <> ALL (s.feed_ids)) AS missing,
-                  pg_catalog.array_agg(f.feed ORDER BY f.ordinal, f.feed_id)
-                      FILTER (WHERE f.feed_id = ANY (s.feed_ids)) AS present
+           SELECT coalesce(pg_catalog.array_agg(f.feed ORDER BY f.ordinal, f.feed_id)
+                      FILTER (WHERE f.required AND f.feed_id <> ALL (s.feed_ids)), '{}') AS missing,
+                  coalesce(pg_catalog.array_agg(f.feed ORDER BY f.ordinal, f.feed_id)
+                      FILTER (WHERE f.feed_id = ANY (s.feed_ids)), '{}') AS present
              FROM feed f
-            WHERE f.group_name = s.group_name) m
+            WHERE f.group_name = s.group_name AND f.visible) m
      WHERE NOT d.required_ids <@ s.feed_ids
     UNION ALL
     SELECT e.group_name, NULL, step.at AT TIME ZONE 'UTC', e.required, '{}', step.at AT TIME ZONE 'UTC'
@@ -152,6 +154,6 @@ COMMENT ON VIEW txpipe.missing_group IS 'Groups of files that are not complete, 
 COMMENT ON COLUMN txpipe.missing_group.group_name IS 'Group name of the feeds';
 COMMENT ON COLUMN txpipe.missing_group.group_key IS 'Key of the group; NULL: nothing of it has come';
 COMMENT ON COLUMN txpipe.missing_group.expected_at IS 'Its time, by the key or by the step of the option every; NULL without that option';
-COMMENT ON COLUMN txpipe.missing_group.missing IS 'Required feeds without a file of this group';
-COMMENT ON COLUMN txpipe.missing_group.present IS 'Feeds with a file of this group';
+COMMENT ON COLUMN txpipe.missing_group.missing IS 'Required feeds without a file of this group, those you may see; none: others are missing';
+COMMENT ON COLUMN txpipe.missing_group.present IS 'Feeds with a file of this group, those you may see';
 COMMENT ON COLUMN txpipe.missing_group.since IS 'When its first file arrived; of a group without files, when it was expected';

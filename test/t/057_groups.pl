@@ -226,6 +226,23 @@ is(sql(q{SELECT string_agg((extract(epoch FROM expected_at) / 3600)::integer::te
 deliver("hours/$key[4].csv", "id\n104\n");
 run_hourly();
 is(sql(qq{SELECT count(*) FROM txpipe.missing_group WHERE group_name = 'hours' AND expected_at <= to_timestamp($hour)}), 2, 'until it comes');
+# Who may see one feed of a group learns nothing of the other.
+sql(<<'SQL');
+CREATE TABLE shown (id integer);
+CREATE TABLE hidden (id integer);
+CREATE ROLE peeper;
+GRANT USAGE ON SCHEMA txpipe TO peeper;
+GRANT SELECT ON shown TO peeper;
+SELECT txpipe.create_feed('y1', '(y[0-9]+)/y1\.csv', 'shown', group_name => 'veiled', options => '{"ordinal": 1, "every": "1 hour"}');
+SELECT txpipe.create_feed('y2', '(y[0-9]+)/y2\.csv', 'hidden', group_name => 'veiled', options => '{"ordinal": 2}');
+SQL
+deliver("y$_->[0]/$_->[1].csv", "id\n1$_->[0]\n") foreach [ 1, 'y1' ], [ 2, 'y2' ], [ 4, 'y1' ], [ 4, 'y2' ];
+run_hourly();
+my $veiled = q{SELECT coalesce(group_key, '?' || to_char(expected_at AT TIME ZONE 'UTC', 'HH24')), missing, present
+	FROM txpipe.missing_group WHERE group_name = 'veiled' ORDER BY expected_at};
+is(sql($veiled), "y1|{y2}|{y1}\ny2|{y1}|{y2}\n?03|{y1,y2}|{}", 'the owner sees which feeds are missing');
+is(sql("SET ROLE peeper; $veiled"), "y1|{}|{y1}\n?02|{y1}|{}\n?03|{y1}|{}", 'others only those whose target they may read');
+
 like(error_of($node, q{SELECT txpipe.create_feed('odd', '(q.*)', 'late', options => '{"every": "1 second"}')})->{hint},
 	qr/60 seconds or more/, 'not every second');
 is(error_of($node, q{SELECT txpipe.create_feed('odd', '(q.*)', 'late', options => '{"group_timeout": "soon"}')})->{state}, '22007',
