@@ -39,6 +39,22 @@ as in txpipe.option.
 Errors: 22023 a value is not usable, 2201B the pattern is no regular expression, 42501 no right to insert into the
 target or the group is another role''s, 42703 a mapped column does not exist, 42710 the feed exists';
 
+CREATE FUNCTION txpipe.alter_feed(feed text, columns jsonb DEFAULT NULL, options jsonb DEFAULT NULL,
+    file_pattern text DEFAULT NULL, after_load text DEFAULT NULL)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'txpipe_alter_feed';
+COMMENT ON FUNCTION txpipe.alter_feed(text, jsonb, jsonb, text, text) IS
+'Changes a feed, which keeps its ledger, steps and rules. NULL: as it was. columns replaces the mapping (JSON null: fields
+match the target''s columns by name); options are merged into those there are (JSON null takes one away); file_pattern
+and after_load as in create_feed(), which checks as much; rules that are on must fit the new columns. Holds for files
+loaded from then on, and for what reload() and replay_rejected_rows() read again; files that have settled keep their
+group. after_load archive also removes the landing files that are loaded and were kept. Waits for a load of the same
+group name. Errors: 22023 nothing to change, or a value is not usable, 2201B the pattern is no regular expression,
+42703 a mapped column does not exist, or a rule needs one that is gone, 42704 no such feed, 42501 not the owner, or he
+may not insert into the target';
+
 CREATE FUNCTION txpipe.drop_feed(feed text)
 RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE

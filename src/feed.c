@@ -45,8 +45,8 @@ check_pattern(const char *pattern)
 					 "parentheses are written (?:…).")));
 }
 
-static void
-check_values(const TxpFeed *feed)
+void
+txp_feed_check(const TxpFeed *feed)
 {
 	static const char name_characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 										  "0123456789_.-";
@@ -93,9 +93,8 @@ check_group_owner(const TxpFeed *feed)
 	SPI_finish();
 }
 
-/* Builds the plan once, for what it would complain about. */
-static void
-check_plan(const TxpFeed *feed)
+void
+txp_feed_check_plan(const TxpFeed *feed)
 {
 	TxpFeedPlan plan;
 	Relation target = NULL;
@@ -103,6 +102,8 @@ check_plan(const TxpFeed *feed)
 	if (OidIsValid(feed->target))
 		target = table_open(feed->target, AccessShareLock);
 	txp_feed_plan(feed, target, "0", "", &plan);
+	if (feed->rules != NIL)
+		txp_rules_try(feed->rules, plan.rows->desc);
 	if (target != NULL)
 		table_close(target, NoLock);
 }
@@ -166,11 +167,11 @@ txp_feed_create(TxpFeed *feed)
 							errmsg("relation with OID %u does not exist", feed->target)));
 		feed->target_schema = get_namespace_name(get_rel_namespace(feed->target));
 	}
-	check_values(feed);
+	txp_feed_check(feed);
 	check_group_owner(feed);
 	foreach (lc, feed->steps)
 		txp_step_check(((TxpStep *) lfirst(lc))->name, ((TxpStep *) lfirst(lc))->sql);
-	check_plan(feed);
+	txp_feed_check_plan(feed);
 	insert_feed(feed);
 	foreach (lc, feed->steps)
 		txp_feed_set_step(feed->feed_id, TXP_PHASE_LOAD, ((TxpStep *) lfirst(lc))->name,
@@ -292,6 +293,7 @@ read_feed(uint64 row, MemoryContext context)
 	feed->group_name = txp_spi_text(row, 10);
 	feed->options = DatumGetJsonbPCopy(txp_spi_datum(row, 11));
 	feed->archive = strcmp(txp_spi_text(row, 12), "archive") == 0;
+	feed->pattern = txp_spi_text(row, 13);
 	MemoryContextSwitchTo(old);
 	return feed;
 }
@@ -339,7 +341,8 @@ txp_feeds_lock(const char *group_name)
 		"WITH locked AS (SELECT * FROM txpipe.feed WHERE group_name = $1 "
 		"                ORDER BY feed_id FOR NO KEY UPDATE) "
 		"SELECT feed_id, feed, owner_oid, owner_name, target_oid, target_schema::text, "
-		"target_table::text, format, columns, group_name, options, after_load FROM locked "
+		"target_table::text, format, columns, group_name, options, after_load, file_pattern FROM "
+		"locked "
 		"ORDER BY ordinal, feed_id",
 		1,
 		{TEXTOID}};

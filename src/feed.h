@@ -24,7 +24,7 @@ typedef struct TxpFeed
 	char *format;
 	Jsonb *columns; /* or NULL */
 	char *group_name;
-	bool required;
+	bool required; /* of a new feed */
 	bool archive;
 	Jsonb *options;
 	List *steps;        /* of TxpStep, in order */
@@ -62,8 +62,14 @@ typedef struct TxpFeedPlan
 	char *header;   /* of CSV files that have none, as a record; or NULL */
 } TxpFeedPlan;
 
+/* Is each value of a definition usable? ERRORs otherwise. */
+extern void txp_feed_check(const TxpFeed *feed);
+/* Builds the plan of a file once, for what it would complain about with the current user's rights; tries the rules. */
+extern void txp_feed_check_plan(const TxpFeed *feed);
 /* Makes a definition and stores it. ERRORs when it is not sound. The current user becomes its owner. */
 extern void txp_feed_create(TxpFeed *feed);
+/* after_load as a word: true for archive. ERRORs when it is neither that nor keep. */
+extern bool txp_feed_archives(const char *after_load);
 /* Adds or replaces a step; ordinal NULL: behind the others. sql NULL: removes it. */
 extern void txp_feed_set_step(int32 feed_id, TxpPhase phase, const char *step, const char *sql,
 							  const int32 *ordinal);

@@ -21,8 +21,8 @@ PG_FUNCTION_INFO_V1(txpipe_on_file_end);
 PG_FUNCTION_INFO_V1(txpipe_on_unload);
 PG_FUNCTION_INFO_V1(txpipe_run_hourly);
 
-static bool
-archives(const char *after_load)
+bool
+txp_feed_archives(const char *after_load)
 {
 	if (strcmp(after_load, "archive") != 0 && strcmp(after_load, "keep") != 0)
 		ereport(ERROR,
@@ -52,7 +52,7 @@ txpipe_create_feed(PG_FUNCTION_ARGS)
 		step->sql = txp_arg_text(fcinfo, 7, "step");
 		feed.steps = list_make1(step);
 	}
-	feed.archive = archives(txp_arg_text(fcinfo, 8, "after_load"));
+	feed.archive = txp_feed_archives(txp_arg_text(fcinfo, 8, "after_load"));
 	feed.options = txp_arg_jsonb_or_null(fcinfo, 9);
 	if (feed.options == NULL)
 		feed.options = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));

@@ -256,6 +256,20 @@ txp_option_bool(TxpOptionScope scope, Jsonb *jb, const char *name)
 	return value;
 }
 
+Jsonb *
+txp_options_merge(TxpOptionScope scope, Jsonb *options, Jsonb *changes)
+{
+	Datum merged;
+	Jsonb *result;
+
+	if (!JB_ROOT_IS_OBJECT(changes))
+		txp_options_check(scope, changes);
+	merged = DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(options), JsonbPGetDatum(changes));
+	result = DatumGetJsonbP(DirectFunctionCall1(jsonb_strip_nulls, merged));
+	txp_options_check(scope, result);
+	return result;
+}
+
 /* Rows of the view txpipe.option. */
 PG_FUNCTION_INFO_V1(txpipe_list_options);
 Datum

@@ -15,6 +15,9 @@
  */
 extern void txp_options_check(TxpOptionScope scope, Jsonb *options);
 
+/* Options with `changes` over them, checked; JSON null takes one away. */
+extern Jsonb *txp_options_merge(TxpOptionScope scope, Jsonb *options, Jsonb *changes);
+
 /* A checked option's value, or its default; options may be NULL. */
 extern int64 txp_option_int(TxpOptionScope scope, Jsonb *options, const char *name);
 extern bool txp_option_bool(TxpOptionScope scope, Jsonb *options, const char *name);

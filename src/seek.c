@@ -220,18 +220,6 @@ txpipe_seek_stream(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* The stream's options with `changes` over them; null takes one away. */
-static Jsonb *
-merge_options(Jsonb *options, Jsonb *changes)
-{
-	Datum merged;
-
-	if (!JB_ROOT_IS_OBJECT(changes))
-		txp_options_check(TXP_OPTION_STREAM, changes);
-	merged = DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(options), JsonbPGetDatum(changes));
-	return DatumGetJsonbP(DirectFunctionCall1(jsonb_strip_nulls, merged));
-}
-
 static void
 check_plan(const TxpRowPlan *plan)
 {
@@ -268,8 +256,7 @@ txpipe_alter_stream(PG_FUNCTION_ARGS)
 	}
 	if (options != NULL)
 	{
-		stream->options = merge_options(stream->options, options);
-		txp_options_check(TXP_OPTION_STREAM, stream->options);
+		stream->options = txp_options_merge(TXP_OPTION_STREAM, stream->options, options);
 		appendStringInfo(&what, "; options: %s",
 						 JsonbToCString(NULL, &options->root, VARSIZE(options)));
 	}
