@@ -25,7 +25,7 @@ COMMENT ON COLUMN txpipe.feed_rule_store.message IS 'Why such a line is rejected
 CREATE TABLE txpipe.file_rule_store (
     file_id bigint NOT NULL REFERENCES txpipe.file_ledger ON DELETE CASCADE,
     rule text NOT NULL,
-    action text NOT NULL CHECK (action IN ('reject', 'warn', 'fix')),
+    action text NOT NULL CHECK (action IN ('reject', 'warn', 'fix', 'absent')),
     rows bigint NOT NULL,
     PRIMARY KEY (file_id, rule, action)
 );
@@ -33,7 +33,7 @@ SELECT pg_catalog.pg_extension_config_dump('txpipe.file_rule_store', '');
 REVOKE ALL ON txpipe.file_rule_store FROM PUBLIC;
 COMMENT ON TABLE txpipe.file_rule_store IS 'How many rows of a file met a rule, stored in the commit that loads the file; read it in txpipe.file_rule';
 COMMENT ON COLUMN txpipe.file_rule_store.file_id IS 'File';
-COMMENT ON COLUMN txpipe.file_rule_store.rule IS 'Rule, or the code of a step''s warnings, or the column a conversion changed';
-COMMENT ON COLUMN txpipe.file_rule_store.action IS 'What happened to the rows: reject, warn or fix';
+COMMENT ON COLUMN txpipe.file_rule_store.rule IS 'Rule, or the code of a step''s warnings, or the column a conversion changed or the file lacks';
+COMMENT ON COLUMN txpipe.file_rule_store.action IS 'What happened to the rows: reject, warn or fix; absent: the header has no field for this column, which is NULL';
 COMMENT ON COLUMN txpipe.file_rule_store.rows IS 'How many rows';
 

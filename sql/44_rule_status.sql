@@ -44,7 +44,7 @@ CREATE VIEW txpipe.file_rule WITH (security_barrier) AS
 GRANT SELECT ON txpipe.file_rule TO PUBLIC;
 COMMENT ON VIEW txpipe.file_rule IS 'How many rows of each loaded file met which cleaning rule';
 COMMENT ON COLUMN txpipe.file_rule.file_id IS 'File, as in txpipe.file';
-COMMENT ON COLUMN txpipe.file_rule.rule IS 'Rule, or the code of a step''s warnings, or the column a conversion changed';
-COMMENT ON COLUMN txpipe.file_rule.action IS 'What happened to the rows: reject, warn or fix';
+COMMENT ON COLUMN txpipe.file_rule.rule IS 'Rule, or the code of a step''s warnings, or the column a conversion changed or the file lacks';
+COMMENT ON COLUMN txpipe.file_rule.action IS 'What happened to the rows: reject, warn or fix; absent: the header has no field for this column, which is NULL';
 COMMENT ON COLUMN txpipe.file_rule.rows IS 'How many rows';
 

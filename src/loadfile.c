@@ -89,7 +89,7 @@ check_end(TxpReader *r, const TxpLedgerFile *file, int64 read_before, bool dry_r
 							   file->file.name, records, file->read)));
 }
 
-/* The end of the file: is all there, and what did the conversions change? */
+/* The end of the file: is all there, what did the conversions change, which columns has it not? */
 static void
 take_end(const TxpFrame *frame, TxpFileLoad *load, int64 read_before)
 {
@@ -105,6 +105,9 @@ take_end(const TxpFrame *frame, TxpFileLoad *load, int64 read_before)
 
 		if (fixed > 0)
 			txp_rule_counts_add(&load->rules, rows->columns[i].name, "fix", fixed);
+		else if (fixed < 0 && load->file->read > read_before)
+			txp_rule_counts_add(&load->rules, rows->columns[i].name, "absent",
+								load->file->read - read_before);
 	}
 	txp_reader_check(&r);
 }

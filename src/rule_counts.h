@@ -16,7 +16,7 @@ typedef struct TxpRuleCounts
 typedef struct TxpRuleCount
 {
 	char *rule;
-	const char *action; /* reject, warn, fix */
+	const char *action; /* reject, warn, fix, absent */
 	int64 rows;
 } TxpRuleCount;
 

@@ -66,6 +66,15 @@ bind_column(TxdDecoder *d, int column, int *found, TxdError *err)
 	return true;
 }
 
+bool
+txd_is_absent(const TxdDecoder *d, int column)
+{
+	const TxdColumn *col = &d->schema.columns[column];
+
+	return d->bound && col->source == TXD_FROM_FIELD && col->npaths > 0 &&
+		   col->default_text == NULL && d->places[column].n == 0;
+}
+
 /* Names as matching wants them: doubled quotes resolved into `text`, no white space around. */
 static void
 clean_names(TxdCsvRecord *header, char quote, TxdBuf *text)

@@ -188,6 +188,9 @@ extern bool txd_decode(TxdDecoder *decoder, const TxdMessage *message, TxdBuf *r
 /* Per column of the schema, in how many rows its conversion made another value of the field's text. */
 extern const uint64_t *txd_fixed(const TxdDecoder *decoder);
 
+/* Has the CSV header that was bound no field for a column whose fields are named, and which has no default? */
+extern bool txd_is_absent(const TxdDecoder *decoder, int column);
+
 /* JSON types of a field, as bits of TxdFieldSeen.types: 1 << TXD_FIELD_STRING … */
 typedef enum TxdFieldType
 {

@@ -318,7 +318,7 @@ send_end(FileReader *f)
 	txp_put_opt(&frame, f->source->packed ? sha256 : NULL, sizeof(sha256));
 	txp_put_u32(&frame, (uint32_t) f->schema->ncolumns);
 	for (int i = 0; i < f->schema->ncolumns; i++)
-		txp_put_i64(&frame, (int64_t) txd_fixed(f->decoder)[i]);
+		txp_put_i64(&frame, txd_is_absent(f->decoder, i) ? -1 : (int64_t) txd_fixed(f->decoder)[i]);
 	txp_send(f->channel, TXP_FILE_END, 0, &frame);
 }
 

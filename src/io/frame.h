@@ -110,7 +110,8 @@ typedef enum TxpFrameType
 	/* str name used */
 	TXP_FILE_COPIED = 39,
 	/* i64 records (header not counted), i64 rows, i64 rejects, i64 bytes, bytes sha256 of what was read, opt
-	 * sha256 of what that was before it was packed; u32 columns, i64 each: values their conversions changed */
+	 * sha256 of what that was before it was packed; u32 columns, i64 each: values their conversions changed,
+	 * -1: the header has no field for it */
 	TXP_FILE_END = 40,
 	/*
 	 * u8 fatal; str sqlstate (5); str message; opt detail; opt hint. Fatal: the channel does nothing more

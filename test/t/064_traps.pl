@@ -235,6 +235,10 @@ subtest '1.2 header spelling and column order' => sub {
 	                 product_name, product_category, offer, units, unit_price, is_online, payment_method, street, postal_code},
 		[ map { "b$_|2023-05-21|85002|Emma|Brown|emma.brown\@gmail.com|2|Bob Ray|1|Austin|1|Laptop|Electronics|offer_3|4|9.99|t|Cash|12 Elm Road|97301" }
 			0 .. $#spelled ], 'columns go by their names and aliases, not by their places');
+	my $n = load(csv([ map { s/^cusomter_lname/customer_name/r } @columns ], [ map { sale($_) } 'n41', 'n42' ]));
+	rows_are(qq{SELECT rule, rows FROM txpipe.file_rule JOIN txpipe.file USING (file_id)
+	            WHERE group_key = 'group$n' AND feed = 'sales_transactions' AND action = 'absent'},
+		['last_name|2'], 'a column that no name of the header fills is reported');
 };
 
 subtest '1.3 LF, CRLF and a byte-order mark' => sub {
