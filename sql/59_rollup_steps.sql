@@ -205,7 +205,7 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
     -- What a few thousand sales of two years touch cannot all be added up in each load. A load of up to eight days is
-    -- checked whole; of others eight days, two months and two years, others each time.
+    -- checked whole; of others eight days, a month and a year, others each time.
     CREATE OR REPLACE FUNCTION dwh.audit_rollups(days date[])
     RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -228,11 +228,11 @@ BEGIN
             UNION ALL
             (SELECT 'month', m, (m + interval '1 month')::date, 'day'
              FROM (SELECT DISTINCT date_trunc('month', d::timestamp)::date AS m FROM unnest(days) AS d) s
-             ORDER BY random() LIMIT 2)
+             ORDER BY random() LIMIT CASE WHEN cardinality(days) > 8 THEN 1 ELSE 2 END)
             UNION ALL
             (SELECT 'year', y, (y + interval '1 year')::date, 'month'
              FROM (SELECT DISTINCT date_trunc('year', d::timestamp)::date AS y FROM unnest(days) AS d) s
-             ORDER BY random() LIMIT 2)
+             ORDER BY random() LIMIT CASE WHEN cardinality(days) > 8 THEN 1 ELSE 2 END)
         ) a
         CROSS JOIN LATERAL (
             SELECT (sum(sales), sum(units), sum(gross_amount), sum(total_paid)) AS sums
