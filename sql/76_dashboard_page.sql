@@ -122,8 +122,44 @@ $css$
 $body$;
 COMMENT ON FUNCTION txpipe.dashboard_style() IS 'The style sheet of dashboard()';
 
+-- A ledger of years is not counted for every page: the newest files are, and all that wait or failed.
+CREATE VIEW txpipe.recent_files WITH (security_barrier) AS
+    WITH newest AS MATERIALIZED (
+        SELECT file_id, feed_id, state, rows_read, rows_loaded, rows_rejected, loaded_at
+          FROM txpipe.file_ledger ORDER BY file_id DESC LIMIT 5000
+    ), counted AS (
+        TABLE newest
+        UNION ALL
+        SELECT file_id, feed_id, state, rows_read, rows_loaded, rows_rejected, loaded_at
+          FROM txpipe.file_ledger
+         WHERE state IN ('settling', 'waiting', 'loading', 'failed', 'poison')
+           AND file_id < (SELECT min(n.file_id) FROM newest n)
+    )
+    SELECT f.feed, f.group_name, f.ordinal,
+           CASE WHEN c.state = 'loaded' AND c.rows_rejected > 0 THEN 'loaded_with_rejects' ELSE c.state END AS state,
+           count(c.file_id) AS files, sum(c.rows_read)::bigint AS rows_read, sum(c.rows_loaded)::bigint AS rows_loaded,
+           sum(c.rows_rejected)::bigint AS rows_rejected, max(c.loaded_at) AS loaded_at, max(c.file_id) AS last_file_id
+      FROM txpipe.feed f
+      LEFT JOIN counted c USING (feed_id)
+     WHERE txpipe.may_read(f.target_schema, f.target_table)
+        OR txpipe.is_owner(f.owner_oid, f.owner_name)
+     GROUP BY f.feed, f.group_name, f.ordinal, 4;
+GRANT SELECT ON txpipe.recent_files TO PUBLIC;
+COMMENT ON VIEW txpipe.recent_files IS
+    'Feeds whose target you may read, with their files by state: of the newest 5,000 files of all feeds, and all that wait or failed';
+COMMENT ON COLUMN txpipe.recent_files.feed IS 'Name of the feed';
+COMMENT ON COLUMN txpipe.recent_files.group_name IS 'Feeds of one group name deliver groups of files that load together';
+COMMENT ON COLUMN txpipe.recent_files.ordinal IS 'Order in which the feeds of a group load';
+COMMENT ON COLUMN txpipe.recent_files.state IS 'State of these files, as in txpipe.file; NULL: the feed has none';
+COMMENT ON COLUMN txpipe.recent_files.files IS 'How many they are';
+COMMENT ON COLUMN txpipe.recent_files.rows_read IS 'Records in them';
+COMMENT ON COLUMN txpipe.recent_files.rows_loaded IS 'Records of them that were loaded';
+COMMENT ON COLUMN txpipe.recent_files.rows_rejected IS 'Records of them in txpipe.rejected_row';
+COMMENT ON COLUMN txpipe.recent_files.loaded_at IS 'When the last of them was loaded';
+COMMENT ON COLUMN txpipe.recent_files.last_file_id IS 'The newest of them, as in txpipe.file';
+
 -- What asks for somebody, worst first.
-CREATE FUNCTION txpipe.dashboard_troubles()
+CREATE FUNCTION txpipe.dashboard_troubles(files txpipe.recent_files[])
 RETURNS TABLE (severity text, subject text, advice text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE ROWS 10
 SET search_path = pg_catalog, pg_temp
@@ -145,9 +181,9 @@ BEGIN
         FROM txpipe.stream_status s WHERE s.open_dead_letters > 0
         UNION ALL
         SELECT CASE WHEN f.state = 'changed' THEN 'warn' ELSE 'bad' END,
-               format('%s %s %s', txpipe.html_number(count(*)), CASE WHEN count(*) = 1 THEN 'file is' ELSE 'files are' END, txpipe.html(f.state)),
+               format('%s %s %s', txpipe.html_number(sum(f.files)), CASE WHEN sum(f.files) = 1 THEN 'file is' ELSE 'files are' END, txpipe.html(f.state)),
                txpipe.html(format('SELECT file_id, file_name, reason FROM txpipe.file WHERE state = %L', f.state))
-        FROM txpipe.file f WHERE f.state IN ('failed', 'poison', 'rejected', 'changed') GROUP BY f.state
+        FROM unnest(files) f WHERE f.state IN ('failed', 'poison', 'rejected', 'changed') GROUP BY f.state
         UNION ALL
         SELECT 'bad', format('The last run of %s failed: %s', txpipe.html(r.job), txpipe.html(coalesce(r.message, ''))),
                txpipe.html(format('SELECT * FROM txpipe.run WHERE job = %L ORDER BY run_id DESC', r.job))
@@ -158,11 +194,11 @@ BEGIN
     ORDER BY t.kind = 'warn', t.about COLLATE "C";
 END
 $body$;
-COMMENT ON FUNCTION txpipe.dashboard_troubles() IS
-'What needs attention, as the caller may see it, worst first. Result: severity (bad or warn), subject (HTML), advice (a
+COMMENT ON FUNCTION txpipe.dashboard_troubles(txpipe.recent_files[]) IS
+'What needs attention, given the rows of recent_files, as the caller may see it, worst first. Result: severity (bad or warn), subject (HTML), advice (a
 statement, as HTML). Part of dashboard()';
 
-CREATE FUNCTION txpipe.dashboard_verdict()
+CREATE FUNCTION txpipe.dashboard_verdict(files txpipe.recent_files[])
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
@@ -177,7 +213,7 @@ BEGIN
                FILTER (WHERE t.n <= 12),
            count(*) FILTER (WHERE t.severity = 'bad'), count(*)
         INTO troubles, bad, total
-        FROM txpipe.dashboard_troubles() WITH ORDINALITY AS t (severity, subject, advice, n);
+        FROM txpipe.dashboard_troubles(files) WITH ORDINALITY AS t (severity, subject, advice, n);
     RETURN format('<div class="card"><div class="verdict"><span class="pill %s">%s</span><p>%s</p></div>%s</div>',
                   CASE WHEN bad > 0 THEN 'bad' WHEN total > 0 THEN 'warn' ELSE 'good' END,
                   CASE WHEN bad > 0 THEN 'Not working' WHEN total > 0 THEN 'Working' ELSE 'All well' END,
@@ -187,7 +223,7 @@ BEGIN
                   || CASE WHEN total > 12 THEN format('<p class="soft">And %s more.</p>', txpipe.html_number(total - 12)) ELSE '' END);
 END
 $body$;
-COMMENT ON FUNCTION txpipe.dashboard_verdict() IS 'Whether all is well, and what to do where it is not. Part of dashboard()';
+COMMENT ON FUNCTION txpipe.dashboard_verdict(txpipe.recent_files[]) IS 'Whether all is well, and what to do where it is not. Part of dashboard()';
 
 -- Messages a minute in the last hour, the newest last; the minute under way is left out.
 CREATE FUNCTION txpipe.dashboard_minutes()
@@ -200,19 +236,20 @@ DECLARE
 BEGIN
     RETURN QUERY
     WITH arrived AS (
-        SELECT b.stream, floor(extract(epoch FROM until - b.finished_at) / 60)::integer AS ago, sum(b.messages) AS messages
+        SELECT b.stream, date_bin('1 minute', b.finished_at, until) AS minute, sum(b.messages) AS messages
         FROM txpipe.batch_history b
         WHERE b.finished_at >= until - interval '60 minutes' AND b.finished_at < until
         GROUP BY 1, 2)
-    SELECT s.stream, ARRAY(SELECT coalesce(a.messages, 0) FROM generate_series(59, 0, -1) AS g (ago)
-                           LEFT JOIN arrived a ON a.stream = s.stream AND a.ago = g.ago ORDER BY g.ago DESC)
+    SELECT s.stream, ARRAY(SELECT coalesce(a.messages, 0)
+                           FROM generate_series(until - interval '60 minutes', until - interval '1 minute', '1 minute') AS m (minute)
+                           LEFT JOIN arrived a ON a.stream = s.stream AND a.minute = m.minute ORDER BY m.minute)
     FROM (SELECT DISTINCT a.stream FROM arrived a) s;
 END
 $body$;
 COMMENT ON FUNCTION txpipe.dashboard_minutes() IS
 'Messages that arrived in each of the last 60 full minutes, of streams that had some. Part of dashboard()';
 
-CREATE FUNCTION txpipe.dashboard_overview()
+CREATE FUNCTION txpipe.dashboard_overview(files txpipe.recent_files[])
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
@@ -239,11 +276,11 @@ BEGIN
             || txpipe.html_tile('Dead letters', txpipe.html_short(s.letters) || ' <small>open</small>',
                                 'messages that could not become rows');
     END IF;
-    SELECT count(*) AS files, count(*) FILTER (WHERE t.state IN ('settling', 'waiting', 'loading')) AS waiting,
+    SELECT sum(t.files) AS files, sum(t.files) FILTER (WHERE t.state IN ('settling', 'waiting', 'loading')) AS waiting,
            max(t.loaded_at) AS loaded_at, sum(t.rows_read) AS rows_read, sum(t.rows_loaded) AS rows_loaded, sum(t.rows_rejected) AS rejected
-        INTO f FROM txpipe.file t;
+        INTO f FROM unnest(files) t;
     IF f.files > 0 THEN
-        tiles := tiles || txpipe.html_tile('Files', txpipe.html_short(f.files),
+        tiles := tiles || txpipe.html_tile(CASE WHEN f.files < 5000 THEN 'Files' ELSE 'Newest files' END, txpipe.html_short(f.files),
                                            CASE WHEN f.waiting > 0 THEN txpipe.html_number(f.waiting) || ' waiting to be loaded'
                                                 ELSE 'none is waiting' END)
             || txpipe.html_tile('Rejected lines', txpipe.html_short(f.rejected),
@@ -258,11 +295,11 @@ BEGIN
                                                          ELSE txpipe.html_duration(extract(epoch FROM statement_timestamp() - f.loaded_at)) || ' <small>ago</small>' END,
                                 txpipe.html_short(f.rows_loaded) || ' rows loaded in all');
     END IF;
-    RETURN '<section aria-labelledby="health"><h2 id="health">Health</h2>' || txpipe.dashboard_verdict()
+    RETURN '<section aria-labelledby="health"><h2 id="health">Health</h2>' || txpipe.dashboard_verdict(files)
            || '<ul class="tiles">' || tiles || '</ul></section>';
 END
 $body$;
-COMMENT ON FUNCTION txpipe.dashboard_overview() IS 'The section Health of dashboard(): what needs attention, and the figures of streams and files';
+COMMENT ON FUNCTION txpipe.dashboard_overview(txpipe.recent_files[]) IS 'The section Health of dashboard(): what needs attention, and the figures of streams and files';
 
 CREATE FUNCTION txpipe.dashboard_stream_card(s txpipe.stream_status, minutes numeric[])
 RETURNS text
@@ -304,21 +341,21 @@ DECLARE
     until CONSTANT timestamptz := date_trunc('minute', statement_timestamp());
 BEGIN
     -- Those that do not run come first, then the busy ones.
+    WITH m AS MATERIALIZED (SELECT * FROM txpipe.dashboard_minutes())
     SELECT string_agg(CASE WHEN t.n <= shown THEN txpipe.dashboard_stream_card(t.status, t.messages) END, '' ORDER BY t.n),
            string_agg(CASE WHEN t.n > shown THEN format('<tr><th scope="row">%s</th><td>%s</td><td class="n">%s</td><td class="n">%s</td></tr>',
                txpipe.html_name((t.status).stream), txpipe.html_state((t.status).state),
-               coalesce(txpipe.html_number((t.status).lag_messages), '–'), txpipe.html_number((t.status).rows_total)) END, '' ORDER BY t.n)
-        INTO cards, others
+               coalesce(txpipe.html_number((t.status).lag_messages), '–'), txpipe.html_number((t.status).rows_total)) END, '' ORDER BY t.n),
+           (SELECT array_agg(a.total ORDER BY a.n) FROM (SELECT u.n, sum(u.v) AS total FROM m
+            CROSS JOIN LATERAL unnest(m.messages) WITH ORDINALITY AS u (v, n) GROUP BY u.n) a)
+        INTO cards, others, sums
         FROM (SELECT s AS status, m.messages,
                      row_number() OVER (ORDER BY s.state = 'running', s.rows_per_second_10 DESC NULLS LAST, s.rows_total DESC,
                                         s.stream COLLATE "C") AS n
-              FROM txpipe.stream_status s LEFT JOIN txpipe.dashboard_minutes() m ON m.stream = s.stream) t;
+              FROM txpipe.stream_status s LEFT JOIN m ON m.stream = s.stream) t;
     IF cards IS NULL THEN
         RETURN NULL;
     END IF;
-    SELECT array_agg(total ORDER BY n) INTO sums
-        FROM (SELECT u.n, sum(u.v) AS total FROM txpipe.dashboard_minutes() m
-              CROSS JOIN LATERAL unnest(m.messages) WITH ORDINALITY AS u (v, n) GROUP BY u.n) t;
     IF sums IS NOT NULL THEN
         chart := '<div class="card"><div class="head wide"><h3>Messages a minute, last hour</h3><p class="soft">all streams</p></div>'
             || txpipe.svg_columns('minutes', 'Messages a minute of all streams in the last hour',
@@ -338,13 +375,14 @@ END
 $body$;
 COMMENT ON FUNCTION txpipe.dashboard_streams() IS 'The section Streams of dashboard(); NULL: the caller may see none';
 
--- Why lines and messages were refused: the newest of each kind, so that the cost has a bound.
-CREATE FUNCTION txpipe.dashboard_rejects()
+-- Why lines and messages were refused; of new files and of so many only, so that the cost has a bound.
+CREATE FUNCTION txpipe.dashboard_rejects(files txpipe.recent_files[])
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
+    newest CONSTANT bigint := (SELECT max(f.last_file_id) FROM unnest(files) f);
     body text;
 BEGIN
     SELECT string_agg(format('<tr><th scope="row"><code>%s</code>%s</th><td>%s</td><td class="n">%s</td></tr>', txpipe.html(t.code, 60),
@@ -352,19 +390,20 @@ BEGIN
                       ORDER BY t.refused DESC, t.code COLLATE "C", t.source) INTO body
     FROM (SELECT r.code, r.source, count(*) AS refused, max(count(*)) OVER () AS most,
                  row_number() OVER (ORDER BY count(*) DESC, r.code COLLATE "C", r.source) AS n
-          FROM ((SELECT l.code, 'lines' AS source FROM txpipe.rejected_row l WHERE l.state = 'open' LIMIT 10000)
+          FROM ((SELECT l.code, 'lines' AS source FROM txpipe.rejected_row l WHERE l.state = 'open'
+                 AND l.file_id > newest - 1000 LIMIT 5000)
                 UNION ALL
-                (SELECT d.code, 'messages' FROM txpipe.dead_letter d WHERE d.state = 'open' LIMIT 10000)) r
+                (SELECT d.code, 'messages' FROM txpipe.dead_letter d WHERE d.state = 'open' LIMIT 5000)) r
           GROUP BY r.code, r.source) t
     WHERE t.n <= 8;
     RETURN '<div class="card"><h3>What was refused, and why</h3>' || coalesce(txpipe.html_table('Open rejects by code',
                ARRAY['Code', 'What', '>Open'], body), '<p class="soft">Nothing is open: every line and message became a row.</p>') || '</div>';
 END
 $body$;
-COMMENT ON FUNCTION txpipe.dashboard_rejects() IS
-'Open rejected lines and dead letters by code, of at most 10,000 each. Part of dashboard()';
+COMMENT ON FUNCTION txpipe.dashboard_rejects(txpipe.recent_files[]) IS
+'Open rejected lines of the newest 1,000 files and open dead letters by code, of at most 5,000 each. Part of dashboard()';
 
-CREATE FUNCTION txpipe.dashboard_files()
+CREATE FUNCTION txpipe.dashboard_files(files txpipe.recent_files[])
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
@@ -377,12 +416,17 @@ BEGIN
     SELECT string_agg(format('<tr><th scope="row">%s%s</th><td class="n">%s</td><td class="n">%s</td></tr>', txpipe.html_state(t.state),
                              txpipe.html_bar(t.files, t.most), txpipe.html_number(t.files), txpipe.html_number(t.rows)), ''
                       ORDER BY t.files DESC, t.state COLLATE "C") INTO states
-    FROM (SELECT f.state, count(*) AS files, sum(f.rows_loaded) AS rows, max(count(*)) OVER () AS most FROM txpipe.file f GROUP BY f.state) t;
+    FROM (SELECT f.state, sum(f.files) AS files, sum(f.rows_loaded) AS rows, max(sum(f.files)) OVER () AS most
+          FROM unnest(files) f WHERE f.state IS NOT NULL GROUP BY f.state) t;
     SELECT string_agg(format('<tr><th scope="row">%s</th><td class="n">%s</td><td class="n">%s</td><td class="n">%s</td><td>%s</td></tr>',
                              txpipe.html_name(f.feed), txpipe.html_number(f.files_loaded), txpipe.html_number(f.files_waiting),
-                             txpipe.html_number(f.rows_rejected), coalesce(txpipe.html_age(f.last_loaded_at), 'not yet')), ''
+                             txpipe.html_number(f.rows_rejected), coalesce(txpipe.html_age(f.loaded_at), 'not yet')), ''
                       ORDER BY f.group_name COLLATE "C", f.ordinal, f.feed COLLATE "C") INTO feeds
-    FROM (SELECT * FROM txpipe.feed_status l ORDER BY l.group_name COLLATE "C", l.ordinal, l.feed COLLATE "C" LIMIT 20) f;
+    FROM (SELECT l.feed, l.group_name, l.ordinal, coalesce(sum(l.files) FILTER (WHERE l.state ~ '^loaded'), 0) AS files_loaded,
+                 coalesce(sum(l.files) FILTER (WHERE l.state IN ('settling', 'waiting', 'loading')), 0) AS files_waiting,
+                 coalesce(sum(l.rows_rejected), 0) AS rows_rejected, max(l.loaded_at) AS loaded_at
+          FROM unnest(files) l GROUP BY l.feed, l.group_name, l.ordinal
+          ORDER BY l.group_name COLLATE "C", l.ordinal, l.feed COLLATE "C" LIMIT 20) f;
     IF feeds IS NULL THEN
         RETURN NULL;
     END IF;
@@ -395,13 +439,13 @@ BEGIN
     FROM (SELECT * FROM txpipe.run t ORDER BY t.run_id DESC LIMIT 8) r;
     RETURN '<section aria-labelledby="files"><h2 id="files">Files and runs</h2><div class="pair"><div class="card"><h3>Files by state</h3>'
         || coalesce(txpipe.html_table('Files by state', ARRAY['State', '>Files', '>Rows loaded'], states), '<p class="soft">No file has come yet.</p>')
-        || '</div>' || txpipe.dashboard_rejects() || '</div><div class="card"><h3>Feeds</h3>'
+        || '</div>' || txpipe.dashboard_rejects(files) || '</div><div class="card"><h3>Feeds</h3>'
         || txpipe.html_table('Feeds', ARRAY['Feed', '>Loaded', '>Waiting', '>Rejected lines', 'Last loaded'], feeds) || '</div>'
         || '<div class="card"><h3>Last runs</h3>' || coalesce(txpipe.html_table('Last runs',
                ARRAY['Job', 'State', 'Started', '>Took', 'Result'], runs), '<p class="soft">Nothing has run yet.</p>') || '</div></section>';
 END
 $body$;
-COMMENT ON FUNCTION txpipe.dashboard_files() IS 'The section Files and runs of dashboard(); NULL: the caller may see no feed';
+COMMENT ON FUNCTION txpipe.dashboard_files(txpipe.recent_files[]) IS 'The section Files and runs of dashboard(); NULL: the caller may see no feed';
 
 -- All of it, or the caller sees no figures of sales.
 CREATE FUNCTION txpipe.dashboard_may_read_sales()
@@ -582,10 +626,11 @@ AS $body$
 DECLARE
     alerts CONSTANT text := txpipe.dashboard_alerts();
     streams CONSTANT text := txpipe.dashboard_streams();
-    files CONSTANT text := txpipe.dashboard_files();
+    recent CONSTANT txpipe.recent_files[] := ARRAY(SELECT r FROM txpipe.recent_files r);
+    files CONSTANT text := txpipe.dashboard_files(recent);
     sales CONSTANT text := CASE WHEN with_sales THEN txpipe.dashboard_sales() END;
     nothing CONSTANT boolean := coalesce(streams, files, sales) IS NULL;
-    overview CONSTANT text := CASE WHEN NOT nothing AND coalesce(streams, files) IS NOT NULL THEN txpipe.dashboard_overview() END;
+    overview CONSTANT text := CASE WHEN NOT nothing AND coalesce(streams, files) IS NOT NULL THEN txpipe.dashboard_overview(recent) END;
     title CONSTANT text := 'Pipelines of ' || txpipe.html(current_database());
     setting CONSTANT text := current_setting('txpipe.dashboard_interval', true);
     reload CONSTANT text := CASE WHEN setting ~ '^[1-9]\d*(ms|s|min|h|d)$'
