@@ -15,7 +15,7 @@ use TxpipeTest qw(error_of log_is_clean);
 
 my $data = $ENV{TXPIPE_RETAIL_DATA} // "$TxpipeRetail::tree/../shared/data/retail";
 my $seed = $ENV{TXPIPE_TEST_SEED} || int(time()) % 100000;
-my $node = retail_node('reports', conf => "autovacuum = off\n");
+my $node = retail_node('reports', conf => "autovacuum = off\nmax_prepared_transactions = 1\n");
 
 note("TXPIPE_TEST_SEED=$seed");
 srand($seed);
@@ -429,11 +429,20 @@ is(sql('SET ROLE guest; SELECT (SELECT count(*) FROM txpipe.nightly_report) + (S
 is(sql('GRANT SELECT ON dwh.fact_sales TO guest; SET ROLE guest; SELECT count(*) FROM txpipe.nightly_report'), '4', 'but for those who may read the facts');
 sql('DROP OWNED BY guest; DROP ROLE guest');
 
+# A load that has begun before a report, and commits behind it, is in the next one.
+keep_days('base');
+sql("BEGIN; UPDATE dwh.fact_sales SET units = units + 1 WHERE transaction_id = (SELECT min(transaction_id) FROM dwh.fact_sales);
+	PREPARE TRANSACTION 'load'");
+same_nightly($dates[5], 'a load is at work', 'base');
+sql("COMMIT PREPARED 'load'");
+same_nightly($dates[6], 'it has committed', 'base');
+is(sql("SELECT days_revised FROM txpipe.nightly_report WHERE report_date = '$dates[6]'"), '1', 'and its day counts as revised');
+
 # Its owner needs no more rights than the COMMENT says.
 sql('CREATE ROLE shopkeeper; ALTER SCHEMA dwh OWNER TO shopkeeper; GRANT SELECT ON ALL TABLES IN SCHEMA dwh TO shopkeeper;
 	GRANT EXECUTE ON FUNCTION txpipe.take_nightly_report, txpipe.require_warehouse_owner, txpipe.nightly_figures,
 	txpipe.begin_nightly_report, txpipe.end_nightly_report TO shopkeeper');
-is(sql("SET ROLE shopkeeper; SELECT txpipe.take_nightly_report('$dates[5]')"), $dates[5], 'the owner of the warehouse takes it');
+is(sql("SET ROLE shopkeeper; SELECT txpipe.take_nightly_report('$dates[7]')"), $dates[7], 'the owner of the warehouse takes it');
 
 # --- what is refused ---
 
