@@ -239,6 +239,15 @@ subtest '1.2 header spelling and column order' => sub {
 	rows_are(qq{SELECT rule, rows FROM txpipe.file_rule JOIN txpipe.file USING (file_id)
 	            WHERE group_key = 'group$n' AND feed = 'sales_transactions' AND action = 'absent'},
 		['last_name|2'], 'a column that no name of the header fills is reported');
+
+	my @landed = (land_group([ sale('n51') ]), land_group(csv([ grep { $_ ne 'units' } @columns ], [ sale('n52') ])), land_group([ sale('n53') ]));
+	run_hourly();
+	is(join(' ', map { states($_) =~ /sales_transactions:(\w+)/ } @landed), 'loaded failed loaded',
+		'a header without a required column fails its group, and no other');
+	like(sql(q{SELECT reason FROM txpipe.file WHERE feed = 'sales_transactions' AND state = 'failed'}), qr/header has no field "units"/,
+		'and says why');
+	unlink glob "$base/landing/group$landed[1]/*";
+	run_hourly();
 };
 
 subtest '1.3 LF, CRLF and a byte-order mark' => sub {
@@ -754,9 +763,7 @@ subtest 'a missing member' => sub {
 	is(states($n), 'branches:waiting sales_transactions:waiting', 'its group waits');
 	rows_are($missing, ["group$n|{sales_agents}|{branches,sales_transactions}"], 'and is listed');
 	is(sql(q{SELECT count(*) FROM public.sale WHERE id LIKE 'ba%'}), 0, 'nothing of it is loaded');
-	# Any feed of the group name may say how long.
-	sql(q{CREATE TABLE plain (id integer); SELECT txpipe.create_feed('returns', '^(.+)/returns_[^/]*\.csv$', 'plain', group_name => 'retail', required => false,
-	                                options => '{"group_timeout": "1 hour"}')});
+	sql(q{SELECT txpipe.alter_feed('branches', options => '{"group_timeout": "1 hour"}')});
 	my $second = load(0, branches => [ [ 62, 'Reno', '2012-2-2', 'B' ] ]);
 	is(states($second), 'branches:waiting sales_agents:waiting', 'before its timeout, too');
 	sql(q{UPDATE txpipe.file_ledger SET arrived_at = arrived_at - interval '1 hour' WHERE state = 'waiting'});
