@@ -103,7 +103,8 @@ DECLARE
     age CONSTANT numeric := extract(epoch FROM statement_timestamp() - at);
 BEGIN
     RETURN format('<time datetime="%s">%s</time>', to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
-                  CASE WHEN age < 5 THEN 'just now' ELSE txpipe.html_duration(age) || ' ago' END);
+                  CASE WHEN age < 5 THEN 'just now' WHEN age < 60 THEN txpipe.html_number(trunc(age)) || ' s ago'
+                       ELSE txpipe.html_duration(age) || ' ago' END);
 END
 $body$;
 COMMENT ON FUNCTION txpipe.html_age(timestamptz) IS 'A time as its age, with the exact time for machines. Part of dashboard()';

@@ -88,7 +88,7 @@ dd{font-weight:600}
 details{margin-top:.8rem}
 summary{cursor:pointer;color:var(--accent);font-size:.86rem;font-weight:500;width:fit-content}
 .scroll{overflow:auto;margin-top:.5rem;position:relative}
-details .scroll{max-height:22rem}
+details .scroll{max-height:22rem;max-width:30rem}
 table{border-collapse:collapse;width:100%;font-size:.9rem}
 th,td{text-align:left;padding:.5rem .9rem .5rem 0;border-bottom:1px solid var(--line);vertical-align:top;font-weight:400}
 tbody tr:last-child>*{border-bottom:0}
