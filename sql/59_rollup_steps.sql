@@ -318,7 +318,7 @@ BEGIN
     UPDATE dwh.source_file SET rollups_pending = false WHERE rollups_pending;
 $sql$ ||
         (SELECT string_agg(format($sql$
-    MERGE INTO dwh.%1$I r USING (%2$s) d ON (%3$s) = (%4$s)
+    MERGE INTO dwh.%1$I r USING (SELECT * FROM (%2$s) s ORDER BY %5$s) d ON (%3$s) = (%4$s)
     WHEN MATCHED AND d.sales IS NULL THEN DELETE
     WHEN MATCHED THEN UPDATE SET sales = d.sales, units = d.units, gross_amount = d.gross_amount, total_paid = d.total_paid
     WHEN NOT MATCHED THEN INSERT (%5$s, sales, units, gross_amount, total_paid)
