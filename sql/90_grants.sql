@@ -79,3 +79,8 @@ GRANT EXECUTE ON FUNCTION
     txpipe.dashboard_page(boolean),
     txpipe.dashboard()
 TO PUBLIC;
+
+-- What monitoring reads, as the caller.
+GRANT EXECUTE ON FUNCTION
+    txpipe.metrics()
+TO PUBLIC;

@@ -1,0 +1,173 @@
+# Metrics: what txpipe.metric counts, for whom and at what cost; the text of txpipe.metrics(), as promtool reads it.
+
+use strict;
+use warnings;
+
+use IPC::Run;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use TxpipeRetail;
+use TxpipeTest qw(error_of log_is_clean wait_until);
+
+my $programs = $ENV{TXPIPE_PROMETHEUS} // '';
+my $node = retail_node('metrics');
+fresh_database();
+
+# The samples of these names, in the order of their labels.
+sub metric
+{
+	my ($where, %opt) = @_;
+
+	return sql(($opt{as} ? "SET ROLE $opt{as}; " : '') . qq{SELECT name || CASE labels WHEN '{}' THEN '' ELSE ' ' || (SELECT string_agg(value, ' '
+		ORDER BY key COLLATE "C") FROM jsonb_each_text(labels)) END || ' ' || value FROM txpipe.metric WHERE $where ORDER BY name COLLATE "C", labels::text COLLATE "C"});
+}
+
+# What promtool says to a text on its standard input; nothing when all is well.
+sub promtool
+{
+	my ($input, @args) = @_;
+	my $out = '';
+
+	IPC::Run::run([ "$programs/promtool", @args ], '<', \$input, '>', \$out, '2>&1');
+	return $out;
+}
+
+# --- files ---
+
+my $head = 'transaction_date,transaction_id,customer_id,customer_fname,cusomter_lname,cusomter_email,sales_agent_id,branch_id,'
+  . 'product_id,product_name,product_category,offer_1,offer_2,offer_3,offer_4,offer_5,units,unit_price,is_online,payment_method,shipping_address';
+
+sub deliver_group
+{
+	my ($group, @lines) = @_;
+
+	land("$group/branches_SS_raw_$group.csv", "branch_id,location,establish_date,class\n1,New York,2017-01-15,A\n");
+	land("$group/sales_agents_SS_raw_$group.csv", "sales_person_id,name,hire_date\n1,John Doe,2020-6-3\n");
+	land("$group/sales_transactions_SS_raw_$group.csv", join "\n", $head, @lines, '');
+	return;
+}
+
+sub sale
+{
+	my ($id, $units) = @_;
+
+	return "2023-5-20,$id,1,A,B,a.b\@gmail.com,1,1,1,Laptop,Electronics,,,,,,$units,10.00,no,Cash,";
+}
+
+is(metric(q{name LIKE 'txpipe_feed_%' AND value <> 0}), '', 'a feed without files counts nothing');
+deliver_group(1, sale('t1', 1), sale('t2', 2), sale('t3', 'many'));
+run_hourly();
+deliver_group(2, sale('t4', 1));
+run_hourly();
+is(metric(q{name ~ '^txpipe_feed_rows' AND labels->>'feed' = 'sales_transactions'}), join("\n",
+	'txpipe_feed_rows_loaded_total sales_transactions 3', 'txpipe_feed_rows_read_total sales_transactions 4',
+	'txpipe_feed_rows_rejected_total sales_transactions 1'), 'rows of a feed');
+is(metric(q{name = 'txpipe_feed_files_total' AND value > 0}), join("\n", 'txpipe_feed_files_total branches loaded 2',
+	'txpipe_feed_files_total sales_agents loaded 2', 'txpipe_feed_files_total sales_transactions loaded 2'), 'files by state');
+is(metric(q{name = 'txpipe_runs_total'}), join("\n", 'txpipe_runs_total run_hourly failed 0', 'txpipe_runs_total run_hourly skipped 0',
+	'txpipe_runs_total run_hourly succeeded 2'), 'runs');
+is(sql(q{SELECT count(*), bool_and(to_timestamp(value) BETWEEN now() - interval '1 hour' AND now())
+	FROM txpipe.metric WHERE name ~ '_timestamp_seconds$' AND name !~ 'export'}), '4|t', 'times are those of loads and runs');
+
+sql(q{SELECT txpipe.unload(file_id) FROM txpipe.file WHERE feed = 'sales_transactions' AND group_key ~ '2'});
+is(metric(q{name = 'txpipe_feed_rows_loaded_total' AND labels->>'feed' = 'sales_transactions'}),
+	'txpipe_feed_rows_loaded_total sales_transactions 3', 'counters do not shrink when a file is taken back');
+
+is(sql(q{BEGIN; UPDATE txpipe.file_ledger SET state = 'failed' WHERE file_id = 1; ROLLBACK;
+	SELECT sum(value) FROM txpipe.metric WHERE name = 'txpipe_feed_files_total' AND labels->>'state' = 'failed'}), '0', 'what is rolled back is not counted');
+
+# Two transactions that count the same do not wait for each other.
+sql(q{CREATE FUNCTION pg_temp.x() RETURNS void LANGUAGE sql AS '';
+	INSERT INTO txpipe.run (job) VALUES ('twice'), ('twice'), ('twice');});
+my $other = $node->background_psql('retail');
+$other->query_safe(q{UPDATE txpipe.run SET state = 'succeeded' WHERE run_id = (SELECT min(run_id) FROM txpipe.run WHERE job = 'twice')});
+$other->query_safe(q{BEGIN; UPDATE txpipe.run SET state = 'succeeded' WHERE job = 'twice' AND run_id = (SELECT min(run_id) + 1 FROM txpipe.run WHERE job = 'twice')});
+sql(q{SET lock_timeout = '10 s'; UPDATE txpipe.run SET state = 'succeeded' WHERE run_id = (SELECT max(run_id) FROM txpipe.run WHERE job = 'twice')});
+$other->query_safe('COMMIT');
+$other->quit;
+is(metric(q{name = 'txpipe_runs_total' AND labels->>'job' = 'twice' AND labels->>'state' = 'succeeded'}), 'txpipe_runs_total twice succeeded 3',
+	'transactions side by side are all counted, and do not wait');
+
+# --- groups that are missing ---
+
+is(metric(q{name ~ '_groups$'}), "txpipe_incomplete_groups retail 0\ntxpipe_missing_groups retail 0", 'no group is missing');
+land('9/branches_SS_raw_9.csv', "branch_id,location,establish_date,class\n2,Boston,2017-01-15,A\n");
+run_hourly();
+is(metric(q{name ~ '_groups$'}), "txpipe_incomplete_groups retail 1\ntxpipe_missing_groups retail 0", 'a begun group is incomplete');
+is(metric(q{name = 'txpipe_feed_open_files' AND value > 0}), 'txpipe_feed_open_files branches waiting 1', '... and its file waits');
+sql(q{CREATE TABLE hours (a text); SELECT txpipe.create_feed('hours', '^hours/(.*)\.csv$', 'hours', options => '{"every": "1 hour"}')});
+my @hours = map { sql("SELECT to_char(now() AT TIME ZONE 'UTC' - interval '$_ hours', 'YYYYMMDD\"T\"HH24')") } 2, 3, 5, 200, 201;
+land("hours/$_.csv", "a\n$_\n") foreach @hours;
+run_hourly();
+# Hours -2, -3 and -5 are there: of the week, -4 and those from -167 to -6 are not; the last full hour, -1, is not there either.
+is(metric(q{name = 'txpipe_missing_groups' AND labels->>'group_name' = 'hours'}),
+	'txpipe_missing_groups hours ' . sql(q{SELECT count(*) FROM txpipe.missing_group WHERE group_name = 'hours'
+		AND expected_at BETWEEN now() - interval '7 days 1 hour' AND now() - interval '1 hour'}), 'groups of the last week that did not come');
+cmp_ok(sql(q{SELECT value FROM txpipe.metric WHERE name = 'txpipe_missing_groups' AND labels->>'group_name' = 'hours'}), '>=', 163, '... as many as hours');
+
+# --- who sees what ---
+
+sql('CREATE ROLE stranger; CREATE ROLE reader; GRANT USAGE ON SCHEMA txpipe TO reader, stranger; GRANT SELECT ON hours TO reader');
+is(metric(q{name ~ 'feed|group|export'}, as => 'stranger'), '', 'a role sees nothing of feeds whose target it may not read');
+is(sql(q{SET ROLE reader; SELECT DISTINCT coalesce(labels->>'feed', labels->>'group_name') FROM txpipe.metric WHERE name ~ 'feed|group'}), 'hours',
+	'... and of those whose target it may');
+is(sql(q{SET ROLE stranger; SELECT count(*) FROM txpipe.metric WHERE name IN ('txpipe_build_info', 'txpipe_workers', 'txpipe_scrape_duration_seconds')}),
+	'3', '... and the installation');
+is(error_of($node, 'SET ROLE stranger; TABLE txpipe.total_store', db => 'retail')->{state}, '42501', 'the totals themselves are closed');
+
+# --- the text ---
+
+my $evil = qq{a"b\\c\nd};
+sql("CREATE SERVER shop FOREIGN DATA WRAPPER txpipe_kafka OPTIONS (bootstrap_servers '127.0.0.1:1'); CREATE TABLE events (a text);
+	SELECT txpipe.create_stream(\$n\$$evil\$n\$, 'shop', 't', 'events', paused => true)");
+is(metric(q{name = 'txpipe_stream_state' AND value = 1}), "txpipe_stream_state paused $evil 1", 'a stream is in one state');
+my $text = sql('SELECT txpipe.metrics()');
+like($text, qr/^txpipe_stream_rows_total\{stream="a\\"b\\\\c\\nd"\} 0$/m, 'quotes, backslashes and line ends are escaped');
+like($text, qr/^txpipe_build_info\{server_version="15\.[^"]*",version="[\d.]+"\} 1$/m, 'versions are labels');
+my @names = $text =~ /^# TYPE (\S+)/mg;
+is_deeply(\@names, [ sort @names ], 'names are sorted');
+is_deeply(\@names, [ $text =~ /^# HELP (\S+) \S/mg ], '... each with one TYPE and one HELP');
+is_deeply([ sort { $a cmp $b } @names ], [ split /\n/, sql('SELECT DISTINCT name COLLATE "C" FROM txpipe.metric ORDER BY 1') ], '... and all of the view');
+my $steady = q{SELECT md5(regexp_replace(txpipe.metrics(), '(scrape_duration_seconds|_timestamp_seconds\S*) \S+', '', 'g'))};
+is(sql($steady), sql("SET extra_float_digits = -5; SET DateStyle = 'German'; $steady"), 'the text is the same again, in any session');
+is(sql(q{SELECT count(*) FROM txpipe.metric WHERE name !~ '^txpipe_[a-z0-9_]+$' OR (type = 'counter') <> (name ~ '_total$')
+	OR type NOT IN ('counter', 'gauge') OR value IS NULL OR value = 'NaN'}), '0', 'names, types and values keep the rules');
+is(sql(q{SELECT string_agg(DISTINCT k, ' ' ORDER BY k) FROM txpipe.metric, jsonb_object_keys(labels) AS k}),
+	'feed group_name job server_version state stream version', 'labels are a bounded set');
+
+SKIP:
+{
+	skip 'Debian does not bring prometheus', 1 unless -x "$programs/promtool";
+	is(promtool($text, 'check', 'metrics'), '', 'promtool finds nothing in it');
+}
+
+# --- the cost ---
+
+sub blocks
+{
+	my ($plan) = sql(q{EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON, TIMING OFF) TABLE txpipe.metric});
+	my ($hit) = $plan =~ /"Shared Hit Blocks": (\d+)/;
+	my ($read) = $plan =~ /"Shared Read Blocks": (\d+)/;
+
+	return $hit + $read;
+}
+
+sub grow_ledger
+{
+	my ($from, $to) = @_;
+
+	sql(qq{INSERT INTO txpipe.file_ledger (feed_id, group_key, file_name, sha256, bytes, modified_at, state, arrived_at, loaded_at)
+		SELECT f.feed_id, 'x' || n, 'x' || n, sha256(('x' || n)::bytea), 1, now(), 'loaded', now() - interval '1 day', now()
+		FROM txpipe.feed f, generate_series($from, $to) n WHERE f.feed = 'branches'});
+	sql('VACUUM ANALYZE txpipe.file_ledger');
+	blocks();
+	return blocks();
+}
+
+my $few = grow_ledger(1, 10_000);
+my $many = grow_ledger(10_001, 100_000);
+cmp_ok($many, '<', 1.5 * $few, "it costs what the depth of an index does with a ledger ten times as long ($few and $many blocks)");
+
+log_is_clean($node, qr/total_store/);
+$node->stop;
+done_testing();
