@@ -120,7 +120,8 @@ typedef struct TxpRunTotals
 	int64 files;
 	int64 rows;
 	int64 rejects;
-	char *failure; /* of the last group that failed, or NULL */
+	int groups_skipped; /* that another session was loading */
+	char *failure;      /* of the last group that failed, or NULL */
 } TxpRunTotals;
 
 /* The run's record: made when there is something to load; one that a dead session left is ended. */

@@ -191,19 +191,25 @@ void
 txp_run_end(int64 run_id, const TxpRunTotals *totals)
 {
 	static TxpStatement update = {
-		"UPDATE txpipe.run SET state = CASE WHEN $3 > 0 THEN 'failed' ELSE 'succeeded' END, "
+		"UPDATE txpipe.run SET state = CASE WHEN $3 > 0 THEN 'failed' WHEN $2 > 0 THEN 'succeeded' "
+		"ELSE 'skipped' END, "
 		"groups_loaded = $2, groups_failed = $3, rows_loaded = $4, message = $5, "
 		"finished_at = clock_timestamp() WHERE run_id = $1",
 		5,
 		{INT8OID, INT4OID, INT4OID, INT8OID, TEXTOID}};
 	static TxpStatement forget = {"DELETE FROM txpipe.run WHERE run_id = $1", 1, {INT8OID}};
+	bool idle = totals->groups_loaded == 0 && totals->groups_failed == 0;
+	char *message = totals->failure;
 	Datum values[] = {Int64GetDatum(run_id), Int32GetDatum(totals->groups_loaded),
-					  Int32GetDatum(totals->groups_failed), Int64GetDatum(totals->rows),
-					  totals->failure ? CStringGetTextDatum(totals->failure) : 0};
+					  Int32GetDatum(totals->groups_failed), Int64GetDatum(totals->rows), 0};
 
+	if (idle && totals->groups_skipped > 0)
+		message = psprintf("another session is loading %d groups", totals->groups_skipped);
+	if (message)
+		values[4] = CStringGetTextDatum(message);
 	/* Another session loaded all there was. */
-	if (totals->groups_loaded == 0 && totals->groups_failed == 0)
+	if (idle && message == NULL)
 		(void) txp_spi_do(&forget, values, NULL);
 	else
-		(void) txp_spi_do(&update, values, totals->failure ? NULL : "    n");
+		(void) txp_spi_do(&update, values, message ? NULL : "    n");
 }

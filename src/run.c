@@ -184,8 +184,20 @@ load_each(Run *run, List *groups)
 		else
 			load_groups(run, named);
 	}
+	run->totals.groups_skipped = 0;
 	foreach (lc, deferred)
-		load_groups(run, lfirst(lc));
+	{
+		List *named = lfirst(lc);
+
+		/* Who has them goes on with the next ones. Runs that waited for him would only become a queue. */
+		if (txp_ledger_busy(linitial(named)))
+		{
+			run->totals.groups_skipped += list_length(named);
+			commit(run);
+		}
+		else
+			load_groups(run, named);
+	}
 }
 
 /* What a group displaced may make others ready, whose duplicates it was; then there is another round. */
@@ -204,6 +216,9 @@ load_ready(Run *run, List *groups, bool all)
 	} while (all && groups != NIL && run->totals.groups_loaded > loaded);
 	txp_run_end(run_id, &run->totals);
 	commit(run);
+	if (run->totals.groups_skipped > 0)
+		ereport(NOTICE, (errmsg("%d groups are left to another session, which is loading",
+								run->totals.groups_skipped)));
 	if (run->totals.groups_loaded == 0 && run->totals.groups_failed == 0)
 		return;
 	ereport(NOTICE, (errmsg("loaded %d groups: " INT64_FORMAT " files, " INT64_FORMAT
