@@ -64,6 +64,8 @@ section>h2+*{margin-top:0}
 .verdict p{font-weight:600}
 .todo li{padding:.7rem 0;border-top:1px solid var(--line);display:grid;grid-template-columns:auto 1fr;gap:.15rem .75rem;align-items:baseline}
 .todo{margin-top:.9rem}
+.todo:first-child{margin-top:0}
+.todo:first-child li:first-child{border:0;padding-top:0}
 .todo li:last-child{padding-bottom:0}
 .todo div{min-width:0;overflow-wrap:anywhere}
 .todo code{color:var(--soft)}
@@ -97,8 +99,8 @@ th:last-child,td:last-child{padding-right:0}
 td.n,th.n{text-align:right;white-space:nowrap}
 .n+:not(.n){padding-left:1rem}
 table.wide{min-width:34rem}
-td p,th p{overflow-wrap:anywhere}
-tbody th{overflow-wrap:anywhere;min-width:7rem}
+tbody th,td:not(.n):not(.nowrap){overflow-wrap:anywhere}
+tbody th{min-width:7rem}
 .nowrap{white-space:nowrap}
 .bar{display:block;width:100%;height:5px;margin-top:.3rem;border-radius:3px;fill:var(--accent)}
 .bar .track{fill:var(--idle-fill)}
@@ -291,8 +293,7 @@ BEGIN
     IF FOUND AND f.files > 0 THEN
         tiles := tiles || txpipe.html_tile('Last run', txpipe.html_state(r.state),
                                            format('<code>%s</code>, %s', txpipe.html(r.job), txpipe.html_age(r.started_at)))
-            || txpipe.html_tile('Last file loaded', CASE WHEN f.loaded_at IS NULL THEN '–'
-                                                         ELSE txpipe.html_duration(extract(epoch FROM statement_timestamp() - f.loaded_at)) || ' <small>ago</small>' END,
+            || txpipe.html_tile('Last file loaded', txpipe.html_age(f.loaded_at),
                                 txpipe.html_short(f.rows_loaded) || ' rows loaded in all');
     END IF;
     RETURN '<section aria-labelledby="health"><h2 id="health">Health</h2>' || txpipe.dashboard_verdict(files)
@@ -592,13 +593,12 @@ BEGIN
         RETURN NULL;
     END IF;
     EXECUTE $sql$
-        SELECT string_agg(format('<tr><th scope="row">%s</th><td>%s</td><td>%s</td><td>%s</td><td class="nowrap">%s</td></tr>',
-                                 txpipe.html_name(a.rule::text), txpipe.html_state(a.severity::text), coalesce(txpipe.html_name(a.subject::text), '–'),
-                                 coalesce(txpipe.html(a.reason::text), ''), txpipe.html_age(a.raised_at)), '' ORDER BY a.alert_id DESC)
+        SELECT string_agg(format('<li>%s<div><p>%s</p><p class="soft">%s</p></div></li>', txpipe.html_state(a.severity::text),
+                                 concat_ws(': ', txpipe.html_name(a.rule::text), txpipe.html_name(a.subject::text)),
+                                 concat_ws(', ', txpipe.html(a.reason::text), txpipe.html_age(a.raised_at))), '' ORDER BY a.alert_id DESC)
         FROM (SELECT * FROM txpipe.alert ORDER BY alert_id DESC LIMIT 12) a$sql$ INTO body;
     RETURN '<section aria-labelledby="alerts"><h2 id="alerts">Alerts</h2><div class="card">'
-        || coalesce(txpipe.html_table('Newest alerts', ARRAY['Rule', 'Severity', 'Subject', 'Reason', 'Raised'], body),
-                    '<p class="soft">No alert was raised.</p>') || '</div></section>';
+        || coalesce('<ul class="todo">' || body || '</ul>', '<p class="soft">No alert was raised.</p>') || '</div></section>';
 END
 $body$;
 COMMENT ON FUNCTION txpipe.dashboard_alerts() IS 'The section Alerts of dashboard(): the newest of txpipe.alert; NULL: there is no such relation, or the caller may not read it';
