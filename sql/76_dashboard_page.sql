@@ -99,7 +99,7 @@ th:last-child,td:last-child{padding-right:0}
 td.n,th.n{text-align:right;white-space:nowrap}
 .n+:not(.n){padding-left:1rem}
 table.wide{min-width:34rem}
-tbody th,td:not(.n):not(.nowrap){overflow-wrap:anywhere}
+tbody th,.wide td:last-child{overflow-wrap:anywhere}
 tbody th{min-width:7rem}
 .nowrap{white-space:nowrap}
 .bar{display:block;width:100%;height:5px;margin-top:.3rem;border-radius:3px;fill:var(--accent)}
@@ -113,7 +113,9 @@ footer.wrap{margin-top:2.5rem;padding-top:1.2rem;padding-bottom:2rem}
 small{font-size:.62em;font-weight:600;letter-spacing:0}
 dd small{font-size:.86em}
 @media(max-width:62rem){.tiles{grid-template-columns:repeat(2,1fr)}}
-@media(max-width:40rem){.wrap{padding:0 .9rem}.card{padding:1rem}.tiles{gap:.7rem}.tile{padding:.8rem .85rem}.value{font-size:1.3rem}.plot>svg{height:170px}.scale{height:calc(170px + 1.2rem)}h2{margin-top:1.9rem}.ticks b{display:none}th,td{padding-right:.7rem}nav ul{gap:0 1.1rem}}
+@media(max-width:40rem){.wrap{padding:0 .9rem}.card{padding:1rem}.tiles{gap:.7rem}.tile{padding:.8rem .85rem}.value{font-size:1.3rem}.plot>svg{height:170px}.scale{height:calc(170px + 1.2rem)}h2{margin-top:1.9rem}.ticks b{display:none}th,td{padding-right:.7rem}nav ul{gap:0 1.1rem}
+.scroll:has(.wide){background:linear-gradient(90deg,var(--card) 40%,transparent) 0/2rem 100% no-repeat local,linear-gradient(-90deg,var(--card) 40%,transparent) 100%/2rem 100% no-repeat local,
+linear-gradient(90deg,var(--line),transparent) 0/.7rem 100% no-repeat scroll,linear-gradient(-90deg,var(--line),transparent) 100%/.7rem 100% no-repeat scroll}}
 @media(prefers-reduced-motion:reduce){*{scroll-behavior:auto!important;transition:none!important;animation:none!important}}
 @media(forced-colors:active){.plot rect,.bar rect,.spark polyline{forced-color-adjust:none}}
 @media print{@page{margin:13mm}:root{--page:#fff;--shadow:none}html{font-size:11.5px}body{font-size:1rem}nav,.skip,summary{display:none}.wrap{padding:0;max-width:none}
