@@ -4,7 +4,7 @@ CREATE FUNCTION txpipe.kafka_validator(options text[], catalog oid) RETURNS void
     LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'txpipe_kafka_validator';
 COMMENT ON FUNCTION txpipe.kafka_validator(text[], oid) IS
-    'Checks the options of servers and user mappings of the wrapper txpipe_kafka';
+    'Part of CREATE SERVER and CREATE USER MAPPING: checks the options of servers and user mappings of the wrapper txpipe_kafka';
 
 CREATE FOREIGN DATA WRAPPER txpipe_kafka VALIDATOR txpipe.kafka_validator;
 COMMENT ON FOREIGN DATA WRAPPER txpipe_kafka IS
@@ -16,7 +16,7 @@ CREATE FUNCTION txpipe.list_options(
     RETURNS SETOF record
     LANGUAGE c STABLE SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'txpipe_list_options';
-COMMENT ON FUNCTION txpipe.list_options() IS 'Rows of the view txpipe.option';
+COMMENT ON FUNCTION txpipe.list_options() IS 'Part of the view option: its rows';
 
 CREATE VIEW txpipe.option AS SELECT * FROM txpipe.list_options();
 GRANT SELECT ON txpipe.option TO PUBLIC;

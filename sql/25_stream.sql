@@ -95,7 +95,7 @@ COMMENT ON PROCEDURE txpipe.consume(text, integer, interval) IS
 CREATE FUNCTION txpipe.stream_workers(stream_id integer) RETURNS integer
     LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'txpipe_stream_workers';
-COMMENT ON FUNCTION txpipe.stream_workers(integer) IS 'Number of workers that serve the stream at this moment';
+COMMENT ON FUNCTION txpipe.stream_workers(integer) IS 'Part of the view stream_status: number of workers that serve the stream at this moment';
 
 CREATE FUNCTION txpipe.stream_rates(
         stream_id integer, OUT rows_1 double precision, OUT rows_10 double precision,
@@ -103,7 +103,7 @@ CREATE FUNCTION txpipe.stream_rates(
     LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'txpipe_stream_rates';
 COMMENT ON FUNCTION txpipe.stream_rates(integer) IS
-    'Messages that became rows, and bytes of messages, a second: over the last full second and the last ten. NULL '
+    'Part of the view stream_status: messages that became rows, and bytes of messages, a second: over the last full second and the last ten. NULL '
     'where txpipe is not in shared_preload_libraries';
 
 CREATE FUNCTION txpipe.stream_hindrance(
@@ -111,17 +111,17 @@ CREATE FUNCTION txpipe.stream_hindrance(
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'txpipe_stream_hindrance';
 COMMENT ON FUNCTION txpipe.stream_hindrance() IS
-    'What the streams of this database wait for: the guard that holds (txpipe.min_free_space, '
+    'Part of the view stream_status: what the streams of this database wait for: the guard that holds (txpipe.min_free_space, '
     'txpipe.max_replication_lag) and since when, and why there are fewer workers than wanted. NULL: nothing';
 
 CREATE FUNCTION txpipe.guard_problem() RETURNS text
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'txpipe_guard_problem';
 COMMENT ON FUNCTION txpipe.guard_problem() IS
-    'What the guards txpipe.min_free_space and txpipe.max_replication_lag find at this moment; NULL: nothing';
+    'Part of check_setup(): what the guards txpipe.min_free_space and txpipe.max_replication_lag find at this moment; NULL: nothing';
 
 CREATE FUNCTION txpipe.utf8(bytes bytea) RETURNS text
     LANGUAGE c STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'txpipe_utf8';
-COMMENT ON FUNCTION txpipe.utf8(bytea) IS 'The bytes as text where they are valid text, else NULL';
+COMMENT ON FUNCTION txpipe.utf8(bytea) IS 'Part of views: the bytes as text where they are valid text, else NULL';
 

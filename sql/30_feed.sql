@@ -14,7 +14,7 @@ AS $$
     FROM regexp_matches(key, '([0-9]+)|([^0-9]+)', 'g') WITH ORDINALITY AS m (part, position)
 $$;
 COMMENT ON FUNCTION txpipe.natural_key(text) IS
-'Sort key in which digits compare as numbers: group2 comes before group10. Every run of digits becomes its
+'Part of run_hourly(): sort key in which digits compare as numbers: group2 comes before group10. Every run of digits becomes its
 length in four digits and the run without leading zeros. Compare keys with COLLATE "C"';
 
 CREATE FUNCTION txpipe.create_feed(feed text, file_pattern text, target regclass DEFAULT NULL,

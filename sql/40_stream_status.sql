@@ -5,12 +5,12 @@ CREATE FUNCTION txpipe.is_owner(owner oid, owner_name name) RETURNS boolean
     LANGUAGE c STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'txpipe_is_owner';
 COMMENT ON FUNCTION txpipe.is_owner(oid, name) IS
-    'Whether the caller may do what this role may: where its OID has the name, as it need not after a restore';
+    'Part of views: whether the caller may do what this role may: where its OID has the name, as it need not after a restore';
 
 CREATE FUNCTION txpipe.may_read(table_schema name, table_name name) RETURNS boolean
     LANGUAGE c STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'txpipe_may_read';
-COMMENT ON FUNCTION txpipe.may_read(name, name) IS 'Whether the caller may SELECT all rows of the table of that name';
+COMMENT ON FUNCTION txpipe.may_read(name, name) IS 'Part of views: whether the caller may SELECT all rows of the table of that name';
 
 CREATE VIEW txpipe.stream_status WITH (security_barrier) AS
     SELECT s.stream,

@@ -60,7 +60,7 @@ AS $$
     SELECT concat_ws(e'\x01', txpipe.natural_key(group_key), group_key, txpipe.natural_key(file_name), file_name)
 $$;
 COMMENT ON FUNCTION txpipe.file_order(text, text) IS
-'Sort key of a feed''s files in the order in which they load: by group, then by name. Compare keys with COLLATE "C"';
+'Part of the loading order of files: sort key of a feed''s files in the order in which they load: by group, then by name. Compare keys with COLLATE "C"';
 
 CREATE FUNCTION txpipe.can_unload(feed_id integer)
 RETURNS boolean
@@ -72,7 +72,7 @@ AS $$
                        ON a.attrelid = to_regclass(quote_ident(f.target_schema) || '.' || quote_ident(f.target_table))
                    WHERE f.feed_id = can_unload.feed_id AND a.attname = 'file_id' AND NOT a.attisdropped)
 $$;
-COMMENT ON FUNCTION txpipe.can_unload(integer) IS 'Is there a way to take files of the feed back?';
+COMMENT ON FUNCTION txpipe.can_unload(integer) IS 'Part of the loading order of files: is there a way to take files of the feed back?';
 
 CREATE FUNCTION txpipe.group_is_numbered(group_key text)
 RETURNS boolean
@@ -82,7 +82,7 @@ AS $$
     SELECT extract(epoch FROM txpipe.group_time(group_key)) =
            3600 * least(coalesce((regexp_match(group_key, '(\d+)\D*$'))[1], '0')::numeric, 2000000000)
 $$;
-COMMENT ON FUNCTION txpipe.group_is_numbered(text) IS 'Is the time of a group key a mere number, and no date?';
+COMMENT ON FUNCTION txpipe.group_is_numbered(text) IS 'Part of the view missing_group: is the time of a group key a mere number, and no date?';
 
 -- A group is shown to who may see the files it has; feeds are named to who may see those feeds.
 -- Begun groups first; then, of feeds with the option every, the steps no group came for. Numbered groups are

@@ -11,7 +11,7 @@ LANGUAGE c VOLATILE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'txpipe_session_progress';
 COMMENT ON FUNCTION txpipe.session_progress() IS
-'What the view txpipe.progress shows: long calls of sessions of roles you are a member of, of all sessions for
+'Part of the view progress: long calls of sessions of roles you are a member of, of all sessions for
 pg_read_all_stats, and those at work on feeds and streams whose target you may read. Numbers of feed, file and stream
 are 0 where there is none';
 

@@ -13,7 +13,7 @@ AS $body$
            (5, 'dashboard', 'SELECT txpipe.export_dashboard()', 'export_dashboard')
 $body$;
 COMMENT ON FUNCTION txpipe.known_jobs() IS
-'The jobs of txpipe.schedule(), in the order of its arguments: what each runs, and the name of its runs in txpipe.run';
+'Part of schedule() and the view job_status: the jobs of txpipe.schedule(), in the order of its arguments: what each runs, and the name of its runs in txpipe.run';
 
 CREATE TABLE txpipe.scheduled_job (
     job text NOT NULL,
@@ -128,7 +128,7 @@ BEGIN
 END
 $body$;
 COMMENT ON FUNCTION txpipe.cron_due(text, timestamptz, boolean) IS
-'When a job with this cron schedule was due last, at or before a time, or (is_next) is due next after it. schedule: five fields (minute,
+'Part of the view job_status: when a job with this cron schedule was due last, at or before a time, or (is_next) is due next after it. schedule: five fields (minute,
 hour, day of the month, month, day of the week) in the zone cron.timezone, GMT where there is no such setting; @hourly and the
 like; or N seconds, which count from the time given. NULL for what is no such schedule, and for @reboot.';
 
@@ -188,7 +188,7 @@ BEGIN
      ORDER BY s.ordinal, s.role_name;
 END
 $body$;
-COMMENT ON FUNCTION txpipe.list_jobs() IS 'The rows of txpipe.job_status';
+COMMENT ON FUNCTION txpipe.list_jobs() IS 'Part of the view job_status: its rows';
 
 CREATE VIEW txpipe.job_status AS
     SELECT job, role_name, schedule, active, job_id, last_started_at, last_finished_at, last_state, last_message, last_due_at,

@@ -69,4 +69,4 @@ BEGIN
 END
 $body$;
 COMMENT ON FUNCTION txpipe.require_warehouse() IS
-'Raises 42P01 with a hint where the database has no warehouse, 55000 where it has one without rollups';
+'Part of reports: raises 42P01 with a hint where the database has no warehouse, 55000 where it has one without rollups';

@@ -19,7 +19,7 @@ BEGIN
 END
 $body$;
 COMMENT ON FUNCTION txpipe.require_warehouse_owner() IS
-'Raises 42P01 where the database has no warehouse, 42501 when it is another role''s';
+'Part of functions of the warehouse: raises 42P01 where the database has no warehouse, 42501 when it is another role''s';
 
 CREATE FUNCTION txpipe.repair_rollups()
 RETURNS TABLE (rollup text, rows_repaired bigint)

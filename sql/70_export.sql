@@ -78,7 +78,7 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
     SELECT CASE WHEN value ~ '[",\r\n]' THEN '"' || replace(value, '"', '""') || '"' ELSE value END
 $body$;
-COMMENT ON FUNCTION txpipe.csv_field(text) IS 'A text as a field of CSV (RFC 4180), quoted where it must be';
+COMMENT ON FUNCTION txpipe.csv_field(text) IS 'Part of exports: a text as a field of CSV (RFC 4180), quoted where it must be';
 
 -- The three writes below are all that an export needs of our tables. They run as the extension's owner and touch
 -- nothing else, so that an export itself can run as the owner of dwh.

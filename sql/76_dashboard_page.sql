@@ -124,7 +124,7 @@ linear-gradient(90deg,var(--line),transparent) 0/.7rem 100% no-repeat scroll,lin
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 $css$
 $body$;
-COMMENT ON FUNCTION txpipe.dashboard_style() IS 'The style sheet of dashboard()';
+COMMENT ON FUNCTION txpipe.dashboard_style() IS 'Part of dashboard(): its style sheet';
 
 -- A ledger of years is not counted for every page: the newest files are, and all that wait or failed.
 CREATE VIEW txpipe.recent_files WITH (security_barrier) AS
@@ -302,7 +302,7 @@ BEGIN
            || '<ul class="tiles">' || tiles || '</ul></section>';
 END
 $body$;
-COMMENT ON FUNCTION txpipe.dashboard_overview(txpipe.recent_files[]) IS 'The section Health of dashboard(): what needs attention, and the figures of streams and files';
+COMMENT ON FUNCTION txpipe.dashboard_overview(txpipe.recent_files[]) IS 'Part of dashboard(): the section Health: what needs attention, and the figures of streams and files';
 
 CREATE FUNCTION txpipe.dashboard_stream_card(s txpipe.stream_status, minutes numeric[])
 RETURNS text
@@ -376,7 +376,7 @@ BEGIN
                ARRAY['Stream', 'State', '>Lag', '>Rows'], others) || '</div>', '') || '</section>';
 END
 $body$;
-COMMENT ON FUNCTION txpipe.dashboard_streams() IS 'The section Streams of dashboard(); NULL: the caller may see none';
+COMMENT ON FUNCTION txpipe.dashboard_streams() IS 'Part of dashboard(): the section Streams; NULL: the caller may see none';
 
 -- Why lines and messages were refused; of new files and of so many only, so that the cost has a bound.
 CREATE FUNCTION txpipe.dashboard_rejects(files txpipe.recent_files[])
@@ -448,7 +448,7 @@ BEGIN
                ARRAY['Job', 'State', 'Started', '>Took', 'Result'], runs), '<p class="soft">Nothing has run yet.</p>') || '</div></section>';
 END
 $body$;
-COMMENT ON FUNCTION txpipe.dashboard_files(txpipe.recent_files[]) IS 'The section Files and runs of dashboard(); NULL: the caller may see no feed';
+COMMENT ON FUNCTION txpipe.dashboard_files(txpipe.recent_files[]) IS 'Part of dashboard(): the section Files and runs; NULL: the caller may see no feed';
 
 -- All of it, or the caller sees no figures of sales.
 CREATE FUNCTION txpipe.dashboard_may_read_sales()
@@ -580,7 +580,7 @@ BEGIN
 END
 $body$;
 COMMENT ON FUNCTION txpipe.dashboard_sales() IS
-'The section Sales of dashboard(): twelve months up to the last sale, beside the twelve before; NULL: the caller may not
+'Part of dashboard(): the section Sales: twelve months up to the last sale, beside the twelve before; NULL: the caller may not
 read the sums of a warehouse, or there is none';
 
 CREATE FUNCTION txpipe.dashboard_alerts()
@@ -603,7 +603,7 @@ BEGIN
         || coalesce('<ul class="todo">' || body || '</ul>', '<p class="soft">No alert was raised.</p>') || '</div></section>';
 END
 $body$;
-COMMENT ON FUNCTION txpipe.dashboard_alerts() IS 'The section Alerts of dashboard(): the newest of txpipe.alert; NULL: there is no such relation, or the caller may not read it';
+COMMENT ON FUNCTION txpipe.dashboard_alerts() IS 'Part of dashboard(): the section Alerts: the newest of txpipe.alert; NULL: there is no such relation, or the caller may not read it';
 
 CREATE FUNCTION txpipe.dashboard_start()
 RETURNS text
@@ -617,7 +617,7 @@ SELECT txpipe.create_stream(&#39;orders&#39;, &#39;shop&#39;, &#39;orders&#39;);
 <li><h3>Turn hourly files into a warehouse</h3><code>SELECT txpipe.create_warehouse();
 CALL txpipe.run_hourly();</code></li></ol></div></section>$html$
 $body$;
-COMMENT ON FUNCTION txpipe.dashboard_start() IS 'What dashboard() shows where there is nothing to show';
+COMMENT ON FUNCTION txpipe.dashboard_start() IS 'Part of dashboard(): what it shows where there is nothing to show';
 
 -- Without sales nothing of dwh is touched, whoever makes one meanwhile.
 CREATE FUNCTION txpipe.dashboard_page(with_sales boolean)

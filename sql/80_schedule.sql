@@ -8,7 +8,7 @@ RETURNS text
 LANGUAGE c STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'txpipe_cron_database';
-COMMENT ON FUNCTION txpipe.cron_database() IS 'The database of pg_cron (cron.database_name); NULL when pg_cron is not loaded';
+COMMENT ON FUNCTION txpipe.cron_database() IS 'Part of schedule(): the database of pg_cron (cron.database_name); NULL when pg_cron is not loaded';
 
 CREATE FUNCTION txpipe.ask_cron(operation text, args text[])
 RETURNS text
@@ -42,7 +42,7 @@ BEGIN
 END
 $body$;
 COMMENT ON FUNCTION txpipe.require_cron() IS
-'Raises 0A000 or 55000 with a hint where no jobs can be scheduled with pg_cron';
+'Part of schedule(): raises 0A000 or 55000 with a hint where no jobs can be scheduled with pg_cron';
 
 CREATE FUNCTION txpipe.note_schedule(role name, jobs text[], schedules text[])
 RETURNS void

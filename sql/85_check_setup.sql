@@ -6,7 +6,7 @@ LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'txpipe_directory_problem';
 COMMENT ON FUNCTION txpipe.directory_problem(text) IS
-'What is wrong with the directory named by landing_directory, lake_directory or export_directory (txpipe.…), and what
+'Part of check_setup(): what is wrong with the directory named by landing_directory, lake_directory or export_directory (txpipe.…), and what
 mends it: not set, missing, no directory, not writable by the server. Problem and hint are NULL when all is well.';
 
 CREATE FUNCTION txpipe.check_preload(OUT item text, OUT ok boolean, OUT detail text, OUT hint text)
