@@ -25,7 +25,8 @@ is(reference('used'), $empty, 'the reference depends on the extension alone');
 
 my @names = split /\n/, $node->safe_psql('postgres', <<'SQL');
 SELECT quote_ident(p.proname) FROM pg_proc p WHERE p.pronamespace = 'txpipe'::regnamespace
-UNION SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'txpipe'::regnamespace AND c.relkind = 'v'
+UNION SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'txpipe'::regnamespace AND c.relkind IN ('r', 'v')
+    AND has_table_privilege('public', c.oid, 'SELECT')
 UNION SELECT name FROM pg_settings WHERE name LIKE 'txpipe.%'
 UNION SELECT name FROM txpipe.option
 SQL
