@@ -255,5 +255,10 @@ ok(!-e "$dir/broken.csv", 'half a file never has the name');
 exported(q('1901-02-03'));
 is(join(' ', map { basename($_) } glob "$dir/.*.tmp"), '', 'and is removed');
 
+# Runs that another scheduler starts are in the status, too; this server has no pg_cron.
+is(sql(q{SELECT role_name IS NULL, schedule IS NULL, last_state, problem FROM txpipe.job_status WHERE job = 'b2b'}),
+	't|t|succeeded|pg_cron is not loaded', 'the status of jobs without pg_cron');
+is(sql(q{SELECT sum(removed) FROM txpipe.housekeeping('1 day')}), '0', 'housekeeping without pg_cron');
+
 $node->stop;
 done_testing();
