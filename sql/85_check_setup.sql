@@ -187,3 +187,75 @@ $body$;
 COMMENT ON FUNCTION txpipe.check_setup() IS
 'What an installation needs, one line each: item, ok, detail, and a hint to paste where it is not ok. Looks at preloaded
 libraries, the worker budget, the guards, pg_cron and its login, the three directories, the brokers of every server, the clock.';
+
+-- With the rights of the extension's owner, since a probe reads no target; so it gives numbers, no names and no messages.
+CREATE FUNCTION txpipe.health_problems(OUT severity text, OUT problem text)
+RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER ROWS 5
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    WITH setup AS (
+        SELECT 'txpipe' = ANY (regexp_split_to_array(trim(current_setting('shared_preload_libraries')), '\s*,\s*')) AS is_loaded,
+               pg_postmaster_start_time() < clock_timestamp() - interval '1 minute' AS is_up,
+               EXISTS (SELECT FROM txpipe.installation i
+                        WHERE i.database <> (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())) AS is_copy
+    ), stream AS MATERIALIZED (
+        SELECT s.state, s.reason, s.since, txpipe.stream_workers(s.stream_id) AS workers FROM txpipe.stream s
+    ), run AS (
+        SELECT t.job, max(t.last_at) FILTER (WHERE t.state = 'failed') AS failed_at,
+               max(t.last_at) FILTER (WHERE t.state = 'succeeded') AS succeeded_at
+          FROM txpipe.total_store t WHERE t.job IS NOT NULL GROUP BY t.job
+    ), problem (severity, problem, number) AS (
+        SELECT 'failing', 'streams in error', count(*) FROM stream s WHERE s.state = 'error'
+        UNION ALL
+        SELECT 'failing', 'streams paused by txpipe', count(*) FROM stream s
+         WHERE s.state = 'paused' AND s.reason <> 'created paused'
+        UNION ALL
+        SELECT 'failing', 'running streams without a worker', count(*) FROM stream s, setup u
+         WHERE s.state = 'running' AND s.workers = 0 AND u.is_loaded AND u.is_up AND NOT u.is_copy
+           AND s.since < clock_timestamp() - interval '1 minute'
+        UNION ALL
+        SELECT 'failing', 'jobs whose last run failed', count(*) FROM run r WHERE r.failed_at > coalesce(r.succeeded_at, '-infinity')
+        UNION ALL
+        SELECT 'failing', 'files that failed too often', count(*) FROM txpipe.file_ledger l WHERE l.state = 'poison'
+        UNION ALL
+        SELECT 'degraded', 'streams wait: ' || h.guard, 1 FROM txpipe.stream_hindrance() h
+         WHERE h.guard IS NOT NULL AND EXISTS (SELECT FROM stream s WHERE s.state = 'running')
+        UNION ALL
+        SELECT 'degraded', 'running streams, which nobody serves while txpipe is not in shared_preload_libraries', count(*)
+          FROM stream s, setup u WHERE s.state = 'running' AND NOT u.is_loaded
+        UNION ALL
+        SELECT 'degraded', 'files that failed and are tried again', count(*) FROM txpipe.file_ledger l WHERE l.state = 'failed'
+        UNION ALL
+        SELECT 'degraded', 'groups of files that are not complete', sum(g.incomplete) FROM txpipe.recent_missing_groups g
+        UNION ALL
+        SELECT 'degraded', 'groups of files that did not come', sum(g.missing) FROM txpipe.recent_missing_groups g
+    )
+    SELECT p.severity, CASE WHEN p.problem LIKE 'streams wait: %' THEN p.problem ELSE p.number || ' ' || p.problem END
+      FROM problem p
+     WHERE p.number > 0 AND NOT pg_is_in_recovery()
+$body$;
+COMMENT ON FUNCTION txpipe.health_problems() IS
+'Part of health(): what is the matter, as numbers: severity (failing or degraded) and problem. None on a standby';
+
+CREATE FUNCTION txpipe.health(fail boolean DEFAULT false, OUT ok boolean, OUT status text, OUT detail text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    SELECT coalesce(bool_and(p.severity <> 'failing'), true),
+           CASE WHEN bool_or(p.severity = 'failing') THEN 'failing' WHEN count(*) > 0 THEN 'degraded' ELSE 'ok' END,
+           coalesce(string_agg(p.problem, '; ' ORDER BY p.severity DESC, p.problem COLLATE "C"),
+                    CASE WHEN pg_is_in_recovery() THEN 'a standby: streams and files are the primary''s' ELSE 'all is well' END)
+        INTO ok, status, detail FROM txpipe.health_problems() p;
+    IF fail AND NOT ok THEN
+        RAISE EXCEPTION 'txpipe is not well: %', detail
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'docs/operations.md has what to do for each state.';
+    END IF;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.health(boolean) IS
+'One row for probes: ok; status: ok, degraded (it goes on by itself, or something did not come) or failing (somebody must act: ok is
+false); detail: what is the matter, in numbers and without names, so that any role with EXECUTE on it and on health_problems may ask.
+Counts all streams, files and jobs of the database, whoever owns them; looks at no target and no broker, and costs the same with a
+ledger of years. fail: raise 55000 instead of returning a row that is not ok: psql -c then exits with 1.';

@@ -3,7 +3,10 @@
 use strict;
 use warnings;
 
+use HTTP::Tiny;
 use IPC::Run;
+use JSON::PP qw(decode_json);
+use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeRetail;
@@ -55,6 +58,7 @@ sub sale
 }
 
 is(metric(q{name LIKE 'txpipe_feed_%' AND value <> 0}), '', 'a feed without files counts nothing');
+is(sql('SELECT * FROM txpipe.health()'), 't|ok|all is well', 'and nothing is wrong');
 deliver_group(1, sale('t1', 1), sale('t2', 2), sale('t3', 'many'));
 run_hourly();
 deliver_group(2, sale('t4', 1));
@@ -135,11 +139,129 @@ is(sql(q{SELECT count(*) FROM txpipe.metric WHERE name !~ '^txpipe_[a-z0-9_]+$' 
 is(sql(q{SELECT string_agg(DISTINCT k, ' ' ORDER BY k) FROM txpipe.metric, jsonb_object_keys(labels) AS k}),
 	'feed group_name job server_version state stream version', 'labels are a bounded set');
 
+# --- Prometheus and its exporter, of Debian ---
+
+my $monitoring = "$TxpipeRetail::tree/docs/monitoring";
+
+# Starts a program in the background; its output goes to a file.
+my @started;
+sub start_program
+{
+	my ($log, $env, @command) = @_;
+	my $pid = fork() // die "fork: $!";
+
+	if ($pid == 0)
+	{
+		@ENV{ keys %$env } = values %$env;
+		open STDOUT, '>', $log or die "$log: $!";
+		open STDERR, '>&', \*STDOUT or die;
+		exec @command or die "$command[0]: $!";
+	}
+	push @started, $pid;
+	return;
+}
+
+END
+{
+	my $status = $?;
+
+	kill 'TERM', $_ and waitpid $_, 0 foreach @started;
+	$? = $status;
+}
+
+# The body of an answer, undef when there is none.
+sub get
+{
+	my ($port, $path) = @_;
+
+	return HTTP::Tiny->new(timeout => 10)->get("http://127.0.0.1:$port$path")->{content};
+}
+
+# What Prometheus answers to an expression: a line for each sample, its value and labels.
+sub ask_prometheus
+{
+	my ($port, $expression) = @_;
+	my $content = get($port, '/api/v1/query?query=' . $expression =~ s/([^A-Za-z0-9])/sprintf '%%%02X', ord $1/ger);
+	my $answer = eval { decode_json($content) } or return '';
+
+	return join "\n", sort map {
+		my $sample = $_;
+		join ' ', $sample->{value}[1], map { "$_=$sample->{metric}{$_}" } grep { !/^(__name__|instance)$/ } sort keys %{ $sample->{metric} };
+	} @{ $answer->{data}{result} };
+}
+
 SKIP:
 {
-	skip 'Debian does not bring prometheus', 1 unless -x "$programs/promtool";
-	is(promtool($text, 'check', 'metrics'), '', 'promtool finds nothing in it');
+	skip 'Debian does not bring prometheus', 8 unless -x "$programs/promtool" && -x "$programs/prometheus-postgres-exporter";
+	is(promtool($text, 'check', 'metrics'), '', 'promtool finds nothing in the text');
+	like(promtool('', 'check', 'rules', "$monitoring/txpipe_rules.yml"), qr/SUCCESS: 10 rules/, 'it accepts the alert rules');
+	like(promtool('', 'test', 'rules', "$monitoring/txpipe_rules_test.yml"), qr/^\s*SUCCESS$/m, 'each alert fires for what it is about');
+
+	sql('CREATE ROLE monitor LOGIN; GRANT USAGE ON SCHEMA txpipe TO monitor; GRANT SELECT ON events, hours TO monitor');
+	my ($exporter, $prometheus) = map { PostgreSQL::Test::Cluster::get_free_port() } 1, 2;
+	my $dir = $node->basedir . '/prometheus';
+	mkdir $dir or die "$dir: $!";
+	my $config = slurp_file("$monitoring/prometheus.yml");
+	ok($config =~ s/localhost:9187/127.0.0.1:$exporter/ && $config =~ s/(_interval): 30s/$1: 1s/g
+		  && $config =~ s{txpipe_rules.yml}{$monitoring/txpipe_rules.yml}, 'the configuration has what the test changes');
+	append_to_file("$dir/prometheus.yml", $config);
+	like(promtool('', 'check', 'config', "$dir/prometheus.yml"), qr/is valid/, 'promtool accepts it');
+	start_program("$dir/exporter.log", {
+			DATA_SOURCE_NAME => 'host=' . $node->host . ' port=' . $node->port . ' user=monitor dbname=retail sslmode=disable',
+			PG_EXPORTER_DISABLE_DEFAULT_METRICS => 'true', PG_EXPORTER_DISABLE_SETTINGS_METRICS => 'true' },
+		"$programs/prometheus-postgres-exporter", "--extend.query-path=$monitoring/postgres_exporter.yml", "--web.listen-address=127.0.0.1:$exporter");
+	start_program("$dir/prometheus.log", {}, "$programs/prometheus", "--config.file=$dir/prometheus.yml", "--storage.tsdb.path=$dir/data",
+		"--web.listen-address=127.0.0.1:$prometheus");
+	is(wait_until('Prometheus has scraped', sub { ask_prometheus($prometheus, 'txpipe_feed_rows_loaded_total') }),
+		'5 feed=hours', 'Prometheus has scraped the rows of the feed the role may read, under the name of the metric');
+	is(ask_prometheus($prometheus, 'txpipe_stream_state == 1'), "1 state=paused stream=$evil", '... a name with odd characters');
+	is(ask_prometheus($prometheus, 'txpipe_runs_total{job="run_hourly",state="succeeded"}'),
+		sql(q{SELECT value || ' job=run_hourly state=succeeded' FROM txpipe.metric WHERE name = 'txpipe_runs_total' AND labels @> '{"job": "run_hourly", "state": "succeeded"}'}),
+		'... and the job of txpipe as the label job');
 }
+
+# --- Grafana ---
+
+# Every panel's query, as Grafana sends it for the last six hours.
+my $board = decode_json(slurp_file("$monitoring/grafana_dashboard.json"));
+my @queries = map { my $panel = $_; map { [ $panel, $_->{rawSql} ] } @{ $panel->{targets} } } @{ $board->{panels} };
+cmp_ok(scalar @queries, '>=', 10, 'the Grafana dashboard has panels');
+foreach (@queries)
+{
+	my ($panel, $query) = @$_;
+	$query =~ s/\$__timeFilter\((\w+)\)/$1 BETWEEN now() - interval '6 hours' AND now()/g;
+	unlike($query, qr/\$/, "panel $panel->{title}: no macro is left");
+	my ($rc, $out, $err) = $node->psql('retail', $query);
+	is($rc, 0, '... and its query runs') or diag($err);
+}
+is(sql("SELECT status FROM txpipe.health()"), sql((map { $_->[1] } grep { $_->[0]{title} eq 'State' } @queries)[0]), 'the state is that of health()');
+
+# --- health ---
+
+my $groups = qr/\d+ groups of files that are not complete; \d+ groups of files that did not come/;
+like(sql('SELECT * FROM txpipe.health()'), qr/^t\|degraded\|$groups$/, 'what is missing degrades the health');
+sql(q{UPDATE txpipe.file_ledger SET state = 'failed' WHERE state = 'waiting'});
+like(sql('SELECT * FROM txpipe.health()'), qr/^t\|degraded\|1 files that failed and are tried again; $groups$/, '... and so does a file that failed');
+sql(q{UPDATE txpipe.file_ledger SET state = 'poison' WHERE state = 'failed'});
+like(sql('SELECT * FROM txpipe.health()'), qr/^f\|failing\|1 files that failed too often; $groups$/, 'one that failed too often is a failure');
+sql(q{UPDATE txpipe.file_ledger SET state = 'waiting' WHERE state = 'poison'});
+sql(q{INSERT INTO txpipe.run (job) VALUES ('run_hourly'); UPDATE txpipe.run SET state = 'failed' WHERE state = 'running'});
+like(sql('SELECT * FROM txpipe.health()'), qr/^f\|failing\|1 jobs whose last run failed; $groups$/, 'the last run failed');
+my $sick = error_of($node, 'SELECT txpipe.health(fail => true)', db => 'retail');
+like("$sick->{state} $sick->{message}", qr/^55000 txpipe is not well: 1 jobs whose last run failed/, 'a probe can have that as an error');
+is($node->psql('retail', 'SELECT txpipe.health(fail => true)', on_error_stop => 0, extra_params => [ '-v', 'ON_ERROR_STOP=1' ]), 3, '... and as a status');
+is(error_of($node, 'SET ROLE stranger; SELECT txpipe.health()', db => 'retail')->{state}, '42501', 'it is for those with EXECUTE');
+sql('GRANT EXECUTE ON FUNCTION txpipe.health(boolean), txpipe.health_problems() TO stranger');
+is(sql('SET ROLE stranger; SELECT status FROM txpipe.health()'), 'failing', '... whatever else they may read');
+sql(q{INSERT INTO txpipe.run (job) VALUES ('run_hourly'); UPDATE txpipe.run SET state = 'succeeded' WHERE state = 'running'});
+sql(q{UPDATE txpipe.stream SET state = 'error'});
+like(sql('SELECT * FROM txpipe.health()'), qr/^f\|failing\|1 streams in error; /, 'a stream in error');
+sql(q{UPDATE txpipe.stream SET state = 'paused', reason = 'on_error is stop'});
+like(sql('SELECT * FROM txpipe.health()'), qr/^f\|failing\|1 streams paused by txpipe; /, 'a stream that paused itself');
+sql(q{UPDATE txpipe.stream SET state = 'running', reason = NULL});
+like(sql('SELECT * FROM txpipe.health()'), qr/^t\|degraded\|.*1 running streams, which nobody serves while txpipe is not in shared_preload_libraries/,
+	'a stream that nobody serves');
+sql(q{UPDATE txpipe.stream SET state = 'paused'});
 
 # --- the cost ---
 
@@ -168,6 +290,6 @@ my $few = grow_ledger(1, 10_000);
 my $many = grow_ledger(10_001, 100_000);
 cmp_ok($many, '<', 1.5 * $few, "it costs what the depth of an index does with a ledger ten times as long ($few and $many blocks)");
 
-log_is_clean($node, qr/total_store/);
+log_is_clean($node, qr/total_store|health|is not well/);
 $node->stop;
 done_testing();
