@@ -1,4 +1,4 @@
-# docs/reference.md is what docs/make-reference writes about the extension as it is.
+# docs/reference.md is what docs/make-reference writes about the extension as it is, and the links of all documents lead somewhere.
 use strict;
 use warnings;
 
@@ -50,8 +50,40 @@ if (!$is_current)
 		  . 'or, with a server that has this version: docs/make-reference >docs/reference.md');
 }
 
+# --- Links ---
+
+my @broken = map { broken_links($_) } glob "$tree/*.md $tree/docs/*.md";
+is(join("\n", @broken), '', 'links between the documents lead to a file and a heading');
+
 log_is_clean($node);
 done_testing();
+
+# The relative links of a document without a target.
+sub broken_links
+{
+	my ($path) = @_;
+	my ($folder) = $path =~ m{^(.*)/};
+	my $text = slurp_file($path) =~ s/^```.*?^```//gmsr =~ s/`[^`\n]*`//gr;
+	my @result;
+
+	while ($text =~ /\]\(([^)\s:#]*)(?:#([^)\s]*))?\)/g)
+	{
+		my ($name, $anchor) = ($1, $2);
+		my $file = $name eq '' ? $path : "$folder/$name";
+		push @result, "$path: $name" . ($anchor ? "#$anchor" : '')
+		  unless -e $file && (!defined $anchor || grep { $_ eq $anchor } anchors($file));
+	}
+	return @result;
+}
+
+# The headings of a document as they are linked to.
+sub anchors
+{
+	my ($path) = @_;
+	my @headings = slurp_file($path) =~ /^#+ (.*)$/mg;
+
+	return map { lc =~ s/[^\w -]//gr =~ s/ /-/gr } @headings;
+}
 
 sub reference
 {
