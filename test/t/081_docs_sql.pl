@@ -141,6 +141,7 @@ sub run_statement
 # The first pipeline of a newcomer has done what README says.
 sub check_readme
 {
+	is($node->safe_psql('postgres', 'SELECT item FROM txpipe.check_setup() WHERE NOT ok'), '', 'README.md: nothing is missing');
 	wait_for($node, 'SELECT count(*) FROM app_log', 'the topic is in the table', value => 20);
 	is($node->safe_psql('postgres', 'SELECT count(*) >= 5 FROM txpipe.top_products(top_n => 5)'), 't', 'README.md: the files are in the warehouse');
 	is($node->safe_psql('postgres', "SELECT count(*) FROM cron.job WHERE jobname LIKE 'txpipe%'"), 5, 'README.md: the jobs are there');
