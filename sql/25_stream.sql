@@ -48,13 +48,13 @@ CREATE FUNCTION txpipe.pause_stream(stream text) RETURNS void
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'txpipe_pause_stream';
 COMMENT ON FUNCTION txpipe.pause_stream(text) IS
-    'Stops a stream after the batch at work, until resume_stream. For its owner';
+    'Stops a stream after the batch at work, until resume_stream. For its owner and operators';
 
 CREATE FUNCTION txpipe.resume_stream(stream text) RETURNS void
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'txpipe_resume_stream';
 COMMENT ON FUNCTION txpipe.resume_stream(text) IS
-    'Lets a paused stream go on where it stopped; one that is in error tries again at once. For its owner';
+    'Lets a paused stream go on where it stopped; one that is in error tries again at once. For its owner and operators';
 
 CREATE FUNCTION txpipe.seek_stream(stream text, "position" text) RETURNS void
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp

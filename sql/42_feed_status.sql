@@ -1,5 +1,17 @@
 -- 42_feed_status.sql: what people read about feeds. Files are shown to those who may SELECT from the feed's
--- target, rejected rows, which hold whole records, too; and all of it to members of the feed's owner.
+-- target, or from the warehouse for its feeds, which have none; rejected rows, which hold whole records, only to who may
+-- read all of a target; and all of it to members of the feed's owner.
+
+CREATE FUNCTION txpipe.may_watch(owner_oid oid, owner_name name, target_schema name, target_table name) RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(txpipe.is_owner(owner_oid, owner_name), false)
+        OR CASE WHEN target_table IS NOT NULL THEN coalesce(txpipe.may_read(target_schema, target_table), false)
+                ELSE txpipe.may_read('dwh', 'sales_day')
+                     AND EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = 'dwh' AND n.nspowner = may_watch.owner_oid) END
+$$;
+COMMENT ON FUNCTION txpipe.may_watch(oid, name, name, name) IS
+    'Whether the caller sees the status of a feed: as its owner, or with SELECT on its target. A feed without one that belongs to the owner of the schema dwh, as those of the warehouse, is shown to who may SELECT from dwh.sales_day';
 
 CREATE VIEW txpipe.feed_status WITH (security_barrier) AS
     SELECT f.feed,
@@ -35,8 +47,7 @@ CREATE VIEW txpipe.feed_status WITH (security_barrier) AS
                   coalesce(sum(rows_rejected), 0)::bigint AS rows_rejected,
                   max(loaded_at) AS last_loaded_at
              FROM txpipe.file_ledger WHERE feed_id = f.feed_id) l
-     WHERE txpipe.may_read(f.target_schema, f.target_table)
-        OR txpipe.is_owner(f.owner_oid, f.owner_name);
+     WHERE txpipe.may_watch(f.owner_oid, f.owner_name, f.target_schema, f.target_table);
 GRANT SELECT ON txpipe.feed_status TO PUBLIC;
 COMMENT ON VIEW txpipe.feed_status IS 'Definitions and totals of the feeds whose target you may read';
 COMMENT ON COLUMN txpipe.feed_status.feed IS 'Name of the feed';
@@ -84,8 +95,7 @@ CREATE VIEW txpipe.file WITH (security_barrier) AS
            l.landing_removed
       FROM txpipe.file_ledger l
       JOIN txpipe.feed f USING (feed_id)
-     WHERE txpipe.may_read(f.target_schema, f.target_table)
-        OR txpipe.is_owner(f.owner_oid, f.owner_name);
+     WHERE txpipe.may_watch(f.owner_oid, f.owner_name, f.target_schema, f.target_table);
 GRANT SELECT ON txpipe.file TO PUBLIC;
 COMMENT ON VIEW txpipe.file IS 'Every file seen of the feeds whose target you may read, and what became of it';
 COMMENT ON COLUMN txpipe.file.file_id IS 'Number of the file';

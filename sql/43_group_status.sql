@@ -11,8 +11,7 @@ CREATE VIEW txpipe.file_event WITH (security_barrier) AS
       FROM txpipe.file_event_store e
       JOIN txpipe.file_ledger l USING (file_id)
       JOIN txpipe.feed f USING (feed_id)
-     WHERE txpipe.may_read(f.target_schema, f.target_table)
-        OR txpipe.is_owner(f.owner_oid, f.owner_name);
+     WHERE txpipe.may_watch(f.owner_oid, f.owner_name, f.target_schema, f.target_table);
 GRANT SELECT ON txpipe.file_event TO PUBLIC;
 COMMENT ON VIEW txpipe.file_event IS 'Every state each file of the feeds whose target you may read has had';
 COMMENT ON COLUMN txpipe.file_event.file_id IS 'File, as in txpipe.file';
@@ -90,7 +89,7 @@ COMMENT ON FUNCTION txpipe.group_is_numbered(text) IS 'Part of the view missing_
 CREATE VIEW txpipe.missing_group WITH (security_barrier) AS
     WITH feed AS MATERIALIZED (
         SELECT f.*,
-               txpipe.may_read(f.target_schema, f.target_table) OR txpipe.is_owner(f.owner_oid, f.owner_name) AS visible
+               txpipe.may_watch(f.owner_oid, f.owner_name, f.target_schema, f.target_table) AS visible
           FROM txpipe.feed f
     ), delivery AS (
         SELECT f.group_name,

@@ -18,8 +18,7 @@ CREATE VIEW txpipe.feed_rule WITH (security_barrier) AS
            SELECT c.key, NULL, c.key, 'conversion', c.value ->> 'as', 'fix', NULL
              FROM pg_catalog.jsonb_each(f.columns) c
             WHERE pg_catalog.jsonb_typeof(c.value) = 'object' AND c.value ->> 'as' !~ '^epoch') r
-     WHERE txpipe.may_read(f.target_schema, f.target_table)
-        OR txpipe.is_owner(f.owner_oid, f.owner_name);
+     WHERE txpipe.may_watch(f.owner_oid, f.owner_name, f.target_schema, f.target_table);
 GRANT SELECT ON txpipe.feed_rule TO PUBLIC;
 COMMENT ON VIEW txpipe.feed_rule IS 'Cleaning rules of the feeds whose target you may read: checks, and the conversions of the mapping';
 COMMENT ON COLUMN txpipe.feed_rule.feed IS 'Feed';
@@ -39,8 +38,7 @@ CREATE VIEW txpipe.file_rule WITH (security_barrier) AS
       FROM txpipe.file_rule_store r
       JOIN txpipe.file_ledger l USING (file_id)
       JOIN txpipe.feed f USING (feed_id)
-     WHERE txpipe.may_read(f.target_schema, f.target_table)
-        OR txpipe.is_owner(f.owner_oid, f.owner_name);
+     WHERE txpipe.may_watch(f.owner_oid, f.owner_name, f.target_schema, f.target_table);
 GRANT SELECT ON txpipe.file_rule TO PUBLIC;
 COMMENT ON VIEW txpipe.file_rule IS 'How many rows of each loaded file met which cleaning rule';
 COMMENT ON COLUMN txpipe.file_rule.file_id IS 'File, as in txpipe.file';

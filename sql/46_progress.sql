@@ -39,7 +39,7 @@ CREATE VIEW txpipe.progress WITH (security_barrier) AS
            s.stream
       FROM txpipe.session_progress() p
       LEFT JOIN txpipe.feed f ON f.feed_id = p.feed_id
-            AND (txpipe.may_read(f.target_schema, f.target_table) OR txpipe.is_owner(f.owner_oid, f.owner_name))
+            AND txpipe.may_watch(f.owner_oid, f.owner_name, f.target_schema, f.target_table)
       LEFT JOIN txpipe.file_ledger l ON l.file_id = p.file_id AND l.feed_id = f.feed_id
       LEFT JOIN txpipe.stream s ON s.stream_id = p.stream_id
             AND (txpipe.may_read(s.target_schema, s.target_table) OR txpipe.is_owner(s.owner_oid, s.owner_name));

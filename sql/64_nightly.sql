@@ -62,17 +62,17 @@ REVOKE ALL ON txpipe.nightly_day_store FROM PUBLIC;
 COMMENT ON TABLE txpipe.nightly_day_store IS 'Days of sale whose figures changed between two snapshots; read them in txpipe.nightly_report_day';
 
 CREATE VIEW txpipe.nightly_report WITH (security_barrier) AS
-    SELECT * FROM txpipe.nightly_report_store WHERE txpipe.may_read('dwh', 'fact_sales');
+    SELECT * FROM txpipe.nightly_report_store WHERE txpipe.may_read('dwh', 'rollup_total');
 GRANT SELECT ON txpipe.nightly_report TO PUBLIC;
 COMMENT ON VIEW txpipe.nightly_report IS
-'Snapshots by take_nightly_report(), one a date, for those who may read dwh.fact_sales: a business day and what came since the
+'Snapshots by take_nightly_report(), one a date, for those who may read dwh.rollup_total: a business day and what came since the
 snapshot before. Money is exact';
 
 CREATE VIEW txpipe.nightly_report_day WITH (security_barrier) AS
-    SELECT * FROM txpipe.nightly_day_store WHERE txpipe.may_read('dwh', 'fact_sales');
+    SELECT * FROM txpipe.nightly_day_store WHERE txpipe.may_read('dwh', 'rollup_total');
 GRANT SELECT ON txpipe.nightly_report_day TO PUBLIC;
 COMMENT ON VIEW txpipe.nightly_report_day IS
-'Days of sale whose figures changed since the snapshot before, for those who may read dwh.fact_sales';
+'Days of sale whose figures changed since the snapshot before, for those who may read dwh.rollup_total';
 
 -- Store and view have the same columns.
 DO $do$

@@ -145,8 +145,7 @@ CREATE VIEW txpipe.recent_files WITH (security_barrier) AS
            sum(c.rows_rejected)::bigint AS rows_rejected, max(c.loaded_at) AS loaded_at, max(c.file_id) AS last_file_id
       FROM txpipe.feed f
       LEFT JOIN counted c USING (feed_id)
-     WHERE txpipe.may_read(f.target_schema, f.target_table)
-        OR txpipe.is_owner(f.owner_oid, f.owner_name)
+     WHERE txpipe.may_watch(f.owner_oid, f.owner_name, f.target_schema, f.target_table)
      GROUP BY f.feed, f.group_name, f.ordinal, 4;
 GRANT SELECT ON txpipe.recent_files TO PUBLIC;
 COMMENT ON VIEW txpipe.recent_files IS

@@ -89,7 +89,7 @@ CREATE TRIGGER count_run AFTER UPDATE OF state ON txpipe.run
 CREATE VIEW txpipe.recent_missing_groups WITH (security_barrier) AS
     WITH feed AS MATERIALIZED (
         SELECT f.feed_id, f.group_name, f.required, (f.options->>'every')::interval AS every,
-               txpipe.may_read(f.target_schema, f.target_table) OR txpipe.is_owner(f.owner_oid, f.owner_name) AS visible
+               txpipe.may_watch(f.owner_oid, f.owner_name, f.target_schema, f.target_table) AS visible
           FROM txpipe.feed f
     ), newest AS MATERIALIZED (
         SELECT l.feed_id, l.group_key, l.state, l.arrived_at FROM txpipe.file_ledger l ORDER BY l.file_id DESC LIMIT 2000
@@ -179,7 +179,7 @@ CREATE VIEW txpipe.metric WITH (security_barrier) AS
            ('txpipe_feed_last_load_timestamp_seconds', 'gauge', 'When a file was loaded last', extract(epoch FROM t.last_at)::double precision)
            ) AS m (name, type, help, value)
      WHERE m.value IS NOT NULL
-       AND (txpipe.may_read(f.target_schema, f.target_table) OR txpipe.is_owner(f.owner_oid, f.owner_name))
+       AND txpipe.may_watch(f.owner_oid, f.owner_name, f.target_schema, f.target_table)
     UNION ALL
     SELECT 'txpipe_feed_files_total', 'counter', 'How often files came to this state',
            pg_catalog.jsonb_build_object('feed', f.feed, 'state', a.state),
@@ -188,7 +188,7 @@ CREATE VIEW txpipe.metric WITH (security_barrier) AS
       FROM txpipe.feed f
       CROSS JOIN (VALUES ('loaded'), ('duplicate'), ('changed'), ('failed'), ('poison'), ('rejected'), ('superseded'),
                          ('unloaded')) AS a (state)
-     WHERE txpipe.may_read(f.target_schema, f.target_table) OR txpipe.is_owner(f.owner_oid, f.owner_name)
+     WHERE txpipe.may_watch(f.owner_oid, f.owner_name, f.target_schema, f.target_table)
     UNION ALL
     SELECT 'txpipe_feed_open_files', 'gauge', 'Files in this state that are not yet settled for good',
            pg_catalog.jsonb_build_object('feed', f.feed, 'state', a.state),
@@ -197,7 +197,7 @@ CREATE VIEW txpipe.metric WITH (security_barrier) AS
                AND l.state IN ('settling', 'waiting', 'loading', 'failed', 'poison'))
       FROM txpipe.feed f
       CROSS JOIN (VALUES ('settling'), ('waiting'), ('loading'), ('failed'), ('poison')) AS a (state)
-     WHERE txpipe.may_read(f.target_schema, f.target_table) OR txpipe.is_owner(f.owner_oid, f.owner_name)
+     WHERE txpipe.may_watch(f.owner_oid, f.owner_name, f.target_schema, f.target_table)
     UNION ALL
     SELECT m.name, 'gauge', m.help, pg_catalog.jsonb_build_object('group_name', g.group_name), m.value
       FROM txpipe.recent_missing_groups g
@@ -228,7 +228,7 @@ CREATE VIEW txpipe.metric WITH (security_barrier) AS
     SELECT 'txpipe_export_last_day_timestamp_seconds', 'gauge', 'Start (UTC) of the latest day of sale that has a B2B file', '{}',
            extract(epoch FROM d.day)::double precision
       FROM (SELECT max(e.day) AS day FROM txpipe.export_log e) d
-     WHERE d.day IS NOT NULL AND txpipe.may_read('dwh', 'fact_sales')
+     WHERE d.day IS NOT NULL AND txpipe.may_read('dwh', 'sales_day')
     -- The installation
     UNION ALL
     SELECT 'txpipe_workers', 'gauge', 'Workers of streams in this database', '{}', count(*)

@@ -11,6 +11,9 @@
 #include "io/wire.h"
 #include "landing.h"
 
+/* The right of operators, who load the feeds of all owners, for has_function_privilege(). */
+#define TXP_OPERATE "'txpipe.operate()', 'EXECUTE'"
+
 /* A file of the landing directory that belongs to a feed and is not in the ledger as it is. */
 typedef struct TxpArrival
 {

@@ -29,7 +29,8 @@ match_files(List *files, Oid user)
 		"SELECT p.ord, f.feed_id, f.group_key "
 		"FROM unnest($1, $2, $3) WITH ORDINALITY AS p (name, bytes, modified_at, ord) "
 		"CROSS JOIN LATERAL (SELECT f.feed_id, f.owner_oid, m.key[1] AS group_key "
-		"    FROM (SELECT * FROM txpipe.feed WHERE pg_has_role($4, owner_oid, 'USAGE') OFFSET 0) f "
+		"    FROM (SELECT * FROM txpipe.feed WHERE pg_has_role($4, owner_oid, 'USAGE') "
+		"          OR has_function_privilege($4, " TXP_OPERATE ") OFFSET 0) f "
 		"    CROSS JOIN LATERAL (SELECT regexp_match(p.name, '^(?:' || f.file_pattern || ')$') AS "
 		"key OFFSET 0) m "
 		"    WHERE m.key[1] IS NOT NULL ORDER BY f.ordinal, f.feed_id LIMIT 1) f "
@@ -212,7 +213,8 @@ txp_ledger_withdraw_removed(Oid user)
 		"(feed_id) "
 		"WHERE l.state IN ('settling', 'waiting', 'failed', 'poison', 'changed') AND NOT "
 		"l.landing_removed "
-		"AND pg_has_role($1, f.owner_oid, 'USAGE')",
+		"AND (pg_has_role($1, f.owner_oid, 'USAGE') "
+		"     OR has_function_privilege($1, " TXP_OPERATE "))",
 		1,
 		{OIDOID}};
 	Datum values[] = {ObjectIdGetDatum(user)};

@@ -117,7 +117,8 @@ txp_ledger_clear_landing(Oid user)
 		"LEFT JOIN txpipe.file_ledger o ON o.file_id = l.duplicate_of "
 		"WHERE NOT l.landing_removed AND f.after_load = 'archive' AND 'loaded' IN (l.state, "
 		"o.state) AND (l.lake_path IS NOT NULL OR l.displaces IS NULL) "
-		"AND pg_has_role($1, f.owner_oid, 'MEMBER')",
+		"AND (pg_has_role($1, f.owner_oid, 'MEMBER') "
+		"     OR has_function_privilege($1, " TXP_OPERATE "))",
 		1,
 		{OIDOID}};
 	static TxpStatement update = {

@@ -6,12 +6,15 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_proc.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
+#include "utils/syscache.h"
 
 #include "rights.h"
 
@@ -86,6 +89,19 @@ txp_rights_is_owner(Oid oid, const char *name)
 
 	return superuser() ||
 		   (now != NULL && strcmp(now, name) == 0 && has_privs_of_role(GetUserId(), oid));
+}
+
+bool
+txp_rights_may_operate(Oid oid, const char *name)
+{
+	Oid right;
+
+	if (txp_rights_is_owner(oid, name))
+		return true;
+	right = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum("operate"),
+							PointerGetDatum(buildoidvector(NULL, 0)),
+							ObjectIdGetDatum(get_namespace_oid("txpipe", false)));
+	return OidIsValid(right) && pg_proc_aclcheck(right, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK;
 }
 
 /* By name: the OID of a target means another table once it was restored elsewhere. */

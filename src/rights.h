@@ -37,6 +37,9 @@ extern Oid txp_rights_resolve(Oid oid, const char *name, const char *what);
 /* May the current user do what this owner may? Superusers may, others only where OID and name agree. */
 extern bool txp_rights_is_owner(Oid oid, const char *name);
 
+/* May the current user run and pause what this owner has? Owners may, and who has EXECUTE on txpipe.operate(). */
+extern bool txp_rights_may_operate(Oid oid, const char *name);
+
 /* May the current user read all rows of the table of that name? */
 extern bool txp_rights_may_read(const char *schema, const char *table);
 

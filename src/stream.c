@@ -161,8 +161,8 @@ txp_stream_load(const char *name, int32 id)
 	return stream;
 }
 
-TxpStream *
-txp_stream_of_user(const char *name)
+static TxpStream *
+stream_for(const char *name, bool (*may)(Oid owner, const char *owner_name))
 {
 	TxpStream *stream;
 
@@ -172,11 +172,23 @@ txp_stream_of_user(const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("stream \"%s\" does not exist", name),
 				 errhint("txpipe.stream_status lists the streams you may see.")));
-	if (!txp_rights_is_owner(stream->owner, stream->owner_name))
+	if (!may(stream->owner, stream->owner_name))
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("must be owner of stream \"%s\"", name),
 						errhint("Its owner is \"%s\".", stream->owner_name)));
 	return stream;
+}
+
+TxpStream *
+txp_stream_of_user(const char *name)
+{
+	return stream_for(name, txp_rights_is_owner);
+}
+
+TxpStream *
+txp_stream_of_operator(const char *name)
+{
+	return stream_for(name, txp_rights_may_operate);
 }
 
 List *

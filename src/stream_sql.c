@@ -280,7 +280,7 @@ PG_FUNCTION_INFO_V1(txpipe_pause_stream);
 Datum
 txpipe_pause_stream(PG_FUNCTION_ARGS)
 {
-	TxpStream *stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream"));
+	TxpStream *stream = txp_stream_of_operator(txp_arg_text(fcinfo, 0, "stream"));
 
 	if (strcmp(stream->state, "paused") != 0)
 		change_state(stream, "paused", "paused");
@@ -291,7 +291,7 @@ PG_FUNCTION_INFO_V1(txpipe_resume_stream);
 Datum
 txpipe_resume_stream(PG_FUNCTION_ARGS)
 {
-	TxpStream *stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream"));
+	TxpStream *stream = txp_stream_of_operator(txp_arg_text(fcinfo, 0, "stream"));
 
 	txp_copied_log(stream->id);
 	if (strcmp(stream->state, "running") != 0)
