@@ -40,6 +40,19 @@ my @prepared = (
 	[ 'warehouse.md', qr// => sub { warehouse() } ],
 );
 
+# --- what some of them show ---
+
+my @shown = (
+	[ 'feeds.md', qr/replay_rejected_rows\(42, ARRAY\[7\], 'T-17/ => qr/^1\|0\|1$/ ],
+	[ 'feeds.md', qr/dismiss_rejected_rows/ => qr/^1$/ ],
+	[ 'reports.md', qr/sales_trend/ => qr/^2023-01-01\|\d/ ],
+	[ 'serving.md', qr/txpipe.metrics\(\)/ => qr/^# HELP txpipe_/ ],
+	[ 'streams.md', qr/test_stream/ => qr/\|bad_value\|.*\n.*\|bad_json\|/ ],
+	[ 'streams.md', qr/codes => '\{23514\}'\);/ => qr/^1\|0\|1$/ ],
+	[ 'streams.md', qr/ids => '\{4711\}'/ => qr/^1\|0\|0$/ ],
+	[ 'warehouse.md', qr/check_warehouse/ => qr/^$/ ],
+);
+
 my $keyword = qr/(?:SELECT|WITH|VALUES|TABLE|CALL|INSERT|UPDATE|DELETE|MERGE|CREATE|ALTER|DROP|GRANT|REVOKE|SET|RESET|COMMENT|BEGIN|COMMIT|ROLLBACK|TRUNCATE|REASSIGN|LOAD)\b/;
 my $tree = $ENV{TXPIPE_TREE} // '.';
 
@@ -62,6 +75,7 @@ for my $path ("$tree/README.md", glob "$tree/docs/*.md")
 }
 cmp_ok($statements, '>=', 60, 'the documents have statements');
 
+log_is_clean($node);
 done_testing();
 
 # --- documents ---
@@ -133,7 +147,7 @@ sub run_statement
 		$sql =~ s/localhost:9092/$broker->{servers}/g;
 		my $status = $node->psql($database, $sql, stdout => \$out, stderr => \$err, on_error_stop => 1);
 		is($status, 0, $name) or diag($err);
-		$statement->{out} = $out;
+		like($out, $_->[2], "$name: what it shows") for grep { $_->[0] eq $document && $sql =~ $_->[1] } @shown;
 	}
 	return;
 }
@@ -169,13 +183,13 @@ sub produce_orders
 	return;
 }
 
-# Letters of the codes that are named; the last one is number 4711.
+# Letters of the codes that are named; the first one, which is no JSON, is number 4711.
 sub dead_letters_of_sales
 {
-	produce_lines($broker, 'sales', 0, '{"id": 1, "units": 0}', '{"id": 2, "units"');
+	produce_lines($broker, 'sales', 0, '{"id": 2, "units"', '{"id": 1, "units": 0}');
 	$node->safe_psql('shop', <<'SQL');
 CREATE TABLE sales (id bigint PRIMARY KEY, units integer CHECK (units > 0));
-ALTER SEQUENCE txpipe.dead_letter_store_dead_letter_id_seq RESTART 4710;
+ALTER SEQUENCE txpipe.dead_letter_store_dead_letter_id_seq RESTART 4711;
 SELECT txpipe.create_stream('sales', 'shop', 'sales', 'sales');
 SQL
 	wait_for($node, q{SELECT string_agg(code, ' ' ORDER BY code) FROM txpipe.dead_letter WHERE stream = 'sales'}, 'both letters are there',
