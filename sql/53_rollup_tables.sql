@@ -1,8 +1,11 @@
 
 -- 53_rollup_tables.sql: the rollups of dwh.fact_sales: sums by day, month and year.
 --
--- All rollups have one shape: grain and period, the keys, four sums. list_rollups() says which there are; tables,
+-- All rollups have one shape: grain and period, the keys, four sums. list_rollups() says which there are; tables, views,
 -- triggers, comparison and repair (59) are made from it, so a rollup is one line here.
+--
+-- A file of sales spread over two years changes thousands of sums. So small changes are only noted, in one table for all
+-- rollups (dwh.rollup_delta), and folded into the sums (dwh.rollup_…_base) many at a time; a rollup is the view of both.
 
 CREATE FUNCTION txpipe.list_rollups()
 RETURNS TABLE (rollup text, keys text[], types text[], condition text, description text)
@@ -31,6 +34,8 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     about CONSTANT jsonb := '{
+        "sign": "1: came, -1: left",
+        "transaction_date": "Day of sale",
         "grain": "day, month or year",
         "period": "First day of the period",
         "product_key": "Product (dwh.dim_product)",
@@ -73,15 +78,72 @@ BEGIN
         ' period date NOT NULL%s,'
         ' sales bigint NOT NULL, units bigint NOT NULL, gross_amount numeric NOT NULL,'
         ' total_paid numeric NOT NULL, PRIMARY KEY (%s)) WITH (fillfactor = 40)',
-        rollup,
+        rollup || '_base',
         (SELECT string_agg(format(', %I %s NOT NULL', k.name, k.type), '' ORDER BY k.n)
          FROM unnest(keys, types) WITH ORDINALITY AS k (name, type, n)),
         array_to_string('{grain,period}' || keys, ', '));
-    PERFORM txpipe.comment_rollup(rollup, description || '. Kept by triggers of dwh.fact_sales');
+    PERFORM txpipe.comment_rollup(rollup || '_base', description || ', without the changes in dwh.rollup_delta: read dwh.'
+                                  || rollup);
 END
 $body$;
 COMMENT ON FUNCTION txpipe.warehouse_rollup_table(text, text[], text[], text) IS
-'Part of create_warehouse(): the table of one rollup';
+'Part of create_warehouse(): the table of one rollup''s sums';
+
+CREATE FUNCTION txpipe.warehouse_rollup_delta()
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    CREATE TABLE IF NOT EXISTS dwh.rollup_delta (
+        sign smallint NOT NULL CHECK (sign IN (-1, 1)),
+        transaction_date date NOT NULL,
+        product_key integer NOT NULL,
+        offer_key integer NOT NULL,
+        discount_pct integer NOT NULL,
+        location_key integer NOT NULL,
+        sales_agent_key integer NOT NULL,
+        branch_key integer NOT NULL,
+        is_online boolean NOT NULL,
+        payment_method text COLLATE "C" NOT NULL,
+        units bigint NOT NULL,
+        gross_amount numeric NOT NULL,
+        total_paid numeric NOT NULL
+    );
+    PERFORM txpipe.comment_rollup('rollup_delta',
+        'Sales that came to dwh.fact_sales or left it and are not in the sums dwh.rollup_…_base yet (dwh.fold_rollups)');
+END
+$body$;
+COMMENT ON FUNCTION txpipe.warehouse_rollup_delta() IS 'Part of create_warehouse(): the table of changes to all rollups';
+
+-- One rollup as it is read: a row for each period and key.
+CREATE FUNCTION txpipe.warehouse_rollup_view(rollup text, keys text[], condition text, description text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    -- A constant as the grain lets a query for one grain pass the other two by.
+    EXECUTE format($sql$
+        CREATE OR REPLACE VIEW dwh.%1$I AS
+        SELECT grain, period, %2$s sum(sales)::bigint AS sales, sum(units)::bigint AS units,
+               sum(gross_amount) AS gross_amount, sum(total_paid) AS total_paid
+        FROM (SELECT grain, period, %2$s sales, units, gross_amount, total_paid FROM dwh.%3$I %4$s) s
+        GROUP BY grain, period %5$s HAVING sum(sales) <> 0$sql$,
+        rollup, array_to_string(keys || ''::text, ', '), rollup || '_base',
+        (SELECT string_agg(format($sql$
+              UNION ALL SELECT %L COLLATE "C", %s, %s sign, sign * units, sign * gross_amount, sign * total_paid
+                        FROM dwh.rollup_delta WHERE %s$sql$,
+              grain, CASE grain WHEN 'day' THEN 'transaction_date'
+                     ELSE format('date_trunc(%L, transaction_date::timestamp)::date', grain) END,
+              array_to_string(keys || ''::text, ', '), condition), '')
+         FROM unnest('{day,month,year}'::text[]) AS grain),
+        array_to_string(''::text || keys, ', '));
+    PERFORM txpipe.comment_rollup(rollup, description || '. Kept by triggers of dwh.fact_sales');
+END
+$body$;
+COMMENT ON FUNCTION txpipe.warehouse_rollup_view(text, text[], text, text) IS
+'Part of create_warehouse(): the view of one rollup, sums and changes together';
 
 CREATE FUNCTION txpipe.warehouse_rollups()
 RETURNS void
@@ -92,9 +154,11 @@ DECLARE
     wanted record;
     is_new boolean := false;
 BEGIN
+    PERFORM txpipe.warehouse_rollup_delta();
     FOR wanted IN SELECT * FROM txpipe.list_rollups() LOOP
-        CONTINUE WHEN to_regclass(format('dwh.%I', wanted.rollup)) IS NOT NULL;
+        CONTINUE WHEN to_regclass(format('dwh.%I', wanted.rollup || '_base')) IS NOT NULL;
         PERFORM txpipe.warehouse_rollup_table(wanted.rollup, wanted.keys, wanted.types, wanted.description);
+        PERFORM txpipe.warehouse_rollup_view(wanted.rollup, wanted.keys, wanted.condition, wanted.description);
         is_new := true;
     END LOOP;
     PERFORM txpipe.warehouse_rollup_audit();
@@ -115,6 +179,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
+    PERFORM txpipe.warehouse_rollup_view(l.rollup, l.keys, l.condition, l.description) FROM txpipe.list_rollups() l;
     CREATE OR REPLACE VIEW dwh.rollup_product AS
         SELECT grain, period, product_key, sum(sales)::bigint AS sales, sum(units)::bigint AS units,
                sum(gross_amount) AS gross_amount, sum(total_paid) AS total_paid

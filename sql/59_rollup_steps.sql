@@ -1,8 +1,9 @@
 
 -- 59_rollup_steps.sql: what keeps, audits and repairs the rollups: functions in dwh, made from list_rollups().
 --
--- Three triggers of dwh.fact_sales add what a statement moved: its transition tables, summed by day, the days by month,
--- the months by year. They see statements addressed to dwh.fact_sales; one addressed to a partition passes them by.
+-- Three triggers of dwh.fact_sales see what a statement moved, in its transition tables. A few sales go into
+-- dwh.rollup_delta; many are added to the sums at once: summed by day, the days by month, the months by year. They see
+-- statements addressed to dwh.fact_sales; one addressed to a partition passes them by.
 --
 -- A file of many batches, or many small files, would change most sums again and again. Until a file's load is done
 -- (dwh.source_file.rollups_pending) the triggers leave its sales alone, whatever happens to them, and the step at its
@@ -47,7 +48,7 @@ COMMENT ON FUNCTION txpipe.rollup_sums(text, text[], text, boolean) IS
 'Part of create_warehouse(): the query of one rollup''s sums over a relation like dwh.fact_sales';
 
 -- Rows of a rollup as they should be, where they are not: sales is NULL for those that should not be there.
-CREATE FUNCTION txpipe.rollup_difference(rollup text, keys text[], condition text)
+CREATE FUNCTION txpipe.rollup_difference(relation text, keys text[], condition text)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
@@ -56,10 +57,10 @@ AS $body$
                   ' USING (%1$s) WHERE (s.sales, s.units, s.gross_amount, s.total_paid)'
                   ' IS DISTINCT FROM (r.sales, r.units, r.gross_amount, r.total_paid)',
                   array_to_string('{grain,period}' || keys, ', '),
-                  txpipe.rollup_sums('dwh.fact_sales', keys, condition), rollup)
+                  txpipe.rollup_sums('dwh.fact_sales', keys, condition), relation)
 $body$;
 COMMENT ON FUNCTION txpipe.rollup_difference(text, text[], text) IS
-'Part of create_warehouse(): the query of what one rollup has other than dwh.fact_sales';
+'Part of create_warehouse(): the query of what a rollup, or the sums of one, has other than dwh.fact_sales';
 
 -- MERGE statements that add the sums of a relation to all rollups. In the order of the keys: changes of one page together.
 CREATE FUNCTION txpipe.rollup_merges(relation text, is_signed boolean)
@@ -70,17 +71,41 @@ AS $body$
     SELECT string_agg(format($sql$
         MERGE INTO dwh.%1$I r USING (SELECT * FROM (%2$s) s ORDER BY %3$s) d
         ON (%4$s) = (%5$s)
-        WHEN MATCHED AND r.sales + d.sales = 0 THEN DELETE
+        WHEN MATCHED AND (r.sales + d.sales, r.units + d.units, r.gross_amount + d.gross_amount, r.total_paid + d.total_paid)
+                         = (0, 0, 0, 0) THEN DELETE
         WHEN MATCHED THEN UPDATE SET sales = r.sales + d.sales, units = r.units + d.units,
             gross_amount = r.gross_amount + d.gross_amount, total_paid = r.total_paid + d.total_paid
         WHEN NOT MATCHED THEN INSERT (%3$s, sales, units, gross_amount, total_paid)
             VALUES (%5$s, d.sales, d.units, d.gross_amount, d.total_paid);$sql$,
-        l.rollup, txpipe.rollup_sums(relation, l.keys, l.condition, is_signed), array_to_string(k.names, ', '),
+        l.rollup || '_base', txpipe.rollup_sums(relation, l.keys, l.condition, is_signed), array_to_string(k.names, ', '),
         'r.' || array_to_string(k.names, ', r.'), 'd.' || array_to_string(k.names, ', d.')), E'\n')
     FROM txpipe.list_rollups() l, LATERAL (SELECT '{grain,period}'::text[] || l.keys AS names) k
 $body$;
 COMMENT ON FUNCTION txpipe.rollup_merges(text, boolean) IS
 'Part of create_warehouse(): the statements that add the sums of a relation to every rollup';
+
+-- Up to so many sales are noted in dwh.rollup_delta; more are added to the sums at once.
+CREATE FUNCTION txpipe.rollup_note_limit()
+RETURNS integer
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS 'SELECT 5000';
+COMMENT ON FUNCTION txpipe.rollup_note_limit() IS 'Part of create_warehouse(): how many sales a change of few has at most';
+
+-- The statement that notes the sales of a relation as changes to come.
+CREATE FUNCTION txpipe.rollup_note(relation text, is_signed boolean)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT format($sql$
+        INSERT INTO dwh.rollup_delta (sign, %1$s)
+        SELECT %2$s, %1$s FROM %3$s s;$sql$,
+        'transaction_date, product_key, offer_key, discount_pct, location_key, sales_agent_key, branch_key, is_online,'
+        ' payment_method, units, gross_amount, total_paid', CASE WHEN is_signed THEN 'sign' ELSE '1' END, relation)
+$body$;
+COMMENT ON FUNCTION txpipe.rollup_note(text, boolean) IS
+'Part of create_warehouse(): the statement that notes the sales of a relation in dwh.rollup_delta';
 
 CREATE FUNCTION txpipe.warehouse_rollup_triggers()
 RETURNS void
@@ -101,7 +126,7 @@ BEGIN
         event.relation := replace(event.relation, '{others}',
             'WHERE (file_id <> ALL (ARRAY(SELECT file_id FROM dwh.source_file WHERE rollups_pending))) IS NOT FALSE');
         -- A plan is kept for the session, and may have been made for empty tables: it must stay with the index.
-        -- Writers wait for each other here, at one row, instead of at the first sums they share, or in a deadlock.
+        -- Writers of many wait for each other here, at one row, instead of at the first sums they share, or in a deadlock.
         EXECUTE format($sql$
             CREATE OR REPLACE FUNCTION dwh.%I() RETURNS trigger
             LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -111,15 +136,22 @@ BEGIN
             AS %L$sql$, event.function, format($function$
     DECLARE
         days date[];
+        moved bigint;
     BEGIN
-        SELECT array_agg(DISTINCT transaction_date) INTO days FROM %1$s s;
-        IF days IS NOT NULL THEN
+        SELECT array_agg(DISTINCT transaction_date), count(*) INTO days, moved FROM %1$s s;
+        IF moved BETWEEN 1 AND %4$s THEN
+            %3$s
+            PERFORM dwh.audit_noted();
+            PERFORM dwh.fold_rollups(50000);
+        ELSIF moved > 0 THEN
             PERFORM FROM dwh.version FOR NO KEY UPDATE;
+            PERFORM dwh.fold_rollups(0, false);
             %2$s
             PERFORM dwh.audit_rollups(days);
         END IF;
         RETURN NULL;
-    END $function$, event.relation, txpipe.rollup_merges(event.relation, event.is_signed)));
+    END $function$, event.relation, txpipe.rollup_merges(event.relation, event.is_signed),
+                txpipe.rollup_note(event.relation, event.is_signed), txpipe.rollup_note_limit()));
         EXECUTE format('COMMENT ON FUNCTION dwh.%I() IS %L', event.function, format(
             'Trigger of dwh.fact_sales: brings the rollups up to date after %s', upper(event.kind)));
         IF NOT EXISTS (SELECT FROM pg_trigger
@@ -135,9 +167,9 @@ BEGIN
         SET search_path = pg_catalog, pg_temp
         AS %L$sql$, format($function$
     BEGIN
-        TRUNCATE %s;
+        TRUNCATE dwh.rollup_delta, %s;
         RETURN NULL;
-    END $function$, (SELECT string_agg(format('dwh.%I', rollup), ', ') FROM txpipe.list_rollups())));
+    END $function$, (SELECT string_agg(format('dwh.%I', rollup || '_base'), ', ') FROM txpipe.list_rollups())));
     COMMENT ON FUNCTION dwh.sales_truncated() IS 'Trigger of dwh.fact_sales: empties the rollups with it';
     IF NOT EXISTS (SELECT FROM pg_trigger
                    WHERE tgrelid = 'dwh.fact_sales'::regclass AND tgname = 'rollups_truncate') THEN
@@ -164,7 +196,7 @@ BEGIN
     #variable_conflict use_column
     DECLARE
         days date[];
-        slice text;
+        moved bigint;
         low date;
         high date;
     BEGIN
@@ -172,23 +204,29 @@ BEGIN
         IF NOT FOUND THEN
             RETURN;
         END IF;
-        -- Many sales are added month by month: what is summed at a time fits in memory, and lies in one partition.
-        SELECT array_agg(d.transaction_date), CASE WHEN sum(d.sales) > 100000 THEN 'month' ELSE 'millennium' END
-        INTO days, slice
+        SELECT array_agg(d.transaction_date), sum(d.sales) INTO days, moved
         FROM (SELECT f.transaction_date, count(*) AS sales FROM dwh.fact_sales f
               WHERE f.file_id = ANY (loaded) GROUP BY f.transaction_date) d;
-        IF days IS NULL THEN
-            RETURN;
+        IF moved <= %3$s THEN
+            %2$s
+            PERFORM dwh.audit_noted();
+            PERFORM dwh.fold_rollups(10000);
+        ELSIF moved > 0 THEN
+            PERFORM FROM dwh.version FOR NO KEY UPDATE;
+            PERFORM dwh.fold_rollups(0, false);
+            -- Very many are added month by month: what is summed at a time fits in memory, and lies in one partition.
+            FOR low, high IN
+                SELECT min(d), max(d) FROM unnest(days) AS d
+                GROUP BY date_trunc(CASE WHEN moved > 100000 THEN 'month' ELSE 'millennium' END, d::timestamp) ORDER BY 1
+            LOOP
+                %1$s
+            END LOOP;
+            PERFORM dwh.audit_rollups(days);
         END IF;
-        PERFORM FROM dwh.version FOR NO KEY UPDATE;
-        FOR low, high IN
-            SELECT min(d), max(d) FROM unnest(days) AS d GROUP BY date_trunc(slice, d::timestamp) ORDER BY 1
-        LOOP
-            %s
-        END LOOP;
-        PERFORM dwh.audit_rollups(days);
     END $function$, txpipe.rollup_merges('(SELECT * FROM dwh.fact_sales WHERE file_id = ANY (loaded)'
-                                         ' AND transaction_date BETWEEN low AND high)', false)));
+                                         ' AND transaction_date BETWEEN low AND high)', false),
+                    txpipe.rollup_note('(SELECT * FROM dwh.fact_sales WHERE file_id = ANY (loaded))', false),
+                    txpipe.rollup_note_limit()));
     COMMENT ON FUNCTION dwh.add_pending_rollups(bigint[]) IS
     'Adds the sales of these files to the rollups, once all of them are there. Returns no rows, in the shape a step has.';
     PERFORM txpipe.on_file_end('sales_transactions', 'rollups',
@@ -236,22 +274,22 @@ BEGIN
         ) a
         CROSS JOIN LATERAL (
             SELECT (sum(sales), sum(units), sum(gross_amount), sum(total_paid)) AS sums
-            FROM dwh.rollup_total r WHERE r.grain = a.grain AND r.period = a.period) t
+            FROM dwh.rollup_total_base r WHERE r.grain = a.grain AND r.period = a.period) t
         CROSS JOIN LATERAL (
             SELECT (sum(sales), sum(units), sum(gross_amount), sum(total_paid)) AS sums
-            FROM dwh.rollup_total r WHERE r.grain = a.part AND r.period >= a.period AND r.period < a.next) f
+            FROM dwh.rollup_total_base r WHERE r.grain = a.part AND r.period >= a.period AND r.period < a.next) f
         CROSS JOIN LATERAL (
             SELECT (sum(sales), sum(units), sum(gross_amount), sum(total_paid)) AS sums
-            FROM dwh.rollup_product_offer r WHERE r.grain = a.grain AND r.period = a.period) p
+            FROM dwh.rollup_product_offer_base r WHERE r.grain = a.grain AND r.period = a.period) p
         CROSS JOIN LATERAL (
             SELECT (sum(sales), sum(units), sum(gross_amount), sum(total_paid)) AS sums
-            FROM dwh.rollup_branch_channel_payment r WHERE r.grain = a.grain AND r.period = a.period) b
+            FROM dwh.rollup_branch_channel_payment_base r WHERE r.grain = a.grain AND r.period = a.period) b
         CROSS JOIN LATERAL (
             SELECT (sum(sales), sum(units), sum(gross_amount), sum(total_paid)) AS sums
-            FROM (SELECT * FROM dwh.rollup_online_city r WHERE r.grain = a.grain AND r.period = a.period
+            FROM (SELECT * FROM dwh.rollup_online_city_base r WHERE r.grain = a.grain AND r.period = a.period
                   UNION ALL
                   SELECT grain, period, product_key, sales, units, gross_amount, total_paid
-                  FROM dwh.rollup_agent_product r WHERE r.grain = a.grain AND r.period = a.period) s) c
+                  FROM dwh.rollup_agent_product_base r WHERE r.grain = a.grain AND r.period = a.period) s) c
         CROSS JOIN LATERAL (
             SELECT string_agg(dimension, ', ') AS orphans
             FROM (SELECT 'keys without a product' AS dimension
@@ -290,7 +328,75 @@ BEGIN
     $function$;
     COMMENT ON FUNCTION dwh.audit_rollups(date[]) IS
     'Raises XX001 when the rollups of these days, their months and years do not add up to the same totals, or have keys
-    without a member; of many days it looks at some, chosen anew each time. Called in every change of dwh.fact_sales.';
+    without a member; of many days it looks at some, chosen anew each time. Called wherever the sums change.';
+
+    CREATE OR REPLACE FUNCTION dwh.audit_noted()
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+    DECLARE
+        orphans text;
+    BEGIN
+        SELECT string_agg(DISTINCT o.dimension, ', ') INTO orphans
+        FROM (SELECT r.product_key, r.offer_key, r.location_key, r.sales_agent_key, r.branch_key
+              FROM dwh.rollup_delta r GROUP BY GROUPING SETS ((r.product_key), (r.offer_key), (r.location_key),
+                                                               (r.sales_agent_key), (r.branch_key))
+              HAVING sum(r.sign) > 0) k
+        CROSS JOIN LATERAL (SELECT CASE
+            WHEN k.product_key IS NOT NULL
+            THEN (SELECT 'keys without a product' WHERE NOT EXISTS (SELECT FROM dwh.dim_product d WHERE d.product_key = k.product_key))
+            WHEN k.offer_key IS NOT NULL
+            THEN (SELECT 'keys without an offer' WHERE NOT EXISTS (SELECT FROM dwh.dim_offer d WHERE d.offer_key = k.offer_key))
+            WHEN k.location_key IS NOT NULL
+            THEN (SELECT 'keys without a location' WHERE NOT EXISTS (SELECT FROM dwh.dim_location d WHERE d.location_key = k.location_key))
+            WHEN k.sales_agent_key IS NOT NULL
+            THEN (SELECT 'keys without a sales agent'
+                  WHERE NOT EXISTS (SELECT FROM dwh.dim_sales_agent d WHERE d.sales_agent_key = k.sales_agent_key))
+            ELSE (SELECT 'keys without a branch' WHERE NOT EXISTS (SELECT FROM dwh.dim_branch d WHERE d.branch_key = k.branch_key))
+            END AS dimension) o;
+        IF orphans IS NOT NULL THEN
+            RAISE EXCEPTION 'sales have keys without a member of their dimension'
+                USING ERRCODE = 'data_corrupted', DETAIL = format('There are %s.', orphans),
+                      HINT = 'Put the members back, or give the sales other keys.';
+        END IF;
+    END
+    $function$;
+    COMMENT ON FUNCTION dwh.audit_noted() IS
+    'Raises XX001 when more sales of a key came than left in dwh.rollup_delta, and it has no member. Called in every change
+    that is noted there.';
+
+    -- The rows are named by their place: what others note meanwhile is left for the next time.
+    EXECUTE format($sql$
+        CREATE OR REPLACE FUNCTION dwh.fold_rollups(more_than bigint DEFAULT 0, audited boolean DEFAULT true)
+        RETURNS bigint
+        LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+        SET search_path = pg_catalog, pg_temp
+        SET enable_seqscan = off SET enable_bitmapscan = off
+        SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+        AS %L$sql$, format($function$
+    DECLARE
+        noted tid[];
+        days date[];
+    BEGIN
+        IF (SELECT count(*) FROM (SELECT FROM dwh.rollup_delta LIMIT more_than + 1) d) <= more_than THEN
+            RETURN 0;
+        END IF;
+        PERFORM FROM dwh.version FOR NO KEY UPDATE;
+        SELECT array_agg(d.ctid), array_agg(DISTINCT d.transaction_date) INTO noted, days FROM dwh.rollup_delta d;
+        IF noted IS NULL THEN
+            RETURN 0;
+        END IF;
+        %s
+        DELETE FROM dwh.rollup_delta WHERE ctid = ANY (noted);
+        IF audited THEN
+            PERFORM dwh.audit_rollups(days);
+        END IF;
+        RETURN cardinality(noted);
+    END $function$, txpipe.rollup_merges('(SELECT * FROM dwh.rollup_delta WHERE ctid = ANY (noted))', true)));
+    COMMENT ON FUNCTION dwh.fold_rollups(bigint, boolean) IS
+    'Adds the changes in dwh.rollup_delta to the sums, when there are more than this, and says how many; loads do it from
+    10,000 on, other changes from 50,000. It changes no rollup, only what reading one costs.';
 
     EXECUTE format($sql$
         CREATE OR REPLACE FUNCTION dwh.rollup_differences()
@@ -316,9 +422,10 @@ DECLARE
 BEGIN
     LOCK TABLE dwh.fact_sales IN SHARE ROW EXCLUSIVE MODE;
     UPDATE dwh.source_file SET rollups_pending = false WHERE rollups_pending;
+    PERFORM dwh.fold_rollups(0, false);
 $sql$ ||
         (SELECT string_agg(format($sql$
-    MERGE INTO dwh.%1$I r USING (SELECT * FROM (%2$s) s ORDER BY %5$s) d ON (%3$s) = (%4$s)
+    MERGE INTO dwh.%8$I r USING (SELECT * FROM (%2$s) s ORDER BY %5$s) d ON (%3$s) = (%4$s)
     WHEN MATCHED AND d.sales IS NULL THEN DELETE
     WHEN MATCHED THEN UPDATE SET sales = d.sales, units = d.units, gross_amount = d.gross_amount, total_paid = d.total_paid
     WHEN NOT MATCHED THEN INSERT (%5$s, sales, units, gross_amount, total_paid)
@@ -329,9 +436,9 @@ $sql$ ||
     IF pause > '0' AND clock_timestamp() >= said_at + pause THEN
         RAISE NOTICE '%6$s of %7$s rollups, %% rows of %% repaired', rows_repaired, rollup;
         said_at := clock_timestamp();
-    END IF;$sql$, l.rollup, txpipe.rollup_difference(l.rollup, l.keys, l.condition),
+    END IF;$sql$, l.rollup, txpipe.rollup_difference(l.rollup || '_base', l.keys, l.condition),
                 'r.' || array_to_string(k.names, ', r.'), 'd.' || array_to_string(k.names, ', d.'),
-                array_to_string(k.names, ', '), l.number, l.total), E'\n' ORDER BY l.number)
+                array_to_string(k.names, ', '), l.number, l.total, l.rollup || '_base'), E'\n' ORDER BY l.number)
          FROM (SELECT *, row_number() OVER () AS number, count(*) OVER () AS total FROM txpipe.list_rollups()) l,
               LATERAL (SELECT '{grain,period}'::text[] || l.keys AS names) k)
         || E'\nEND');

@@ -191,7 +191,7 @@ is(sql("SELECT count(*) FROM dwh.rollup_total WHERE grain = 'day' AND period = '
 same_reports('a day gone');
 
 # What the triggers cannot see is found and repaired.
-sql("DELETE FROM dwh.fact_sales_2022_06 WHERE units > 5; UPDATE dwh.rollup_online_city SET units = units + 1 WHERE grain = 'year'");
+sql("DELETE FROM dwh.fact_sales_2022_06 WHERE units > 5; UPDATE dwh.rollup_online_city_base SET units = units + 1 WHERE grain = 'year'");
 like(wrong_rollups(), qr/rollup_total/, 'a statement on a partition passes the triggers by');
 is(sql("SELECT count(*) FROM dwh.rollup_differences() WHERE rows_wrong > 0"), '5', 'which rollup_differences() finds');
 is(sql('SELECT count(*) FROM txpipe.repair_rollups() WHERE rows_repaired > 0'), '5', 'and repair_rollups() repairs');
@@ -203,10 +203,35 @@ is(sql('SELECT sum(rows_repaired) FROM txpipe.repair_rollups()'), '0', 'once');
 }
 same_reports('repaired');
 
+# --- few sales are noted, many are summed ---
+
+is(sql('SELECT count(*) FROM dwh.rollup_delta'), '0', 'a repair leaves no changes to come');
+my $noted = 'SELECT count(*), sum(sign) FROM dwh.rollup_delta';
+sql(insert_sales(3000, 'few'));
+is(sql($noted), '3000|3000', 'few sales are noted');
+is(wrong_rollups(), '', 'and seen: every rollup');
+sql("UPDATE dwh.fact_sales SET units = units + 1, payment_method = 'x' WHERE transaction_id LIKE 'few%' OR line_no % 10 > 0");
+is(sql($noted), '0|', 'more than 5,000 are summed at once, with what was noted before');
+is(wrong_rollups(), '', 'summed: every rollup');
+sql(insert_sales(3000, 'more'));
+{
+	my $other = $node->background_psql('moves');
+
+	$other->query_safe('BEGIN; ' . insert_sales(400, 'other'));
+	is(sql('SELECT dwh.fold_rollups(3000), dwh.fold_rollups()'), '0|3000', 'when there are more than that they are folded');
+	$other->query_safe('COMMIT');
+	$other->quit;
+	is(sql($noted), '400|400', 'what another noted meanwhile is left');
+	is(wrong_rollups(), '', 'and seen: every rollup');
+}
+is(sql('SELECT dwh.fold_rollups()'), '400', 'and folded next');
+is(wrong_rollups(), '', 'folded: every rollup');
+is(sql("SELECT count(*) FROM dwh.rollup_product_offer_base WHERE (sales, units, gross_amount, total_paid) = (0, 0, 0, 0)"), '0', 'no sums of nothing are kept');
+
 # --- a warehouse from before there were rollups ---
 
-sql('DROP TABLE dwh.rollup_total, dwh.rollup_product_offer, dwh.rollup_online_city, dwh.rollup_agent_product,
-	dwh.rollup_branch_channel_payment CASCADE;
+sql('DROP TABLE dwh.rollup_total_base, dwh.rollup_product_offer_base, dwh.rollup_online_city_base, dwh.rollup_agent_product_base,
+	dwh.rollup_branch_channel_payment_base CASCADE;
 	DROP FUNCTION dwh.sales_inserted, dwh.sales_updated, dwh.sales_deleted, dwh.sales_truncated CASCADE');
 like(error_of($node, 'SELECT * FROM txpipe.top_offers()', db => 'moves')->{hint}, qr/create_warehouse/, 'without rollups the hint is to make them');
 sql('SELECT txpipe.create_warehouse()');
@@ -237,6 +262,7 @@ same_reports('loaded');
 is(wrong_items('SELECT'), '', 'a good warehouse');
 
 my $sale = "(SELECT min(transaction_id) FROM dwh.fact_sales WHERE NOT is_online AND sales_agent_key > 0 AND branch_key > 0)";
+sql('SELECT dwh.fold_rollups()');
 my $month = sql(q{SELECT 'fact_sales_' || to_char(min(transaction_date), 'YYYY_MM') FROM dwh.fact_sales});
 my $some = "(SELECT min(transaction_id) FROM dwh.$month)";
 foreach my $fault (
@@ -246,8 +272,8 @@ foreach my $fault (
 	   UPDATE txpipe.file_ledger SET rows_read = rows_read + 1 WHERE rows_loaded > 0} ],
 	[ 'sales = lines loaded', q{UPDATE txpipe.file_ledger SET rows_loaded = rows_loaded + 1, rows_duplicate = rows_duplicate - 1
 	   WHERE file_id = (SELECT min(file_id) FROM txpipe.file WHERE rows_loaded > 0 AND rows_duplicate > 0 AND feed = 'sales_transactions')} ],
-	(map { [ "dwh.$_ = dwh.fact_sales", "UPDATE dwh.$_ SET units = units + 1 WHERE grain = 'month'" ],
-	       [ "dwh.$_ = dwh.fact_sales", "DELETE FROM dwh.$_ WHERE grain = 'year'" ] }
+	(map { [ "dwh.$_ = dwh.fact_sales", "UPDATE dwh.${_}_base SET units = units + 1 WHERE grain = 'month'" ],
+	       [ "dwh.$_ = dwh.fact_sales", "DELETE FROM dwh.${_}_base WHERE grain = 'year'" ] }
 	   grep { !/^rollup_(product|customer)$/ } sort keys %keys),
 	[ 'triggers keep the rollups', 'ALTER TABLE dwh.fact_sales DISABLE TRIGGER rollups_update' ],
 	[ 'total_paid = gross_amount − discount', "ALTER TABLE dwh.fact_sales ALTER total_paid DROP EXPRESSION;
@@ -275,21 +301,22 @@ foreach my $fault (
 }
 
 # A load that touches what is wrong does not commit, and says why.
-foreach my $fault ((map { "UPDATE dwh.$_ SET units = units + 1 WHERE grain = 'year'" } grep { !/^rollup_(product|customer)$/ } sort keys %keys),
-	"DELETE FROM dwh.rollup_online_city WHERE grain = 'year'",
+foreach my $fault ((map { "UPDATE dwh.${_}_base SET units = units + 1 WHERE grain = 'month'" } grep { !/^rollup_(product|customer)$/ } sort keys %keys),
+	"DELETE FROM dwh.rollup_online_city_base WHERE grain = 'month'",
 	map { "DELETE FROM dwh.dim_$_ WHERE ${_}_key > 0" } qw(product branch sales_agent location))
 {
-	my $error = error_of($node, "BEGIN; $fault; UPDATE dwh.fact_sales SET units = units + 1", db => 'loaded');
+	my $error = error_of($node, "BEGIN; $fault; UPDATE dwh.fact_sales SET units = units + 1; SELECT dwh.fold_rollups()", db => 'loaded');
 	is($error->{state}, 'XX001', "refused after: $fault");
 }
-sql("UPDATE dwh.rollup_product_offer SET total_paid = total_paid + 0.0001 WHERE grain = 'year'");
-my $error = error_of($node, 'UPDATE dwh.fact_sales SET units = units + 1', db => 'loaded');
+sql("UPDATE dwh.rollup_product_offer_base SET total_paid = total_paid + 0.0001 WHERE grain = 'month'");
+my $error = error_of($node, 'UPDATE dwh.fact_sales SET units = units + 1; SELECT dwh.fold_rollups()', db => 'loaded');
 is($error->{state}, 'XX001', 'a change that touches a wrong rollup is refused');
 like($error->{detail}, qr/rollup_product_offer/, 'with the rollup');
 like($error->{hint}, qr/dwh\.repair_rollups/, 'and what to do');
-deliver($groups[3], 'group4');
+my ($many) = make_groups(1, '--first', 4, '--rows', 7000);
+deliver($many, 'group4');
 run_hourly();
-is(sql(q{SELECT state, reason ~ 'the rollups of the year of .* do not agree' FROM txpipe.file
+is(sql(q{SELECT state, reason ~ 'the rollups of the month of .* do not agree' FROM txpipe.file
          WHERE feed = 'sales_transactions' AND group_key = 'group4'}), 'failed|t', 'so is a load, which is tried again later');
 sql('SELECT txpipe.repair_rollups(); UPDATE txpipe.file_ledger SET retry_at = now()');
 run_hourly();
@@ -348,7 +375,7 @@ sub buffers
 fresh_database('repaired');
 foreach my $call ('repair_rollups()', 'create_warehouse()')
 {
-	sql('DROP TABLE dwh.rollup_online_city');
+	sql('DROP TABLE dwh.rollup_online_city_base CASCADE');
 	my $holder = $node->background_psql('repaired');
 	my $repair = $node->background_psql('repaired');
 
@@ -380,6 +407,6 @@ foreach my $report (sort keys %after)
 	note("$report: $before{$report} buffers, then $after{$report}");
 }
 
-log_is_clean($node, qr/the rollups of the (?:day|month|year) of/, qr/belongs to role/, qr/has no rollups yet/);
+log_is_clean($node, qr/the rollups of the (?:day|month|year) of|keys without a member/, qr/belongs to role/, qr/has no rollups yet/);
 $node->stop;
 done_testing();
