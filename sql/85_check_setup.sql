@@ -147,6 +147,67 @@ END
 $body$;
 COMMENT ON FUNCTION txpipe.check_brokers() IS 'Part of check_setup(): the brokers of every server of txpipe_kafka';
 
+CREATE FUNCTION txpipe.check_definitions(OUT item text, OUT ok boolean, OUT detail text, OUT hint text)
+RETURNS SETOF record
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    copies bigint;
+    lost record;
+BEGIN
+    IF EXISTS (SELECT FROM txpipe.feed) THEN
+        item := 'schedule';
+        ok := EXISTS (SELECT FROM txpipe.job_status j WHERE j.job = 'ingest' AND j.active)
+              OR EXISTS (SELECT FROM txpipe.total_store t WHERE t.job = 'run_hourly' AND t.last_at > now() - interval '1 day');
+        detail := CASE WHEN ok THEN 'files are loaded by a schedule' ELSE 'there are feeds, and nothing calls txpipe.run_hourly()' END;
+        hint := CASE WHEN NOT ok THEN 'SELECT * FROM txpipe.schedule(); -- or let another scheduler CALL txpipe.run_hourly()' END;
+        RETURN NEXT;
+    END IF;
+
+    IF to_regclass('dwh.version') IS NOT NULL THEN
+        item := 'warehouse';
+        detail := CASE WHEN to_regclass('dwh.rollup_total') IS NULL THEN 'the warehouse has no rollups yet'
+                       WHEN (SELECT count(*) < 3 FROM txpipe.feed f WHERE f.feed IN ('branches', 'sales_agents', 'sales_transactions'))
+                       THEN 'feeds of the warehouse are missing' END;
+        ok := detail IS NULL;
+        hint := CASE WHEN NOT ok THEN (SELECT format('SET ROLE %I; SELECT txpipe.create_warehouse(); RESET ROLE', pg_get_userbyid(n.nspowner))
+                                       FROM pg_namespace n WHERE n.nspname = 'dwh') END;
+        detail := coalesce(detail, 'dwh has its tables and feeds');
+        RETURN NEXT;
+    END IF;
+
+    SELECT count(*) INTO copies FROM txpipe.stream_status s WHERE s.reason = 'copied';
+    IF copies > 0 THEN
+        item := 'copied database';
+        ok := false;
+        detail := format('%s streams are paused, because this database is a copy of another one', copies);
+        hint := 'SELECT txpipe.resume_stream(stream) FROM txpipe.stream_status WHERE reason = ''copied''; -- where the original reads on, both do';
+        RETURN NEXT;
+    END IF;
+
+    FOR lost IN
+        SELECT 'stream' AS kind, s.stream AS name, s.owner_name, r.rolname
+          FROM txpipe.stream s LEFT JOIN pg_roles r ON r.oid = s.owner_oid WHERE r.rolname IS DISTINCT FROM s.owner_name
+        UNION ALL
+        SELECT 'feed', f.feed, f.owner_name, r.rolname
+          FROM txpipe.feed f LEFT JOIN pg_roles r ON r.oid = f.owner_oid WHERE r.rolname IS DISTINCT FROM f.owner_name
+        ORDER BY 1, 2
+    LOOP
+        item := format('owner of %s "%s"', lost.kind, lost.name);
+        ok := false;
+        detail := format('its owner "%s" does not exist any more', lost.owner_name)
+                  || coalesce('; the role is called "' || lost.rolname || '" now', '');
+        hint := CASE WHEN lost.rolname IS NOT NULL AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = lost.owner_name)
+                     THEN format('ALTER ROLE %I RENAME TO %I', lost.rolname, lost.owner_name)
+                     ELSE format('SELECT txpipe.drop_%s(%L); -- then create it again as the role it shall run as', lost.kind, lost.name) END;
+        RETURN NEXT;
+    END LOOP;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.check_definitions() IS
+'Part of check_setup(): that somebody runs the load, that dwh has its rollups and feeds, whether this database is a copy, owners that are gone';
+
 CREATE FUNCTION txpipe.check_setup(OUT item text, OUT ok boolean, OUT detail text, OUT hint text)
 RETURNS SETOF record
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -167,6 +228,7 @@ BEGIN
         RETURN NEXT;
     END LOOP;
     RETURN QUERY SELECT * FROM txpipe.check_brokers();
+    RETURN QUERY SELECT * FROM txpipe.check_definitions();
 
     -- The upper half of the system identifier is the time of initdb.
     item := 'clock';
@@ -186,7 +248,8 @@ END
 $body$;
 COMMENT ON FUNCTION txpipe.check_setup() IS
 'What an installation needs, one line each: item, ok, detail, and a hint to paste where it is not ok. Looks at preloaded
-libraries, the worker budget, the guards, pg_cron and its login, the three directories, the brokers of every server, the clock.';
+libraries, the worker budget, the guards, pg_cron and its login, the three directories, the brokers of every server, feeds
+that nobody loads, a dwh without its feeds, streams of a copied database, owners that are gone, the clock.';
 
 -- With the rights of the extension's owner, since a probe reads no target; so it gives numbers, no names and no messages.
 CREATE FUNCTION txpipe.health_problems(OUT severity text, OUT problem text)
