@@ -11,7 +11,6 @@
 #include "feed.h"
 #include "options.h"
 #include "rights.h"
-#include "sink.h"
 #include "spi.h"
 #include "stream.h"
 
@@ -28,8 +27,8 @@ check(TxpFeed *feed)
 	feed->target = txp_feed_target(feed);
 	txp_feed_check(feed);
 	txp_feed_check_plan(feed);
-	txp_sink_fire_deferred();
 	txp_rights_restore(&saved);
+	txp_rights_refuse_temporary(feed->owner);
 }
 
 static void

@@ -13,7 +13,6 @@
 #include "feed.h"
 #include "rights.h"
 #include "rules.h"
-#include "sink.h"
 #include "spi.h"
 
 PG_FUNCTION_INFO_V1(txpipe_set_rule);
@@ -56,8 +55,8 @@ check_fits(TxpFeed *feed, TxpRule *rule)
 	txp_rules_try(feed->rules, plan.rows->desc);
 	if (target != NULL)
 		table_close(target, NoLock);
-	txp_sink_fire_deferred();
 	txp_rights_restore(&saved);
+	txp_rights_refuse_temporary(feed->owner);
 }
 
 static void

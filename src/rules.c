@@ -5,6 +5,7 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "parser/parser.h"
 #include "utils/builtins.h"
@@ -291,13 +292,22 @@ try_rule(const TxpRule *rule, TupleDesc batch)
 	tuplestore_end(empty);
 }
 
+/*
+ * Planning evaluates functions. They are the owner's, and the session may be another's: so they may leave nothing in
+ * it, and put nothing off to its commit. An error restores the context with the (sub)transaction.
+ */
 void
 txp_rules_try(const List *rules, TupleDesc batch)
 {
+	int sec_context;
 	ListCell *lc;
+	Oid user;
 
+	GetUserIdAndSecContext(&user, &sec_context);
+	SetUserIdAndSecContext(user, sec_context | SECURITY_RESTRICTED_OPERATION);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	foreach (lc, rules)
 		try_rule(lfirst(lc), batch);
 	PopActiveSnapshot();
+	SetUserIdAndSecContext(user, sec_context);
 }

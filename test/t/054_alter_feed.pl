@@ -113,6 +113,47 @@ sql(q{SET ROLE seller; SELECT txpipe.create_feed('plain', '(p.*)\.csv', columns 
 is(error_of($node, q{SELECT txpipe.alter_feed('plain', 'null')})->{message}, 'feed "plain" has neither a target nor columns', 'without a target columns stay');
 is(sql($as_it_is), $before, 'nothing of it has changed the feed');
 
+# --- the owner's SQL plants nothing in the session of whoever changes his feed ---
+
+sql(<<'SQL');
+SET ROLE seller;
+CREATE FUNCTION plant(how text) RETURNS integer LANGUAGE plpgsql AS $$BEGIN EXECUTE how; RETURN 1; END$$;
+CREATE FUNCTION trick(how text) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS $$BEGIN RETURN public.plant(how); END$$;
+CREATE TABLE later (id integer);
+CREATE FUNCTION put_off() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$;
+CREATE CONSTRAINT TRIGGER put_off AFTER INSERT ON later DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION put_off();
+SELECT txpipe.create_feed('trap', 'trap/(.*)\.csv', columns => '{"id": {"path": "id", "type": "integer"}}');
+SQL
+my %trick = (
+	'a temporary table'    => 'CREATE TEMP TABLE audit_log (id integer)',
+	'a temporary type'     => 'CREATE DOMAIN pg_temp.money_amount AS integer',
+	'a prepared statement' => 'PREPARE balance AS SELECT 1',
+	'a cursor'             => 'DECLARE balance CURSOR WITH HOLD FOR SELECT current_user',
+	'a deferred trigger'   => 'INSERT INTO public.later VALUES (1)');
+foreach my $what (sort keys %trick)
+{
+	sql("INSERT INTO txpipe.feed_rule_store (feed_id, rule, ordinal, expression, action)
+		SELECT feed_id, 'trick', 1, format('public.trick(%L) = 2', '$trick{$what}'), 'reject' FROM txpipe.feed WHERE feed = 'trap'
+		ON CONFLICT (feed_id, rule) DO UPDATE SET expression = EXCLUDED.expression");
+	isnt(error_of($node, q{SELECT txpipe.alter_feed('trap', options => '{"reject_limit": 100}')}), undef, "alter_feed plants not $what");
+	isnt(error_of($node, "SELECT txpipe.set_rule('trap', 'other', format('public.trick(%L) = 2', '$trick{$what}'))"), undef, "... nor does set_rule");
+}
+sql(q{SELECT txpipe.drop_rule('trap', 'trick')});
+is(error_of($node, q{SELECT txpipe.set_rule('trap', 'other', 'public.trick($$CREATE TEMP TABLE t ()$$) = 2')})->{message},
+	'rule "other" cannot be checked: cannot create temporary table within security-restricted operation', 'the error names the rule');
+is(sql(<<'SQL'), "|\npostgres", 'what the caller has put off is his own, and runs at his commit');
+CREATE TABLE put_off (id integer);
+CREATE TABLE ran_as (who text);
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO public.ran_as VALUES (current_user); RETURN NULL; END$$;
+CREATE CONSTRAINT TRIGGER note AFTER INSERT ON put_off DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION note();
+GRANT INSERT ON ran_as TO seller;
+BEGIN;
+INSERT INTO put_off VALUES (1);
+SELECT txpipe.alter_feed('trap', options => '{"reject_limit": 100}'), txpipe.set_rule('trap', 'positive', 'id <= 0');
+COMMIT;
+SELECT who FROM ran_as;
+SQL
+
 # --- while a group loads ---
 
 my $load = $node->background_psql('postgres');
