@@ -4,6 +4,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -305,6 +306,15 @@ forget_landing(const TxpArrival *a)
 	(void) txp_spi_run(&update, values, NULL);
 }
 
+/* Is it its feed's still, and in this group? Its pattern may have changed while the file settled. */
+static bool
+matches_still(const TxpArrival *a)
+{
+	return match_files(list_make1(unconstify(TxpLandingFile *, &a->file)), GetUserId()) == 1 &&
+		   DatumGetInt32(txp_spi_datum(0, 2)) == a->feed_id &&
+		   strcmp(txp_spi_text(0, 3), a->group_key) == 0;
+}
+
 static void
 enter(TxpArrival *a)
 {
@@ -314,7 +324,7 @@ enter(TxpArrival *a)
 	if (enter_again(a))
 		return;
 	forget_landing(a);
-	if (enter_settled(a))
+	if (enter_settled(a) || !matches_still(a))
 		return;
 	/* Another run entered the file as it was before it changed. */
 	txp_ledger_notice(list_make1(a));

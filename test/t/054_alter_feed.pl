@@ -154,6 +154,23 @@ COMMIT;
 SELECT who FROM ran_as;
 SQL
 
+# --- while a file settles ---
+
+sql(q{SELECT txpipe.create_feed('alt', '(alt)/.*\.csv', 'goods', group_name => 'alt')});
+deliver('alt/g7.csv', "id,name\n7,seven\n");
+my $lock = $node->background_psql('postgres');
+$lock->query_safe("BEGIN; SELECT feed FROM txpipe.feed WHERE feed = 'alt' FOR NO KEY UPDATE");
+my $run = start_sql('CALL txpipe.run_hourly()');
+wait_for($node, q{SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE 'CALL txpipe.run_hourly%' AND wait_event_type = 'Lock'},
+	'a run has a file that settled');
+is(sql(q{SELECT state, group_key FROM txpipe.file WHERE file_name = 'alt/g7.csv'}), 'settling|alt', '... not yet in the ledger as such');
+$lock->query_safe(q{SELECT txpipe.alter_feed('alt', file_pattern => 'alt/(g[0-9]+)\.csv'); COMMIT});
+$lock->quit;
+$run->{run}->finish;
+unlike($run->{err}, qr/ERROR/, '... and goes on when the pattern is another');
+run_hourly();
+is(sql(q{SELECT state, group_key FROM txpipe.file WHERE file_name = 'alt/g7.csv'}), 'loaded|g7', 'the file is matched anew');
+
 # --- while a group loads ---
 
 my $load = $node->background_psql('postgres');
