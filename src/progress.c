@@ -22,7 +22,8 @@ StaticAssertDecl(sizeof(TxpProgress) / sizeof(int64) <= PGSTAT_NUM_PROGRESS_PARA
 
 static struct
 {
-	bool active;
+	int depth;  /* of calls inside one another: the outermost counts */
+	bool begun; /* the slot is ours, not of a COPY around us */
 	TxpProgress at;
 	int64 item_end;   /* bytes_done when the item is done */
 	int64 file_begin; /* bytes_done when its file began */
@@ -129,6 +130,12 @@ notice(TimestampTz now)
 	pfree(text.data);
 }
 
+static bool
+counts(void)
+{
+	return call.depth == 1;
+}
+
 /* Something was done. */
 static void
 step(void)
@@ -148,22 +155,29 @@ txp_progress_begin(TxpJob job)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	memset(&call, 0, sizeof(call));
+	if (call.depth++ > 0)
+		return;
+	call.begun = false;
+	call.item_end = call.file_begin = call.file_bytes = 0;
+	memset(&call.at, 0, sizeof(call.at));
 	call.at.mark = TXP_PROGRESS_MARK;
 	call.at.job = job;
 	call.at.started_at = now;
 	call.at.stage_since = now;
 	call.noticed_at = now;
-	call.active = true;
 	txp_progress_show();
 }
 
 void
 txp_progress_end(void)
 {
-	if (call.active && MyBEEntry != NULL && MyBEEntry->st_progress_command == PROGRESS_COMMAND_COPY)
+	if (--call.depth > 0 || MyBEEntry == NULL ||
+		MyBEEntry->st_progress_command != PROGRESS_COMMAND_COPY)
+		return;
+	if (call.begun)
 		pgstat_progress_end_command();
-	call.active = false;
+	else
+		pgstat_progress_update_param(FIRST_PARAM, 0);
 }
 
 void
@@ -171,7 +185,7 @@ txp_progress_stage(TxpStage stage, int64 items, int64 bytes)
 {
 	TxpProgress *at = &call.at;
 
-	if (!call.active)
+	if (!counts())
 		return;
 	if (at->stage != stage)
 	{
@@ -188,13 +202,15 @@ txp_progress_stage(TxpStage stage, int64 items, int64 bytes)
 void
 txp_progress_item(int64 bytes)
 {
+	if (!counts())
+		return;
 	call.item_end = Min(call.at.bytes_done + bytes, call.at.bytes_total);
 }
 
 void
 txp_progress_done(int64 items)
 {
-	if (!call.active)
+	if (!counts())
 		return;
 	call.at.items_done = Min(call.at.items_done + items, call.at.items_total);
 	call.at.bytes_done = Max(call.at.bytes_done, call.item_end);
@@ -204,6 +220,8 @@ txp_progress_done(int64 items)
 void
 txp_progress_file(int32 feed_id, int64 file_id, int64 bytes)
 {
+	if (!counts())
+		return;
 	call.at.feed_id = feed_id;
 	call.at.file_id = file_id;
 	call.file_begin = call.at.bytes_done;
@@ -214,6 +232,8 @@ txp_progress_file(int32 feed_id, int64 file_id, int64 bytes)
 void
 txp_progress_stream(int32 stream_id)
 {
+	if (!counts())
+		return;
 	call.at.stream_id = stream_id;
 	txp_progress_show();
 }
@@ -223,7 +243,7 @@ txp_progress_read(int64 rows, int64 rejected, int64 read, int64 of)
 {
 	TxpProgress *at = &call.at;
 
-	if (!call.active)
+	if (!counts())
 		return;
 	at->rows += rows;
 	at->rejected += rejected;
@@ -248,6 +268,8 @@ txp_progress_mark(void)
 void
 txp_progress_rewind(const TxpProgress *mark)
 {
+	if (!counts())
+		return;
 	call.at = *mark;
 	txp_progress_show();
 }
@@ -257,12 +279,17 @@ txp_progress_show(void)
 {
 	int index[sizeof(TxpProgress) / sizeof(int64)];
 
-	if (!call.active || MyBEEntry == NULL)
+	if (call.depth == 0 || MyBEEntry == NULL)
+		return;
+	/* What a COPY under way says of itself is left as it is, and so are other commands. */
+	if (MyBEEntry->st_progress_command == PROGRESS_COMMAND_INVALID)
+	{
+		pgstat_progress_start_command(PROGRESS_COMMAND_COPY, InvalidOid);
+		call.begun = true;
+	}
+	if (MyBEEntry->st_progress_command != PROGRESS_COMMAND_COPY)
 		return;
 	for (int i = 0; i < lengthof(index); i++)
 		index[i] = FIRST_PARAM + i;
-	/* What a COPY under way says of itself is left as it is. */
-	if (MyBEEntry->st_progress_command != PROGRESS_COMMAND_COPY)
-		pgstat_progress_start_command(PROGRESS_COMMAND_COPY, InvalidOid);
 	pgstat_progress_update_multi_param(lengthof(index), index, (const int64 *) &call.at);
 }

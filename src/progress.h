@@ -4,7 +4,8 @@
  * It is kept in the session's own progress slot of PostgreSQL, the one of COPY: it needs neither shared memory nor
  * preloading, and ends with the session. PostgreSQL empties the slot whenever something is rolled back or copied;
  * txp_progress_show() fills it again. A call counts items (groups, files …) of known size and, within an item, the
- * bytes of its files. Without a begun call all of these do nothing.
+ * bytes of its files. Without a begun call all of these do nothing,
+ * nor for a call inside another, in a step or a trigger: it is part of that one.
  */
 #ifndef TXP_PROGRESS_H
 #define TXP_PROGRESS_H

@@ -245,6 +245,39 @@ SQL
 is( held(q{SELECT * FROM txpipe.replay_dead_letters('letters')}, 'job, state, unit, items_done, items_total, rows, rows_rejected, percent, stream, time_left > $$0$$', 86),
 	'replay_dead_letters|replaying|dead letters|5000|8000|5000|1|62.5|letters|t', 'replay_dead_letters');
 
+# --- a call inside another: in a step of a load, in COPY ---
+
+sql(<<'SQL');
+CREATE TABLE inner_letters (id integer);
+SELECT txpipe.create_stream('inner', 'nowhere', 'inner_letters', 'inner_letters', paused => true);
+INSERT INTO txpipe.dead_letter_store (stream_id, kafka_topic, kafka_partition, kafka_offset, payload, code, message)
+SELECT stream_id, 'inner_letters', 0, n, convert_to(format('{"id": %s}', n), 'UTF8'), '00000', 'once'
+FROM txpipe.stream, generate_series(1, 5) n WHERE stream = 'inner';
+SELECT txpipe.create_feed('outer', '(o[0-9]+)\.csv', 't', options => '{"batch_rows": 100}');
+SELECT txpipe.on_load('outer', 'replay', $$ SELECT line_no, 'filtered', NULL::text, NULL::text, NULL::text FROM batch
+	WHERE (SELECT replayed + failed FROM txpipe.replay_dead_letters('inner')) IS NULL $$);
+SQL
+$step = gated_step(87, 52, 'o1') =~ s/'/''/gr;
+sql("SELECT txpipe.on_load('outer', 'gate', '$step')");
+deliver('o1.csv', lines(1501, 1650));
+$gate = close_gate(87);
+{
+	local $ENV{PGOPTIONS} = '-c txpipe.progress_interval=1ms';
+	$run = start_sql('CALL txpipe.run_hourly()');
+}
+wait_at_gate(87);
+is(sql('SELECT count(*) FROM inner_letters'), 0, 'a step replays dead letters');
+is(progress('job, state, unit, items_done, items_total, rows, feed, file_name, stream'), 'run_hourly|loading|groups|0|1|0|outer|o1.csv|',
+	'and it is the load that is shown');
+open_gate($gate);
+like(finish($run), qr/^NOTICE:  1 of 1 groups, 150 rows, 100 %/m, '... to psql, too');
+is(sql('SELECT count(*) FROM inner_letters'), 5, 'they are replayed');
+
+my $o1 = sql(q{SELECT file_id FROM txpipe.file WHERE file_name = 'o1.csv'});
+is( held("COPY (SELECT txpipe.unload($o1), pg_advisory_xact_lock_shared(87)) TO STDOUT",
+		q{count(*), (SELECT string_agg(command || ' ' || type, ',') FROM pg_stat_progress_copy)}, 87),
+	'0|COPY TO PIPE', 'a COPY goes on being shown behind a call of its query');
+
 # --- new files that settle; a call that is cancelled ---
 
 deliver('k4.csv', lines(401, 410));
