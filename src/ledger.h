@@ -31,6 +31,7 @@ typedef struct TxpGroup
 	char *key;
 	Oid owner;   /* of all its feeds */
 	int64 bytes; /* of the files to be loaded */
+	bool tried;  /* one of them was loading or failed before */
 } TxpGroup;
 
 /* A file to be loaded. */
@@ -92,10 +93,9 @@ extern List *txp_ledger_ready(Oid user, const TxpGroup *only, int64 limit);
 extern bool txp_ledger_busy(const TxpGroup *group);
 /*
  * A group whose feeds are locked will be loaded: its files are loading, also those whose content waits in
- * another group. Committed before the load, so that a load that a crash ended shows. Returns their size; *tried:
- * was one of them loading or failed before?
+ * another group. Committed before the load, so that a load that a crash ended shows.
  */
-extern int64 txp_ledger_begin(const TxpGroup *group, bool *tried);
+extern void txp_ledger_begin(const TxpGroup *group);
 /* Files to load of a group whose feeds are locked, in order. */
 extern List *txp_ledger_files(const TxpGroup *group);
 /* Duplicates of a row that will not be loaded: `heir` waits in its place, the others are its duplicates. */

@@ -13,14 +13,25 @@
 /* The states of a file that is there for its group. */
 #define PRESENT "NOT IN ('settling', 'superseded')"
 
+static TxpGroup *
+read_group(uint64 row)
+{
+	TxpGroup *group = palloc(sizeof(TxpGroup));
+
+	group->name = txp_spi_text(row, 1);
+	group->key = txp_spi_text(row, 2);
+	group->owner = DatumGetObjectId(txp_spi_datum(row, 3));
+	group->bytes = DatumGetInt64(txp_spi_datum(row, 4));
+	group->tried = DatumGetBool(txp_spi_datum(row, 5));
+	return group;
+}
+
 List *
 txp_ledger_ready(Oid user, const TxpGroup *only, int64 limit)
 {
 	static TxpStatement query = {
 		"SELECT g.group_name, g.group_key, g.owner_oid, "
-		"(SELECT coalesce(sum(p.bytes), 0)::bigint FROM txpipe.feed r JOIN txpipe.file_ledger p "
-		"    USING (feed_id) WHERE r.group_name = g.group_name AND p.group_key = g.group_key "
-		"    AND p.state IN ('waiting', 'loading', 'failed')) FROM ("
+		"t.bytes, t.tried FROM ("
 		"  SELECT f.group_name, l.group_key, f.owner_oid FROM txpipe.file_ledger l "
 		"  JOIN txpipe.feed f USING (feed_id) WHERE l.state IN ('waiting', 'loading') "
 		"      OR l.state = 'failed' AND l.retry_at <= clock_timestamp() "
@@ -36,6 +47,11 @@ txp_ledger_ready(Oid user, const TxpGroup *only, int64 limit)
 		"  WHERE d.state = 'duplicate' AND d.displaces IS NOT NULL AND l.state = 'loaded' "
 		"  AND coalesce(d.retry_at <= clock_timestamp(), true) "
 		"  AND d.attempts < coalesce((f.options->>'max_attempts')::integer, $5)) g "
+		"CROSS JOIN LATERAL (SELECT coalesce(sum(p.bytes), 0)::bigint AS bytes, "
+		"    coalesce(bool_or(p.attempts > 0), false) AS tried "
+		"    FROM txpipe.feed r JOIN txpipe.file_ledger p USING (feed_id) "
+		"    WHERE r.group_name = g.group_name AND p.group_key = g.group_key "
+		"    AND p.state IN ('waiting', 'loading', 'failed')) t "
 		"WHERE (pg_has_role($1, g.owner_oid, 'USAGE') "
 		"    OR has_function_privilege($1, " TXP_OPERATE ")) "
 		"AND ($2 IS NULL OR (g.group_name, g.group_key) = ($2, $3)) "
@@ -65,13 +81,8 @@ txp_ledger_ready(Oid user, const TxpGroup *only, int64 limit)
 	for (uint64 i = 0; i < n; i++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);
-		TxpGroup *group = palloc(sizeof(TxpGroup));
 
-		group->name = txp_spi_text(i, 1);
-		group->key = txp_spi_text(i, 2);
-		group->owner = DatumGetObjectId(txp_spi_datum(i, 3));
-		group->bytes = DatumGetInt64(txp_spi_datum(i, 4));
-		groups = lappend(groups, group);
+		groups = lappend(groups, read_group(i));
 		MemoryContextSwitchTo(old);
 	}
 	SPI_finish();
@@ -161,11 +172,11 @@ give_up(const TxpGroup *group)
 	(void) txp_spi_run(&update, values, NULL);
 }
 
-int64
-txp_ledger_begin(const TxpGroup *group, bool *tried)
+void
+txp_ledger_begin(const TxpGroup *group)
 {
 	static TxpStatement update = {
-		"WITH begun AS (UPDATE txpipe.file_ledger l SET state = 'loading', attempts = l.attempts + "
+		"UPDATE txpipe.file_ledger l SET state = 'loading', attempts = l.attempts + "
 		"1, "
 		"retry_at = NULL, reason = coalesce('late: ' || late.missing || ' missing', "
 		"    CASE WHEN l.state <> 'failed' AND l.reason NOT LIKE 'late: %' THEN l.reason END, "
@@ -177,21 +188,16 @@ txp_ledger_begin(const TxpGroup *group, bool *tried)
 		"        WHERE p.feed_id = r.feed_id AND p.group_key = $2 AND p.state " PRESENT ") p "
 		"    WHERE r.group_name = $1) late "
 		"WHERE f.feed_id = l.feed_id AND f.group_name = $1 AND l.group_key = $2 "
-		"AND l.state IN ('waiting', 'loading', 'failed') RETURNING l.bytes, l.attempts) "
-		"SELECT coalesce(sum(bytes), 0)::bigint, coalesce(max(attempts) > 1, false) FROM begun",
+		"AND l.state IN ('waiting', 'loading', 'failed')",
 		2,
 		{TEXTOID, TEXTOID}};
 	Datum values[] = {CStringGetTextDatum(group->name), CStringGetTextDatum(group->key)};
-	int64 bytes;
 
 	SPI_connect();
 	give_up(group);
 	take_over(group);
 	(void) txp_spi_run(&update, values, NULL);
-	bytes = DatumGetInt64(txp_spi_datum(0, 1));
-	*tried = DatumGetBool(txp_spi_datum(0, 2));
 	SPI_finish();
-	return bytes;
 }
 
 TxpLedgerFile *

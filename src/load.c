@@ -11,8 +11,10 @@
 #include "clean_lake.h"
 #include "load.h"
 #include "loadfile.h"
+#include "options.h"
 #include "rights.h"
 #include "sink.h"
+#include "spi.h"
 #include "steps.h"
 #include "takeover.h"
 #include "transaction.h"
@@ -216,6 +218,9 @@ load_group(GroupLoad *load, TxpRunTotals *totals, Bunch *bunch)
 	load->context =
 		AllocSetContextCreate(CurrentMemoryContext, "txpipe group", ALLOCSET_DEFAULT_SIZES);
 	error = try(load_files, load, load->context);
+	/* That it used temporary objects would be held against the groups behind it. */
+	if (error != NULL && bunch != NULL && (MyXactFlags & XACT_FLAGS_ACCESSEDTEMPNAMESPACE) != 0)
+		ReThrowError(error);
 	if (error != NULL)
 	{
 		txp_progress_rewind(&before);
@@ -241,6 +246,24 @@ txp_load_group(TxpFileIo *files, const TxpGroup *group, Oid user, TxpRunTotals *
 	GroupLoad load = {files, group, user};
 
 	load_group(&load, totals, NULL);
+}
+
+bool
+txp_load_may_share(const List *feeds)
+{
+	static TxpStatement query = {
+		"SELECT NOT EXISTS (SELECT FROM pg_trigger WHERE tginitdeferred)", 0, {0}};
+	ListCell *lc;
+
+	foreach (lc, feeds)
+	{
+		const TxpFeed *feed = lfirst(lc);
+
+		if ((feed->end_steps != NIL && feed != llast(feeds)) ||
+			txp_option_int(TXP_OPTION_FEED, feed->options, "max_attempts") < 2)
+			return false;
+	}
+	return DatumGetBool(txp_spi_ask(&query, NULL, NULL));
 }
 
 static void
@@ -270,8 +293,11 @@ static void
 load_bunch(void *arg)
 {
 	Bunch *bunch = arg;
+	const TxpGroup *first = linitial(bunch->groups);
 	ListCell *lc;
 
+	/* Not first in a group's subtransaction, whose abort would let another session have them. */
+	(void) txp_feeds_lock(first->name);
 	foreach (lc, bunch->groups)
 	{
 		GroupLoad load = {bunch->files, lfirst(lc), bunch->user};
@@ -281,6 +307,7 @@ load_bunch(void *arg)
 		load_group(&load, bunch->totals, bunch);
 	}
 	end_files(bunch);
+	txp_rights_refuse_temporary(first->owner);
 }
 
 bool

@@ -19,6 +19,13 @@
 extern void txp_load_group(TxpFileIo *files, const TxpGroup *group, Oid user, TxpRunTotals *totals);
 
 /*
+ * May groups of these feeds (of TxpFeed, locked) share a transaction, with the same result? Not when a step at the end
+ * of files runs before another feed's files, when nothing may be tried twice, nor when constraints are deferred: once
+ * checked, PostgreSQL defers none for the rest of the transaction.
+ */
+extern bool txp_load_may_share(const List *feeds);
+
+/*
  * The same for several groups (of TxpGroup) of one name, each undone by itself when it fails; steps on_file_end run
  * once, behind all of them. False: such a step failed, nothing is done, and the groups want to be loaded one by one,
  * to see whose it is.

@@ -22,6 +22,7 @@
 #include "rights.h"
 #include "sink.h"
 #include "steps.h"
+#include "transaction.h"
 
 /* Lines kept of a file that is rejected as a whole. */
 #define KEPT_LINES 100
@@ -206,7 +207,7 @@ read_file_undoable(TxpFileLoad *load, TxpFileIo *files, const char *group_key)
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 
-	BeginInternalSubTransaction(NULL);
+	txp_subtransaction_begin();
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{

@@ -60,37 +60,45 @@ enter_arrivals(Run *run)
 	commit(run);
 }
 
-/*
- * As many of the groups, from *next on, as one transaction may hold are begun, without those that are gone. Is one
- * among them that was tried before, they are not loaded together: what ends the session must not end it for others.
- */
+/* May a transaction that holds `begun`, of so many bytes, also hold this group? */
+static bool
+fits(const TxpGroup *group, List *begun, int64 bytes, int most)
+{
+	/* What ended a session once must not end it for others. */
+	return begun == NIL || (!group->tried && !((const TxpGroup *) linitial(begun))->tried &&
+							list_length(begun) < most && bytes + group->bytes <= GROUP_BYTES);
+}
+
+/* As many of the groups, from *next on, as one transaction may hold are begun, without those that are gone. */
 static List *
-begin_groups(const Run *run, List *groups, int *next, bool *together)
+begin_groups(const Run *run, List *groups, int *next)
 {
 	const TxpGroup *first = list_nth(groups, *next);
-	bool locked = txp_feeds_lock(first->name) != NIL;
+	List *feeds = txp_feeds_lock(first->name);
+	int most = txp_load_may_share(feeds) ? txp_groups_per_transaction : 1;
 	List *begun = NIL;
 	int64 bytes = 0;
 
-	*together = true;
-	while (*next < list_length(groups) && *together && bytes < GROUP_BYTES &&
-		   list_length(begun) < txp_groups_per_transaction)
+	while (*next < list_length(groups))
 	{
-		TxpGroup *group = list_nth(groups, (*next)++);
-		bool tried;
+		const TxpGroup *listed = list_nth(groups, *next);
+		List *ready = feeds ? txp_ledger_ready(run->user, listed, 1) : NIL;
+		TxpGroup *group = ready ? linitial(ready) : NULL;
 
-		if (!locked || txp_ledger_ready(run->user, group, 1) == NIL)
+		if (group != NULL && !fits(group, begun, bytes, most))
+			break;
+		(*next)++;
+		if (group == NULL)
 		{
-			txp_progress_item(group->bytes);
+			txp_progress_item(listed->bytes);
 			txp_progress_done(1);
 			continue;
 		}
-		bytes += txp_ledger_begin(group, &tried);
-		*together = !tried;
+		txp_ledger_begin(group);
+		bytes += group->bytes;
 		begun = lappend(begun, group);
 	}
 	commit(run);
-	*together = *together && list_length(begun) > 1;
 	return begun;
 }
 
@@ -117,12 +125,11 @@ load_groups(Run *run, List *groups)
 						errhint("Call it on its own.")));
 	while (next < list_length(groups))
 	{
-		bool together;
-		List *begun = begin_groups(run, groups, &next, &together);
+		List *begun = begin_groups(run, groups, &next);
 		ListCell *lc;
 
 		CHECK_FOR_INTERRUPTS();
-		if (together && txp_load_groups(run->files, begun, run->user, &run->totals))
+		if (list_length(begun) > 1 && txp_load_groups(run->files, begun, run->user, &run->totals))
 		{
 			commit_load(run, first);
 			begun = NIL;

@@ -10,6 +10,7 @@
 #include "parser/parser.h"
 #include "utils/builtins.h"
 #include "utils/queryenvironment.h"
+#include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
 #include "isolate.h"
@@ -347,6 +348,7 @@ static uint64
 execute_step(StepRun *run, const TxpStep *step, const char *name, TupleDesc desc, uint32 count)
 {
 	ErrorContextCallback context = {error_context_stack, add_step_context, (void *) step};
+	MemoryContext transaction = CurTransactionContext;
 	uint64 processed;
 
 	CHECK_FOR_INTERRUPTS();
@@ -354,6 +356,8 @@ execute_step(StepRun *run, const TxpStep *step, const char *name, TupleDesc desc
 	SPI_connect();
 	register_relation(name, desc, run->store, count);
 	check_code(step, SPI_execute(step->sql, false, 0));
+	/* A subtransaction in it, as EXCEPTION blocks have, set its own parent's (transaction.h). */
+	CurTransactionContext = transaction;
 	processed = SPI_processed;
 	if (SPI_tuptable != NULL && processed > 0)
 		take_result(run, step);

@@ -93,5 +93,45 @@ $node->psql('postgres', 'BEGIN; CALL txpipe.run_hourly(); ROLLBACK', stdout => \
 is(items(), '', 'in a block all of it can be rolled back');
 run_hourly();
 is(items(), '1:1 2:1 3:1 4:1', 'and is loaded by the next run');
+
+# --- what keeps groups apart ---
+
+# Deferred constraints are deferred for each group, and each batch of it.
+start_again();
+sql(q{CREATE TABLE public.parent (n integer PRIMARY KEY);
+	  CREATE TABLE public.child (n integer REFERENCES public.parent DEFERRABLE INITIALLY DEFERRED);
+	  SELECT txpipe.on_load('item', 'child', 'INSERT INTO public.child SELECT id FROM batch', 300);
+	  SELECT txpipe.on_load('item', 'parent', 'INSERT INTO public.parent SELECT id FROM batch', 400)});
+deliver_group($_, $_ + 50) foreach 1 .. 3;
+run_hourly();
+is(items(), '1:1 2:1 3:1', 'a child may come before its parent in every group');
+sql('DROP TABLE public.child, public.parent');
+
+# A group that was tried before is tried alone, and not with those that were not.
+start_again();
+deliver_group($_, $_ + 70) foreach 1 .. 4;
+sql(q{CREATE FUNCTION public.refuse_once() RETURNS trigger LANGUAGE plpgsql AS
+	  $$ BEGIN IF NEW.grp = '3' THEN RAISE EXCEPTION 'not now' USING ERRCODE = 'out_of_memory'; END IF; RETURN NEW; END $$;
+	  CREATE TRIGGER refuse BEFORE INSERT ON public.item FOR EACH ROW EXECUTE FUNCTION public.refuse_once()});
+run_hourly();
+sql('DROP TRIGGER refuse ON public.item; UPDATE txpipe.file_ledger SET retry_at = now()');
+deliver_group($_, $_ + 70) foreach 5, 6;
+run_hourly();
+is(items(), '1:1 2:1 3:1 4:1 5:1 6:1', 'all are loaded');
+is(sql(q{SELECT count(DISTINCT tx) FROM public.item WHERE grp IN ('3', '5', '6')}), '2', 'the one that failed by itself');
+is(sql(q{SELECT count(DISTINCT tx) FROM public.item WHERE grp IN ('5', '6')}), '1', 'the new ones together');
+
+# Steps of another role that use temporary objects are refused, at the end of files, too.
+sql(q{CREATE ROLE feeder; GRANT CREATE, USAGE ON SCHEMA public TO feeder; GRANT ALL ON public.item, public.ended TO feeder;
+	  SELECT txpipe.drop_feed('item'); TRUNCATE public.item, public.ended});
+sql(q{GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA txpipe TO feeder; SET SESSION AUTHORIZATION feeder;
+	  SELECT txpipe.create_feed('item', '^g(\d+)/item\.csv$', columns => '{"id": {"path": "id", "type": "integer"}}',
+	      step => 'INSERT INTO public.item (n, file_id, grp) SELECT id, file_id, group_key FROM batch');
+	  CREATE FUNCTION public.trick() RETURNS integer LANGUAGE plpgsql AS $$ BEGIN CREATE TEMP TABLE audit_log (x int); RETURN 1; END $$;
+	  SELECT txpipe.on_file_end('item', 'trick', 'INSERT INTO public.ended (groups) SELECT public.trick()::text')});
+deliver_group($_, $_ + 80) foreach 1 .. 3;
+like(run_hourly(), qr/use temporary objects in the session/, 'a step at the end of files may not use temporary objects in another session');
+is(items(), '', 'nothing of it stays');
+
 $node->stop;
 done_testing();
