@@ -78,7 +78,10 @@ CREATE VIEW txpipe.file WITH (security_barrier) AS
            pg_catalog.encode(l.sha256, 'hex') AS sha256,
            l.bytes,
            CASE WHEN l.state = 'loaded' AND l.rows_rejected > 0 THEN 'loaded_with_rejects' ELSE l.state END AS state,
-           l.reason,
+           -- An error may quote a row.
+           CASE WHEN txpipe.is_owner(f.owner_oid, f.owner_name) OR txpipe.may_read(f.target_schema, f.target_table)
+                     OR txpipe.may_read('dwh', 'dim_customer') AND txpipe.may_read('dwh', 'fact_sales')
+                THEN l.reason ELSE pg_catalog.regexp_replace(l.reason, '^.*\[([0-9A-Z]{5})\]$', 'SQLSTATE \1') END AS reason,
            l.rows_read,
            l.rows_loaded,
            l.rows_duplicate,

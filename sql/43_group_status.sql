@@ -6,7 +6,9 @@ CREATE VIEW txpipe.file_event WITH (security_barrier) AS
            l.file_name,
            e.happened_at,
            e.state,
-           e.reason,
+           CASE WHEN txpipe.is_owner(f.owner_oid, f.owner_name) OR txpipe.may_read(f.target_schema, f.target_table)
+                     OR txpipe.may_read('dwh', 'dim_customer') AND txpipe.may_read('dwh', 'fact_sales')
+                THEN e.reason ELSE pg_catalog.regexp_replace(e.reason, '^.*\[([0-9A-Z]{5})\]$', 'SQLSTATE \1') END AS reason,
            e.event_id
       FROM txpipe.file_event_store e
       JOIN txpipe.file_ledger l USING (file_id)

@@ -110,6 +110,8 @@ BEGIN
         gross_amount numeric NOT NULL,
         total_paid numeric NOT NULL
     );
+    -- It has no key, and what is folded is deleted, also where all tables are published.
+    ALTER TABLE dwh.rollup_delta REPLICA IDENTITY FULL;
     PERFORM txpipe.comment_rollup('rollup_delta',
         'Sales that came to dwh.fact_sales or left it and are not in the sums dwh.rollup_…_base yet (dwh.fold_rollups)');
 END

@@ -180,7 +180,7 @@ BEGIN
     END IF;
     RETURN txpipe.ask_cron('prune', keep::text || ARRAY(SELECT k.command FROM txpipe.known_jobs() k))::bigint;
 EXCEPTION WHEN object_not_in_prerequisite_state OR insufficient_privilege OR SQLSTATE '3D000'
-            OR invalid_authorization_specification THEN
+            OR invalid_authorization_specification OR configuration_limit_exceeded OR too_many_connections THEN
     -- Whose jobs another scheduler runs has none there.
     RETURN 0;
 END

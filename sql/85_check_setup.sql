@@ -88,7 +88,7 @@ BEGIN
         detail := CASE WHEN txpipe.cron_database() = current_database() THEN 'installed in this database'
                        ELSE format('installed in database "%s"', txpipe.cron_database()) END;
     EXCEPTION WHEN feature_not_supported OR object_not_in_prerequisite_state OR insufficient_privilege OR SQLSTATE '3D000'
-                OR invalid_authorization_specification OR configuration_limit_exceeded THEN
+                OR invalid_authorization_specification OR configuration_limit_exceeded OR too_many_connections THEN
         GET STACKED DIAGNOSTICS detail = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
         ok := false;
     END;
@@ -272,7 +272,7 @@ AS $body$
         SELECT 'failing', 'streams in error', count(*) FROM stream s WHERE s.state = 'error'
         UNION ALL
         SELECT 'failing', 'streams paused by txpipe', count(*) FROM stream s
-         WHERE s.state = 'paused' AND s.reason <> 'created paused'
+         WHERE s.state = 'paused' AND s.reason <> 'created paused' AND s.reason NOT LIKE 'paused by %'
         UNION ALL
         SELECT 'failing', 'running streams without a worker', count(*) FROM stream s, setup u
          WHERE s.state = 'running' AND s.workers = 0 AND u.is_loaded AND u.is_up AND NOT u.is_copy

@@ -24,6 +24,7 @@
 #include "storage/ipc.h"
 #include "storage/shm_mq.h"
 #include "tcop/tcopprot.h"
+#include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -243,6 +244,9 @@ txpipe_ask_cron(PG_FUNCTION_ARGS)
 	const char *home_name = GetConfigOption("cron.database_name", true, false);
 	Oid home;
 
+	/* The worker would commit it whatever becomes of us. */
+	if (strcmp(operation, "status") != 0)
+		PreventCommandIfReadOnly("txpipe.ask_cron()");
 	if (home_name == NULL)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("pg_cron is not loaded"),
 						errhint("SELECT txpipe.require_cron(); says how to load it.")));

@@ -5,6 +5,7 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
@@ -183,6 +184,8 @@ note_failure(const GroupLoad *load, const ErrorData *error, TxpRunTotals *totals
 	/* Everybody may read this: the reason, which may quote data, is in the ledger. */
 	totals->failure = psprintf("group \"%s\" of \"%s\" failed with SQLSTATE %s", group->key,
 							   group->name, unpack_sql_state(error->sqlerrcode));
+	if (!has_privs_of_role(load->user, group->owner))
+		why = unpack_sql_state(error->sqlerrcode);
 	ereport(WARNING,
 			(errcode(error->sqlerrcode),
 			 errmsg("group \"%s\" of \"%s\" was not loaded: %s", group->key, group->name, why),

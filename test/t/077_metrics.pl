@@ -258,6 +258,9 @@ sql(q{UPDATE txpipe.stream SET state = 'error'});
 like(sql('SELECT * FROM txpipe.health()'), qr/^f\|failing\|1 streams in error; /, 'a stream in error');
 sql(q{UPDATE txpipe.stream SET state = 'paused', reason = 'on_error is stop'});
 like(sql('SELECT * FROM txpipe.health()'), qr/^f\|failing\|1 streams paused by txpipe; /, 'a stream that paused itself');
+sql(q{SELECT txpipe.pause_stream(stream) FROM txpipe.stream_status WHERE state <> 'paused'; UPDATE txpipe.stream SET state = 'running'});
+sql(q{SELECT txpipe.pause_stream(stream) FROM txpipe.stream});
+unlike(sql('SELECT * FROM txpipe.health()'), qr/paused by txpipe/, 'a stream that somebody paused is no fault');
 sql(q{UPDATE txpipe.stream SET state = 'running', reason = NULL});
 like(sql('SELECT * FROM txpipe.health()'), qr/^t\|degraded\|.*1 running streams, which nobody serves while txpipe is not in shared_preload_libraries/,
 	'a stream that nobody serves');

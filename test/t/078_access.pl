@@ -156,6 +156,22 @@ my ($dump) = run_command([ 'pg_dump', '-h', $node->host, '-p', $node->port, '-s'
 like($dump, qr/^GRANT ALL ON FUNCTION txpipe\.operate\(\) TO operator;$/m, 'the right of operators is dumped');
 like($dump, qr/^GRANT SELECT\(customer_id\) ON TABLE dwh\.dim_customer TO reader;$/m, '... and so are columns');
 
+# --- why a group failed may quote a row ---
+
+sql(q{SELECT txpipe.grant_reader('reader'); SELECT txpipe.grant_operator('operator');
+	CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+	RAISE EXCEPTION 'no room for %', NEW.last_name USING ERRCODE = 'out_of_memory', DETAIL = NEW.email; END $$;
+	CREATE TRIGGER refuse BEFORE INSERT ON dwh.dim_customer FOR EACH ROW EXECUTE FUNCTION public.refuse()});
+deliver_group(9, '2023-5-20,t9,99,Emmy,Noether,emmy.noether@gmail.com,1,1,1,Laptop,Electronics,,,,,,2,10.00,no,Cash,');
+$node->psql('retail', 'SET SESSION AUTHORIZATION operator; CALL txpipe.run_hourly()', stderr => \$stderr);
+like($stderr, qr/WARNING:  group "9" of "retail" was not loaded: 53200/, 'an operator is told the SQLSTATE');
+unlike($stderr, qr/noether/i, '... and no name');
+my $reasons = q{SELECT string_agg(DISTINCT reason, '|') FROM (SELECT reason FROM txpipe.file WHERE state = 'failed'
+	UNION ALL SELECT reason FROM txpipe.file_event WHERE state = 'failed') r};
+is(as('reader', $reasons), 'SQLSTATE 53200', 'so is a reader');
+like(sql($reasons), qr/no room for Noether \(emmy\.noether\@gmail\.com\) \[53200\]/, 'the owner is told all of it');
+sql('DROP TRIGGER refuse ON dwh.dim_customer');
+
 # --- and back ---
 
 sql("SELECT txpipe.revoke_access('operator'), txpipe.revoke_access('reader')");
@@ -173,6 +189,6 @@ $node->safe_psql('postgres', 'CREATE DATABASE plain');
 $node->safe_psql('plain', q{CREATE EXTENSION txpipe; SELECT txpipe.grant_operator('reader'); SELECT txpipe.revoke_access('reader')});
 pass('streams alone need no warehouse');
 
-log_is_clean($node, qr/permission denied|must be|only (?:the owner|a member)|a role is needed|connect|Connection/i);
+log_is_clean($node, qr/no room for|permission denied|must be|only (?:the owner|a member)|a role is needed|connect|Connection/i);
 $node->stop;
 done_testing();
