@@ -95,23 +95,25 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
-    CREATE TABLE IF NOT EXISTS dwh.rollup_delta (
-        sign smallint NOT NULL CHECK (sign IN (-1, 1)),
-        transaction_date date NOT NULL,
-        product_key integer NOT NULL,
-        offer_key integer NOT NULL,
-        discount_pct integer NOT NULL,
-        location_key integer NOT NULL,
-        sales_agent_key integer NOT NULL,
-        branch_key integer NOT NULL,
-        is_online boolean NOT NULL,
-        payment_method text COLLATE "C" NOT NULL,
-        units bigint NOT NULL,
-        gross_amount numeric NOT NULL,
-        total_paid numeric NOT NULL
-    );
-    -- It has no key, and what is folded is deleted, also where all tables are published.
-    ALTER TABLE dwh.rollup_delta REPLICA IDENTITY FULL;
+    IF to_regclass('dwh.rollup_delta') IS NULL THEN
+        CREATE TABLE dwh.rollup_delta (
+            sign smallint NOT NULL CHECK (sign IN (-1, 1)),
+            transaction_date date NOT NULL,
+            product_key integer NOT NULL,
+            offer_key integer NOT NULL,
+            discount_pct integer NOT NULL,
+            location_key integer NOT NULL,
+            sales_agent_key integer NOT NULL,
+            branch_key integer NOT NULL,
+            is_online boolean NOT NULL,
+            payment_method text COLLATE "C" NOT NULL,
+            units bigint NOT NULL,
+            gross_amount numeric NOT NULL,
+            total_paid numeric NOT NULL
+        );
+        -- It has no key, and what is folded is deleted, also where all tables are published.
+        ALTER TABLE dwh.rollup_delta REPLICA IDENTITY FULL;
+    END IF;
     PERFORM txpipe.comment_rollup('rollup_delta',
         'Sales that came to dwh.fact_sales or left it and are not in the sums dwh.rollup_…_base yet (dwh.fold_rollups)');
 END
