@@ -92,20 +92,43 @@ SET search_path = pg_catalog, pg_temp
 AS 'SELECT 5000';
 COMMENT ON FUNCTION txpipe.rollup_note_limit() IS 'Part of create_warehouse(): how many sales a change of few has at most';
 
--- The statement that notes the sales of a relation as changes to come.
+-- The statements that note the sales of a relation as changes to come, those that came with keys that have a member. They
+-- look at nothing noted before: a correction costs what it moves. They use a variable orphans.
 CREATE FUNCTION txpipe.rollup_note(relation text, is_signed boolean)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $body$
     SELECT format($sql$
-        INSERT INTO dwh.rollup_delta (sign, %1$s)
-        SELECT %2$s, %1$s FROM %3$s s;$sql$,
+            WITH noted AS (
+                INSERT INTO dwh.rollup_delta (sign, %1$s)
+                SELECT %2$s, %1$s FROM %3$s s
+                RETURNING sign, %1$s
+            ), came (dimension, key) AS (
+                SELECT CASE WHEN n.product_key IS NOT NULL THEN 'product' WHEN n.offer_key IS NOT NULL THEN 'offer'
+                            WHEN n.location_key IS NOT NULL THEN 'location' WHEN n.branch_key IS NOT NULL THEN 'branch'
+                            ELSE 'sales agent' END,
+                       coalesce(n.product_key, n.offer_key, n.location_key, n.branch_key, n.sales_agent_key)
+                FROM noted n WHERE n.sign > 0
+                GROUP BY GROUPING SETS ((n.product_key), (n.offer_key), (n.location_key), (n.branch_key), (n.sales_agent_key))
+            )
+            SELECT string_agg(DISTINCT c.dimension, ', ') INTO orphans FROM came c
+            WHERE NOT CASE c.dimension
+                WHEN 'product' THEN EXISTS (SELECT FROM dwh.dim_product d WHERE d.product_key = c.key)
+                WHEN 'offer' THEN EXISTS (SELECT FROM dwh.dim_offer d WHERE d.offer_key = c.key)
+                WHEN 'location' THEN EXISTS (SELECT FROM dwh.dim_location d WHERE d.location_key = c.key)
+                WHEN 'branch' THEN EXISTS (SELECT FROM dwh.dim_branch d WHERE d.branch_key = c.key)
+                ELSE EXISTS (SELECT FROM dwh.dim_sales_agent d WHERE d.sales_agent_key = c.key) END;
+            IF orphans IS NOT NULL THEN
+                RAISE EXCEPTION 'sales have keys without a member of their dimension'
+                    USING ERRCODE = 'data_corrupted', DETAIL = format('Without a member: %%s.', orphans),
+                          HINT = 'Put the members back, or give the sales other keys.';
+            END IF;$sql$,
         'transaction_date, product_key, offer_key, discount_pct, location_key, sales_agent_key, branch_key, is_online,'
         ' payment_method, units, gross_amount, total_paid', CASE WHEN is_signed THEN 'sign' ELSE '1' END, relation)
 $body$;
 COMMENT ON FUNCTION txpipe.rollup_note(text, boolean) IS
-'Part of create_warehouse(): the statement that notes the sales of a relation in dwh.rollup_delta';
+'Part of create_warehouse(): the statements that note the sales of a relation in dwh.rollup_delta';
 
 CREATE FUNCTION txpipe.warehouse_rollup_triggers()
 RETURNS void
@@ -137,11 +160,11 @@ BEGIN
     DECLARE
         days date[];
         moved bigint;
+        orphans text;
     BEGIN
         SELECT array_agg(DISTINCT transaction_date), count(*) INTO days, moved FROM %1$s s;
         IF moved BETWEEN 1 AND %4$s THEN
             %3$s
-            PERFORM dwh.audit_noted();
             PERFORM dwh.fold_rollups(50000);
         ELSIF moved > 0 THEN
             PERFORM FROM dwh.version FOR NO KEY UPDATE;
@@ -197,6 +220,7 @@ BEGIN
     DECLARE
         days date[];
         moved bigint;
+        orphans text;
         low date;
         high date;
     BEGIN
@@ -209,7 +233,6 @@ BEGIN
               WHERE f.file_id = ANY (loaded) GROUP BY f.transaction_date) d;
         IF moved <= %3$s THEN
             %2$s
-            PERFORM dwh.audit_noted();
             PERFORM dwh.fold_rollups(10000);
         ELSIF moved > 0 THEN
             PERFORM FROM dwh.version FOR NO KEY UPDATE;
@@ -329,42 +352,6 @@ BEGIN
     COMMENT ON FUNCTION dwh.audit_rollups(date[]) IS
     'Raises XX001 when the rollups of these days, their months and years do not add up to the same totals, or have keys
     without a member; of many days it looks at some, chosen anew each time. Called wherever the sums change.';
-
-    CREATE OR REPLACE FUNCTION dwh.audit_noted()
-    RETURNS void
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $function$
-    DECLARE
-        orphans text;
-    BEGIN
-        SELECT string_agg(DISTINCT o.dimension, ', ') INTO orphans
-        FROM (SELECT r.product_key, r.offer_key, r.location_key, r.sales_agent_key, r.branch_key
-              FROM dwh.rollup_delta r GROUP BY GROUPING SETS ((r.product_key), (r.offer_key), (r.location_key),
-                                                               (r.sales_agent_key), (r.branch_key))
-              HAVING sum(r.sign) > 0) k
-        CROSS JOIN LATERAL (SELECT CASE
-            WHEN k.product_key IS NOT NULL
-            THEN (SELECT 'keys without a product' WHERE NOT EXISTS (SELECT FROM dwh.dim_product d WHERE d.product_key = k.product_key))
-            WHEN k.offer_key IS NOT NULL
-            THEN (SELECT 'keys without an offer' WHERE NOT EXISTS (SELECT FROM dwh.dim_offer d WHERE d.offer_key = k.offer_key))
-            WHEN k.location_key IS NOT NULL
-            THEN (SELECT 'keys without a location' WHERE NOT EXISTS (SELECT FROM dwh.dim_location d WHERE d.location_key = k.location_key))
-            WHEN k.sales_agent_key IS NOT NULL
-            THEN (SELECT 'keys without a sales agent'
-                  WHERE NOT EXISTS (SELECT FROM dwh.dim_sales_agent d WHERE d.sales_agent_key = k.sales_agent_key))
-            ELSE (SELECT 'keys without a branch' WHERE NOT EXISTS (SELECT FROM dwh.dim_branch d WHERE d.branch_key = k.branch_key))
-            END AS dimension) o;
-        IF orphans IS NOT NULL THEN
-            RAISE EXCEPTION 'sales have keys without a member of their dimension'
-                USING ERRCODE = 'data_corrupted', DETAIL = format('There are %s.', orphans),
-                      HINT = 'Put the members back, or give the sales other keys.';
-        END IF;
-    END
-    $function$;
-    COMMENT ON FUNCTION dwh.audit_noted() IS
-    'Raises XX001 when more sales of a key came than left in dwh.rollup_delta, and it has no member. Called in every change
-    that is noted there.';
 
     -- The rows are named by their place: what others note meanwhile is left for the next time.
     EXECUTE format($sql$

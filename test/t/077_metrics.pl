@@ -37,19 +37,6 @@ sub promtool
 
 # --- files ---
 
-my $head = 'transaction_date,transaction_id,customer_id,customer_fname,cusomter_lname,cusomter_email,sales_agent_id,branch_id,'
-  . 'product_id,product_name,product_category,offer_1,offer_2,offer_3,offer_4,offer_5,units,unit_price,is_online,payment_method,shipping_address';
-
-sub deliver_group
-{
-	my ($group, @lines) = @_;
-
-	land("$group/branches_SS_raw_$group.csv", "branch_id,location,establish_date,class\n1,New York,2017-01-15,A\n");
-	land("$group/sales_agents_SS_raw_$group.csv", "sales_person_id,name,hire_date\n1,John Doe,2020-6-3\n");
-	land("$group/sales_transactions_SS_raw_$group.csv", join "\n", $head, @lines, '');
-	return;
-}
-
 sub sale
 {
 	my ($id, $units) = @_;
@@ -59,9 +46,9 @@ sub sale
 
 is(metric(q{name LIKE 'txpipe_feed_%' AND value <> 0}), '', 'a feed without files counts nothing');
 is(sql('SELECT * FROM txpipe.health()'), 't|ok|all is well', 'and nothing is wrong');
-deliver_group(1, sale('t1', 1), sale('t2', 2), sale('t3', 'many'));
+land_sales(1, sale('t1', 1), sale('t2', 2), sale('t3', 'many'));
 run_hourly();
-deliver_group(2, sale('t4', 1));
+land_sales(2, sale('t4', 1));
 run_hourly();
 is(metric(q{name ~ '^txpipe_feed_rows' AND labels->>'feed' = 'sales_transactions'}), join("\n",
 	'txpipe_feed_rows_loaded_total sales_transactions 3', 'txpipe_feed_rows_read_total sales_transactions 4',

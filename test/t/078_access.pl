@@ -28,21 +28,8 @@ sub refused
 	return "$error->{state} $error->{message}";
 }
 
-my $head = 'transaction_date,transaction_id,customer_id,customer_fname,cusomter_lname,cusomter_email,sales_agent_id,branch_id,'
-  . 'product_id,product_name,product_category,offer_1,offer_2,offer_3,offer_4,offer_5,units,unit_price,is_online,payment_method,shipping_address';
-
-sub deliver_group
-{
-	my ($group, @lines) = @_;
-
-	land("$group/branches_SS_raw_$group.csv", "branch_id,location,establish_date,class\n1,New York,2017-01-15,A\n");
-	land("$group/sales_agents_SS_raw_$group.csv", "sales_person_id,name,hire_date\n1,John Doe,2020-6-3\n");
-	land("$group/sales_transactions_SS_raw_$group.csv", join "\n", $head, @lines, '');
-	return;
-}
-
 sql('CREATE ROLE reader; CREATE ROLE operator; CREATE ROLE clerk; CREATE ROLE "odd ""role"; CREATE ROLE stranger');
-deliver_group(1, '2023-5-20,t1,7,Ada,Byron,ada.byron@gmail.com,1,1,1,Laptop,Electronics,,,,,,2,10.00,no,Cash,',
+land_sales(1, '2023-5-20,t1,7,Ada,Byron,ada.byron@gmail.com,1,1,1,Laptop,Electronics,,,,,,2,10.00,no,Cash,',
 	'2023-5-20,t2,8,Alan,Turing,alan.turing@gmail.com,,,1,Laptop,Electronics,,True,,,,1,10.00,yes,Cash,1 High St/Boston/MA/02101',
 	'2023-5-20,t3,9,Kurt,Goedel,kurt.goedel@gmail.com,1,1,1,Laptop,Electronics,,,,,,many,10.00,no,Cash,');
 run_hourly();
@@ -128,7 +115,7 @@ sql('REVOKE SELECT (email) ON dwh.dim_customer FROM PUBLIC');
 
 sql("SELECT txpipe.grant_operator('operator')");
 sees_nothing_else('operator');
-deliver_group(2, '2023-5-21,t4,7,Ada,Byron,ada.byron@gmail.com,1,1,1,Laptop,Electronics,,,,,,5,10.00,no,Cash,');
+land_sales(2, '2023-5-21,t4,7,Ada,Byron,ada.byron@gmail.com,1,1,1,Laptop,Electronics,,,,,,5,10.00,no,Cash,');
 like(refused('operator', 'BEGIN; CALL txpipe.run_hourly()'), qr/^25001 only the owner of the feeds of "retail"/, 'an operator runs no load inside a transaction');
 as('operator', 'CALL txpipe.run_hourly()');
 is(sql('SELECT count(*), sum(units) FROM dwh.fact_sales'), '3|8', '... and outside of one the load, of feeds that are not his');
@@ -162,7 +149,7 @@ sql(q{SELECT txpipe.grant_reader('reader'); SELECT txpipe.grant_operator('operat
 	CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 	RAISE EXCEPTION 'no room for %', NEW.last_name USING ERRCODE = 'out_of_memory', DETAIL = NEW.email; END $$;
 	CREATE TRIGGER refuse BEFORE INSERT ON dwh.dim_customer FOR EACH ROW EXECUTE FUNCTION public.refuse()});
-deliver_group(9, '2023-5-20,t9,99,Emmy,Noether,emmy.noether@gmail.com,1,1,1,Laptop,Electronics,,,,,,2,10.00,no,Cash,');
+land_sales(9, '2023-5-20,t9,99,Emmy,Noether,emmy.noether@gmail.com,1,1,1,Laptop,Electronics,,,,,,2,10.00,no,Cash,');
 $node->psql('retail', 'SET SESSION AUTHORIZATION operator; CALL txpipe.run_hourly()', stderr => \$stderr);
 like($stderr, qr/WARNING:  group "9" of "retail" was not loaded: 53200/, 'an operator is told the SQLSTATE');
 unlike($stderr, qr/noether/i, '... and no name');

@@ -12,7 +12,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(retail_node fresh_database sql run_hourly deliver land make_groups facts totals same_lines);
+our @EXPORT = qw(retail_node fresh_database sql run_hourly deliver land make_groups facts totals same_lines land_sales);
 
 our $tree = $ENV{TXPIPE_TREE} // dirname(__FILE__) . '/../..';
 my $node;
@@ -96,6 +96,20 @@ sub make_groups
 	$first //= 1;
 	system_or_bail("$tree/demo/make-files", '--dir', $source, '--groups', $groups, @args);
 	return map { "$source/group$_" } $first .. $first + $groups - 1;
+}
+
+my $head = 'transaction_date,transaction_id,customer_id,customer_fname,cusomter_lname,cusomter_email,sales_agent_id,branch_id,'
+  . 'product_id,product_name,product_category,offer_1,offer_2,offer_3,offer_4,offer_5,units,unit_price,is_online,payment_method,shipping_address';
+
+# A group with one branch, one agent and these sales, lines as the header above says.
+sub land_sales
+{
+	my ($group, @lines) = @_;
+
+	land("$group/branches_SS_raw_$group.csv", "branch_id,location,establish_date,class\n1,New York,2017-01-15,A\n");
+	land("$group/sales_agents_SS_raw_$group.csv", "sales_person_id,name,hire_date\n1,John Doe,2020-6-3\n");
+	land("$group/sales_transactions_SS_raw_$group.csv", join "\n", $head, @lines, '');
+	return;
 }
 
 # Everything the reports say, as test/retail_totals prints it.
