@@ -90,8 +90,8 @@ SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'txpipe_on_file_end';
 COMMENT ON FUNCTION txpipe.on_file_end(text, text, text, integer) IS
 'Adds a step that runs once behind the last batch of a file, in the same transaction, or replaces it; sql NULL removes
-it. A step as in on_load(), over the relation "loaded": file_id bigint, group_key text. It has one row, and several when
-groups are loaded together (txpipe.groups_per_transaction): the step then runs once behind the last of them. It may return
+it. A step as in on_load(), over the relation "loaded": file_id bigint, group_key text, job text: run_hourly,
+or reload or replay_rejected_rows, where somebody waits for this one file. It has one row, and several when groups are loaded together (txpipe.groups_per_transaction): the step then runs once behind the last of them. It may return
 rows about lines of other loaded files, as on_unload() says. It runs again when rejected rows of the file were replayed.
 Errors: 42601 syntax, 22023 not one query, 42704 no such feed, 42501 not the owner';
 

@@ -8,7 +8,8 @@ AS 'MODULE_PATHNAME', 'txpipe_on_unload';
 COMMENT ON FUNCTION txpipe.on_unload(text, text, text, integer) IS
 'Adds a step that takes a loaded file of the feed back, or replaces it; sql NULL removes it. A step is one SELECT,
 INSERT, UPDATE, DELETE or MERGE, run once for a file that is unloaded, as the feed''s owner with search_path pg_catalog:
-names need their schema. It sees the one-row relation "unloaded": file_id bigint, group_key text. Steps run in order of
+names need their schema. It sees the one-row relation "unloaded": file_id bigint, group_key text, job text (unload, reload
+or run_hourly: another file takes its place). Steps run in order of
 ordinal (default: behind the others). A step that returns rows returns (line_no bigint, outcome text, code text,
 message text, column_name text, file_id bigint): lines of other loaded files of the same owner that are something else
 now; outcome is what (loaded, duplicate, filtered or superseded), code what they were before. A feed with a target and

@@ -9,9 +9,25 @@
 -- (dwh.source_file.rollups_pending) the triggers leave its sales alone, whatever happens to them, and the step at its
 -- end adds what is there of them.
 
--- One rollup's sums of a relation with the columns of dwh.fact_sales, in all grains. Of relations with a column sign,
--- 1 for rows that came and -1 for rows that went, the sums that change.
-CREATE FUNCTION txpipe.rollup_sums(relation text, keys text[], condition text, is_signed boolean DEFAULT false)
+-- One rollup's sums by year, of its sums by month in a relation.
+CREATE FUNCTION txpipe.rollup_years(months text, keys text[])
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT format($sql$
+        SELECT 'year' AS grain, date_trunc('year', period::timestamp)::date AS period, %1$s sum(sales)::bigint AS sales,
+               sum(units)::bigint AS units, sum(gross_amount) AS gross_amount, sum(total_paid) AS total_paid
+        FROM %3$s m GROUP BY 2, %2$s$sql$,
+        array_to_string(keys || ''::text, ', '), '(' || array_to_string(keys, ', ') || ')', months)
+$body$;
+COMMENT ON FUNCTION txpipe.rollup_years(text, text[]) IS
+'Part of create_warehouse(): the query of one rollup''s sums by year over its sums by month';
+
+-- One rollup's sums of a relation with the columns of dwh.fact_sales, in all grains or without the years. Of relations
+-- with a column sign, 1 for rows that came and -1 for rows that went, the sums that change.
+CREATE FUNCTION txpipe.rollup_sums(relation text, keys text[], condition text, is_signed boolean DEFAULT false,
+                                   with_years boolean DEFAULT true)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
@@ -24,14 +40,9 @@ AS $body$
             SELECT date_trunc('month', period::timestamp)::date AS period, %1$s sum(sales)::bigint AS sales,
                    sum(units)::bigint AS units, sum(gross_amount) AS gross_amount, sum(total_paid) AS total_paid
             FROM by_day GROUP BY 1, %2$s
-        ), by_year AS (
-            SELECT date_trunc('year', period::timestamp)::date AS period, %1$s sum(sales)::bigint AS sales,
-                   sum(units)::bigint AS units, sum(gross_amount) AS gross_amount, sum(total_paid) AS total_paid
-            FROM by_month GROUP BY 1, %2$s
         )
         SELECT 'day' AS grain, * FROM by_day
-        UNION ALL SELECT 'month', * FROM by_month
-        UNION ALL SELECT 'year', * FROM by_year$sql$,
+        UNION ALL SELECT 'month', * FROM by_month %7$s$sql$,
         array_to_string(keys || ''::text, ', '),
         '(' || array_to_string(keys, ', ') || ')',
         CASE WHEN is_signed
@@ -42,9 +53,10 @@ AS $body$
         relation, condition,
         CASE WHEN is_signed
              THEN 'HAVING (sum(sign), sum(sign * units), sum(sign * gross_amount), sum(sign * total_paid)) <> (0, 0, 0, 0)'
-             ELSE '' END)
+             ELSE '' END,
+        CASE WHEN with_years THEN 'UNION ALL ' || txpipe.rollup_years('by_month', keys) ELSE '' END)
 $body$;
-COMMENT ON FUNCTION txpipe.rollup_sums(text, text[], text, boolean) IS
+COMMENT ON FUNCTION txpipe.rollup_sums(text, text[], text, boolean, boolean) IS
 'Part of create_warehouse(): the query of one rollup''s sums over a relation like dwh.fact_sales';
 
 -- Rows of a rollup as they should be, where they are not: sales is NULL for those that should not be there.
@@ -63,7 +75,7 @@ COMMENT ON FUNCTION txpipe.rollup_difference(text, text[], text) IS
 'Part of create_warehouse(): the query of what a rollup, or the sums of one, has other than dwh.fact_sales';
 
 -- MERGE statements that add the sums of a relation to all rollups. In the order of the keys: changes of one page together.
-CREATE FUNCTION txpipe.rollup_merges(relation text, is_signed boolean)
+CREATE FUNCTION txpipe.rollup_merges(relation text, is_signed boolean, with_years boolean DEFAULT true)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
@@ -77,12 +89,35 @@ AS $body$
             gross_amount = r.gross_amount + d.gross_amount, total_paid = r.total_paid + d.total_paid
         WHEN NOT MATCHED THEN INSERT (%3$s, sales, units, gross_amount, total_paid)
             VALUES (%5$s, d.sales, d.units, d.gross_amount, d.total_paid);$sql$,
-        l.rollup || '_base', txpipe.rollup_sums(relation, l.keys, l.condition, is_signed), array_to_string(k.names, ', '),
+        l.rollup || '_base', txpipe.rollup_sums(relation, l.keys, l.condition, is_signed, with_years), array_to_string(k.names, ', '),
         'r.' || array_to_string(k.names, ', r.'), 'd.' || array_to_string(k.names, ', d.')), E'\n')
     FROM txpipe.list_rollups() l, LATERAL (SELECT '{grain,period}'::text[] || l.keys AS names) k
 $body$;
-COMMENT ON FUNCTION txpipe.rollup_merges(text, boolean) IS
+COMMENT ON FUNCTION txpipe.rollup_merges(text, boolean, boolean) IS
 'Part of create_warehouse(): the statements that add the sums of a relation to every rollup';
+
+-- MERGE statements that make the sums by year of all rollups, those from low to high, what their months add up to, after
+-- sales were added to these.
+CREATE FUNCTION txpipe.rollup_year_merges()
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT string_agg(format($sql$
+        MERGE INTO dwh.%1$I r USING (SELECT * FROM (%2$s) s ORDER BY %3$s) d
+        ON (%4$s) = (%5$s)
+        WHEN MATCHED AND r.sales <> d.sales THEN UPDATE SET sales = d.sales, units = d.units,
+            gross_amount = d.gross_amount, total_paid = d.total_paid
+        WHEN NOT MATCHED THEN INSERT (%3$s, sales, units, gross_amount, total_paid)
+            VALUES (%5$s, d.sales, d.units, d.gross_amount, d.total_paid);$sql$,
+        l.rollup || '_base',
+        txpipe.rollup_years(format('(SELECT * FROM dwh.%I WHERE grain = ''month'' AND period BETWEEN low AND high)',
+                                   l.rollup || '_base'), l.keys), array_to_string(k.names, ', '),
+        'r.' || array_to_string(k.names, ', r.'), 'd.' || array_to_string(k.names, ', d.')), E'\n')
+    FROM txpipe.list_rollups() l, LATERAL (SELECT '{grain,period}'::text[] || l.keys AS names) k
+$body$;
+COMMENT ON FUNCTION txpipe.rollup_year_merges() IS
+'Part of create_warehouse(): the statements that bring the sums by year up to date with those by month';
 
 -- Up to so many sales are noted in dwh.rollup_delta; more are added to the sums at once.
 CREATE FUNCTION txpipe.rollup_note_limit()
@@ -210,7 +245,7 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
     EXECUTE format($sql$
-        CREATE OR REPLACE FUNCTION dwh.add_pending_rollups(loaded bigint[])
+        CREATE OR REPLACE FUNCTION dwh.add_pending_rollups(loaded bigint[], fold_above bigint)
         RETURNS TABLE (line_no bigint, outcome text, code text, message text, column_name text, file_id bigint)
         LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
         SET search_path = pg_catalog, pg_temp
@@ -233,27 +268,37 @@ BEGIN
               WHERE f.file_id = ANY (loaded) GROUP BY f.transaction_date) d;
         IF moved <= %3$s THEN
             %2$s
-            PERFORM dwh.fold_rollups(10000);
+            PERFORM dwh.fold_rollups(fold_above);
         ELSIF moved > 0 THEN
             PERFORM FROM dwh.version FOR NO KEY UPDATE;
             PERFORM dwh.fold_rollups(0, false);
             -- Very many are added month by month: what is summed at a time fits in memory, and lies in one partition.
+            -- The years follow once: a row that changed twelve times would leave as many versions of itself.
             FOR low, high IN
                 SELECT min(d), max(d) FROM unnest(days) AS d
                 GROUP BY date_trunc(CASE WHEN moved > 100000 THEN 'month' ELSE 'millennium' END, d::timestamp) ORDER BY 1
             LOOP
                 %1$s
             END LOOP;
+            FOR low, high IN
+                SELECT y, (y + interval '1 year')::date - 1
+                FROM (SELECT DISTINCT date_trunc('year', d::timestamp)::date AS y FROM unnest(days) AS d) s ORDER BY 1
+            LOOP
+                %4$s
+            END LOOP;
             PERFORM dwh.audit_rollups(days);
         END IF;
     END $function$, txpipe.rollup_merges('(SELECT * FROM dwh.fact_sales WHERE file_id = ANY (loaded)'
-                                         ' AND transaction_date BETWEEN low AND high)', false),
+                                         ' AND transaction_date BETWEEN low AND high)', false, false),
                     txpipe.rollup_note('(SELECT * FROM dwh.fact_sales WHERE file_id = ANY (loaded))', false),
-                    txpipe.rollup_note_limit()));
-    COMMENT ON FUNCTION dwh.add_pending_rollups(bigint[]) IS
-    'Adds the sales of these files to the rollups, once all of them are there. Returns no rows, in the shape a step has.';
+                    txpipe.rollup_note_limit(), txpipe.rollup_year_merges()));
+    COMMENT ON FUNCTION dwh.add_pending_rollups(bigint[], bigint) IS
+    'Adds the sales of these files to the rollups, once all of them are there; few are noted, and folded with what was noted
+    before when that is more than fold_above. Returns no rows, in the shape a step has.';
+    -- Where somebody waits for one file, folding is left to the next run.
     PERFORM txpipe.on_file_end('sales_transactions', 'rollups',
-        'SELECT * FROM dwh.add_pending_rollups(ARRAY(SELECT file_id FROM loaded))', 10);
+        'SELECT * FROM dwh.add_pending_rollups(ARRAY(SELECT file_id FROM loaded),'
+        ' (SELECT max(CASE job WHEN ''run_hourly'' THEN 10000 ELSE 50000 END) FROM loaded))', 10);
 END
 $body$;
 COMMENT ON FUNCTION txpipe.warehouse_rollup_steps() IS
@@ -382,7 +427,7 @@ BEGIN
         RETURN cardinality(noted);
     END $function$, txpipe.rollup_merges('(SELECT * FROM dwh.rollup_delta WHERE ctid = ANY (noted))', true)));
     COMMENT ON FUNCTION dwh.fold_rollups(bigint, boolean) IS
-    'Adds the changes in dwh.rollup_delta to the sums, when there are more than this, and says how many; loads do it from
+    'Adds the changes in dwh.rollup_delta to the sums, when there are more than this, and says how many; runs do it from
     10,000 on, other changes from 50,000. It changes no rollup, only what reading one costs.';
 
     EXECUTE format($sql$

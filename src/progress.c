@@ -64,6 +64,12 @@ txp_progress_job(int64 job)
 }
 
 const char *
+txp_progress_current_job(void)
+{
+	return call.depth > 0 ? jobs[call.at.job] : NULL;
+}
+
+const char *
 txp_progress_state(int64 stage)
 {
 	return stage >= 0 && stage < lengthof(stages) ? stages[stage].state : "unknown";

@@ -92,6 +92,9 @@ typedef struct TxpProgressFigures
 extern void txp_progress_figures(const TxpProgress *progress, TimestampTz now,
 								 TxpProgressFigures *figures);
 
+/* The call under way, outermost first; NULL: none. */
+extern const char *txp_progress_current_job(void);
+
 /* Names as people read them: the call, what it is doing, and what its items are. */
 extern const char *txp_progress_job(int64 job);
 extern const char *txp_progress_state(int64 stage);

@@ -14,6 +14,7 @@
 #include "utils/tuplestore.h"
 
 #include "isolate.h"
+#include "progress.h"
 #include "steps.h"
 
 #define BATCH_NAME "batch"
@@ -432,10 +433,11 @@ txp_steps_run(const List *steps, const TxpRowPlan *plan, TxpRowReader *reader, T
 static TupleDesc
 file_desc(void)
 {
-	TupleDesc desc = CreateTemplateTupleDesc(2);
+	TupleDesc desc = CreateTemplateTupleDesc(3);
 
 	TupleDescInitEntry(desc, 1, "file_id", INT8OID, -1, 0);
 	TupleDescInitEntry(desc, 2, "group_key", TEXTOID, -1, 0);
+	TupleDescInitEntry(desc, 3, "job", TEXTOID, -1, 0);
 	return desc;
 }
 
@@ -444,14 +446,16 @@ txp_steps_files(const List *steps, const char *name, const List *files)
 {
 	StepRun run = {.files = files, .context = CurrentMemoryContext};
 	TupleDesc desc = file_desc();
+	const char *job = txp_progress_current_job();
 	ListCell *lc;
 
 	run.store = tuplestore_begin_heap(false, false, work_mem);
 	foreach (lc, files)
 	{
 		const TxpStepFile *file = lfirst(lc);
-		Datum values[] = {Int64GetDatum(file->file_id), CStringGetTextDatum(file->group_key)};
-		bool nulls[] = {false, false};
+		Datum values[] = {Int64GetDatum(file->file_id), CStringGetTextDatum(file->group_key),
+						  job ? CStringGetTextDatum(job) : 0};
+		bool nulls[] = {false, false, job == NULL};
 
 		tuplestore_putvalues(run.store, desc, values, nulls);
 	}

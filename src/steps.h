@@ -80,8 +80,8 @@ typedef struct TxpStepFile
 } TxpStepFile;
 
 /*
- * Runs steps that concern whole files, in order, over the relation `name` (file_id bigint, group_key text), which
- * has a row for each of `files` (of TxpStepFile), with the rights of the current user. They return rows with six
+ * Runs steps that concern whole files, in order, over the relation `name` (file_id bigint, group_key text, job text: the
+ * call they run in), which has a row for each of `files` (of TxpStepFile), with the rights of the current user. They return rows with six
  * columns about lines of other files, or none.
  */
 extern void txp_steps_files(const List *steps, const char *name, const List *files);

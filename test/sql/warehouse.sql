@@ -81,7 +81,7 @@ BEGIN
         END IF;
     END LOOP;
     DROP TABLE batch;
-    EXECUTE format('CREATE TEMP TABLE loaded AS SELECT %s::bigint AS file_id, %L::text AS group_key', file, group_of_batch);
+    EXECUTE format('CREATE TEMP TABLE loaded AS SELECT %s::bigint AS file_id, %L::text AS group_key, ''run_hourly'' AS job', file, group_of_batch);
     FOR this_step IN
         SELECT s.sql FROM txpipe.feed_step s JOIN txpipe.feed f USING (feed_id)
         WHERE f.feed = feed_name AND s.phase = 'end' ORDER BY s.ordinal
