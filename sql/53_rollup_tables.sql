@@ -136,7 +136,7 @@ BEGIN
         GROUP BY grain, period %5$s HAVING sum(sales) <> 0$sql$,
         rollup, array_to_string(keys || ''::text, ', '), rollup || '_base',
         (SELECT string_agg(format($sql$
-              UNION ALL SELECT %L COLLATE "C", %s, %s sign, sign * units, sign * gross_amount, sign * total_paid
+              UNION ALL SELECT %L::text COLLATE "C", %s, %s sign::bigint, sign * units, sign * gross_amount, sign * total_paid
                         FROM dwh.rollup_delta WHERE %s$sql$,
               grain, CASE grain WHEN 'day' THEN 'transaction_date'
                      ELSE format('date_trunc(%L, transaction_date::timestamp)::date', grain) END,

@@ -244,12 +244,14 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
+    -- Joins that keep the order of the keys: what a report reads together lies together.
     EXECUTE format($sql$
         CREATE OR REPLACE FUNCTION dwh.add_pending_rollups(loaded bigint[], fold_above bigint)
         RETURNS TABLE (line_no bigint, outcome text, code text, message text, column_name text, file_id bigint)
         LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
         SET search_path = pg_catalog, pg_temp
         SET plan_cache_mode = force_custom_plan
+        SET enable_hashjoin = off SET enable_mergejoin = off
         AS %L$sql$, format($function$
     #variable_conflict use_column
     DECLARE

@@ -354,13 +354,15 @@ foreach my $function ('check_warehouse', 'repair_rollups')
 
 # --- what a report costs does not depend on the number of facts, but on days and members ---
 
+my $one_day = "top_products('2022-02-03', '2022-02-03')";
+
 sub buffers
 {
 	my %buffers;
 	foreach my $report ('top_products()', "top_products('2022-01-05', '2022-02-20')", 'top_offers()',
 		"top_offers_by_product('2022-02-02', '2022-02-20')", "lowest_online_cities('2022-01-01', NULL)", "b2b_sales('2022-02-03')",
 		"sales_trend('2022-01-10', NULL)", "sales_trend(grain => 'month')", "sales_by_category('2022-01-05', '2022-02-20')",
-		"sales_by_branch()", "sales_by_payment_method('2022-01-05', '2022-02-20')", "offer_discounts(NULL, '2022-02-03')")
+		"sales_by_branch()", "sales_by_payment_method('2022-01-05', '2022-02-20')", "offer_discounts(NULL, '2022-02-03')", $one_day)
 	{
 		my $explain = sql("SELECT * FROM txpipe.$report; EXPLAIN (ANALYZE, BUFFERS) SELECT * FROM txpipe.$report");
 		my ($line) = $explain =~ /Function Scan.*\n\s+Buffers: (.*)/ or die $explain;
@@ -406,6 +408,8 @@ foreach my $report (sort keys %after)
 	cmp_ok($after{$report}, '<=', 1.1 * $before{$report}, "$report: buffers at 300,000 sales at most 1.1 times those at 30,000");
 	note("$report: $before{$report} buffers, then $after{$report}");
 }
+my $pages = sql("SELECT relpages FROM pg_class WHERE oid = 'dwh.rollup_product_offer_base'::regclass");
+cmp_ok($after{$one_day}, '<', $pages / 2, "a day's report reads its part of the rollup, not all of its $pages pages");
 
 log_is_clean($node, qr/the rollups of the (?:day|month|year) of|keys without a member/, qr/belongs to role/, qr/has no rollups yet/);
 $node->stop;
