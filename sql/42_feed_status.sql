@@ -70,6 +70,19 @@ COMMENT ON COLUMN txpipe.feed_status.rows_loaded IS 'Rows loaded';
 COMMENT ON COLUMN txpipe.feed_status.rows_rejected IS 'Records in txpipe.rejected_row';
 COMMENT ON COLUMN txpipe.feed_status.last_loaded_at IS 'When a file was loaded last';
 
+CREATE FUNCTION txpipe.shown_reason(reason text, owner_oid oid, owner_name name, target_schema name, target_table name)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN txpipe.is_owner(owner_oid, owner_name) OR txpipe.may_read(target_schema, target_table)
+                     OR txpipe.may_read('dwh', 'dim_customer') AND txpipe.may_read('dwh', 'fact_sales')
+                THEN reason ELSE regexp_replace(reason, '^.*\[([0-9A-Z]{5})\]$', 'SQLSTATE \1') END
+$$;
+COMMENT ON FUNCTION txpipe.shown_reason(text, oid, name, name, name) IS
+'Part of views: why a file is in its state, to those who may read its rows; to others an error is its SQLSTATE, because it
+may quote a row';
+
 CREATE VIEW txpipe.file WITH (security_barrier) AS
     SELECT l.file_id,
            f.feed,
@@ -78,10 +91,8 @@ CREATE VIEW txpipe.file WITH (security_barrier) AS
            pg_catalog.encode(l.sha256, 'hex') AS sha256,
            l.bytes,
            CASE WHEN l.state = 'loaded' AND l.rows_rejected > 0 THEN 'loaded_with_rejects' ELSE l.state END AS state,
-           -- An error may quote a row.
-           CASE WHEN txpipe.is_owner(f.owner_oid, f.owner_name) OR txpipe.may_read(f.target_schema, f.target_table)
-                     OR txpipe.may_read('dwh', 'dim_customer') AND txpipe.may_read('dwh', 'fact_sales')
-                THEN l.reason ELSE pg_catalog.regexp_replace(l.reason, '^.*\[([0-9A-Z]{5})\]$', 'SQLSTATE \1') END AS reason,
+           CASE WHEN l.reason IS NOT NULL
+                THEN txpipe.shown_reason(l.reason, f.owner_oid, f.owner_name, f.target_schema, f.target_table) END AS reason,
            l.rows_read,
            l.rows_loaded,
            l.rows_duplicate,

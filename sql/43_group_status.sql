@@ -6,9 +6,8 @@ CREATE VIEW txpipe.file_event WITH (security_barrier) AS
            l.file_name,
            e.happened_at,
            e.state,
-           CASE WHEN txpipe.is_owner(f.owner_oid, f.owner_name) OR txpipe.may_read(f.target_schema, f.target_table)
-                     OR txpipe.may_read('dwh', 'dim_customer') AND txpipe.may_read('dwh', 'fact_sales')
-                THEN e.reason ELSE pg_catalog.regexp_replace(e.reason, '^.*\[([0-9A-Z]{5})\]$', 'SQLSTATE \1') END AS reason,
+           CASE WHEN e.reason IS NOT NULL
+                THEN txpipe.shown_reason(e.reason, f.owner_oid, f.owner_name, f.target_schema, f.target_table) END AS reason,
            e.event_id
       FROM txpipe.file_event_store e
       JOIN txpipe.file_ledger l USING (file_id)

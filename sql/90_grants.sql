@@ -40,6 +40,7 @@ GRANT EXECUTE ON FUNCTION
     txpipe.cron_field(text, integer, integer, text[]),
     txpipe.may_read(name, name),
     txpipe.may_watch(oid, name, name, name),
+    txpipe.shown_reason(text, oid, name, name, name),
     txpipe.utf8(bytea),
     txpipe.group_time(text),
     txpipe.group_is_numbered(text),
