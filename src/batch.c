@@ -20,6 +20,7 @@
 #include "offsets.h"
 #include "rights.h"
 #include "sink.h"
+#include "step_run.h"
 
 /* Rows of a raw batch in COPY, for the search of refused ones. */
 typedef struct CopyRows
@@ -82,35 +83,48 @@ copy_isolated(Relation target, const TxpLink *link, const TxpBatch *batch)
 	return refusals;
 }
 
-bool
+static void
+write_plain(const TxpLink *link, Relation target, const TxpBatch *batch, List **refusals)
+{
+	if (link->upsert)
+		*refusals = txp_upsert_rows(link->upsert, target, batch->rows.data, batch->rows.len,
+									batch->nrows, batch->raw != NULL);
+	else if (batch->raw)
+		*refusals = copy_isolated(target, link, batch);
+	else
+		(void) txp_sink_copy(target, link->plan, batch->rows.data, batch->rows.len);
+	txp_sink_fire_deferred();
+}
+
+TxpBatchResult
 txp_batch_insert(const TxpLink *link, const TxpBatch *batch, List **refusals)
 {
+	char *stopped = NULL;
 	TxpRights saved;
 	Relation target;
 	bool fits;
 
 	*refusals = NIL;
 	if (batch->nrows == 0)
-		return true;
+		return TXP_BATCH_WRITTEN;
 	txp_rights_owner(link->stream->owner, &saved);
 	target = try_table_open(link->stream->target, RowExclusiveLock);
 	fits = target != NULL && equalTupleDescs(RelationGetDescr(target), link->target_desc);
 	if (fits)
 	{
 		txp_sink_check(target, link->plan);
-		if (link->upsert)
-			*refusals = txp_upsert_rows(link->upsert, target, batch->rows.data, batch->rows.len,
-										batch->nrows, batch->raw != NULL);
-		else if (batch->raw)
-			*refusals = copy_isolated(target, link, batch);
+		if (link->steps != NIL)
+			stopped = txp_steps_write(link, target, batch, refusals);
 		else
-			(void) txp_sink_copy(target, link->plan, batch->rows.data, batch->rows.len);
-		txp_sink_fire_deferred();
+			write_plain(link, target, batch, refusals);
 	}
 	if (target)
 		table_close(target, NoLock);
 	txp_rights_restore(&saved);
-	return fits;
+	if (stopped == NULL)
+		return fits ? TXP_BATCH_WRITTEN : TXP_BATCH_STALE;
+	txp_stream_pause_for(link->stream->id, stopped);
+	return TXP_BATCH_ACTED;
 }
 
 static int
@@ -213,6 +227,7 @@ txp_batch_write(TxpLink *link, TxpBatch *batch, const char *states)
 {
 	TxpStream *stream = link->stream;
 	TxpBatchTimes times = {.taken_us = txp_now_us()};
+	TxpBatchResult result;
 	List *refusals;
 
 	check_topics(link, batch);
@@ -222,8 +237,9 @@ txp_batch_write(TxpLink *link, TxpBatch *batch, const char *states)
 	if (txp_fields_decide(link, batch) == TXP_FIELDS_ACTED)
 		return TXP_BATCH_ACTED;
 	times.locked_us = txp_now_us();
-	if (!txp_batch_insert(link, batch, &refusals))
-		return TXP_BATCH_STALE;
+	result = txp_batch_insert(link, batch, &refusals);
+	if (result != TXP_BATCH_WRITTEN)
+		return result;
 	times.written_us = txp_now_us();
 	if (refusals != NIL && stream->stop_on_error)
 	{

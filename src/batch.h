@@ -12,7 +12,7 @@
 typedef enum TxpBatchResult
 {
 	TXP_BATCH_WRITTEN, /* all is in the transaction, which may be committed */
-	TXP_BATCH_ACTED,   /* on_new_field did something: commit it, and open the stream anew */
+	TXP_BATCH_ACTED,   /* a policy has acted instead: commit that, and open the stream anew */
 	TXP_BATCH_STALE,   /* the target has another shape now: open the stream anew */
 	TXP_BATCH_CONFLICT, /* somebody else moves these offsets, or the stream was paused: read them anew */
 } TxpBatchResult;
@@ -28,9 +28,9 @@ extern TxpBatchResult txp_batch_write(TxpLink *link, TxpBatch *batch, const char
 
 /*
  * Only the rows, as the owner, with whatever constraints and triggers put off. Rows of a raw batch that
- * PostgreSQL refuses are left out and returned, a list of TxpRefusal in row order. False when the target's shape
- * is not the planned one any more.
+ * PostgreSQL refuses are left out and returned, a list of TxpRefusal in row order. With the steps of the stream: one
+ * of them may have paused it (TXP_BATCH_ACTED).
  */
-extern bool txp_batch_insert(const TxpLink *link, const TxpBatch *batch, List **refusals);
+extern TxpBatchResult txp_batch_insert(const TxpLink *link, const TxpBatch *batch, List **refusals);
 
 #endif

@@ -45,8 +45,8 @@ write_batch(TxpLink *link, TxpBatch *batch, const char *states)
 				 errhint("Call again.")));
 	if (result == TXP_BATCH_ACTED)
 		ereport(NOTICE, (errmsg("stream \"%s\": nothing was read", link->stream->name),
-						 errdetail("A new field was met; txpipe.stream_event tells what was done."),
-						 errhint("Call again.")));
+						 errdetail("A policy has acted instead."),
+						 errhint("txpipe.stream_event tells what was done.")));
 	if (result == TXP_BATCH_CONFLICT)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),

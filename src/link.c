@@ -40,9 +40,13 @@ plan_rows(TxpLink *link)
 		txp_rowplan_for_target(target, txp_format_by_name(stream->format), stream->columns, &csv);
 	link->plan->track_fields = stream->track_fields && link->plan->format == TXD_JSON;
 	txp_sink_check(target, link->plan);
+	if (link->steps != NIL)
+		txp_rowplan_add_message(link->plan);
 	link->upsert = txp_upsert_new(stream, target, link->plan);
 	link->target_desc = CreateTupleDescCopyConstr(RelationGetDescr(target));
 	table_close(target, AccessShareLock);
+	if (link->steps != NIL)
+		link->reader = txp_rowreader_new(link->plan);
 	txp_rights_restore(&saved);
 }
 
@@ -54,6 +58,7 @@ txp_link_plan(TxpStream *stream)
 	link->context = CurrentMemoryContext;
 	link->stream = stream;
 	link->commit_us = -1;
+	link->steps = txp_stream_steps_load(stream->id);
 	plan_rows(link);
 	return link;
 }

@@ -15,7 +15,9 @@
 
 #include "io_client.h"
 #include "rowplan.h"
+#include "rowreader.h"
 #include "stream.h"
+#include "stream_steps.h"
 #include "upsert.h"
 
 /* For dead_letter_max_bytes (budget.h): what the stream's dead letters take. */
@@ -34,6 +36,8 @@ typedef struct TxpLink
 	MemoryContext context;
 	TxpRowPlan *plan;
 	TxpUpsert *upsert;     /* NULL in mode append */
+	List *steps;           /* of TxpStreamStep, in order */
+	TxpRowReader *reader;  /* for them; NULL: there are none */
 	TupleDesc target_desc; /* of the target when the plan was made */
 	char **topics;         /* by the numbers frames name them by */
 	int ntopics;
@@ -44,6 +48,7 @@ typedef struct TxpLink
 	bool started;
 	bool behind; /* there were messages to read at the start */
 	bool paused; /* a policy has paused the stream in this transaction */
+	bool replay; /* for dead letters: nothing stops it */
 } TxpLink;
 
 /* Longest wait for the broker's first answer. */

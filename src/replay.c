@@ -190,7 +190,7 @@ write_rows(Replay *replay, Chunk *chunk)
 	ListCell *lc;
 	int n = 0;
 
-	if (!txp_batch_insert(replay->link, batch, &refusals))
+	if (txp_batch_insert(replay->link, batch, &refusals) != TXP_BATCH_WRITTEN)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
 						errmsg("the target of stream \"%s\" was changed meanwhile",
 							   replay->link->stream->name),
@@ -281,6 +281,7 @@ replay_stream(Replay *replay, TxpStream *stream, bool dry_run)
 	SPI_connect();
 	txp_sink_fire_deferred();
 	replay->link = txp_link_plan(stream);
+	replay->link->replay = true;
 	txp_progress_begin(TXP_JOB_REPLAY_LETTERS);
 	PG_TRY();
 	{

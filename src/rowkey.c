@@ -27,7 +27,7 @@ txp_rowkey_table(Relation table)
 static int
 plan_column(const TxpRowPlan *plan, const char *name)
 {
-	for (int i = 0; i < plan->ncolumns; i++)
+	for (int i = 0; i < list_length(plan->names); i++)
 	{
 		if (strcmp(plan->columns[i].name, name) == 0)
 			return i;

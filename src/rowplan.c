@@ -124,15 +124,21 @@ finish_plan(TxpRowPlan *plan, const char *whose)
 						errhint("Map columns to fields: columns => '{\"column\": \"path\"}'.")));
 }
 
+/* A message's own data, in the order of TxdSource. */
+static const struct
+{
+	const char *name;
+	Oid type;
+} kafka_columns[] = {{"kafka_topic", TEXTOID},  {"kafka_partition", INT4OID},
+					 {"kafka_offset", INT8OID}, {"kafka_timestamp", TIMESTAMPTZOID},
+					 {"kafka_key", BYTEAOID},   {"kafka_headers", JSONBOID}};
+
 static bool
 is_kafka_name(const char *name, TxdSource *source)
 {
-	static const char *const names[] = {"kafka_topic",     "kafka_partition", "kafka_offset",
-										"kafka_timestamp", "kafka_key",       "kafka_headers"};
-
-	for (int i = 0; i < (int) lengthof(names); i++)
+	for (int i = 0; i < (int) lengthof(kafka_columns); i++)
 	{
-		if (strcmp(name, names[i]) == 0)
+		if (strcmp(name, kafka_columns[i].name) == 0)
 		{
 			*source = TXD_FROM_TOPIC + i;
 			return true;
@@ -328,6 +334,35 @@ txp_rowplan_add(TxpRowPlan *plan, const char *name, Oid type, TxdSource source,
 
 	column->source = source;
 	column->default_text = constant;
+}
+
+void
+txp_rowplan_add_hidden(TxpRowPlan *plan, const char *name, Oid type, TxdSource source)
+{
+	txp_rowplan_add(plan, name, type, source, NULL);
+	plan->names = list_delete_last(plan->names);
+}
+
+static bool
+has_column(const TxpRowPlan *plan, const char *name)
+{
+	for (int i = 0; i < plan->ncolumns; i++)
+	{
+		if (strcmp(plan->columns[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+void
+txp_rowplan_add_message(TxpRowPlan *plan)
+{
+	for (int i = 0; i < (int) lengthof(kafka_columns); i++)
+	{
+		if (!has_column(plan, kafka_columns[i].name))
+			txp_rowplan_add_hidden(plan, kafka_columns[i].name, kafka_columns[i].type,
+								   TXD_FROM_TOPIC + i);
+	}
 }
 
 static void

@@ -24,7 +24,7 @@ typedef struct TxpRowPlan
 	int ncolumns;
 	TxdColumn *columns;
 	TupleDesc desc; /* one attribute per column, in order */
-	List *names;    /* the same as String nodes: COPY's column list */
+	List *names;    /* those of the target as String nodes, COPY's column list; they come first */
 	TxdCsvOptions csv;
 	bool tombstones;   /* messages without a value are rows (upsert_delete) */
 	bool track_fields; /* the child lists the fields it sees */
@@ -47,6 +47,12 @@ extern TxpRowPlan *txp_rowplan_for_mapping(TxdFormat format, Jsonb *columns,
 /* Adds a column that is the same in every row (file_id), or the record's line (source LINE). */
 extern void txp_rowplan_add(TxpRowPlan *plan, const char *name, Oid type, TxdSource source,
 							const char *constant);
+
+/* The same with a column that the target does not have. */
+extern void txp_rowplan_add_hidden(TxpRowPlan *plan, const char *name, Oid type, TxdSource source);
+
+/* Adds those of kafka_topic … kafka_headers that the plan does not have, hidden. */
+extern void txp_rowplan_add_message(TxpRowPlan *plan);
 
 /* Writes the plan as the protocol's `schema`, with the changes of txpipe.input_time_zone. */
 extern void txp_rowplan_pack(const TxpRowPlan *plan, StringInfo buf);

@@ -93,19 +93,11 @@ read_be32(const char *p)
 	return pg_ntoh32(v);
 }
 
-/* End of the binary row at p: a count of fields, then length and bytes of each. */
+/* Behind so many fields of a binary row, each its length and bytes. */
 static const char *
-binary_row_end(const char *p, const char *end, int ncolumns)
+skip_fields(const char *p, const char *end, int n)
 {
-	uint16 nfields;
-
-	if (end - p < (ptrdiff_t) sizeof(nfields))
-		broken_row();
-	memcpy(&nfields, p, sizeof(nfields));
-	p += sizeof(nfields);
-	if (pg_ntoh16(nfields) != ncolumns)
-		broken_row();
-	for (int i = 0; i < ncolumns; i++)
+	for (int i = 0; i < n; i++)
 	{
 		int32 len;
 
@@ -118,6 +110,20 @@ binary_row_end(const char *p, const char *end, int ncolumns)
 		p += Max(len, 0);
 	}
 	return p;
+}
+
+/* End of the binary row at p: a count of fields, then the fields. */
+static const char *
+binary_row_end(const char *p, const char *end, int ncolumns)
+{
+	uint16 nfields;
+
+	if (end - p < (ptrdiff_t) sizeof(nfields))
+		broken_row();
+	memcpy(&nfields, p, sizeof(nfields));
+	if (pg_ntoh16(nfields) != ncolumns)
+		broken_row();
+	return skip_fields(p + sizeof(nfields), end, ncolumns);
 }
 
 void
@@ -166,6 +172,50 @@ txp_rows_bytes(const TxpRows *rows, uint32 first, uint32 count, const Bitmapset 
 		if (!bms_is_member(i, skip))
 			appendBinaryStringInfo(&buf, rows->block + rows->start[i],
 								   rows->start[i + 1] - rows->start[i]);
+	}
+	*len = buf.len;
+	return buf.data;
+}
+
+static void
+append_head(StringInfo buf, const TxpRowPlan *plan, const char *p, const char *end, int ncolumns)
+{
+	if (plan->form == TXD_BINARY)
+	{
+		uint16 nfields = pg_hton16(ncolumns);
+		const char *fields = p + sizeof(nfields);
+
+		appendBinaryStringInfo(buf, (const char *) &nfields, sizeof(nfields));
+		appendBinaryStringInfo(buf, fields, skip_fields(fields, end, ncolumns) - fields);
+	}
+	else
+	{
+		const char *stop = p;
+
+		/* Tabs inside values are escaped, and the columns are not the row's last. */
+		for (int i = 0; i < ncolumns; i++)
+			stop = (const char *) rawmemchr(stop, '\t') + 1;
+		appendBinaryStringInfo(buf, p, stop - p);
+		buf->data[buf->len - 1] = '\n';
+	}
+}
+
+const char *
+txp_rows_head(const TxpRowPlan *plan, const TxpRows *rows, uint32 first, uint32 count,
+			  const Bitmapset *skip, size_t *len)
+{
+	int ncolumns = list_length(plan->names);
+	StringInfoData buf;
+
+	if (ncolumns == plan->ncolumns)
+		return txp_rows_bytes(rows, first, count, skip, len);
+	initStringInfo(&buf);
+	enlargeStringInfo(&buf, rows->start[first + count] - rows->start[first]);
+	for (uint32 i = first; i < first + count; i++)
+	{
+		if (!bms_is_member(i, skip))
+			append_head(&buf, plan, rows->block + rows->start[i], rows->block + rows->start[i + 1],
+						ncolumns);
 	}
 	*len = buf.len;
 	return buf.data;

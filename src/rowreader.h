@@ -42,6 +42,10 @@ extern void txp_rows_find(const TxpRowPlan *plan, const char *block, size_t len,
 extern const char *txp_rows_bytes(const TxpRows *rows, uint32 first, uint32 count,
 								  const Bitmapset *skip, size_t *len);
 
+/* The same of the target's columns only, which are the first ones. */
+extern const char *txp_rows_head(const TxpRowPlan *plan, const TxpRows *rows, uint32 first,
+								 uint32 count, const Bitmapset *skip, size_t *len);
+
 /* One row, of the rows' context. Values a type refuses are errors, as in COPY. */
 extern MinimalTuple txp_rows_tuple(TxpRowReader *reader, TxpRows *rows, uint32 row);
 

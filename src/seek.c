@@ -16,6 +16,7 @@
 #include "offsets.h"
 #include "options.h"
 #include "sample.h"
+#include "step_run.h"
 #include "stream.h"
 
 /* --- where to --- */
@@ -237,6 +238,7 @@ txpipe_alter_stream(PG_FUNCTION_ARGS)
 	Jsonb *columns = txp_arg_jsonb_or_null(fcinfo, 1);
 	Jsonb *options = txp_arg_jsonb_or_null(fcinfo, 2);
 	StringInfoData what;
+	TxpLink *link;
 
 	if (columns == NULL && options == NULL)
 		ereport(ERROR,
@@ -261,7 +263,9 @@ txpipe_alter_stream(PG_FUNCTION_ARGS)
 						 JsonbToCString(NULL, &options->root, VARSIZE(options)));
 	}
 	txp_stream_apply_options(stream);
-	check_plan(txp_link_plan(stream)->plan);
+	link = txp_link_plan(stream);
+	txp_steps_check(link, NULL);
+	check_plan(link->plan);
 	txp_stream_store_definition(stream);
 	txp_event_log(stream->id, "altered", what.data, NULL);
 	PG_RETURN_VOID();

@@ -281,6 +281,7 @@ write_batch(TxpServed *served, const TxpFrame *frame)
 	if (result == TXP_BATCH_ACTED)
 	{
 		txp_transaction_commit();
+		txp_session_discard();
 		put_off(served, 0);
 		return;
 	}

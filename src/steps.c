@@ -17,7 +17,6 @@
 #include "progress.h"
 #include "steps.h"
 
-#define BATCH_NAME "batch"
 /* A batch is bounded in bytes already; its tuples should not go to disk in between. */
 #define STORE_KB (64 * 1024)
 
@@ -58,7 +57,14 @@ is_step_statement(Node *node)
 	switch (nodeTag(node))
 	{
 		case T_SelectStmt:
-			return castNode(SelectStmt, node)->intoClause == NULL;
+		{
+			SelectStmt *select = castNode(SelectStmt, node);
+
+			/* INTO of a UNION is in its first branch. */
+			while (select->larg != NULL)
+				select = select->larg;
+			return select->intoClause == NULL;
+		}
 		case T_InsertStmt:
 		case T_UpdateStmt:
 		case T_DeleteStmt:
@@ -91,8 +97,8 @@ add_step_context(void *arg)
 	errcontext("step \"%s\"", ((const TxpStep *) arg)->name);
 }
 
-static void
-check_code(const TxpStep *step, int code)
+void
+txp_step_check_code(const char *step, int code)
 {
 	switch (code)
 	{
@@ -108,7 +114,7 @@ check_code(const TxpStep *step, int code)
 			return;
 		default:
 			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-							errmsg("step \"%s\" is not a query", step->name),
+							errmsg("step \"%s\" is not a query", step),
 							errdetail("SPI says %s.", SPI_result_code_string(code)),
 							errhint("A step is one SELECT, INSERT, UPDATE, DELETE or MERGE.")));
 	}
@@ -341,7 +347,7 @@ register_relation(const char *name, TupleDesc desc, Tuplestorestate *store, uint
 void
 txp_batch_register(TupleDesc desc, Tuplestorestate *store, uint32 count)
 {
-	register_relation(BATCH_NAME, desc, store, count);
+	register_relation(TXP_BATCH_NAME, desc, store, count);
 }
 
 /* One statement over a relation; what it returns is taken. Returns how many rows it processed. */
@@ -356,7 +362,7 @@ execute_step(StepRun *run, const TxpStep *step, const char *name, TupleDesc desc
 	error_context_stack = &context;
 	SPI_connect();
 	register_relation(name, desc, run->store, count);
-	check_code(step, SPI_execute(step->sql, false, 0));
+	txp_step_check_code(step->name, SPI_execute(step->sql, false, 0));
 	/* A subtransaction in it, as EXCEPTION blocks have, set its own parent's (transaction.h). */
 	CurTransactionContext = transaction;
 	processed = SPI_processed;
@@ -375,7 +381,7 @@ run_step(StepRun *run, const TxpStep *step)
 
 	if (run->store == NULL)
 		fill_store(run);
-	processed = execute_step(run, step, BATCH_NAME, run->plan->desc, given);
+	processed = execute_step(run, step, TXP_BATCH_NAME, run->plan->desc, given);
 	if (step->fills_target && processed < given)
 		run->outcomes->count[TXP_FILTERED] += given - processed;
 	if (run->leaving != NULL)

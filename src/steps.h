@@ -17,6 +17,9 @@
 #include "moves.h"
 #include "rowreader.h"
 
+/* What a step sees its rows as. */
+#define TXP_BATCH_NAME "batch"
+
 typedef struct TxpStep
 {
 	char *name;
@@ -55,6 +58,9 @@ extern const char *txp_outcome_name(TxpOutcome outcome);
 
 /* Is it one statement that can be a step? ERRORs otherwise. Nothing but its grammar is checked. */
 extern void txp_step_check(const char *step, const char *sql);
+
+/* ERRORs when SPI's code says that it was something else. */
+extern void txp_step_check_code(const char *step, int code);
 
 /* Makes the rows visible to SQL of the present SPI connection as the relation `batch`. */
 extern void txp_batch_register(TupleDesc desc, Tuplestorestate *store, uint32 count);

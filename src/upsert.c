@@ -86,7 +86,7 @@ may(Relation target, const char *column, AclMode mode)
 static void
 check_privileges(const TxpUpsert *upsert, const TxpStream *stream, Relation target)
 {
-	for (int i = 0; i < upsert->plan->ncolumns; i++)
+	for (int i = 0; i < list_length(upsert->plan->names); i++)
 	{
 		const char *name = upsert->plan->columns[i].name;
 
@@ -104,7 +104,7 @@ check_privileges(const TxpUpsert *upsert, const TxpStream *stream, Relation targ
 static void
 check_identities(const TxpUpsert *upsert, Relation target)
 {
-	for (int i = 0; i < upsert->plan->ncolumns; i++)
+	for (int i = 0; i < list_length(upsert->plan->names); i++)
 	{
 		const char *name = upsert->plan->columns[i].name;
 		AttrNumber attnum = get_attnum(RelationGetRelid(target), name);
@@ -137,9 +137,7 @@ txp_upsert_new(const TxpStream *stream, Relation target, TxpRowPlan *plan)
 	if (plan->tombstones)
 	{
 		upsert->tombstone = plan->ncolumns;
-		txp_rowplan_add(plan, "$tombstone", BOOLOID, TXD_FROM_IS_TOMBSTONE, NULL);
-		/* It is no column of the target. */
-		plan->names = list_delete_last(plan->names);
+		txp_rowplan_add_hidden(plan, "kafka_tombstone", BOOLOID, TXD_FROM_IS_TOMBSTONE);
 	}
 	upsert->reader = txp_rowreader_new_numbered(plan);
 	return upsert;

@@ -1,0 +1,416 @@
+/*
+ * step_run.c — a batch of a stream that has steps.
+ *
+ * The rows are read once into a tuplestore, which every step sees as the relation `batch`. The insert into the
+ * target is COPY or the upsert, as without steps, of the columns that are the target's.
+ *
+ * Plans are kept, but not for long: one that was made for tables that were still empty, or for a batch of another
+ * size, can be thousands of times too slow.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/tuplestore.h"
+
+#include "io/clock.h"
+#include "isolate.h"
+#include "rights.h"
+#include "sink.h"
+#include "step_run.h"
+#include "steps.h"
+
+/* A batch is bounded in bytes already; its tuples should not go to disk in between. */
+#define STORE_KB (64 * 1024)
+
+/* A new plan is trusted for the shorter time, the next one for twice as long, and so on. */
+#define FIRST_PLAN_LIFE_US INT64CONST(100000)
+#define MAX_PLAN_LIFE_US INT64CONST(10000000)
+/* A batch so many times as large, or as small, deserves a plan of its own. */
+#define PLANNED_ROWS_FACTOR 4
+#define MIN_PLANNED_ROWS 16
+
+typedef struct StepRun
+{
+	const TxpLink *link;
+	Relation target;
+	TxpRows rows;
+	Tuplestorestate *store;       /* `batch` */
+	uint32 count;                 /* rows in it */
+	const TxpStreamStep *stopped; /* by this step's policy */
+	const TxpStreamStep *failed;  /* the present try of some rows, for a reason that rows cause */
+	MemoryContext context;        /* of the batch */
+} StepRun;
+
+/* --- one statement --- */
+
+static bool
+ignore_row(TupleTableSlot *slot, DestReceiver *self)
+{
+	return true;
+}
+
+static void
+ignore_startup(DestReceiver *self, int operation, TupleDesc desc)
+{
+}
+
+static void
+ignore_end(DestReceiver *self)
+{
+}
+
+/* SPI's own way of ignoring rows tells a SELECT from a utility statement no more. */
+static DestReceiver ignore_rows = {ignore_row, ignore_startup, ignore_end, ignore_end,
+								   DestTuplestore};
+
+static bool
+plan_fits(const TxpStreamStep *step, uint32 count, int64 now)
+{
+	return step->plan != NULL && now - step->planned_us < step->plan_life_us &&
+		   count <= (uint64) step->planned_rows * PLANNED_ROWS_FACTOR &&
+		   step->planned_rows <= (uint64) Max(count, MIN_PLANNED_ROWS) * PLANNED_ROWS_FACTOR;
+}
+
+/* With `batch` registered, in an SPI connection. */
+static void
+plan_step(TxpStreamStep *step, uint32 count, int64 now)
+{
+	SPIPlanPtr plan;
+
+	if (plan_fits(step, count, now))
+		return;
+	plan = SPI_prepare(step->sql, 0, NULL);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare returned %s", SPI_result_code_string(SPI_result));
+	if (step->plan != NULL)
+		SPI_freeplan(step->plan);
+	step->plan = NULL;
+	if (SPI_keepplan(plan) != 0)
+		elog(ERROR, "SPI_keepplan failed");
+	step->plan = plan;
+	step->planned_rows = Max(count, MIN_PLANNED_ROWS);
+	step->planned_us = now;
+	step->plan_life_us = Min(Max(step->plan_life_us * 2, FIRST_PLAN_LIFE_US), MAX_PLAN_LIFE_US);
+}
+
+static uint64
+execute(StepRun *run, TxpStreamStep *step)
+{
+	SPIExecuteOptions options = {.dest = &ignore_rows};
+	uint64 processed;
+
+	SPI_connect();
+	txp_batch_register(run->link->plan->desc, run->store, Max(run->count, MIN_PLANNED_ROWS));
+	plan_step(step, run->count, txp_now_us());
+	txp_step_check_code(step->name, SPI_execute_plan_extended(step->plan, &options));
+	processed = SPI_processed;
+	SPI_finish();
+	return processed;
+}
+
+/* --- errors --- */
+
+/* Functions, views and the like see tables only. */
+static void
+explain_missing_batch(ErrorData *error)
+{
+	if (error->sqlerrcode == ERRCODE_UNDEFINED_TABLE && error->hint == NULL &&
+		strstr(error->message, "\"" TXP_BATCH_NAME "\"") != NULL)
+		error->hint = pstrdup("The relation \"" TXP_BATCH_NAME "\" is seen by the statement of the "
+							  "step itself, not by functions it calls: pass them values, or arrays "
+							  "made with array_agg.");
+}
+
+/* Takes the error out of PG_CATCH, in the batch's memory. */
+static ErrorData *
+take_error(StepRun *run)
+{
+	ErrorData *error;
+
+	MemoryContextSwitchTo(run->context);
+	error = CopyErrorData();
+	FlushErrorState();
+	explain_missing_batch(error);
+	return error;
+}
+
+static char *
+describe(const ErrorData *error)
+{
+	return psprintf("%s: %s%s%s", unpack_sql_state(error->sqlerrcode), error->message,
+					error->detail ? ": " : "", error->detail ? error->detail : "");
+}
+
+/* Raises the error anew, with the step's name; one that stops the stream is not to be taken for a row's. */
+static void
+raise_error(StepRun *run, TxpStreamStep *step, ErrorData *error)
+{
+	if (txp_error_is_of_rows(error->sqlerrcode))
+	{
+		step->count.error = describe(error);
+		if (step->on_error == TXP_STEP_STOP && !run->link->replay)
+		{
+			run->stopped = step;
+			error->sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+		}
+		else
+			run->failed = step;
+	}
+	error->message = psprintf("step \"%s\": %s", step->name, error->message);
+	ReThrowError(error);
+}
+
+/* Errors that are the statement's or its rows', so that another try would not help. */
+static bool
+can_be_skipped(int sqlerrcode)
+{
+	int category = ERRCODE_TO_CATEGORY(sqlerrcode);
+
+	return txp_error_is_of_rows(sqlerrcode) ||
+		   category == ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION) ||
+		   category == ERRCODE_FEATURE_NOT_SUPPORTED || category == ERRCODE_INVALID_SCHEMA_NAME;
+}
+
+/* In a subtransaction that ends with the deferred constraints, so that all it does is undone with it. */
+static uint64
+execute_or_skip(StepRun *run, TxpStreamStep *step)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData *volatile error = NULL;
+	volatile uint64 processed = 0;
+
+	txp_sink_fire_deferred();
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		processed = execute(run, step);
+		txp_sink_fire_deferred();
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		error = take_error(run);
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (error == NULL)
+		return processed;
+	if (!can_be_skipped(error->sqlerrcode))
+		raise_error(run, step, error);
+	step->count.errors++;
+	step->count.error = describe(error);
+	return 0;
+}
+
+static uint64
+execute_or_raise(StepRun *run, TxpStreamStep *step)
+{
+	volatile uint64 processed = 0;
+
+	PG_TRY();
+	{
+		processed = execute(run, step);
+	}
+	PG_CATCH();
+	{
+		raise_error(run, step, take_error(run));
+	}
+	PG_END_TRY();
+	return processed;
+}
+
+static void
+run_step(StepRun *run, TxpStreamStep *step)
+{
+	int nest_level = NewGUCNestLevel();
+	int64 begun_us = txp_now_us();
+
+	CHECK_FOR_INTERRUPTS();
+	step->count.calls++;
+	if (step->on_error == TXP_STEP_SKIP)
+		step->count.rows += execute_or_skip(run, step);
+	else
+		step->count.rows += execute_or_raise(run, step);
+	step->count.us += txp_now_us() - begun_us;
+	/* Settings that the step has changed are not the next one's. */
+	AtEOXact_GUC(false, nest_level);
+}
+
+/* --- a batch --- */
+
+static void
+insert_rows(StepRun *run, uint32 first, uint32 count, const Bitmapset *skip)
+{
+	const TxpLink *link = run->link;
+	const char *rows;
+	size_t len;
+
+	if (link->upsert)
+	{
+		rows = txp_rows_bytes(&run->rows, first, count, skip, &len);
+		(void) txp_upsert_rows(link->upsert, run->target, rows, len, run->count, false);
+		return;
+	}
+	rows = txp_rows_head(link->plan, &run->rows, first, count, skip, &len);
+	(void) txp_sink_copy(run->target, link->plan, rows, len);
+}
+
+static void
+run_all(StepRun *run, uint32 first, uint32 count, const Bitmapset *skip)
+{
+	bool inserted = false;
+	ListCell *lc;
+
+	foreach (lc, run->link->steps)
+	{
+		TxpStreamStep *step = lfirst(lc);
+
+		if (step->ordinal > 0 && !inserted)
+			insert_rows(run, first, count, skip);
+		inserted |= step->ordinal >= 0;
+		run_step(run, step);
+	}
+	if (!inserted)
+		insert_rows(run, first, count, skip);
+}
+
+static TxpStepCount *
+save_counts(const StepRun *run)
+{
+	TxpStepCount *counts = palloc(sizeof(TxpStepCount) * list_length(run->link->steps));
+	ListCell *lc;
+
+	foreach (lc, run->link->steps)
+		counts[foreach_current_index(lc)] = ((TxpStreamStep *) lfirst(lc))->count;
+	return counts;
+}
+
+/* Of a try that is undone only the time counts, and, when it was of a single row, the error. */
+static void
+restore_counts(StepRun *run, const TxpStepCount *counts, uint32 count)
+{
+	ListCell *lc;
+
+	foreach (lc, run->link->steps)
+	{
+		TxpStreamStep *step = lfirst(lc);
+		const TxpStepCount *before = &counts[foreach_current_index(lc)];
+		bool refused = step == run->stopped || (step == run->failed && count == 1);
+
+		step->count.calls = before->calls;
+		step->count.rows = before->rows;
+		step->count.errors = before->errors + (refused ? 1 : 0);
+		if (!refused)
+			step->count.error = before->error;
+	}
+}
+
+/* TxpApply. */
+static void
+apply(void *arg, uint32 first, uint32 count, const Bitmapset *skip)
+{
+	StepRun *run = arg;
+	TxpStepCount *counts = save_counts(run);
+
+	run->count = count - bms_num_members(skip);
+	run->failed = NULL;
+	run->store = tuplestore_begin_heap(false, false, STORE_KB);
+	txp_rows_store(run->link->reader, &run->rows, first, count, skip, run->store);
+	PG_TRY();
+	{
+		run_all(run, first, count, skip);
+	}
+	PG_CATCH();
+	{
+		restore_counts(run, counts, count);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	tuplestore_end(run->store);
+}
+
+static void
+forget_counts(const TxpLink *link)
+{
+	ListCell *lc;
+
+	foreach (lc, link->steps)
+		((TxpStreamStep *) lfirst(lc))->count = (TxpStepCount){0};
+}
+
+/*
+ * What passed while refused rows were searched stays in the pieces it passed in: the whole can fail where its
+ * halves pass, as with two rows of one key in INSERT … ON CONFLICT.
+ */
+static void
+write_all(StepRun *run, const TxpBatch *batch, List **refusals)
+{
+	txp_rows_find(run->link->plan, batch->rows.data, batch->rows.len, batch->nrows, &run->rows);
+	if (batch->raw)
+		*refusals = txp_isolate_kept(batch->nrows, run->link->stream->stop_on_error, apply, run);
+	else
+		apply(run, 0, batch->nrows, NULL);
+	txp_sink_fire_deferred();
+}
+
+char *
+txp_steps_write(const TxpLink *link, Relation target, const TxpBatch *batch, List **refusals)
+{
+	StepRun run = {.link = link, .target = target, .context = CurrentMemoryContext};
+	ResourceOwner owner = CurrentResourceOwner;
+
+	forget_counts(link);
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(run.context);
+	PG_TRY();
+	{
+		write_all(&run, batch, refusals);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData *error = take_error(&run);
+
+		RollbackAndReleaseCurrentSubTransaction();
+		if (run.stopped == NULL)
+			ReThrowError(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(run.context);
+	CurrentResourceOwner = owner;
+	txp_stream_steps_count(link->stream->id, link->replay ? -1 : (int32) link->part, link->steps);
+	if (run.stopped == NULL)
+		return NULL;
+	return psprintf("step \"%s\" failed, and its on_error is stop: %s", run.stopped->name,
+					run.stopped->count.error);
+}
+
+void
+txp_steps_check(const TxpLink *link, const char *name)
+{
+	TxpRights saved;
+	ListCell *lc;
+
+	txp_rights_owner(link->stream->owner, &saved);
+	foreach (lc, link->steps)
+	{
+		TxpStreamStep *step = lfirst(lc);
+
+		if (name != NULL && strcmp(step->name, name) != 0)
+			continue;
+		SPI_connect();
+		txp_batch_register(link->plan->desc, NULL, MIN_PLANNED_ROWS);
+		plan_step(step, 0, txp_now_us());
+		SPI_finish();
+	}
+	txp_rights_restore(&saved);
+}

@@ -1,0 +1,195 @@
+/*
+ * stream_steps.c — the SQL a stream runs on every batch, as the catalogs have it, and what it did.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "spi.h"
+#include "stream_steps.h"
+
+static const char *const policy_names[] = {"stop", "skip", "dead_letter"};
+
+static TxpStepPolicy
+policy_by_name(const char *name)
+{
+	for (int i = 0; i < (int) lengthof(policy_names); i++)
+	{
+		if (strcmp(name, policy_names[i]) == 0)
+			return i;
+	}
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("on_error of a step cannot be \"%s\"", name),
+					errhint("stop, skip or dead_letter.")));
+}
+
+/* Kept plans live in a context of the server's. */
+static void
+free_plans(void *arg)
+{
+	ListCell *lc;
+
+	foreach (lc, (List *) arg)
+	{
+		TxpStreamStep *step = lfirst(lc);
+
+		if (step->plan != NULL)
+			SPI_freeplan(step->plan);
+		step->plan = NULL;
+	}
+}
+
+List *
+txp_stream_steps_load(int32 stream_id)
+{
+	static TxpStatement statement = {
+		"SELECT step, sql, ordinal, on_error FROM txpipe.stream_step_store "
+		"WHERE stream_id = $1 AND kind = 'step' AND enabled ORDER BY ordinal, step",
+		1,
+		{INT4OID}};
+	Datum values[1] = {Int32GetDatum(stream_id)};
+	MemoryContext context = CurrentMemoryContext;
+	MemoryContextCallback *callback;
+	List *steps = NIL;
+	uint64 n;
+
+	SPI_connect();
+	n = txp_spi_run(&statement, values, NULL);
+	for (uint64 i = 0; i < n; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+		TxpStreamStep *step = palloc0(sizeof(TxpStreamStep));
+
+		step->name = txp_spi_text(i, 1);
+		step->sql = txp_spi_text(i, 2);
+		step->ordinal = DatumGetInt32(txp_spi_datum(i, 3));
+		step->on_error = policy_by_name(txp_spi_text(i, 4));
+		steps = lappend(steps, step);
+		MemoryContextSwitchTo(old);
+	}
+	SPI_finish();
+	if (steps == NIL)
+		return NIL;
+	callback = palloc(sizeof(MemoryContextCallback));
+	callback->func = free_plans;
+	callback->arg = steps;
+	MemoryContextRegisterResetCallback(context, callback);
+	return steps;
+}
+
+/* What a step may be called, and where the insert into the target is in the order. */
+static void
+check_place(const char *step, const int32 *ordinal, TxpStepPolicy on_error)
+{
+	bool is_target = strcmp(step, TXP_TARGET_STEP) == 0;
+
+	if (step[0] == '\0')
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("a step must have a name"),
+						errhint("Give it a short one.")));
+	if (is_target && on_error == TXP_STEP_SKIP)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("step \"%s\" cannot be skipped", step),
+						errhint("Its messages would be lost. Use stop or dead_letter.")));
+	if (ordinal != NULL && (*ordinal == 0) != is_target)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("ordinal %d does not fit step \"%s\"", *ordinal, step),
+						errhint("0 is the insert into the target, or the step \"%s\" in its place; "
+								"negative ones run before it.",
+								TXP_TARGET_STEP)));
+}
+
+void
+txp_stream_step_set(int32 stream_id, const char *step, const char *sql, const int32 *ordinal,
+					const char *on_error)
+{
+	static TxpStatement taken = {
+		"SELECT step FROM txpipe.stream_step_store "
+		"WHERE stream_id = $1 AND kind = 'step' AND step <> $2 AND ordinal = $3",
+		3,
+		{INT4OID, TEXTOID, INT4OID}};
+	static TxpStatement upsert = {
+		"INSERT INTO txpipe.stream_step_store AS s (stream_id, step, ordinal, sql, on_error) "
+		"VALUES ($1, $2, CASE WHEN $2 = '" TXP_TARGET_STEP "' THEN 0 ELSE coalesce($3, "
+		"    (SELECT greatest(max(ordinal), 0) + 100 FROM txpipe.stream_step_store "
+		"      WHERE stream_id = $1 AND kind = 'step'), 100) END, $4, $5) "
+		"ON CONFLICT (stream_id, step) DO UPDATE SET sql = EXCLUDED.sql, "
+		"on_error = EXCLUDED.on_error, ordinal = coalesce($3, s.ordinal) WHERE s.kind = 'step'",
+		5,
+		{INT4OID, TEXTOID, INT4OID, TEXTOID, TEXTOID}};
+	Datum values[5] = {Int32GetDatum(stream_id), CStringGetTextDatum(step),
+					   Int32GetDatum(ordinal ? *ordinal : 0), CStringGetTextDatum(sql),
+					   CStringGetTextDatum(on_error)};
+
+	check_place(step, ordinal, policy_by_name(on_error));
+	SPI_connect();
+	if (ordinal != NULL && txp_spi_run(&taken, values, NULL) > 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("ordinal %d belongs to step \"%s\"", *ordinal, txp_spi_text(0, 1)),
+						errhint("Every step of a stream has an ordinal of its own.")));
+	if (txp_spi_run(&upsert, values, ordinal ? NULL : "  n  ") == 0)
+		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
+						errmsg("\"%s\" is the name of a rule of this stream", step),
+						errhint("Choose another name, or drop the rule first.")));
+	SPI_finish();
+}
+
+void
+txp_stream_step_remove(int32 stream_id, const char *step)
+{
+	static TxpStatement statement = {"DELETE FROM txpipe.stream_step_store "
+									 "WHERE stream_id = $1 AND step = $2 AND kind = 'step'",
+									 2,
+									 {INT4OID, TEXTOID}};
+	Datum values[2] = {Int32GetDatum(stream_id), CStringGetTextDatum(step)};
+
+	if (txp_spi_do(&statement, values, NULL) == 0)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("there is no step \"%s\"", step),
+						errhint("Steps are listed in txpipe.stream_step.")));
+}
+
+/* A step that was dropped meanwhile has no counts any more. */
+static void
+store_counts(const Datum *count, bool no_error, Datum stream_id, Datum part)
+{
+	static TxpStatement statement = {
+		"INSERT INTO txpipe.stream_step_count AS c (stream_id, step, part, calls_total, "
+		"rows_total, us_total, last_us, errors_total, last_error, last_error_at) "
+		"SELECT $1, $3, $2, $4, $5, $6, $6, $7, $8, "
+		"CASE WHEN $8 IS NOT NULL THEN clock_timestamp() END "
+		"FROM txpipe.stream_step_store WHERE stream_id = $1 AND step = $3 "
+		"ON CONFLICT (stream_id, step, part) DO UPDATE SET "
+		"calls_total = c.calls_total + $4, rows_total = c.rows_total + $5, "
+		"us_total = c.us_total + $6, last_us = $6, last_call = clock_timestamp(), "
+		"errors_total = c.errors_total + $7, last_error = coalesce($8, c.last_error), "
+		"last_error_at = coalesce(EXCLUDED.last_error_at, c.last_error_at)",
+		8,
+		{INT4OID, INT4OID, TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, TEXTOID}};
+	Datum values[8] = {stream_id, part};
+
+	memcpy(&values[2], count, 6 * sizeof(Datum));
+	(void) txp_spi_run(&statement, values, no_error ? "       n" : NULL);
+}
+
+void
+txp_stream_steps_count(int32 stream_id, int32 part, const List *steps)
+{
+	ListCell *lc;
+
+	SPI_connect();
+	foreach (lc, steps)
+	{
+		const TxpStreamStep *step = lfirst(lc);
+		const TxpStepCount *count = &step->count;
+		Datum values[6] = {
+			CStringGetTextDatum(step->name), Int64GetDatum(count->calls),
+			Int64GetDatum(count->rows),      Int64GetDatum(count->us),
+			Int64GetDatum(count->errors),    count->error ? CStringGetTextDatum(count->error) : 0};
+
+		if (count->calls > 0 || count->errors > 0)
+			store_counts(values, count->error == NULL, Int32GetDatum(stream_id),
+						 Int32GetDatum(part));
+	}
+	SPI_finish();
+}
