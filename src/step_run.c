@@ -172,7 +172,7 @@ can_be_skipped(int sqlerrcode)
 	int category = ERRCODE_TO_CATEGORY(sqlerrcode);
 
 	return txp_error_is_of_rows(sqlerrcode) ||
-		   category == ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION) ||
+		   category == ERRCODE_TO_CATEGORY(ERRCODE_UNDEFINED_TABLE) ||
 		   category == ERRCODE_FEATURE_NOT_SUPPORTED || category == ERRCODE_INVALID_SCHEMA_NAME;
 }
 
