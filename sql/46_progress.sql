@@ -65,7 +65,7 @@ COMMENT ON COLUMN txpipe.progress.rows_per_second IS 'Records read a second sinc
 COMMENT ON COLUMN txpipe.progress.bytes_per_second IS 'Bytes a second since this state began; NULL: no bytes are counted';
 COMMENT ON COLUMN txpipe.progress.started_at IS 'When the call began';
 COMMENT ON COLUMN txpipe.progress.elapsed IS 'Since then';
-COMMENT ON COLUMN txpipe.progress.time_left IS 'How long it takes at this rate; NULL: nothing is done yet';
+COMMENT ON COLUMN txpipe.progress.time_left IS 'How long it takes at this rate; NULL: less than 0.5 per cent is done, which tells nothing';
 COMMENT ON COLUMN txpipe.progress.feed IS 'Feed at work on; NULL: none, or you may not read its target';
 COMMENT ON COLUMN txpipe.progress.group_name IS 'Group name of that feed';
 COMMENT ON COLUMN txpipe.progress.group_key IS 'Group the file belongs to; NULL: it is not known outside the transaction yet';

@@ -93,7 +93,9 @@ txp_progress_figures(const TxpProgress *progress, TimestampTz now, TxpProgressFi
 	figures->rows_per_second = elapsed > 0 ? (double) progress->rows / elapsed : -1;
 	figures->bytes_per_second =
 		elapsed > 0 && by_bytes ? (double) progress->bytes_done / elapsed : -1;
-	figures->seconds_left = done > 0 && elapsed > 0 ? elapsed * (total - done) / done : -1;
+	/* The first bytes say little: a small file costs as much as what is done once for many. */
+	figures->seconds_left =
+		done > 0 && done * 200 >= total && elapsed > 0 ? elapsed * (total - done) / done : -1;
 }
 
 static void
