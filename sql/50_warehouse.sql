@@ -4,7 +4,7 @@
 -- The warehouse belongs to the role that calls this, not to the extension: nothing in dwh refers to an
 -- object of txpipe, so DROP EXTENSION leaves it as it is and pg_dump dumps it. The parts:
 -- 52 the tables, 53 and 59 the rollups, 54 the functions that live in dwh, 57 what decides which version and which
--- sale counts, 56 and 58 the feeds and their steps.
+-- sale counts, 56 and 58 the feeds and their steps, 63 what is streamed beside them.
 
 CREATE FUNCTION txpipe.create_warehouse()
 RETURNS void
@@ -39,7 +39,11 @@ BEGIN
     PERFORM txpipe.warehouse_dimension_feeds();
     PERFORM txpipe.warehouse_sales_feed();
     PERFORM txpipe.warehouse_rollup_steps();
+    PERFORM txpipe.warehouse_live_tables();
+    PERFORM txpipe.warehouse_live_rules();
+    PERFORM txpipe.warehouse_live_functions();
     PERFORM txpipe.warehouse_rollup_views();
+    PERFORM txpipe.warehouse_live_views();
 END
 $body$;
 COMMENT ON FUNCTION txpipe.create_warehouse() IS
@@ -47,7 +51,7 @@ COMMENT ON FUNCTION txpipe.create_warehouse() IS
 sales_transactions of the group "retail". Called again it brings functions, steps and the tables of an older
 version up to date and makes feeds and cleaning rules that are missing; data stay. Needs CREATE on the database and
 EXECUTE on txpipe.create_feed, on_load, on_file_end, on_unload, set_rule, warehouse_*, rollup_*, list_rollups, dimension_sql, sale_sql,
-skip_file_ids and comment_rollup. Errors: 42P06 when another schema dwh is there, 42501 when the
+skip_file_ids, comment_rollup, rule_statement, create_unified_view, check_unified, unified_key and comment_live_view. Errors: 42P06 when another schema dwh is there, 42501 when the
 warehouse belongs to another role.';
 
 -- Report functions call this first: an error that says what to do instead of a missing relation.

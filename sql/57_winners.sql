@@ -46,6 +46,7 @@ BEGIN
                          WHEN 'latest_ahead' THEN value::interval >= interval '0'
                          WHEN 'several_offers' THEN value IN ('reject', 'first', 'highest')
                          WHEN 'conflicts' THEN value IN ('first', 'last')
+                         WHEN 'keep_confirmed' THEN value::interval >= interval '0'
                          ELSE false END);
     INSERT INTO dwh.setting (name, value, description) VALUES
         ('conflicts', 'first', 'Of sales with one transaction_id the first or the last by (group, line) counts')

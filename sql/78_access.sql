@@ -19,7 +19,7 @@ AS $body$
     VALUES ('first_name'::name, 'first name of a customer'), ('last_name', 'last name of a customer'), ('email', 'e-mail address of a customer'),
            ('street', 'street a sale was shipped to'), ('postal_code', 'postal code a sale was shipped to')
 $body$;
-COMMENT ON FUNCTION txpipe.personal_columns() IS 'Columns of dwh that grant_reader() masks: in dim_customer and fact_sales';
+COMMENT ON FUNCTION txpipe.personal_columns() IS 'Columns of dwh that grant_reader() masks: in dim_customer, fact_sales, sales, batch_sales and speed_sales';
 
 CREATE FUNCTION txpipe.check_access(role regrole)
 RETURNS void
@@ -71,7 +71,7 @@ BEGIN
           JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
           LEFT JOIN txpipe.personal_columns() p ON p.column_name = a.attname
          WHERE c.relnamespace = 'dwh'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition
-           AND (c.relname LIKE 'dim\_%' OR c.relname LIKE 'rollup\_%' OR c.relname IN ('fact_sales', 'sales_day', 'version'))
+           AND (c.relname LIKE 'dim\_%' OR c.relname LIKE 'rollup\_%' OR c.relname IN ('fact_sales', 'sales_day', 'version', 'sales', 'batch_sales', 'speed_sales', 'sales_reconciliation'))
          GROUP BY c.oid
     LOOP
         IF item.is_masked THEN
@@ -82,7 +82,8 @@ BEGIN
         END IF;
     END LOOP;
     SELECT string_agg(format('%s.%I', t.name, a.attname), ', ' ORDER BY t.name::text, a.attname) INTO open_column
-      FROM unnest(ARRAY['dwh.dim_customer', 'dwh.fact_sales']::regclass[]) AS t(name)
+      FROM unnest(ARRAY['dwh.dim_customer', 'dwh.fact_sales', to_regclass('dwh.sales'), to_regclass('dwh.batch_sales'),
+                        to_regclass('dwh.speed_sales')]::regclass[]) AS t(name)
       JOIN pg_attribute a ON a.attrelid = t.name AND NOT a.attisdropped
       JOIN txpipe.personal_columns() p ON p.column_name = a.attname
      WHERE has_column_privilege(role, t.name, a.attnum, 'SELECT');
@@ -93,8 +94,8 @@ BEGIN
 END
 $body$;
 COMMENT ON FUNCTION txpipe.grant_reader(regrole, boolean) IS
-'Lets a role read reports and status, and nothing else: USAGE on txpipe and dwh, SELECT on the dimensions, rollups, facts and days of
-dwh, EXECUTE on health(). mask_personal: without the customers'' first_name, last_name and email and the street and postal_code of
+'Lets a role read reports and status, and nothing else: USAGE on txpipe and dwh, SELECT on the dimensions, rollups, facts, days and
+unified sales of dwh, EXECUTE on health(). mask_personal: without the customers'' first_name, last_name and email and the street and postal_code of
 sales (top_customers() gives NULL for them); false: with them. Called again it changes that, and adds what is new in dwh. A
 stream or a feed with a target is shown to it with SELECT on that table, granted by hand. Rejected rows of the warehouse and dead letters
 stay closed. Warns where the role may read personal columns another way. For members of the owners of the extension and of

@@ -142,7 +142,7 @@ COMMENT ON FUNCTION txpipe.log_housekeeping(text) IS 'Part of housekeeping(): it
 
 CREATE FUNCTION txpipe.housekeeping(keep interval DEFAULT '30 days', OUT what text, OUT removed bigint)
 RETURNS SETOF record
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 3
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 4
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
@@ -152,10 +152,11 @@ BEGIN
         RAISE EXCEPTION 'keep must not be negative or NULL' USING
             ERRCODE = 'invalid_parameter_value', HINT = 'SELECT * FROM txpipe.housekeeping(''30 days'')';
     END IF;
-    FOREACH what IN ARRAY ARRAY['runs', 'records of streams', 'records of pg_cron']
+    FOREACH what IN ARRAY ARRAY['runs', 'records of streams', 'confirmed live sales', 'records of pg_cron']
     LOOP
         removed := CASE what WHEN 'runs' THEN txpipe.prune_runs(keep)
                              WHEN 'records of streams' THEN txpipe.prune_streams()
+                             WHEN 'confirmed live sales' THEN txpipe.prune_live_sales()
                              ELSE txpipe.prune_cron(keep) END;
         summary := summary || format('%s%s %s', CASE WHEN summary <> '' THEN ', ' END, removed, what);
         RETURN NEXT;
@@ -165,9 +166,10 @@ END
 $body$;
 COMMENT ON FUNCTION txpipe.housekeeping(interval) IS
 'Deletes what is kept for a time: runs (txpipe.run) and pg_cron''s records of the caller''s jobs that are older than keep, and what
-streams keep (their options history_days and dead_letter_days say how long). The export log, the ledger of files with its events, rejected rows
+streams keep (their options history_days and dead_letter_days say how long); of the caller''s own warehouse the live sales that files
+brought (dwh.setting, keep_confirmed). The export log, the ledger of files with its events, rejected rows
 and the lake stay. Result: what, removed (records). Errors: 22023 for a negative age. The caller needs EXECUTE on it and on
-prune_runs, prune_streams, prune_cron, log_housekeeping, ask_cron, cron_database and known_jobs.';
+prune_runs, prune_streams, prune_live_sales, prune_cron, log_housekeeping, ask_cron, cron_database and known_jobs.';
 
 CREATE FUNCTION txpipe.prune_cron(keep interval)
 RETURNS bigint

@@ -47,7 +47,7 @@ is(refused('SELECT * FROM txpipe.schedule()'),
 	'without the extension nothing is scheduled');
 is(sql(q{SELECT job, schedule, problem FROM txpipe.job_status WHERE job = 'ingest'}),
 	'ingest||the extension pg_cron is not installed in database "postgres"', 'and the status says why');
-is(sql('SELECT count(*), bool_and(removed = 0) FROM txpipe.housekeeping()'), '3|t', 'housekeeping does without');
+is(sql('SELECT count(*), bool_and(removed = 0) FROM txpipe.housekeeping()'), '4|t', 'housekeeping does without');
 home('CREATE EXTENSION pg_cron');
 
 # --- install, update, remove ---
@@ -138,10 +138,10 @@ sql(q{DELETE FROM txpipe.run; INSERT INTO txpipe.run (job, state, started_at, fi
       INSERT INTO txpipe.run (job, state, started_at, finished_at) VALUES ('export_b2b', 'succeeded', now() - interval '1 year', now() - interval '1 year')});
 my $ours = home(q{SELECT count(*) FROM cron.job_run_details WHERE jobid <> 99});
 cmp_ok($ours, '>=', 3, 'pg_cron has records');
-is(sql(q{SELECT what, removed FROM txpipe.housekeeping('25 days')}), "runs|3\nrecords of streams|0\nrecords of pg_cron|$ours", 'housekeeping removes old records');
+is(sql(q{SELECT what, removed FROM txpipe.housekeeping('25 days')}), "runs|3\nrecords of streams|0\nconfirmed live sales|0\nrecords of pg_cron|$ours", 'housekeeping removes old records');
 is(home(q{SELECT count(*), count(*) FILTER (WHERE jobid = 99) FROM cron.job_run_details}), '3|3', 'of its own jobs only');
 is(sql(q{SELECT job, state, message, count(*) FROM txpipe.run GROUP BY 1, 2, 3 ORDER BY 1}),
-	"export_b2b|succeeded||1\nhousekeeping|succeeded|3 runs, 0 records of streams, $ours records of pg_cron removed|1\nrun_hourly|succeeded||2",
+	"export_b2b|succeeded||1\nhousekeeping|succeeded|3 runs, 0 records of streams, 0 confirmed live sales, $ours records of pg_cron removed|1\nrun_hourly|succeeded||2",
 	'and keeps the last run of each job');
 like(refused(q{SELECT txpipe.housekeeping('-1 day')}), qr/^22023 /, 'not from the future');
 

@@ -27,6 +27,7 @@ my @prepared = (
 	[ 'README.md', qr/run_hourly/ => sub { deliver_groups() } ],
 	[ 'feeds.md', qr// => sub { orders_and_sales_feeds() } ],
 	[ 'feeds.md', qr/create_feed\('stock'/ => 'CREATE TABLE stock_level (sku text, branch text, pieces integer)' ],
+	[ 'live.md', qr/create_live_sales/ => sub { warehouse(); kafka_server($main::node, 'shop', $main::broker, 'shop') } ],
 	[ 'operations.md', qr// => sub { kafka_server($main::node, 'shop', $main::broker, 'shop') } ],
 	[ 'reports.md', qr// => sub { warehouse() } ],
 	[ 'security.md', qr// => 'CREATE ROLE loader' ],
@@ -56,7 +57,7 @@ my @shown = (
 my $keyword = qr/(?:SELECT|WITH|VALUES|TABLE|CALL|INSERT|UPDATE|DELETE|MERGE|CREATE|ALTER|DROP|GRANT|REVOKE|SET|RESET|COMMENT|BEGIN|COMMIT|ROLLBACK|TRUNCATE|REASSIGN|LOAD)\b/;
 my $tree = $ENV{TXPIPE_TREE} // '.';
 
-our $broker = start_broker(map { "$_:1" } qw(app_logs orders customers prices sales));
+our $broker = start_broker(map { "$_:1" } qw(app_logs orders customers prices sales live_sales));
 our $node   = new_node('docs_sql', conf => <<'CONF');
 shared_preload_libraries = 'pg_cron,txpipe'
 cron.database_name = 'postgres'
