@@ -36,7 +36,7 @@ RETURNS TABLE (period date, sales bigint, units bigint, gross_amount numeric, to
                previous_total_paid numeric, change_pct numeric, last_year_total_paid numeric, last_year_change_pct numeric)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 366
 SET search_path = pg_catalog, pg_temp
-SET jit = off
+SET jit = off SET enable_indexscan = off
 AS $body$
 #variable_conflict use_column
 DECLARE
@@ -106,7 +106,7 @@ RETURNS TABLE (rank bigint, product_category text, sales bigint, units bigint, g
                share_pct numeric)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20
 SET search_path = pg_catalog, pg_temp
-SET jit = off
+SET jit = off SET enable_indexscan = off
 AS $body$
 #variable_conflict use_column
 BEGIN
@@ -136,7 +136,7 @@ RETURNS TABLE (rank bigint, branch_id integer, location text, class text, sales 
                total_paid numeric, share_pct numeric)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 50
 SET search_path = pg_catalog, pg_temp
-SET jit = off
+SET jit = off SET enable_indexscan = off
 AS $body$
 #variable_conflict use_column
 BEGIN
@@ -169,7 +169,7 @@ RETURNS TABLE (rank bigint, payment_method text, is_online boolean, sales bigint
                total_paid numeric, share_pct numeric)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20
 SET search_path = pg_catalog, pg_temp
-SET jit = off
+SET jit = off SET enable_indexscan = off
 AS $body$
 #variable_conflict use_column
 BEGIN
@@ -198,7 +198,7 @@ RETURNS TABLE (rank bigint, offer_code text, discount_pct integer, redemptions b
                total_paid numeric, discount_given numeric)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
 SET search_path = pg_catalog, pg_temp
-SET jit = off
+SET jit = off SET enable_indexscan = off
 AS $body$
 #variable_conflict use_column
 BEGIN
