@@ -33,7 +33,7 @@
 #define ANY_STATE "paused,running,error"
 #define PAUSED_STATE "paused"
 
-static void
+static TxpBatchResult
 write_batch(TxpLink *link, TxpBatch *batch, const char *states)
 {
 	TxpBatchResult result = txp_batch_write(link, batch, states);
@@ -52,11 +52,12 @@ write_batch(TxpLink *link, TxpBatch *batch, const char *states)
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("stream \"%s\" is being consumed by somebody else", link->stream->name),
 				 errhint("Nothing was lost or doubled; call again when the other is done.")));
+	return result;
 }
 
 /* Writes the batch; false, with all undone, when PostgreSQL refuses rows of it. */
 static bool
-try_batch(TxpLink *link, TxpBatch *batch, const char *states)
+try_batch(TxpLink *link, TxpBatch *batch, const char *states, TxpBatchResult *result)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -66,7 +67,7 @@ try_batch(TxpLink *link, TxpBatch *batch, const char *states)
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		write_batch(link, batch, states);
+		*result = write_batch(link, batch, states);
 		written = true;
 		ReleaseCurrentSubTransaction();
 	}
@@ -91,20 +92,22 @@ try_batch(TxpLink *link, TxpBatch *batch, const char *states)
 static void
 consume_frame(TxpLink *link, TxpFrame *frame, const char *states)
 {
+	TxpBatchResult result;
 	TxpBatch batch;
 
 	txp_batch_read(frame, &batch);
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (!try_batch(link, &batch, states))
+	if (!try_batch(link, &batch, states, &result))
 	{
 		txp_io_send(link->io, TXP_BATCH_REPEAT, link->channel, frame->seq, NULL);
 		txp_io_expect(link->io, link->channel, TXP_BATCH_RAW, LOCAL_TIMEOUT_MS, frame);
 		txp_batch_read(frame, &batch);
-		write_batch(link, &batch, states);
+		result = write_batch(link, &batch, states);
 	}
 	PopActiveSnapshot();
-	ereport(NOTICE, (errmsg("stream \"%s\": %u messages read, %u not decodable", link->stream->name,
-							batch.nrows + batch.nrejects, batch.nrejects)));
+	if (result == TXP_BATCH_WRITTEN)
+		ereport(NOTICE, (errmsg("stream \"%s\": %u messages read, %u not decodable",
+								link->stream->name, batch.nrows + batch.nrejects, batch.nrejects)));
 }
 
 static void

@@ -200,15 +200,19 @@ execute_or_skip(StepRun *run, TxpStreamStep *step)
 		RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_END_TRY();
-	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-	if (error == NULL)
-		return processed;
-	if (!can_be_skipped(error->sqlerrcode))
+	/* What is noted of an error outlives this try. */
+	MemoryContextSwitchTo(run->context);
+	if (error != NULL && !can_be_skipped(error->sqlerrcode))
 		raise_error(run, step, error);
-	step->count.errors++;
-	step->count.error = describe(error);
-	return 0;
+	if (error != NULL)
+	{
+		step->count.errors++;
+		step->count.error = describe(error);
+		processed = 0;
+	}
+	MemoryContextSwitchTo(context);
+	return processed;
 }
 
 static uint64
@@ -394,9 +398,16 @@ txp_steps_write(const TxpLink *link, Relation target, const TxpBatch *batch, Lis
 					run.stopped->count.error);
 }
 
+static void
+add_name(void *arg)
+{
+	errcontext("step \"%s\" of the stream", ((const TxpStreamStep *) arg)->name);
+}
+
 void
 txp_steps_check(const TxpLink *link, const char *name)
 {
+	ErrorContextCallback context = {error_context_stack, add_name};
 	TxpRights saved;
 	ListCell *lc;
 
@@ -407,10 +418,13 @@ txp_steps_check(const TxpLink *link, const char *name)
 
 		if (name != NULL && strcmp(step->name, name) != 0)
 			continue;
+		context.arg = step;
+		error_context_stack = &context;
 		SPI_connect();
 		txp_batch_register(link->plan->desc, NULL, MIN_PLANNED_ROWS);
 		plan_step(step, 0, txp_now_us());
 		SPI_finish();
+		error_context_stack = context.previous;
 	}
 	txp_rights_restore(&saved);
 }

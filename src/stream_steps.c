@@ -149,47 +149,79 @@ txp_stream_step_remove(int32 stream_id, const char *step)
 						errhint("Steps are listed in txpipe.stream_step.")));
 }
 
-/* A step that was dropped meanwhile has no counts any more. */
-static void
-store_counts(const Datum *count, bool no_error, Datum stream_id, Datum part)
+/* Columns of the statement below, each an array with one element per step. */
+enum
 {
-	static TxpStatement statement = {
-		"INSERT INTO txpipe.stream_step_count AS c (stream_id, step, part, calls_total, "
-		"rows_total, us_total, last_us, errors_total, last_error, last_error_at) "
-		"SELECT $1, $3, $2, $4, $5, $6, $6, $7, $8, "
-		"CASE WHEN $8 IS NOT NULL THEN clock_timestamp() END "
-		"FROM txpipe.stream_step_store WHERE stream_id = $1 AND step = $3 "
-		"ON CONFLICT (stream_id, step, part) DO UPDATE SET "
-		"calls_total = c.calls_total + $4, rows_total = c.rows_total + $5, "
-		"us_total = c.us_total + $6, last_us = $6, last_call = clock_timestamp(), "
-		"errors_total = c.errors_total + $7, last_error = coalesce($8, c.last_error), "
-		"last_error_at = coalesce(EXCLUDED.last_error_at, c.last_error_at)",
-		8,
-		{INT4OID, INT4OID, TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, TEXTOID}};
-	Datum values[8] = {stream_id, part};
+	COL_STEP,
+	COL_CALLS,
+	COL_ROWS,
+	COL_US,
+	COL_ERRORS,
+	COL_ERROR,
+	NCOLS
+};
 
-	memcpy(&values[2], count, 6 * sizeof(Datum));
-	(void) txp_spi_run(&statement, values, no_error ? "       n" : NULL);
-}
+static const Oid column_type[NCOLS] = {TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, TEXTOID};
 
-void
-txp_stream_steps_count(int32 stream_id, int32 part, const List *steps)
+/* Returns how many steps ran. */
+static int
+fill(const List *steps, Datum **column, bool *no_error)
 {
+	int n = 0;
 	ListCell *lc;
 
-	SPI_connect();
+	for (int c = 0; c < NCOLS; c++)
+		column[c] = palloc0(sizeof(Datum) * list_length(steps));
 	foreach (lc, steps)
 	{
 		const TxpStreamStep *step = lfirst(lc);
 		const TxpStepCount *count = &step->count;
-		Datum values[6] = {
-			CStringGetTextDatum(step->name), Int64GetDatum(count->calls),
-			Int64GetDatum(count->rows),      Int64GetDatum(count->us),
-			Int64GetDatum(count->errors),    count->error ? CStringGetTextDatum(count->error) : 0};
 
-		if (count->calls > 0 || count->errors > 0)
-			store_counts(values, count->error == NULL, Int32GetDatum(stream_id),
-						 Int32GetDatum(part));
+		if (count->calls == 0 && count->errors == 0)
+			continue;
+		column[COL_STEP][n] = CStringGetTextDatum(step->name);
+		column[COL_CALLS][n] = Int64GetDatum(count->calls);
+		column[COL_ROWS][n] = Int64GetDatum(count->rows);
+		column[COL_US][n] = Int64GetDatum(count->us);
+		column[COL_ERRORS][n] = Int64GetDatum(count->errors);
+		no_error[n] = count->error == NULL;
+		if (count->error != NULL)
+			column[COL_ERROR][n] = CStringGetTextDatum(count->error);
+		n++;
 	}
-	SPI_finish();
+	return n;
+}
+
+/* A step that was dropped meanwhile has no counts any more. */
+void
+txp_stream_steps_count(int32 stream_id, int32 part, const List *steps)
+{
+	static TxpStatement statement = {
+		"INSERT INTO txpipe.stream_step_count AS c (stream_id, step, part, calls_total, "
+		"rows_total, us_total, last_us, errors_total, last_error, last_error_at) "
+		"SELECT $1, u.s, $2, u.c, u.r, u.us, u.us, u.n, u.e, "
+		"CASE WHEN u.e IS NOT NULL THEN clock_timestamp() END "
+		"FROM unnest($3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], "
+		"$8::text[]) AS u(s, c, r, us, n, e) "
+		"JOIN txpipe.stream_step_store p ON p.stream_id = $1 AND p.step = u.s ORDER BY u.s "
+		"ON CONFLICT (stream_id, step, part) DO UPDATE SET "
+		"calls_total = c.calls_total + EXCLUDED.calls_total, "
+		"rows_total = c.rows_total + EXCLUDED.rows_total, "
+		"us_total = c.us_total + EXCLUDED.us_total, last_us = EXCLUDED.last_us, "
+		"last_call = clock_timestamp(), errors_total = c.errors_total + EXCLUDED.errors_total, "
+		"last_error = coalesce(EXCLUDED.last_error, c.last_error), "
+		"last_error_at = coalesce(EXCLUDED.last_error_at, c.last_error_at)",
+		2 + NCOLS,
+		{INT4OID, INT4OID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID,
+		 TEXTARRAYOID}};
+	bool *no_error = palloc(sizeof(bool) * list_length(steps));
+	Datum values[2 + NCOLS] = {Int32GetDatum(stream_id), Int32GetDatum(part)};
+	Datum *column[NCOLS];
+	int n = fill(steps, column, no_error);
+
+	for (int c = 0; c < NCOLS; c++)
+		values[2 + c] =
+			txp_spi_array(column_type[c], column[c], c == COL_ERROR ? no_error : NULL, n);
+	if (n > 0)
+		(void) txp_spi_do(&statement, values, NULL);
 }
