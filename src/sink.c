@@ -181,11 +181,24 @@ txp_sink_failed_row(void)
 	return row;
 }
 
+static void
+set_constraints(bool deferred)
+{
+	ConstraintsSetStmt all = {
+		.type = T_ConstraintsSetStmt, .constraints = NIL, .deferred = deferred};
+
+	AfterTriggerSetState(&all);
+}
+
 void
 txp_sink_fire_deferred(void)
 {
-	ConstraintsSetStmt all = {.type = T_ConstraintsSetStmt, .constraints = NIL, .deferred = false};
-
-	AfterTriggerSetState(&all);
+	set_constraints(false);
 	CommandCounterIncrement();
+}
+
+void
+txp_sink_defer(void)
+{
+	set_constraints(true);
 }

@@ -32,4 +32,7 @@ extern uint64 txp_sink_failed_row(void);
  */
 extern void txp_sink_fire_deferred(void);
 
+/* From here on all that can be deferred is, until the next call of that, which leaves everything immediate. */
+extern void txp_sink_defer(void);
+
 #endif

@@ -41,6 +41,7 @@ typedef struct StepRun
 	TxpRows rows;
 	Tuplestorestate *store;       /* `batch` */
 	uint32 count;                 /* rows in it */
+	bool in_pieces;               /* refused rows are being searched */
 	const TxpStreamStep *stopped; /* by this step's policy */
 	const TxpStreamStep *failed;  /* the present try of some rows, for a reason that rows cause */
 	MemoryContext context;        /* of the batch */
@@ -186,12 +187,14 @@ execute_or_skip(StepRun *run, TxpStreamStep *step)
 	volatile uint64 processed = 0;
 
 	txp_sink_fire_deferred();
+	txp_sink_defer();
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
 		processed = execute(run, step);
 		txp_sink_fire_deferred();
+		txp_sink_defer();
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -327,6 +330,9 @@ apply(void *arg, uint32 first, uint32 count, const Bitmapset *skip)
 
 	run->count = count - bms_num_members(skip);
 	run->failed = NULL;
+	/* The piece before has ended with them. */
+	if (run->in_pieces)
+		txp_sink_defer();
 	run->store = tuplestore_begin_heap(false, false, STORE_KB);
 	txp_rows_store(run->link->reader, &run->rows, first, count, skip, run->store);
 	PG_TRY();
@@ -369,7 +375,10 @@ write_all(StepRun *run, const TxpBatch *batch, List **refusals)
 char *
 txp_steps_write(const TxpLink *link, Relation target, const TxpBatch *batch, List **refusals)
 {
-	StepRun run = {.link = link, .target = target, .context = CurrentMemoryContext};
+	StepRun run = {.link = link,
+				   .target = target,
+				   .in_pieces = batch->raw != NULL,
+				   .context = CurrentMemoryContext};
 	ResourceOwner owner = CurrentResourceOwner;
 
 	forget_counts(link);

@@ -6,13 +6,26 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeTest;
 
-my @topics = qw(orders clean policy);
-my $broker = start_broker(map { "$_:1" } @topics);
+my @topics = qw(orders clean policy rights keyed texts twice grows children plain);
+my $broker = start_broker('killed:2', map { "$_:1" } @topics);
 my $node   = new_node('steps');
 start_node($node);
 kafka_server($node, 'shop', $broker);
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+# Lines are key, tab, value; an empty value is none.
+sub produce_keyed
+{
+	my ($topic, @lines) = @_;
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/keyed';
+
+	open my $fh, '>', $file or die "$file: $!";
+	print $fh map { "$_\n" } @lines;
+	close $fh;
+	system_or_bail('kcat', '-P', '-Z', '-b', $broker->{servers}, '-t', $topic, '-p', 0, '-K', "\t", '-l', $file);
+	return;
+}
 
 sub error_text { return (error_of(@_) // { text => 'no error' })->{text}; }
 
@@ -207,6 +220,215 @@ sql(q{SELECT txpipe.on_batch('policy', 'halves', 'INSERT INTO public.halves SELE
 is(sql("SELECT * FROM txpipe.replay_dead_letters('policy')"), '0|2|2', 'policy stop does not stop a replay');
 is(sql('SELECT n, total FROM sums'), ($n + 1) . '|' . ($total + 26), 'other steps have counted the message once');
 
+# --- whose rights, and what a step leaves behind ---
+
+sql(<<'SQL');
+CREATE ROLE clerk LOGIN;
+CREATE ROLE reader LOGIN;
+CREATE ROLE boss LOGIN SUPERUSER;
+GRANT USAGE ON FOREIGN SERVER shop TO clerk;
+GRANT USAGE ON SCHEMA txpipe TO clerk, reader;
+GRANT EXECUTE ON ALL ROUTINES IN SCHEMA txpipe TO clerk;
+CREATE SCHEMA clerk AUTHORIZATION clerk;
+CREATE TABLE secret (v int);
+SET ROLE clerk;
+CREATE TABLE clerk.rights (id int);
+GRANT USAGE ON SCHEMA clerk TO reader;
+GRANT SELECT ON clerk.rights TO reader;
+CREATE TABLE clerk.seen (who text, outer_role text, path text, zone text, work text);
+CREATE FUNCTION clerk.look(id int) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO clerk.seen VALUES (current_user, current_setting('role'), current_setting('search_path'), current_setting('timezone'), current_setting('work_mem'));
+    PERFORM set_config('search_path', 'clerk', true), set_config('timezone', 'Asia/Tokyo', false);
+    SET LOCAL work_mem = '77MB';
+    -- A subtransaction of its own.
+    BEGIN
+        PERFORM 1 / 0;
+    EXCEPTION WHEN division_by_zero THEN
+        INSERT INTO clerk.seen VALUES ('caught', '', '', '', '');
+    END;
+END $$;
+CREATE FUNCTION clerk.become_boss() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    SET LOCAL ROLE boss;
+END $$;
+CREATE FUNCTION clerk.reset_role() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    RESET ROLE;
+END $$;
+CREATE FUNCTION clerk.reset_session() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    SET SESSION AUTHORIZATION boss;
+END $$;
+CREATE FUNCTION clerk.look_for_batch() RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN (SELECT count(*) FROM batch);
+END $$;
+CREATE FUNCTION clerk.commit_it() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    COMMIT;
+END $$;
+SELECT txpipe.create_stream('rights', 'shop', 'rights', 'clerk.rights', paused => true);
+SELECT txpipe.on_batch('rights', 'look', 'SELECT clerk.look(id) FROM batch');
+SELECT txpipe.on_batch('rights', 'look again', 'SELECT clerk.look(id) FROM batch');
+SQL
+produce_lines($broker, 'rights', 0, '{"id": 1}');
+is($node->psql('postgres', "SET ROLE boss; CALL txpipe.consume('rights'); RESET ROLE", on_error_stop => 1), 0, 'a superuser may consume');
+is(sql("SELECT DISTINCT who, outer_role, path, zone, work FROM clerk.seen WHERE who <> 'caught'"), 'clerk|boss|pg_catalog, pg_temp|UTC|4MB',
+	'steps run as the owner, and settings that one has changed are not the next one\'s');
+is(sql("SELECT count(*) FILTER (WHERE who = 'caught'), count(*) FROM clerk.seen"), '2|4', 'functions may catch errors');
+for my $function (qw(become_boss reset_role reset_session))
+{
+	sql("SET ROLE clerk; SELECT txpipe.on_batch('rights', 'escape', 'SELECT clerk.$function() FROM batch')");
+	produce_lines($broker, 'rights', 0, '{"id": 2}') if $function eq 'become_boss';
+	like(error_text($node, "CALL txpipe.consume('rights')"), qr/42501: step "escape": cannot set parameter "(role|session_authorization)" within security-definer function/,
+		"a step cannot become another role: $function");
+}
+sql("SET ROLE clerk; SELECT txpipe.on_batch('rights', 'escape', 'INSERT INTO clerk.seen (who) SELECT v FROM public.secret')");
+like(error_text($node, "CALL txpipe.consume('rights')"), qr/42501: step "escape": permission denied for table secret/, '... nor read with the rights of who calls');
+sql("SET ROLE clerk; SELECT txpipe.on_batch('rights', 'escape', 'SELECT clerk.commit_it() FROM batch')");
+like(error_text($node, "CALL txpipe.consume('rights')"), qr/2D000: step "escape": invalid transaction termination/, '... nor commit');
+sql("SET ROLE clerk; SELECT txpipe.on_batch('rights', 'escape', 'SELECT clerk.look_for_batch()')");
+like(error_text($node, "CALL txpipe.consume('rights')"), qr/42P01: step "escape": relation "batch" does not exist.*HINT: .*array_agg/s,
+	'a function that looks for batch is told how');
+sql("SET ROLE clerk; SELECT txpipe.resume_stream('rights')");
+wait_for($node, "SELECT state || ': ' || reason LIKE 'error: 42P01: step \"escape\": relation \"batch\" does not exist.%array_agg%'
+	FROM txpipe.stream_status WHERE stream = 'rights'", 'the worker tells it, too');
+sql("SET ROLE clerk; SELECT txpipe.drop_step('rights', 'escape')");
+wait_for_offset($node, 'rights', 2);
+is(sql('SELECT count(*) FROM clerk.rights'), 2, 'without the step the stream goes on by itself');
+my %reader = (extra_params => [ '-U', 'reader' ]);
+like(error_text($node, "SELECT txpipe.on_batch('rights', 'x', 'SELECT 1')", %reader), qr/42501/, 'steps are the owner\'s');
+sql("GRANT EXECUTE ON FUNCTION txpipe.on_batch, txpipe.drop_step TO reader");
+like(error_text($node, "SELECT txpipe.on_batch('rights', 'x', 'SELECT 1')", %reader), qr/42501.*must be owner of stream/s, '... also for who may call the function');
+like(error_text($node, "SELECT txpipe.drop_step('rights', 'look')", %reader), qr/42501.*must be owner of stream/s, '... dropping them as well');
+is($node->safe_psql('postgres', "SELECT stream, step, sql, calls_total > 0 FROM txpipe.stream_step ORDER BY 1, ordinal", %reader), "rights|look||t\nrights|look again||t",
+	'who may read the target sees the steps without their SQL');
+
+# --- other shapes of batches ---
+
+sql(<<'SQL');
+CREATE TABLE keyed (k text PRIMARY KEY, v int);
+CREATE TABLE history (k text, v int, gone boolean, kafka_offset bigint);
+SELECT txpipe.create_stream('keyed', 'shop', 'keyed', 'keyed', columns => '{"k": "$key", "v": "v"}', options => '{"mode": "upsert_delete"}', paused => true);
+SELECT txpipe.on_batch('keyed', 'history', 'INSERT INTO public.history SELECT k, v, kafka_tombstone, kafka_offset FROM batch', on_error => 'dead_letter');
+ALTER TABLE history ADD CHECK (v <> 4);
+CREATE TABLE texts (id int, at inet, kafka_offset bigint, note text, extra int DEFAULT 5);
+CREATE TABLE copies (LIKE texts);
+ALTER TABLE copies ADD topic text, ADD key_text text, ADD headers jsonb;
+SELECT txpipe.create_stream('texts', 'shop', 'texts', 'texts', paused => true);
+SELECT txpipe.on_batch('texts', 'copies', $$INSERT INTO public.copies SELECT id, at, kafka_offset, note, -1, kafka_topic, convert_from(kafka_key, 'UTF8'), kafka_headers FROM batch$$);
+SQL
+produce_keyed('keyed', "a\t{\"v\": 1}", "b\t{\"v\": 2}", "a\t", "b\t{\"v\": 4}", "c\t{\"v\": 5}", "a\t{\"v\": 6}");
+sql(q{CALL txpipe.consume('keyed')});
+is(sql('SELECT k, v FROM keyed ORDER BY 1'), "a|6\nb|2\nc|5", 'in mode upsert_delete, too');
+is(sql('SELECT * FROM history ORDER BY kafka_offset'), "a|1|f|0\nb|2|f|1\na||t|2\nc|5|f|4\na|6|f|5", '... steps see all versions and the tombstones');
+is(sql("SELECT kafka_offset, code FROM txpipe.dead_letter WHERE stream = 'keyed'"), '3|23514', '... and refuse single ones');
+produce_keyed('texts', "k1\t{\"id\": 1, \"at\": \"10.1.2.3\", \"note\": \"tab\\there\\\\n \\\"q\\\"\"}", "k2\t{\"id\": 2, \"note\": null}");
+sql(q{CALL txpipe.consume('texts')});
+my $note = "tab\there\\n \"q\"";
+is(sql('SELECT * FROM texts ORDER BY id'), "1|10.1.2.3|0|$note|5\n2||1||5", 'rows in text form reach the target');
+is(sql('SELECT * FROM copies ORDER BY id'), "1|10.1.2.3|0|$note|-1|texts|k1|\n2||1||-1|texts|k2|", '... and the steps');
+
+# A key twice in one ON CONFLICT is an error of the batch, not of any row: it is written in pieces.
+sql(<<'SQL');
+CREATE TABLE twice (k int, v int);
+CREATE TABLE last (k int PRIMARY KEY, v int);
+SELECT txpipe.create_stream('twice', 'shop', 'twice', 'twice', paused => true);
+SELECT txpipe.on_batch('twice', 'last', 'INSERT INTO public.last SELECT k, v FROM batch ON CONFLICT (k) DO UPDATE SET v = excluded.v', on_error => 'dead_letter');
+SQL
+produce_lines($broker, 'twice', 0, map { sprintf '{"k": %d, "v": %d}', $_ % 3, $_ } 1 .. 10);
+sql(q{CALL txpipe.consume('twice')});
+is(sql('SELECT (SELECT count(*) FROM twice), string_agg(v::text, \',\' ORDER BY k) FROM last'), '10|9,10,8', 'what fails only together is written in pieces');
+
+# A new field becomes a column, and steps are planned anew; what their tables look like may change, too.
+sql(<<'SQL');
+CREATE TABLE grows (id int);
+CREATE TABLE wide (id int, field text);
+SELECT txpipe.create_stream('grows', 'shop', 'grows', 'grows', options => '{"on_new_field": "column"}');
+SELECT txpipe.on_batch('grows', 'wide', $$INSERT INTO public.wide SELECT id, to_jsonb(batch) ->> 'colour' FROM batch$$);
+SQL
+produce_lines($broker, 'grows', 0, '{"id": 1}');
+wait_for_offset($node, 'grows', 1);
+sql('ALTER TABLE wide ADD at timestamptz DEFAULT now(), ALTER id TYPE bigint');
+produce_lines($broker, 'grows', 0, '{"id": 2, "colour": "red"}');
+wait_for_offset($node, 'grows', 2);
+is(sql('SELECT id, field, at IS NOT NULL FROM wide ORDER BY id'), "1||t\n2|red|t", 'columns that come are in batch');
+is(sql('SELECT id, colour FROM grows ORDER BY id'), "1|\n2|red", '... and in the target');
+
+# Deferred constraints are checked behind the last step, so steps may need one another.
+sql(<<'SQL');
+CREATE TABLE parents (id int PRIMARY KEY);
+CREATE TABLE children (id int REFERENCES parents DEFERRABLE INITIALLY DEFERRED);
+SELECT txpipe.create_stream('children', 'shop', 'children', 'children', paused => true);
+SELECT txpipe.on_batch('children', 'parents', 'INSERT INTO public.parents SELECT id FROM batch WHERE id <> 2');
+SQL
+produce_lines($broker, 'children', 0, map { "{\"id\": $_}" } 1 .. 3);
+sql(q{CALL txpipe.consume('children')});
+is(sql('SELECT (SELECT string_agg(id::text, \',\') FROM parents), (SELECT string_agg(id::text, \',\') FROM children)'), '1,3|1,3', 'deferred constraints');
+is(sql("SELECT code FROM txpipe.dead_letter WHERE stream = 'children'"), '23503', '... and the message that breaks one');
+
+# --- without steps nothing is different ---
+
+sql(<<'SQL');
+CREATE TABLE plain (id int);
+SELECT txpipe.create_stream('plain', 'shop', 'plain', 'plain', paused => true);
+SELECT txpipe.on_batch('plain', 'none', 'SELECT 1');
+SELECT txpipe.on_batch('plain', 'none', NULL);
+SQL
+produce_lines($broker, 'plain', 0, '{"id": 1}', '{"id": 2}');
+sql(q{CALL txpipe.consume('plain')});
+is(sql("SELECT count(*) FROM plain p, txpipe.stream_offset o JOIN txpipe.stream s USING (stream_id) WHERE s.stream = 'plain' AND p.xmin = o.xmin"), 2,
+	'a stream without steps writes rows and offsets in one transaction, without a subtransaction');
+is(sql("SELECT count(*) FROM txpipe.stream_step WHERE stream = 'plain'"), 0, 'sql NULL removes a step');
+
+# --- two parts of a stream, kills of worker and child while steps run: everything once ---
+
+sql(<<'SQL');
+CREATE TABLE killed (id int, v int);
+CREATE TABLE totals (grp int PRIMARY KEY, n bigint, v bigint);
+INSERT INTO totals SELECT g, 0, 0 FROM generate_series(0, 4) g;
+CREATE TABLE numbers (n bigint);
+SELECT txpipe.create_stream('killed', 'shop', 'killed', 'killed', options => '{"batch_rows": 50, "workers": 2}');
+SELECT txpipe.on_batch('killed', 'totals', $$
+    UPDATE public.totals t SET n = t.n + b.n, v = t.v + b.v
+      FROM (SELECT id % 5 AS grp, count(*) AS n, sum(v) AS v FROM batch GROUP BY 1) b
+      JOIN (SELECT grp FROM public.totals ORDER BY grp FOR UPDATE) o USING (grp) WHERE t.grp = b.grp $$, on_error => 'dead_letter');
+SELECT txpipe.on_batch('killed', 'count', 'INSERT INTO public.numbers SELECT count(*) FROM batch', on_error => 'skip');
+SQL
+my ($sent, $sum) = (0, 0);
+my $checkpointer = checkpointer_pid($node);
+for my $round (1 .. 8)
+{
+	for my $partition (0, 1)
+	{
+		my @lines;
+		for (1 .. 500)
+		{
+			my $v = int rand 1000;
+			$sent++;
+			$sum += $v;
+			push @lines, "{\"id\": $sent, \"v\": $v}";
+		}
+		produce_lines($broker, 'killed', $partition, @lines);
+	}
+	wait_for($node, "SELECT count(*) > 0 FROM killed WHERE id > $sent - 1000", 'the stream is at it');
+	my $worker = wait_until('a worker', sub { worker_pid($node) });
+	my $victim = $round % 2 ? child_pid($worker) : $worker;
+	kill 'KILL', $victim if $victim;
+	wait_for($node, 'SELECT 1', 'the server is back', value => 1);
+}
+wait_for_offset($node, 'killed', $sent);
+is(sql('SELECT count(*), count(DISTINCT id), sum(v) FROM killed'), "$sent|$sent|$sum", 'after kills all rows are there once');
+is(sql('SELECT sum(n), sum(v) FROM totals'), "$sent|$sum", '... and so is what the steps made of them');
+is(sql('SELECT sum(n) FROM numbers'), $sent, '... each of them');
+is(sql("SELECT rows_total FROM txpipe.stream_step WHERE stream = 'killed' AND step = 'count'"), sql('SELECT count(*) FROM numbers'), '... as the counts say');
+
+# --- they go with their stream ---
+
+sql("SELECT txpipe.drop_stream(stream) FROM txpipe.stream_status");
+is(sql('SELECT (SELECT count(*) FROM txpipe.stream_step_store), (SELECT count(*) FROM txpipe.stream_step_count)'), '0|0', 'drop_stream() drops the steps');
+
 # What sessions were refused; what streams met is in their log.
-log_is_clean($node, qr/036_on_batch.pl ERROR/);
+log_is_clean($node, qr/036_on_batch.pl ERROR/, qr/FATAL:  the database system is/);
 done_testing();
