@@ -590,19 +590,19 @@ AS $body$
 DECLARE
     body text;
 BEGIN
-    IF NOT txpipe.may_read('txpipe', 'alert') THEN
+    SELECT string_agg(format('<li>%s<div><p>%s</p><p class="soft">%s</p></div></li>', txpipe.html_state(a.severity),
+                             concat_ws(': ', txpipe.html_name(a.rule), txpipe.html_name(a.subject)),
+                             concat_ws(', ', txpipe.html(a.reason), txpipe.html_age(a.raised_at))), '' ORDER BY a.alert_id DESC)
+    INTO body
+    FROM (SELECT * FROM txpipe.alert ORDER BY alert_id DESC LIMIT 12) a;
+    IF body IS NULL AND NOT EXISTS (SELECT FROM txpipe.alert_rule) THEN
         RETURN NULL;
     END IF;
-    EXECUTE $sql$
-        SELECT string_agg(format('<li>%s<div><p>%s</p><p class="soft">%s</p></div></li>', txpipe.html_state(a.severity::text),
-                                 concat_ws(': ', txpipe.html_name(a.rule::text), txpipe.html_name(a.subject::text)),
-                                 concat_ws(', ', txpipe.html(a.reason::text), txpipe.html_age(a.raised_at))), '' ORDER BY a.alert_id DESC)
-        FROM (SELECT * FROM txpipe.alert ORDER BY alert_id DESC LIMIT 12) a$sql$ INTO body;
     RETURN '<section aria-labelledby="alerts"><h2 id="alerts">Alerts</h2><div class="card">'
         || coalesce('<ul class="todo">' || body || '</ul>', '<p class="soft">No alert was raised.</p>') || '</div></section>';
 END
 $body$;
-COMMENT ON FUNCTION txpipe.dashboard_alerts() IS 'Part of dashboard(): the section Alerts: the newest of txpipe.alert; NULL: there is no such relation, or the caller may not read it';
+COMMENT ON FUNCTION txpipe.dashboard_alerts() IS 'Part of dashboard(): the section Alerts: the newest of txpipe.alert; NULL: the caller sees neither alerts nor rules';
 
 CREATE FUNCTION txpipe.dashboard_start()
 RETURNS text

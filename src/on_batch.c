@@ -14,19 +14,6 @@
 #include "stream.h"
 #include "stream_steps.h"
 
-/* The stream, which nobody else changes until the end of the transaction. */
-static TxpStream *
-lock_stream(const char *name)
-{
-	TxpStream *stream = txp_stream_of_user(name);
-
-	if (!txp_stream_lock(stream->id))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("stream \"%s\" has been dropped meanwhile", name),
-						errhint("txpipe.stream_status lists the streams you may see.")));
-	return txp_stream_load(NULL, stream->id);
-}
-
 static void
 note_change(const TxpStream *stream, const char *step, const char *what)
 {
@@ -39,7 +26,7 @@ note_change(const TxpStream *stream, const char *step, const char *what)
 static void
 drop_step(const char *name, const char *step)
 {
-	TxpStream *stream = lock_stream(name);
+	TxpStream *stream = txp_stream_of_user_locked(name);
 
 	txp_stream_step_remove(stream->id, step);
 	note_change(stream, step, "dropped");
@@ -61,7 +48,7 @@ txpipe_on_batch(PG_FUNCTION_ARGS)
 		drop_step(name, step);
 		PG_RETURN_VOID();
 	}
-	stream = lock_stream(name);
+	stream = txp_stream_of_user_locked(name);
 	txp_step_check(step, sql);
 	txp_stream_step_set(stream->id, step, sql, PG_ARGISNULL(3) ? NULL : &ordinal, on_error);
 	txp_steps_check(txp_link_plan(stream), step);

@@ -102,7 +102,7 @@ plan_step(TxpStreamStep *step, uint32 count, int64 now)
 static uint64
 execute(StepRun *run, TxpStreamStep *step)
 {
-	SPIExecuteOptions options = {.dest = &ignore_rows};
+	SPIExecuteOptions options = {.dest = step->rule ? NULL : &ignore_rows};
 	uint64 processed;
 
 	SPI_connect();
@@ -110,6 +110,8 @@ execute(StepRun *run, TxpStreamStep *step)
 	plan_step(step, run->count, txp_now_us());
 	txp_step_check_code(step->name, SPI_execute_plan_extended(step->plan, &options));
 	processed = SPI_processed;
+	if (step->rule)
+		txp_alerts_take(run->link->stream, step->rule, SPI_tuptable, processed);
 	SPI_finish();
 	return processed;
 }

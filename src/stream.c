@@ -191,6 +191,18 @@ txp_stream_of_operator(const char *name)
 	return stream_for(name, txp_rights_may_operate);
 }
 
+TxpStream *
+txp_stream_of_user_locked(const char *name)
+{
+	TxpStream *stream = txp_stream_of_user(name);
+
+	if (!txp_stream_lock(stream->id))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("stream \"%s\" has been dropped meanwhile", name),
+						errhint("txpipe.stream_status lists the streams you may see.")));
+	return txp_stream_load(NULL, stream->id);
+}
+
 List *
 txp_stream_runnable(void)
 {

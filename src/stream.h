@@ -65,6 +65,9 @@ extern Jsonb *txp_stream_columns(Jsonb *columns);
 /* Load, and ERRORs unless it exists and the current user may change it; copies are paused first. */
 extern TxpStream *txp_stream_of_user(const char *name);
 
+/* The same; nobody else changes it until the end of the transaction. */
+extern TxpStream *txp_stream_of_user_locked(const char *name);
+
 /* The same, of who may pause and resume it. */
 extern TxpStream *txp_stream_of_operator(const char *name);
 

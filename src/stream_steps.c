@@ -12,8 +12,8 @@
 
 static const char *const policy_names[] = {"stop", "skip", "dead_letter"};
 
-static TxpStepPolicy
-policy_by_name(const char *name)
+TxpStepPolicy
+txp_step_policy(const char *name)
 {
 	for (int i = 0; i < (int) lengthof(policy_names); i++)
 	{
@@ -41,12 +41,31 @@ free_plans(void *arg)
 	}
 }
 
+static TxpAlertRule *
+read_rule(uint64 row, char *name)
+{
+	char *severity = txp_spi_text(row, 5);
+	TxpAlertRule *rule;
+
+	if (severity == NULL)
+		return NULL;
+	rule = palloc(sizeof(TxpAlertRule));
+	rule->name = name;
+	rule->severity = severity;
+	rule->topic = txp_spi_text(row, 6);
+	rule->cooldown_us = DatumGetInt64(txp_spi_datum(row, 7));
+	return rule;
+}
+
 List *
 txp_stream_steps_load(int32 stream_id)
 {
 	static TxpStatement statement = {
-		"SELECT step, sql, ordinal, on_error FROM txpipe.stream_step_store "
-		"WHERE stream_id = $1 AND kind = 'step' AND enabled ORDER BY ordinal, step",
+		"SELECT s.step, s.sql, s.ordinal, s.on_error, r.severity, r.topic, "
+		"(extract(epoch FROM r.cooldown) * 1000000)::bigint "
+		"FROM txpipe.stream_step_store s LEFT JOIN txpipe.alert_rule_store r "
+		"ON r.stream_id = s.stream_id AND r.rule = s.step "
+		"WHERE s.stream_id = $1 AND s.enabled ORDER BY s.kind = 'rule', s.ordinal, s.step",
 		1,
 		{INT4OID}};
 	Datum values[1] = {Int32GetDatum(stream_id)};
@@ -65,7 +84,8 @@ txp_stream_steps_load(int32 stream_id)
 		step->name = txp_spi_text(i, 1);
 		step->sql = txp_spi_text(i, 2);
 		step->ordinal = DatumGetInt32(txp_spi_datum(i, 3));
-		step->on_error = policy_by_name(txp_spi_text(i, 4));
+		step->on_error = txp_step_policy(txp_spi_text(i, 4));
+		step->rule = read_rule(i, step->name);
 		steps = lappend(steps, step);
 		MemoryContextSwitchTo(old);
 	}
@@ -122,7 +142,7 @@ txp_stream_step_set(int32 stream_id, const char *step, const char *sql, const in
 					   Int32GetDatum(ordinal ? *ordinal : 0), CStringGetTextDatum(sql),
 					   CStringGetTextDatum(on_error)};
 
-	check_place(step, ordinal, policy_by_name(on_error));
+	check_place(step, ordinal, txp_step_policy(on_error));
 	SPI_connect();
 	if (ordinal != NULL && txp_spi_run(&taken, values, NULL) > 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),

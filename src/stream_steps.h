@@ -8,6 +8,7 @@
 #include "executor/spi.h"
 #include "nodes/pg_list.h"
 
+#include "alerts.h"
 #include "stream.h"
 
 /* The step that takes the place of the insert into the target. */
@@ -37,7 +38,8 @@ typedef struct TxpStreamStep
 	char *sql;
 	int32 ordinal; /* the insert into the target has 0 */
 	TxpStepPolicy on_error;
-	SPIPlanPtr plan; /* kept, see step_run.c; NULL: none yet */
+	TxpAlertRule *rule; /* its rows become alerts; NULL: they are ignored */
+	SPIPlanPtr plan;    /* kept, see step_run.c; NULL: none yet */
 	uint32 planned_rows;
 	int64 planned_us; /* CLOCK_MONOTONIC */
 	int64 plan_life_us;
@@ -45,9 +47,13 @@ typedef struct TxpStreamStep
 } TxpStreamStep;
 
 /*
- * The stream's steps in the order they run, TxpStreamStep in the current memory context; their plans go with it.
+ * The stream's steps in the order they run, rules last, TxpStreamStep in the current memory context; their plans go with
+ * it.
  */
 extern List *txp_stream_steps_load(int32 stream_id);
+
+/* What on_error says; ERRORs (22023) when it is none of them. */
+extern TxpStepPolicy txp_step_policy(const char *on_error);
 
 /*
  * Adds a step or replaces it; ordinal NULL: as it was, behind the others for a new one. ERRORs (22023, 42710)

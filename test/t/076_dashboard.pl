@@ -129,16 +129,16 @@ is(sql(q{SELECT string_agg(txpipe.html_duration(v), ', ') FROM unnest('{-1,0.012
 
 # --- alerts, when there are some ---
 
-unlike(headings(), qr/Alerts/, 'without txpipe.alert there is no such section');
-sql(q{CREATE TABLE txpipe.alert (alert_id bigint, rule text, severity text, subject text, transaction_id text, event_time timestamptz, reason text,
-	evidence jsonb, kafka_topic text, kafka_partition integer, kafka_offset bigint, state text, raised_at timestamptz)});
-like(headings(), qr/Health\|Alerts\|/, 'with it there is');
-sql(q{INSERT INTO txpipe.alert (alert_id, rule, severity, subject, reason, raised_at)
-	VALUES (1, 'velocity', 'high', '<b>4711</b>', '6 in 300 s & more', now())});
+unlike(headings(), qr/Alerts/, 'without rules there is no such section');
+sql(q{CREATE TABLE watched (a text); SELECT txpipe.create_stream('watched', 'shop', 't', 'watched', paused => true),
+	txpipe.create_rule('velocity', 'watched', 'SELECT a AS subject FROM batch')});
+like(headings(), qr/Health\|Alerts\|/, 'with them there is');
+sql(q{INSERT INTO txpipe.alert_store (stream_id, rule, severity, subject, event_time, reason)
+	SELECT stream_id, 'velocity', 'high', '<b>4711</b>', now(), '6 in 300 s & more' FROM txpipe.stream WHERE stream = 'watched'});
 is(page_says('//section[h2/@id = "alerts"]//li/span | //section[h2/@id = "alerts"]//li//p'),
 	'high|velocity: <b>4711</b>|6 in 300 s & more, just now', '... with the alert');
 unlike(headings(as => 'reader'), qr/Alerts/, '... for those who may read it');
-sql('DROP TABLE txpipe.alert');
+sql(q{SELECT txpipe.drop_stream('watched')});
 
 # --- the file ---
 
