@@ -47,6 +47,14 @@ GRANT EXECUTE ON FUNCTION
     txpipe.session_progress()
 TO PUBLIC;
 
+-- What steps of windows call, as the stream's owner: he need not have been granted more than create_window() once.
+GRANT EXECUTE ON FUNCTION
+    txpipe.count_open_windows(integer),
+    txpipe.lock_window(integer),
+    txpipe.note_window(integer, timestamptz, bigint),
+    txpipe.join_arrays(anycompatiblearray)
+TO PUBLIC;
+
 -- The dashboard: it runs as the caller and leaves out what he may not read.
 GRANT EXECUTE ON FUNCTION
     txpipe.html(text, integer),

@@ -27,7 +27,7 @@ ORDER BY 1, attnum;
 
 -- Functions without a fixed search_path: the procedures that commit, which can have none, and what runs the caller's own query.
 SELECT oid::regprocedure::text COLLATE "C" AS function FROM pg_proc
-WHERE oid IN (SELECT objid FROM member WHERE classid = 'pg_proc'::regclass)
+WHERE oid IN (SELECT objid FROM member WHERE classid = 'pg_proc'::regclass) AND prokind <> 'a'
   AND NOT coalesce(proconfig::text LIKE '%search_path=%', false)
 ORDER BY 1;
 
