@@ -247,7 +247,7 @@ txp_feed_plan(const TxpFeed *feed, Relation target, const char *file_id, const c
 	plan->only = NULL;
 	plan->batch_rows = txp_option_int(TXP_OPTION_FEED, feed->options, "batch_rows");
 	plan->batch_bytes = txp_option_int(TXP_OPTION_FEED, feed->options, "batch_bytes");
-	plan->rows = target ? txp_rowplan_for_target(target, format, feed->columns, &csv)
+	plan->rows = target ? txp_rowplan_for_target(target, format, feed->columns, false, &csv)
 						: txp_rowplan_for_mapping(format, feed->columns, &csv);
 	if (target != NULL && for_steps)
 		txp_sink_check(target, plan->rows);

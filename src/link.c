@@ -36,12 +36,12 @@ plan_rows(TxpLink *link)
 							   stream->name),
 						errhint("Give the table its name back, create it again, or drop the "
 								"stream.")));
-	link->plan =
-		txp_rowplan_for_target(target, txp_format_by_name(stream->format), stream->columns, &csv);
+	link->plan = txp_rowplan_for_target(target, txp_format_by_name(stream->format), stream->columns,
+										true, &csv);
 	link->plan->track_fields = stream->track_fields && link->plan->format == TXD_JSON;
 	txp_sink_check(target, link->plan);
 	if (link->steps != NIL)
-		txp_rowplan_add_message(link->plan);
+		txp_rowplan_add_for_steps(link->plan, stream->columns);
 	link->upsert = txp_upsert_new(stream, target, link->plan);
 	link->target_desc = CreateTupleDescCopyConstr(RelationGetDescr(target));
 	table_close(target, AccessShareLock);
@@ -77,6 +77,15 @@ txp_link_check_decoder(TxpIo *io, const TxpRowPlan *plan)
 	txp_io_send(io, TXP_DECODE, channel, 0, &buf);
 	txp_io_expect(io, channel, TXP_DECODED, TXP_OPEN_TIMEOUT_MS, &answer);
 	pfree(buf.data);
+}
+
+void
+txp_link_check_plan(const TxpRowPlan *plan)
+{
+	TxpIo *io = txp_io_start(CurrentMemoryContext);
+
+	txp_link_check_decoder(io, plan);
+	txp_io_stop(io);
 }
 
 /* Of a limit a second, of each of the workers that share the stream; 0: none. */

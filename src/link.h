@@ -69,6 +69,9 @@ extern TxpLink *txp_link_plan(TxpStream *stream);
 /* What only the decoder knows of a plan: whether defaults fit and conversions make sense. ERRORs unless. */
 extern void txp_link_check_decoder(TxpIo *io, const TxpRowPlan *plan);
 
+/* The same in a child of its own. */
+extern void txp_link_check_plan(const TxpRowPlan *plan);
+
 /*
  * The second: STREAM_OPEN for any plan, with the server, topic, start and limits of `stream`, as its owner.
  * Returns the channel.

@@ -42,6 +42,7 @@ txpipe_on_batch(PG_FUNCTION_ARGS)
 	int32 ordinal = PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3);
 	char *on_error = txp_arg_text(fcinfo, 4, "on_error");
 	TxpStream *stream;
+	TxpLink *link;
 
 	if (sql == NULL)
 	{
@@ -51,7 +52,9 @@ txpipe_on_batch(PG_FUNCTION_ARGS)
 	stream = txp_stream_of_user_locked(name);
 	txp_step_check(step, sql);
 	txp_stream_step_set(stream->id, step, sql, PG_ARGISNULL(3) ? NULL : &ordinal, on_error);
-	txp_steps_check(txp_link_plan(stream), step);
+	link = txp_link_plan(stream);
+	txp_steps_check(link, step);
+	txp_link_check_plan(link->plan);
 	note_change(stream, step, "set");
 	PG_RETURN_VOID();
 }

@@ -191,9 +191,19 @@ mapping_of(Jsonb *columns, const char *name, JsonbValue *v)
 	return getKeyJsonValueFromContainer(&columns->root, name, strlen(name), v);
 }
 
-/* Every member of a mapping must name a column that can be written. */
+/* A member with a type is a column of its own where the target has none of that name. */
+static bool
+has_type(const JsonbValue *spec)
+{
+	JsonbValue v;
+
+	return spec->type == jbvBinary && JsonContainerIsObject(spec->val.binary.data) &&
+		   getKeyJsonValueFromContainer(spec->val.binary.data, "type", strlen("type"), &v) != NULL;
+}
+
+/* Every member of a mapping, or every other, must name a column that can be written. */
 static void
-check_mapping_names(Relation target, Jsonb *columns)
+check_mapping_names(Relation target, Jsonb *columns, bool may_be_more)
 {
 	JsonbIterator *it = JsonbIteratorInit(&columns->root);
 	JsonbValue v;
@@ -208,6 +218,9 @@ check_mapping_names(Relation target, Jsonb *columns)
 			continue;
 		name = pnstrdup(v.val.string.val, v.val.string.len);
 		attnum = get_attnum(RelationGetRelid(target), name);
+		(void) JsonbIteratorNext(&it, &v, true);
+		if (may_be_more && attnum == InvalidAttrNumber && has_type(&v))
+			continue;
 		if (attnum <= 0)
 			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
 							errmsg("column \"%s\" of relation \"%s\" does not exist", name,
@@ -278,13 +291,14 @@ check_whole_message(const TxpRowPlan *plan)
 }
 
 TxpRowPlan *
-txp_rowplan_for_target(Relation target, TxdFormat format, Jsonb *columns, const TxdCsvOptions *csv)
+txp_rowplan_for_target(Relation target, TxdFormat format, Jsonb *columns, bool may_be_more,
+					   const TxdCsvOptions *csv)
 {
 	TxpRowPlan *plan = new_plan(format, csv);
 	TupleDesc desc = RelationGetDescr(target);
 
 	if (columns)
-		check_mapping_names(target, columns);
+		check_mapping_names(target, columns, may_be_more);
 	for (int i = 0; i < desc->natts; i++)
 		(void) plan_attribute(plan, TupleDescAttr(desc, i), columns);
 	if (format == TXD_PLAIN_TEXT || format == TXD_BYTES)
@@ -292,6 +306,25 @@ txp_rowplan_for_target(Relation target, TxdFormat format, Jsonb *columns, const 
 	check_whole_message(plan);
 	finish_plan(plan, psprintf("table \"%s\"", RelationGetRelationName(target)));
 	return plan;
+}
+
+/* A column of a mapping that says its own type. */
+static void
+append_mapped(TxpRowPlan *plan, char *name, JsonbValue *v)
+{
+	TxdColumn spec = {.name = name};
+	TxdColumn *column;
+	Oid type = TEXTOID;
+	int32 typmod = -1;
+
+	txp_mapping_column(&spec, v, &type, &typmod);
+	column = append_column(plan, name, type, typmod, get_typcollation(type));
+	spec.type = column->type;
+	spec.length = column->length;
+	spec.precision = column->precision;
+	spec.scale = column->scale;
+	*column = spec;
+	check_source_type(column);
 }
 
 TxpRowPlan *
@@ -304,23 +337,13 @@ txp_rowplan_for_mapping(TxdFormat format, Jsonb *columns, const TxdCsvOptions *c
 
 	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
 	{
-		TxdColumn spec = {0};
-		TxdColumn *column;
-		Oid type = TEXTOID;
-		int32 typmod = -1;
+		char *name;
 
 		if (token != WJB_KEY)
 			continue;
-		spec.name = pnstrdup(v.val.string.val, v.val.string.len);
+		name = pnstrdup(v.val.string.val, v.val.string.len);
 		(void) JsonbIteratorNext(&it, &v, true);
-		txp_mapping_column(&spec, &v, &type, &typmod);
-		column = append_column(plan, spec.name, type, typmod, get_typcollation(type));
-		spec.type = column->type;
-		spec.length = column->length;
-		spec.precision = column->precision;
-		spec.scale = column->scale;
-		*column = spec;
-		check_source_type(column);
+		append_mapped(plan, name, &v);
 	}
 	finish_plan(plan, "the mapping");
 	return plan;
@@ -354,9 +377,34 @@ has_column(const TxpRowPlan *plan, const char *name)
 	return false;
 }
 
-void
-txp_rowplan_add_message(TxpRowPlan *plan)
+/* The members of the mapping that are not the target's. */
+static void
+add_further(TxpRowPlan *plan, Jsonb *columns)
 {
+	JsonbIterator *it = JsonbIteratorInit(&columns->root);
+	JsonbValue v;
+	JsonbIteratorToken token;
+
+	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
+	{
+		char *name;
+
+		if (token != WJB_KEY)
+			continue;
+		name = pnstrdup(v.val.string.val, v.val.string.len);
+		(void) JsonbIteratorNext(&it, &v, true);
+		if (has_column(plan, name))
+			continue;
+		append_mapped(plan, name, &v);
+		plan->names = list_delete_last(plan->names);
+	}
+}
+
+void
+txp_rowplan_add_for_steps(TxpRowPlan *plan, Jsonb *columns)
+{
+	if (columns != NULL)
+		add_further(plan, columns);
 	for (int i = 0; i < (int) lengthof(kafka_columns); i++)
 	{
 		if (!has_column(plan, kafka_columns[i].name))

@@ -35,10 +35,11 @@ extern TxdFormat txp_format_by_name(const char *name);
 
 /*
  * Plan for rows of `target`. `columns` (may be NULL) is {"column": "path"} or {"column": {"path": p | [p …],
- * "as": conversion, "default": text, "required": true}}. CSV files have a header, CSV messages have none.
+ * "as": conversion, "default": text, "required": true}}; with `may_be_more` members with a "type" may name no column of the
+ * target, and are left out. CSV files have a header, CSV messages have none.
  */
 extern TxpRowPlan *txp_rowplan_for_target(Relation target, TxdFormat format, Jsonb *columns,
-										  const TxdCsvOptions *csv);
+										  bool may_be_more, const TxdCsvOptions *csv);
 
 /* Plan without a target: each column of the mapping says its "type" (default text). */
 extern TxpRowPlan *txp_rowplan_for_mapping(TxdFormat format, Jsonb *columns,
@@ -51,8 +52,11 @@ extern void txp_rowplan_add(TxpRowPlan *plan, const char *name, Oid type, TxdSou
 /* The same with a column that the target does not have. */
 extern void txp_rowplan_add_hidden(TxpRowPlan *plan, const char *name, Oid type, TxdSource source);
 
-/* Adds those of kafka_topic … kafka_headers that the plan does not have, hidden. */
-extern void txp_rowplan_add_message(TxpRowPlan *plan);
+/*
+ * Adds, hidden, what only steps see: columns of the mapping that the target does not have, and those of
+ * kafka_topic … kafka_headers that the plan does not have.
+ */
+extern void txp_rowplan_add_for_steps(TxpRowPlan *plan, Jsonb *columns);
 
 /* Writes the plan as the protocol's `schema`, with the changes of txpipe.input_time_zone. */
 extern void txp_rowplan_pack(const TxpRowPlan *plan, StringInfo buf);

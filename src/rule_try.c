@@ -53,7 +53,7 @@ batch_desc(TxpStream *stream)
 	TxpLink *link = txp_link_plan(stream);
 
 	if (link->steps == NIL)
-		txp_rowplan_add_message(link->plan);
+		txp_rowplan_add_for_steps(link->plan, link->stream->columns);
 	return link->plan->desc;
 }
 

@@ -221,15 +221,6 @@ txpipe_seek_stream(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-static void
-check_plan(const TxpRowPlan *plan)
-{
-	TxpIo *io = txp_io_start(CurrentMemoryContext);
-
-	txp_link_check_decoder(io, plan);
-	txp_io_stop(io);
-}
-
 PG_FUNCTION_INFO_V1(txpipe_alter_stream);
 Datum
 txpipe_alter_stream(PG_FUNCTION_ARGS)
@@ -265,7 +256,7 @@ txpipe_alter_stream(PG_FUNCTION_ARGS)
 	txp_stream_apply_options(stream);
 	link = txp_link_plan(stream);
 	txp_steps_check(link, NULL);
-	check_plan(link->plan);
+	txp_link_check_plan(link->plan);
 	txp_stream_store_definition(stream);
 	txp_event_log(stream->id, "altered", what.data, NULL);
 	PG_RETURN_VOID();

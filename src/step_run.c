@@ -283,9 +283,9 @@ run_all(StepRun *run, uint32 first, uint32 count, const Bitmapset *skip)
 	{
 		TxpStreamStep *step = lfirst(lc);
 
-		if (step->ordinal > 0 && !inserted)
+		if (!inserted && (step->ordinal > 0 || step->rule != NULL))
 			insert_rows(run, first, count, skip);
-		inserted |= step->ordinal >= 0;
+		inserted |= step->ordinal >= 0 || step->rule != NULL;
 		run_step(run, step);
 	}
 	if (!inserted)

@@ -88,22 +88,41 @@ sql(<<'SQL');
 CREATE TABLE clean (id int PRIMARY KEY, name text NOT NULL, amount numeric NOT NULL, country text);
 CREATE TABLE countries (code text PRIMARY KEY, country text);
 INSERT INTO countries VALUES ('EG', 'Egypt'), ('SE', 'Sweden');
-SELECT txpipe.create_stream('clean', 'shop', 'clean', 'clean', columns => '{"id": "id", "name": "n", "amount": "a", "country": "c"}', paused => true);
+SELECT txpipe.create_stream('clean', 'shop', 'clean', 'clean', paused => true,
+    columns => '{"id": "id", "name": "n", "amount": "a", "country": "c", "score": {"path": "metadata.score", "type": "smallint", "default": 1}}');
 SELECT txpipe.on_batch('clean', 'target', $$
     INSERT INTO public.clean (id, name, amount, country)
     SELECT id, upper(trim(name)), abs(amount), k.country FROM batch LEFT JOIN public.countries k ON k.code = batch.country
      WHERE amount <> 0 ORDER BY id $$, on_error => 'dead_letter');
 CREATE TABLE dropped (id int, amount numeric);
 SELECT txpipe.on_batch('clean', 'dropped', 'INSERT INTO public.dropped SELECT id, amount FROM batch WHERE amount = 0');
+CREATE TABLE scores (id int, score smallint);
+SELECT txpipe.on_batch('clean', 'scores', 'INSERT INTO public.scores SELECT id, score FROM batch');
 SQL
 produce_lines($broker, 'clean', 0, '{"id": 1, "n": " anna ", "a": 5, "c": "SE"}', '{"id": 2, "n": "bo", "a": 0, "c": "SE"}',
-	'{"id": 3, "n": "cleo", "a": -7.5, "c": "EG"}', '{"id": 4, "n": "dan", "a": 1, "c": "XX"}');
+	'{"id": 3, "n": "cleo", "a": -7.5, "c": "EG", "metadata": {"score": 12}}', '{"id": 4, "n": "dan", "a": 1, "c": "XX"}');
 sql(q{SELECT txpipe.resume_stream('clean')});
 wait_for_offset($node, 'clean', 4);
 is(sql('SELECT * FROM clean ORDER BY id'), "1|ANNA|5|Sweden\n3|CLEO|7.5|Egypt\n4|DAN|1|", 'the step target filters, transforms and enriches');
 is(sql('SELECT * FROM dropped'), '2|0', '... and the others see all messages');
-is(sql("SELECT step, ordinal, rows_total FROM txpipe.stream_step WHERE stream = 'clean' ORDER BY ordinal"), "target|0|3\ndropped|100|1",
+is(sql("SELECT step, ordinal, rows_total FROM txpipe.stream_step WHERE stream = 'clean' ORDER BY ordinal"), "target|0|3\ndropped|100|1\nscores|200|4",
 	'it has the ordinal of the insert');
+
+is(sql('SELECT * FROM scores ORDER BY id'), "1|1\n2|1\n3|12\n4|1", 'columns with a type of their own are for the steps');
+sql("SELECT txpipe.drop_step('clean', 'target'), txpipe.drop_step('clean', 'dropped')");
+produce_lines($broker, 'clean', 0, '{"id": 5, "n": "eve", "a": 3, "c": "SE", "metadata": {"score": 77}}');
+wait_for_offset($node, 'clean', 5);
+sql("SELECT txpipe.drop_step('clean', 'scores')");
+produce_lines($broker, 'clean', 0, '{"id": 6, "n": "fay", "a": 3, "c": "SE", "metadata": {"score": "many"}}');
+wait_for_offset($node, 'clean', 6);
+is(sql('SELECT c.*, score FROM clean c LEFT JOIN scores USING (id) WHERE id > 4 ORDER BY id'), "5|eve|3|SE|77\n6|fay|3|SE|",
+	'... beside the plain insert, and not looked at without them');
+like(error_text($node, q(SELECT txpipe.alter_stream('clean', columns => '{"id": "id", "score": "metadata.score"}'))), qr/42703.*"score"/s,
+	'... others must be the target\'s');
+like(error_text($node, q(SELECT txpipe.alter_stream('clean', columns => '{"id": {"path": "id", "type": "int"}}'))), qr/unusable member "type"/,
+	'... which have types already');
+sql(q{SELECT txpipe.on_batch('clean', 'target', 'INSERT INTO public.clean SELECT id, name, amount, country FROM batch'),
+	txpipe.on_batch('clean', 'dropped', 'SELECT 1')});
 
 # --- what a step may be ---
 
@@ -141,7 +160,8 @@ like(error_text($node, q(SELECT txpipe.alter_stream('clean', columns => '{"id": 
 	'a mapping must fit the steps');
 is(sql("SELECT to_regclass('public.taken') IS NULL"), 't', 'nothing of it was run');
 is(sql("SELECT string_agg(message, ', ' ORDER BY stream_event_id) FROM txpipe.stream_event WHERE stream = 'clean' AND event = 'altered'"),
-	'step "target" set by postgres, step "dropped" set by postgres', 'changes are in the log');
+	join(', ', map { "step \"$_ by postgres" } 'target" set', 'dropped" set', 'scores" set', 'target" dropped', 'dropped" dropped', 'scores" dropped',
+		'target" set', 'dropped" set'), 'changes are in the log');
 
 # --- policies ---
 
