@@ -30,6 +30,7 @@ my @prepared = (
 	[ 'live.md', qr/create_live_sales/ => sub { warehouse(); kafka_server($main::node, 'shop', $main::broker, 'shop') } ],
 	[ 'live.md', qr/create_window\('events_10_min'/ => "CREATE TABLE app_log (at timestamptz, event_type text, customer_id text, total_amount numeric(10,2));
 		SELECT txpipe.create_stream('app_log', 'shop', 'app_logs', 'app_log', paused => true)" ],
+	[ 'live.md', qr/create_app_log_analytics/ => "SELECT txpipe.drop_window('events_10_min', true), txpipe.drop_stream('app_log'); DROP TABLE app_log" ],
 	[ 'operations.md', qr// => sub { kafka_server($main::node, 'shop', $main::broker, 'shop') } ],
 	[ 'reports.md', qr// => sub { warehouse() } ],
 	[ 'security.md', qr// => 'CREATE ROLE loader' ],
