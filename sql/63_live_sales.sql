@@ -327,8 +327,8 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
     -- What stands in dwh is its owner's: calling it with other rights would lend him those.
-    IF to_regprocedure('dwh.prune_live_sales(interval)') IS NULL
-        OR (SELECT pg_get_userbyid(nspowner) <> current_user FROM pg_namespace WHERE nspname = 'dwh') THEN
+    IF NOT EXISTS (SELECT FROM pg_namespace n JOIN pg_proc p ON p.pronamespace = n.oid
+                   WHERE n.nspname = 'dwh' AND pg_get_userbyid(n.nspowner) = current_user AND p.proname = 'prune_live_sales') THEN
         RETURN 0;
     END IF;
     RETURN dwh.prune_live_sales();
