@@ -31,7 +31,8 @@ COMMENT ON FUNCTION txpipe.trend_periods(date, date, text) IS
 'Part of sales_trend(): the periods of a range of days, each with the days of it, of the period before and of the year before
 that its figures are about. Error: 54000 for more than 100,000';
 
-CREATE FUNCTION txpipe.sales_trend(from_date date DEFAULT NULL, to_date date DEFAULT NULL, grain text DEFAULT 'day')
+CREATE FUNCTION txpipe.sales_trend(from_date date DEFAULT NULL, to_date date DEFAULT NULL, grain text DEFAULT 'day',
+                                   source text DEFAULT 'batch')
 RETURNS TABLE (period date, sales bigint, units bigint, gross_amount numeric, total_paid numeric,
                previous_total_paid numeric, change_pct numeric, last_year_total_paid numeric, last_year_change_pct numeric)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 366
@@ -54,6 +55,8 @@ BEGIN
                   HINT = 'SELECT * FROM txpipe.sales_trend(grain => ''month'')';
     END IF;
     SELECT min(r.period), max(r.period) INTO first_sale, last_sale FROM dwh.rollup_total r WHERE r.grain = 'day';
+    SELECT least(first_sale, min(l.transaction_date)), greatest(last_sale, max(l.transaction_date)) INTO first_sale, last_sale
+    FROM txpipe.unconfirmed_sales(sales_trend.source, NULL, NULL) l;
     -- Beyond what a timestamp holds there are no sales, and date_trunc() knows no such date.
     first_day := CASE WHEN from_date > '-infinity' THEN greatest(from_date, date '4000-01-01 BC') ELSE first_sale END;
     last_day := CASE WHEN to_date < 'infinity' THEN least(to_date, date '200000-12-31') ELSE last_sale END;
@@ -68,7 +71,14 @@ BEGIN
         SELECT d::date AS day, coalesce(sum(r.sales) OVER d, 0)::bigint AS sales, coalesce(sum(r.units) OVER d, 0)::bigint AS units,
                coalesce(sum(r.gross_amount) OVER d, 0.00) AS gross_amount, coalesce(sum(r.total_paid) OVER d, 0.0000) AS total_paid
         FROM generate_series(low::timestamp, high::timestamp, '1 day') AS d
-        LEFT JOIN dwh.rollup_total r ON r.grain = 'day' AND r.period = d::date AND d::date > low
+        LEFT JOIN (SELECT s.period, sum(s.sales) AS sales, sum(s.units) AS units, sum(s.gross_amount) AS gross_amount,
+                          sum(s.total_paid) AS total_paid
+                   FROM (SELECT r.period, r.sales, r.units, r.gross_amount, r.total_paid FROM dwh.rollup_total r
+                         WHERE r.grain = 'day' AND r.period > low AND r.period <= high
+                         UNION ALL
+                         SELECT l.transaction_date, 1, l.units, l.gross_amount, l.total_paid
+                         FROM txpipe.unconfirmed_sales(sales_trend.source, low + 1, high) l) s
+                   GROUP BY s.period) r ON r.period = d::date
         WINDOW d AS (ORDER BY d)
     )
     SELECT c.period, c.sales, c.units, c.gross_amount, c.total_paid,
@@ -91,17 +101,18 @@ BEGIN
     ORDER BY c.period;
 END
 $body$;
-COMMENT ON FUNCTION txpipe.sales_trend(date, date, text) IS
+COMMENT ON FUNCTION txpipe.sales_trend(date, date, text, text) IS
 'Sales by day, week (ISO: from Monday), month or year (grain) between two days of sale, beside those of the period before and of
 the year before. Periods without sales have a row of zeros; a NULL date is the first or last day with sales. Where the range
 cuts its first or last period, that row is about the days in the range, and compared with the same days of the other periods.
-Result: period (its first day), sales, units (pieces), gross_amount and total_paid (money, exact), previous_total_paid (the
+source: as in top_products(). Result: period (its first day), sales, units (pieces), gross_amount and total_paid (money, exact), previous_total_paid (the
 period before), change_pct (per cent, rounded to 2 decimals; NULL where there is nothing to compare with),
 last_year_total_paid (same date, days of the month, or week 52 weeks before; both are NULL before the first sale of the
 warehouse), last_year_change_pct. Errors: 22023 for another grain; 54000 for more than 100,000 periods; 42P01 without a
 warehouse.';
 
-CREATE FUNCTION txpipe.sales_by_category(from_date date DEFAULT NULL, to_date date DEFAULT NULL)
+CREATE FUNCTION txpipe.sales_by_category(from_date date DEFAULT NULL, to_date date DEFAULT NULL,
+                                         source text DEFAULT 'batch')
 RETURNS TABLE (rank bigint, product_category text, sales bigint, units bigint, gross_amount numeric, total_paid numeric,
                share_pct numeric)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20
@@ -115,23 +126,28 @@ BEGIN
     SELECT rank() OVER (ORDER BY r.total_paid DESC), r.product_category, r.sales, r.units, r.gross_amount, r.total_paid,
            round(100 * r.total_paid / nullif(sum(r.total_paid) OVER (), 0), 2)
     FROM (
-        SELECT p.product_category, sum(s.sales)::bigint AS sales, sum(s.units)::bigint AS units,
+        SELECT s.product_category, sum(s.sales)::bigint AS sales, sum(s.units)::bigint AS units,
                sum(s.gross_amount) AS gross_amount, sum(s.total_paid) AS total_paid
-        FROM txpipe.whole_periods(from_date, to_date) w
-        CROSS JOIN LATERAL (SELECT r.* FROM dwh.rollup_product_offer r
-                            WHERE r.grain = w.grain AND r.period BETWEEN w.first AND w.last OFFSET 0) s
-        JOIN dwh.dim_product p ON p.product_key = s.product_key
-        GROUP BY p.product_category
+        FROM (SELECT p.product_category, s.sales, s.units, s.gross_amount, s.total_paid
+              FROM txpipe.whole_periods(from_date, to_date) w
+              CROSS JOIN LATERAL (SELECT r.* FROM dwh.rollup_product_offer r
+                                  WHERE r.grain = w.grain AND r.period BETWEEN w.first AND w.last OFFSET 0) s
+              JOIN dwh.dim_product p ON p.product_key = s.product_key
+              UNION ALL
+              SELECT l.product_category, 1, l.units, l.gross_amount, l.total_paid
+              FROM txpipe.unconfirmed_sales(sales_by_category.source, from_date, to_date) l) s
+        GROUP BY s.product_category
     ) r
     ORDER BY 1, r.product_category COLLATE "C";
 END
 $body$;
-COMMENT ON FUNCTION txpipe.sales_by_category(date, date) IS
-'Sales by category of the product as it was sold, between two days of sale. Result: rank (by total_paid), product_category,
+COMMENT ON FUNCTION txpipe.sales_by_category(date, date, text) IS
+'Sales by category of the product as it was sold, between two days of sale. source: as in top_products(). Result: rank (by total_paid), product_category,
 sales, units (pieces), gross_amount and total_paid (money, exact), share_pct (of all total_paid, per cent, rounded to 2
 decimals; NULL where nothing was paid). Error: 42P01 without a warehouse.';
 
-CREATE FUNCTION txpipe.sales_by_branch(from_date date DEFAULT NULL, to_date date DEFAULT NULL)
+CREATE FUNCTION txpipe.sales_by_branch(from_date date DEFAULT NULL, to_date date DEFAULT NULL,
+                                       source text DEFAULT 'batch')
 RETURNS TABLE (rank bigint, branch_id integer, location text, class text, sales bigint, units bigint, gross_amount numeric,
                total_paid numeric, share_pct numeric)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 50
@@ -146,25 +162,30 @@ BEGIN
            r.sales, r.units, r.gross_amount, r.total_paid,
            round(100 * r.total_paid / nullif(sum(r.total_paid) OVER (), 0), 2)
     FROM (
-        SELECT v.branch_id, sum(s.sales)::bigint AS sales, sum(s.units)::bigint AS units,
+        SELECT s.branch_id, sum(s.sales)::bigint AS sales, sum(s.units)::bigint AS units,
                sum(s.gross_amount) AS gross_amount, sum(s.total_paid) AS total_paid
-        FROM txpipe.whole_periods(from_date, to_date) w
-        CROSS JOIN LATERAL (SELECT r.* FROM dwh.rollup_branch_channel_payment r
-                            WHERE r.grain = w.grain AND r.period BETWEEN w.first AND w.last AND NOT r.is_online OFFSET 0) s
-        JOIN dwh.dim_branch v ON v.branch_key = s.branch_key
-        GROUP BY v.branch_id
+        FROM (SELECT v.branch_id, s.sales, s.units, s.gross_amount, s.total_paid
+              FROM txpipe.whole_periods(from_date, to_date) w
+              CROSS JOIN LATERAL (SELECT r.* FROM dwh.rollup_branch_channel_payment r
+                                  WHERE r.grain = w.grain AND r.period BETWEEN w.first AND w.last AND NOT r.is_online OFFSET 0) s
+              JOIN dwh.dim_branch v ON v.branch_key = s.branch_key
+              UNION ALL
+              SELECT l.branch_id, 1, l.units, l.gross_amount, l.total_paid
+              FROM txpipe.unconfirmed_sales(sales_by_branch.source, from_date, to_date) l WHERE NOT l.is_online) s
+        GROUP BY s.branch_id
     ) r
     LEFT JOIN dwh.dim_branch b ON b.branch_id = r.branch_id AND b.valid_to = 'infinity'
     ORDER BY 1, r.branch_id;
 END
 $body$;
-COMMENT ON FUNCTION txpipe.sales_by_branch(date, date) IS
+COMMENT ON FUNCTION txpipe.sales_by_branch(date, date, text) IS
 'Sales of the branches, between two days of sale: a row for each branch, whatever its versions, with its location and class of
-today; online sales are left out. Result: rank (by total_paid), branch_id (NULL: sales that name no branch), location ((unknown)
+today; online sales are left out. source: as in top_products(). Result: rank (by total_paid), branch_id (NULL: sales that name no branch), location ((unknown)
 while no delivery has named it), class, sales, units (pieces), gross_amount and total_paid (money, exact), share_pct (of
 these branches'' total_paid, per cent, rounded to 2 decimals). Error: 42P01 without a warehouse.';
 
-CREATE FUNCTION txpipe.sales_by_payment_method(from_date date DEFAULT NULL, to_date date DEFAULT NULL)
+CREATE FUNCTION txpipe.sales_by_payment_method(from_date date DEFAULT NULL, to_date date DEFAULT NULL,
+                                               source text DEFAULT 'batch')
 RETURNS TABLE (rank bigint, payment_method text, is_online boolean, sales bigint, units bigint, gross_amount numeric,
                total_paid numeric, share_pct numeric)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20
@@ -180,20 +201,25 @@ BEGIN
     FROM (
         SELECT s.payment_method::text AS payment_method, s.is_online, sum(s.sales)::bigint AS sales,
                sum(s.units)::bigint AS units, sum(s.gross_amount) AS gross_amount, sum(s.total_paid) AS total_paid
-        FROM txpipe.whole_periods(from_date, to_date) w
-        CROSS JOIN LATERAL (SELECT r.* FROM dwh.rollup_branch_channel_payment r
-                            WHERE r.grain = w.grain AND r.period BETWEEN w.first AND w.last OFFSET 0) s
+        FROM (SELECT s.payment_method, s.is_online, s.sales, s.units, s.gross_amount, s.total_paid
+              FROM txpipe.whole_periods(from_date, to_date) w
+              CROSS JOIN LATERAL (SELECT r.* FROM dwh.rollup_branch_channel_payment r
+                                  WHERE r.grain = w.grain AND r.period BETWEEN w.first AND w.last OFFSET 0) s
+              UNION ALL
+              SELECT l.payment_method COLLATE "C", l.is_online, 1, l.units, l.gross_amount, l.total_paid
+              FROM txpipe.unconfirmed_sales(sales_by_payment_method.source, from_date, to_date) l) s
         GROUP BY s.payment_method, s.is_online
     ) r
     ORDER BY 1, r.payment_method COLLATE "C", r.is_online;
 END
 $body$;
-COMMENT ON FUNCTION txpipe.sales_by_payment_method(date, date) IS
-'Sales by payment method and channel, between two days of sale. Result: rank (by total_paid), payment_method (as delivered;
+COMMENT ON FUNCTION txpipe.sales_by_payment_method(date, date, text) IS
+'Sales by payment method and channel, between two days of sale. source: as in top_products(). Result: rank (by total_paid), payment_method (as delivered;
 (unknown) where it was empty), is_online (false: in a branch), sales, units (pieces), gross_amount and total_paid (money,
 exact), share_pct (of all total_paid, per cent, rounded to 2 decimals). Error: 42P01 without a warehouse.';
 
-CREATE FUNCTION txpipe.offer_discounts(from_date date DEFAULT NULL, to_date date DEFAULT NULL)
+CREATE FUNCTION txpipe.offer_discounts(from_date date DEFAULT NULL, to_date date DEFAULT NULL,
+                                       source text DEFAULT 'batch')
 RETURNS TABLE (rank bigint, offer_code text, discount_pct integer, redemptions bigint, units bigint, gross_amount numeric,
                total_paid numeric, discount_given numeric)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
@@ -204,25 +230,30 @@ AS $body$
 BEGIN
     PERFORM txpipe.require_warehouse();
     RETURN QUERY
-    SELECT rank() OVER (ORDER BY sum(s.gross_amount - s.total_paid) DESC), o.offer_code, s.discount_pct,
+    SELECT rank() OVER (ORDER BY sum(s.gross_amount - s.total_paid) DESC), s.offer_code, s.discount_pct,
            sum(s.sales)::bigint, sum(s.units)::bigint, sum(s.gross_amount), sum(s.total_paid),
            sum(s.gross_amount - s.total_paid)
-    FROM txpipe.whole_periods(from_date, to_date) w
-    CROSS JOIN LATERAL (SELECT r.* FROM dwh.rollup_product_offer r
-                        WHERE r.grain = w.grain AND r.period BETWEEN w.first AND w.last
-                          AND r.discount_pct > 0 OFFSET 0) s
-    JOIN dwh.dim_offer o ON o.offer_key = s.offer_key
-    GROUP BY o.offer_code, s.discount_pct
-    ORDER BY 1, o.offer_code COLLATE "C", s.discount_pct;
+    FROM (SELECT o.offer_code, s.discount_pct, s.sales, s.units, s.gross_amount, s.total_paid
+          FROM txpipe.whole_periods(from_date, to_date) w
+          CROSS JOIN LATERAL (SELECT r.* FROM dwh.rollup_product_offer r
+                              WHERE r.grain = w.grain AND r.period BETWEEN w.first AND w.last
+                                AND r.discount_pct > 0 OFFSET 0) s
+          JOIN dwh.dim_offer o ON o.offer_key = s.offer_key
+          UNION ALL
+          SELECT l.offer_code, l.discount_pct, 1, l.units, l.gross_amount, l.total_paid
+          FROM txpipe.unconfirmed_sales(offer_discounts.source, from_date, to_date) l WHERE l.discount_pct > 0) s
+    GROUP BY s.offer_code, s.discount_pct
+    ORDER BY 1, s.offer_code COLLATE "C", s.discount_pct;
 END
 $body$;
-COMMENT ON FUNCTION txpipe.offer_discounts(date, date) IS
-'What each offer cost, between two days of sale. Result: rank (by discount_given), offer_code, discount_pct (per cent, as the
+COMMENT ON FUNCTION txpipe.offer_discounts(date, date, text) IS
+'What each offer cost, between two days of sale. source: as in top_products(). Result: rank (by discount_given), offer_code, discount_pct (per cent, as the
 sales were loaded with), redemptions (sales), units (pieces), gross_amount, total_paid, and discount_given, their difference
 (money, exact). Error: 42P01 without a warehouse.';
 
 -- The two fractions are the lower and the upper middle of up to 10^9 orders, the same one where their number is odd.
-CREATE FUNCTION txpipe.basket_value(from_date date DEFAULT NULL, to_date date DEFAULT NULL)
+CREATE FUNCTION txpipe.basket_value(from_date date DEFAULT NULL, to_date date DEFAULT NULL,
+                                    source text DEFAULT 'batch')
 RETURNS TABLE (is_online boolean, orders bigint, units bigint, total_paid numeric, average_paid numeric, median_paid numeric,
                average_units numeric)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 3
@@ -239,16 +270,19 @@ BEGIN
     LEFT JOIN (
         SELECT f.is_online, count(*) AS orders, sum(f.units) AS units, sum(f.total_paid) AS total_paid,
                percentile_disc(ARRAY[0.5, 0.5000000001]) WITHIN GROUP (ORDER BY f.total_paid) AS middle
-        FROM dwh.fact_sales f
-        WHERE f.transaction_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
+        FROM (SELECT f.is_online, f.units, f.total_paid FROM dwh.fact_sales f
+              WHERE f.transaction_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
+              UNION ALL
+              SELECT l.is_online, l.units::integer, l.total_paid FROM txpipe.unconfirmed_sales(basket_value.source, from_date, to_date) l) f
         GROUP BY GROUPING SETS ((f.is_online), ())
         HAVING count(*) > 0
     ) s ON s.is_online IS NOT DISTINCT FROM c.is_online
     ORDER BY c.n;
 END
 $body$;
-COMMENT ON FUNCTION txpipe.basket_value(date, date) IS
-'What an order is worth, by channel, between two days of sale; an order is a sale. Reads the facts of these days. Result, always
+COMMENT ON FUNCTION txpipe.basket_value(date, date, text) IS
+'What an order is worth, by channel, between two days of sale; an order is a sale. Reads the facts of these days. source: as in
+top_products(). Result, always
 three rows: is_online (false: in branches, true: online, NULL: both), orders, units (pieces), total_paid (money, exact),
 average_paid (money, rounded to 4 decimals), median_paid (money, exact: the middle one, or the mean of the two), average_units
 (pieces, rounded to 4 decimals); the last three are NULL without orders. Error: 42P01 without a warehouse.';

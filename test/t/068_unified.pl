@@ -248,6 +248,59 @@ land_sales('group0', line_of($good->(transaction_id => 'o1')), line_of($good->(t
 run_hourly();
 is(sql(q{SELECT transaction_id, state FROM dwh.sales_reconciliation WHERE state <> 'unconfirmed'}), 'new|unstreamed', 'nor when a late group has it, too');
 
+# --- reports over both, each beside a plain query over the view ---
+
+my $span = q{transaction_date BETWEEN coalesce($1, '-infinity') AND coalesce($2, 'infinity')};
+my %plain = (
+	top_products => qq{SELECT rank() OVER (ORDER BY sum(units) DESC), product_id, product_name, sum(units), sum(total_paid)
+		FROM dwh.sales WHERE $span GROUP BY 2, 3},
+	top_offers => qq{SELECT rank() OVER (ORDER BY count(*) DESC), offer_code, discount_pct, count(*)
+		FROM dwh.sales WHERE $span AND discount_pct > 0 GROUP BY 2, 3},
+	top_offers_by_product => qq{SELECT product_id, product_name, rank() OVER (PARTITION BY product_id, product_name ORDER BY count(*) DESC), offer_code, count(*)
+		FROM dwh.sales WHERE $span AND discount_pct > 0 GROUP BY 1, 2, 4},
+	lowest_online_cities => qq{SELECT rank() OVER (ORDER BY sum(total_paid)), city, state, count(*), sum(units), sum(total_paid)
+		FROM dwh.sales WHERE $span AND is_online GROUP BY 2, 3},
+	sales_by_category => qq{SELECT rank() OVER (ORDER BY sum(total_paid) DESC), product_category, count(*), sum(units), sum(gross_amount), sum(total_paid),
+		round(100 * sum(total_paid) / sum(sum(total_paid)) OVER (), 2) FROM dwh.sales WHERE $span GROUP BY 2},
+	sales_by_branch => qq{SELECT rank() OVER (ORDER BY sum(total_paid) DESC), s.branch_id, coalesce(b.location, '(unknown)'), b.class, count(*), sum(units),
+		sum(gross_amount), sum(total_paid), round(100 * sum(total_paid) / sum(sum(total_paid)) OVER (), 2)
+		FROM dwh.sales s LEFT JOIN dwh.dim_branch b ON b.branch_id = s.branch_id AND b.valid_to = 'infinity' WHERE $span AND NOT is_online GROUP BY 2, 3, 4},
+	sales_by_payment_method => qq{SELECT rank() OVER (ORDER BY sum(total_paid) DESC), payment_method, is_online, count(*), sum(units), sum(gross_amount),
+		sum(total_paid), round(100 * sum(total_paid) / sum(sum(total_paid)) OVER (), 2) FROM dwh.sales WHERE $span GROUP BY 2, 3},
+	offer_discounts => qq{SELECT rank() OVER (ORDER BY sum(gross_amount - total_paid) DESC), offer_code, discount_pct, count(*), sum(units),
+		sum(gross_amount), sum(total_paid), sum(gross_amount - total_paid) FROM dwh.sales WHERE $span AND discount_pct > 0 GROUP BY 2, 3},
+	basket_value => qq{SELECT c.is_online, count(units), coalesce(sum(units), 0), coalesce(sum(total_paid), 0.0000), round(avg(total_paid), 4),
+		(SELECT avg(p) FROM (SELECT total_paid AS p, row_number() OVER (ORDER BY total_paid) AS n, count(*) OVER () AS total FROM dwh.sales
+			WHERE $span AND is_online = coalesce(c.is_online, is_online)) o WHERE n IN ((total + 1) / 2, total / 2 + 1)), round(avg(units), 4)
+		FROM (VALUES (false), (true), (NULL)) AS c (is_online) LEFT JOIN dwh.sales s ON $span AND s.is_online = coalesce(c.is_online, s.is_online) GROUP BY 1},
+	sales_trend => qq{SELECT d::date, count(units), coalesce(sum(units), 0), coalesce(sum(gross_amount), 0.00), coalesce(sum(total_paid), 0.0000)
+		FROM (SELECT generate_series(coalesce(\$1, min(transaction_date)), coalesce(\$2, max(transaction_date)), '1 day') AS d FROM dwh.sales) g
+		LEFT JOIN dwh.sales ON transaction_date = d GROUP BY 1},
+	b2b_sales => q{SELECT coalesce(sales_agent_name, '(unknown)'), product_name, sum(units) FROM dwh.sales WHERE transaction_date = $1 AND NOT is_online GROUP BY 1, 2},
+);
+
+sub compare_reports
+{
+	my $state = sql('SELECT min(transaction_date) + 3, max(transaction_date) - 20 FROM dwh.sales');
+	my ($low, $high) = map { "'$_'::date" } split /\|/, $state;
+	my @wrong;
+
+	foreach my $report (sort keys %plain)
+	{
+		foreach my $days ([ 'NULL::date', 'NULL::date' ], [ $low, $high ])
+		{
+			my ($from, $to) = $report eq 'b2b_sales' ? ($high, '') : @$days;
+			my $plain = $plain{$report} =~ s/\\?\$1/$from/gr =~ s/\\?\$2/$to/gr;
+			my $call  = $report eq 'b2b_sales' ? $from : "$from, $to" . ($report =~ /^(?:top|lowest)/ ? ', top_n => NULL' : '');
+			my $columns = $report eq 'sales_trend' ? 'period, sales, units, gross_amount, total_paid' : '*';
+			my $differ = sql("WITH r AS (SELECT $columns FROM txpipe.$report($call, source => 'unified')), p AS ($plain)
+				SELECT count(*) FROM ((TABLE r EXCEPT ALL TABLE p) UNION ALL (TABLE p EXCEPT ALL TABLE r)) d");
+			push @wrong, "$report($call): $differ rows" if $differ ne '0';
+		}
+	}
+	return @wrong;
+}
+
 # --- both kinds in random order, and a reader ---
 
 start_warehouse('mixed');
@@ -261,7 +314,7 @@ push @{ $group[ rand $groups ] }, $_ foreach @sales, (shuffle @sales)[ 0 .. @sal
 push @$_, $sales[ rand @sales ] foreach grep { !@$_ } map { $group[$_] //= [] } 0 .. $groups - 1;
 
 my $query = q{SELECT count(*), count(DISTINCT transaction_id), sum(units), sum(total_paid), count(*) FILTER (WHERE source = 'speed'),
-	string_agg(transaction_id || '=' || total_paid, ' ') FROM dwh.sales};
+	(SELECT sum(r.units) || ' ' || sum(r.total_paid) FROM txpipe.top_products(top_n => NULL, source => 'unified') r), string_agg(transaction_id || '=' || total_paid, ' ') FROM dwh.sales};
 my $base = PostgreSQL::Test::Utils::tempdir();
 append_to_file("$base/watch.sql", $query =~ s/\n\s*/ /gr . " \\watch 0.02\n");
 my $reader = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr($db), '-f', "$base/watch.sql" ], '>', "$base/watch.out", '2>', "$base/watch.err");
@@ -274,6 +327,7 @@ push @doings, [ stream => [ splice @events, 0, 10 + rand 40 ] ] while @events;
 @doings = shuffle @doings;
 splice @doings, @doings * (0.3 + rand 0.3), 0, [ 'take_back' ] foreach 1 .. 4;
 splice @doings, @doings * (0.7 + rand 0.3), 0, [ 'prune' ] foreach 1 .. 4;
+splice @doings, @doings * 0.5, 0, [ 'compare' ];
 my (@there, %done, $pruned);
 foreach my $doing (@doings)
 {
@@ -303,6 +357,15 @@ foreach my $doing (@doings)
 		sql("SELECT txpipe.reload($file)");
 		$done{taken_back}++;
 	}
+	elsif ($what eq 'compare')
+	{
+		streamed('mixed');
+		cmp_ok(sql(q{SELECT least(count(*) FILTER (WHERE source = 'speed'), count(*) FILTER (WHERE source = 'batch')) FROM dwh.sales}), '>', 0,
+			'there are sales of both kinds');
+		is(join("\n", compare_reports()), '', 'reports of the unified view are those of its sales');
+		is(sql(q{SELECT sum(total_paid) FROM txpipe.top_products(top_n => NULL)}), sql('SELECT sum(total_paid) FROM dwh.fact_sales'),
+			'unasked they are those of the files');
+	}
 	elsif ($what eq 'prune')
 	{
 		$done{pruned} += sql(q{SELECT dwh.prune_live_sales('0')});
@@ -324,13 +387,14 @@ push @reads, $last;
 my (%seen, @wrong, $partial, $both);
 foreach my $read (@reads)
 {
-	my ($count, $distinct, $units, $paid, $speed, $list) = split /\|/, $read;
+	my ($count, $distinct, $units, $paid, $speed, $report, $list) = split /\|/, $read;
 	my %now = map { split /=/ } split / /, $list // '';
 
 	push @wrong, "$count rows of $distinct sales" if $count != $distinct;
 	my @gone = grep { !exists $now{$_} } keys %seen;
 	push @wrong, "gone: @gone[0 .. ($#gone > 4 ? 4 : $#gone)]" if @gone;
 	push @wrong, map { "$_ paid $now{$_}" } grep { $now{$_} =~ s/\.//r != $sale{$_}{paid} || $now{$_} !~ /\.\d{4}$/ } keys %now;
+	push @wrong, "report $report, not $units $paid" if $report ne ($count ? "$units $paid" : '');
 	push @wrong, "sum $paid" if %now && $paid =~ s/\.//r != sum0 map { $sale{$_}{paid} } keys %now;
 	push @wrong, "units $units" if %now && $units != sum0 map { $sale{$_}{units} } keys %now;
 	$seen{$_} = 1 foreach keys %now;
@@ -349,6 +413,10 @@ sql(q{CREATE ROLE analyst; SELECT txpipe.grant_reader('analyst'); CREATE ROLE ot
 is(sql('SET ROLE analyst; SELECT count(*), sum(total_paid) = (SELECT sum(total_paid) FROM dwh.fact_sales) FROM dwh.sales'), scalar(@sales) . '|t',
 	'a reader reads the unified view');
 is(sql('SET ROLE analyst; SELECT count(*) FROM dwh.sales_reconciliation'), '0', 'and the reconciliation');
+is(sql(q{SET ROLE analyst; SELECT sum(total_paid) = (SELECT sum(total_paid) FROM dwh.sales) FROM txpipe.top_products(top_n => NULL, source => 'unified')}), 't',
+	'and reports over it');
+is(error_of($node, "SELECT * FROM txpipe.top_products(source => 'speed')", db => $db)->{message}, q{source must be batch or unified, not 'speed'},
+	'a report has two sources');
 is(error_of($node, 'SET ROLE analyst; SELECT email FROM dwh.sales', db => $db)->{state}, '42501', 'but no names');
 is(error_of($node, "SET ROLE other; SELECT txpipe.create_live_sales('shop', 'mixed')", db => $db)->{state}, '42501', 'live sales are for the owner of dwh');
 is(sql('SET ROLE other; SELECT txpipe.prune_live_sales()'), '0', 'housekeeping of others leaves them alone');
@@ -360,5 +428,5 @@ is(error_of($node, "SELECT txpipe.create_live_sales('shop', 'mixed')", db => 'em
 sql(q{SELECT txpipe.drop_stream('live_sales'); DROP EXTENSION txpipe CASCADE});
 is(sql('SELECT count(*) FROM dwh.sales'), scalar @sales, 'without the extension the view is there');
 
-log_is_clean($node, qr/permission denied|belongs to role|there is no warehouse|column "email"/);
+log_is_clean($node, qr/connection to client lost|source must be|permission denied|belongs to role|there is no warehouse|column "email"/);
 done_testing();
