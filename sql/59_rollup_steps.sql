@@ -413,7 +413,9 @@ BEGIN
         noted tid[];
         days date[];
     BEGIN
-        IF (SELECT count(*) FROM (SELECT FROM dwh.rollup_delta LIMIT more_than + 1) d) <= more_than THEN
+        -- A page has room for less than 100 of them: without a row behind so many pages there is nothing to count.
+        IF NOT EXISTS (SELECT FROM dwh.rollup_delta WHERE ctid >= format('(%%s,0)', more_than / 100)::tid)
+            OR (SELECT count(*) FROM (SELECT FROM dwh.rollup_delta LIMIT more_than + 1) d) <= more_than THEN
             RETURN 0;
         END IF;
         PERFORM FROM dwh.version FOR NO KEY UPDATE;

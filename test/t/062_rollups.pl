@@ -270,8 +270,8 @@ foreach my $fault (
 	   FOR c IN SELECT conname FROM pg_constraint WHERE conrelid = 'txpipe.file_ledger'::regclass AND contype = 'c' LOOP
 	       EXECUTE format('ALTER TABLE txpipe.file_ledger DROP CONSTRAINT %I', c); END LOOP; END $$;
 	   UPDATE txpipe.file_ledger SET rows_read = rows_read + 1 WHERE rows_loaded > 0} ],
-	[ 'sales = lines loaded', q{UPDATE txpipe.file_ledger SET rows_loaded = rows_loaded + 1, rows_duplicate = rows_duplicate - 1
-	   WHERE file_id = (SELECT min(file_id) FROM txpipe.file WHERE rows_loaded > 0 AND rows_duplicate > 0 AND feed = 'sales_transactions')} ],
+	[ 'sales = lines loaded', q{UPDATE txpipe.file_ledger SET rows_loaded = rows_loaded + 1, rows_read = rows_read + 1
+	   WHERE file_id = (SELECT min(file_id) FROM txpipe.file WHERE rows_loaded > 0 AND feed = 'sales_transactions')} ],
 	(map { [ "dwh.$_ = dwh.fact_sales", "UPDATE dwh.${_}_base SET units = units + 1 WHERE grain = 'month'" ],
 	       [ "dwh.$_ = dwh.fact_sales", "DELETE FROM dwh.${_}_base WHERE grain = 'year'" ] }
 	   grep { !/^rollup_(product|customer)$/ } sort keys %keys),
