@@ -233,9 +233,12 @@ RETURNS TABLE (n integer, name text, final text)
 LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $body$
+    -- Beyond what a double precision holds, and next to 0, the conversion would be an error of the row.
     SELECT c.n, c.name, format(
-        CASE WHEN c.call = 'sum' AND c.is_float THEN '%1$s::double precision'
-             WHEN c.call = 'avg' AND c.is_float THEN '%1$s::double precision / nullif(%1$s_count, 0)'
+        CASE WHEN c.is_float AND c.call IN ('sum', 'avg')
+             THEN 'CASE WHEN abs(%1$s) BETWEEN 1e-307 AND 1.7976931348623157e308 THEN %1$s::double precision '
+                  'ELSE sign(%1$s)::double precision * CASE WHEN abs(%1$s) < 1 THEN 0 ELSE ''infinity''::double precision END END'
+                  || CASE c.call WHEN 'avg' THEN ' / nullif(%1$s_count, 0)' ELSE '' END
              WHEN c.call = 'avg' THEN '%1$s / nullif(%1$s_count, 0)'
              WHEN c.call = 'distinct' AND is_session THEN 'coalesce(cardinality(%1$s), 0)::bigint'
              ELSE '%1$s' END, 's' || c.n)
@@ -335,6 +338,8 @@ BEGIN
     INTO words FROM txpipe.window_value_tables(w) v;
     SELECT words || jsonb_build_object(
         'late columns', string_agg(format(', %I', column_name), '' ORDER BY n),
+        'late types', string_agg(CASE WHEN type IS NULL THEN format(', %I', column_name)
+                                      ELSE format(', NULL::%s AS %I', type, column_name) END, '' ORDER BY n),
         'late values', string_agg(', ' || expression, '' ORDER BY n))
     INTO words FROM txpipe.window_late_columns(w);
     SELECT words || jsonb_build_object(

@@ -2,7 +2,7 @@
 
 CREATE FUNCTION txpipe.check_window_arguments(
     name text, width interval, slide interval, gap interval, group_by text[], aggregates jsonb, lateness interval,
-    on_late text, emit text)
+    on_late text, emit text, ahead interval)
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
@@ -19,11 +19,13 @@ BEGIN
         (EXISTS (SELECT FROM unnest(ARRAY[width, slide, gap, lateness]) i WHERE extract(year FROM i) <> 0 OR extract(month FROM i) <> 0),
          'months and years are not always equally long', 'Use days: windows begin at the same distance from one another.'),
         (least(width, slide, gap) <= interval '0', 'width, slide and gap must be more than 0', 'For instance 10 minutes.'),
-        (greatest(width, gap) > interval '10000 days', 'width and gap are at most 10000 days', 'Use a view over smaller windows.'),
+        (greatest(width, gap, lateness, ahead) > interval '10000 days', 'width, gap, lateness and ahead are at most 10000 days',
+         'Use a view over smaller windows.'),
         (slide > width, 'slide must not be more than width', 'Events between windows would be in none.'),
         (width / nullif(extract(epoch FROM slide), 0)::double precision > interval '1000 seconds',
          'each event would be in more than 1000 windows', 'Let slide be at least a thousandth of width.'),
         (lateness IS NULL OR lateness < interval '0', 'lateness must be 0 or more', 'It is how long a window waits for late rows.'),
+        (ahead IS NULL OR ahead < interval '0', 'ahead must be 0 or more', 'It is how wrong a clock may be to move the watermark.'),
         (coalesce(on_late, '') NOT IN ('merge', 'aside'), 'on_late must be merge or aside',
          'merge: late rows change windows that are closed; aside: they go into a table of their own.'),
         (group_by IS NULL OR array_position(group_by, NULL) IS NOT NULL OR cardinality(group_by) > 20,
@@ -39,7 +41,7 @@ BEGIN
     END IF;
 END
 $body$;
-COMMENT ON FUNCTION txpipe.check_window_arguments(text, interval, interval, interval, text[], jsonb, interval, text, text) IS
+COMMENT ON FUNCTION txpipe.check_window_arguments(text, interval, interval, interval, text[], jsonb, interval, text, text, interval) IS
 'Part of create_window(): raises 22023 where an argument is wrong';
 
 -- Of what is not the arguments' alone: the stream's table.
@@ -104,10 +106,7 @@ COMMENT ON COLUMN {table}.window_end IS ''End of the window, exclusive''; '
         || CASE WHEN 'table' = ANY (w.emit) THEN 'CREATE TABLE {closed} AS SELECT now() AS closed_at, m.* FROM {table} m WITH NO DATA;
 COMMENT ON TABLE {closed} IS ''Windows when they were closed; again, when late rows changed them''; ' ELSE '' END
         || CASE WHEN w.on_late = 'aside' THEN 'CREATE TABLE {late} AS
-    SELECT now() AS window_start, now() AS window_end'
-               || (SELECT string_agg(CASE WHEN type IS NULL THEN format(', %I', column_name)
-                                          ELSE format(', NULL::%s AS %I', type, column_name) END, '' ORDER BY n)
-                   FROM txpipe.window_late_columns(w)) || ', now() AS noted_at FROM {raw} WITH NO DATA;
+    SELECT now() AS window_start, now() AS window_end{late types}, now() AS noted_at FROM {raw} WITH NO DATA;
 ALTER TABLE {late} ALTER noted_at SET DEFAULT now();
 COMMENT ON TABLE {late} IS ''Rows that came when their window was closed''; ' ELSE '' END
         || coalesce(string_agg(format('CREATE TABLE {values %1$s} AS
@@ -159,7 +158,7 @@ CREATE FUNCTION txpipe.create_window(
     name text, source text, time_column text, width interval DEFAULT NULL, slide interval DEFAULT NULL,
     gap interval DEFAULT NULL, group_by text[] DEFAULT '{}', aggregates jsonb DEFAULT '{"events": "count(*)"}',
     lateness interval DEFAULT '10 min', on_late text DEFAULT 'merge', emit text DEFAULT NULL,
-    origin timestamptz DEFAULT '0001-01-01 00:00:00+00', start_at timestamptz DEFAULT NULL, ahead interval DEFAULT '1 day',
+    on_error text DEFAULT 'dead_letter', origin timestamptz DEFAULT '0001-01-01 00:00:00+00', start_at timestamptz DEFAULT NULL, ahead interval DEFAULT '1 day',
     target_schema name DEFAULT current_schema())
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -172,9 +171,9 @@ DECLARE
     number integer;
     w txpipe.window;
 BEGIN
-    PERFORM txpipe.check_window_arguments(name, width, slide, gap, group_by, aggregates, lateness, on_late, emit);
-    IF target_schema IS NULL OR time_column IS NULL OR origin IS NULL OR ahead IS NULL THEN
-        RAISE EXCEPTION 'time_column, origin, ahead and target_schema must not be NULL'
+    PERFORM txpipe.check_window_arguments(name, width, slide, gap, group_by, aggregates, lateness, on_late, emit, ahead);
+    IF target_schema IS NULL OR time_column IS NULL OR origin IS NULL THEN
+        RAISE EXCEPTION 'time_column, origin and target_schema must not be NULL'
             USING ERRCODE = 'null_value_not_allowed', HINT = 'The schema is the current one where none is given: SET search_path.';
     END IF;
     number := txpipe.store_window(source, jsonb_build_object(
@@ -189,12 +188,12 @@ BEGIN
     PERFORM txpipe.check_window(w);
     PERFORM txpipe.as_stream_owner(source, txpipe.fill_template(txpipe.window_tables(w), txpipe.window_words(w)));
     PERFORM txpipe.fill_window(w);
-    PERFORM txpipe.on_batch(source, s.step, txpipe.fill_template(s.template, txpipe.window_words(w)))
+    PERFORM txpipe.on_batch(source, s.step, txpipe.fill_template(s.template, txpipe.window_words(w)), on_error => on_error)
     FROM (SELECT * FROM txpipe.window_steps(w) ORDER BY n) s;
 END
 $body$;
 COMMENT ON FUNCTION txpipe.create_window(text, text, text, interval, interval, interval, text[], jsonb, interval, text, text,
-                                         timestamptz, timestamptz, interval, name) IS
+                                         text, timestamptz, timestamptz, interval, name) IS
 'Keeps a table of windows over the events of a stream, in the transactions that bring them. The table has the name of the window and
 columns window_start, window_end (exclusive), those of group_by, and one for each of aggregates. source: a stream in mode append. time_column: the
 time of an event; rows without one are in no window. width: tumbling windows; with slide: hopping ones, a new one each slide; gap: sessions,
@@ -202,7 +201,8 @@ which end when a group has had no event for so long. Windows begin at origin (de
 whole slides from it. aggregates: {"column": "call"}, call being count(*), count(x), count(distinct x), sum(x), avg(x), min(x), max(x) or
 hll(x), where the extension hll is installed; x is a column. The watermark is the latest time seen, but for times more than ahead in the future;
 a window is closed when it ends at least lateness before it, and rows that come then are late: counted, and merged into it, or put aside into the
-table …_late. emit: closed windows are told by notify (channel txpipe_window), in the table …_closed, or both (''notify, table''). start_at:
+table …_late. emit: closed windows are told by notify (channel txpipe_window), in the table …_closed, or both (''notify, table''). on_error: what becomes of rows
+that cannot be added, such as values too long for an index, as in on_batch(). start_at:
 windows that begin earlier are not kept. The table is filled with what the stream''s table holds; meanwhile the stream waits. For the stream''s owner, who needs CREATE on
 target_schema. Errors: 22023 a wrong argument, 22004 NULL, 42703 no such column, 42804 not a time or number, 42704 no such stream or no hll,
 42P07 the table exists, 42710 the window exists, 0A000 a stream in another mode, 42501 not the owner';
