@@ -179,6 +179,7 @@ txp_fileio_open(TxpFileIo *files, const char *top, const char *name, const TxpFe
 	TxpFileChannel *channel = palloc0(sizeof(TxpFileChannel));
 	TxpIo *io = child(files);
 	StringInfoData request;
+	bool sent;
 
 	channel->files = files;
 	channel->channel = txp_io_new_channel(io);
@@ -192,7 +193,9 @@ txp_fileio_open(TxpFileIo *files, const char *top, const char *name, const TxpFe
 	txp_put_u32(&request, plan->batch_rows);
 	txp_put_u32(&request, plan->batch_bytes);
 	put_lines(&request, plan->only);
-	if (!txp_io_send(io, TXP_FILE_OPEN, channel->channel, 0, &request))
+	sent = txp_io_send(io, TXP_FILE_OPEN, channel->channel, 0, &request);
+	explicit_bzero(request.data, request.len);
+	if (!sent)
 		raise_gone();
 	return channel;
 }

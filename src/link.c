@@ -42,6 +42,7 @@ plan_rows(TxpLink *link)
 	txp_sink_check(target, link->plan);
 	if (link->steps != NIL)
 		txp_rowplan_add_for_steps(link->plan, stream->columns);
+	txp_rowplan_set_key(link->plan, stream->server, stream->owner);
 	link->upsert = txp_upsert_new(stream, target, link->plan);
 	link->target_desc = CreateTupleDescCopyConstr(RelationGetDescr(target));
 	table_close(target, AccessShareLock);
@@ -75,8 +76,9 @@ txp_link_check_decoder(TxpIo *io, const TxpRowPlan *plan)
 	txp_put_u32(&buf, 0); /* no topics, no messages */
 	txp_put_u32(&buf, 0);
 	txp_io_send(io, TXP_DECODE, channel, 0, &buf);
-	txp_io_expect(io, channel, TXP_DECODED, TXP_OPEN_TIMEOUT_MS, &answer);
+	explicit_bzero(buf.data, buf.len);
 	pfree(buf.data);
+	txp_io_expect(io, channel, TXP_DECODED, TXP_OPEN_TIMEOUT_MS, &answer);
 }
 
 void

@@ -86,6 +86,13 @@ const TxpOption txp_options[] = {
 	 "Password of that private key"},
 	{TXP_OPTION_MAPPING, "ssl_key_password_file", TXP_TYPE_SECRET_FILE, NULL, 0, 0, NULL,
 	 "File on the server with the password of that private key", "ssl.key.password"},
+	{TXP_OPTION_MAPPING, "pseudonym_key", TXP_TYPE_SECRET, NULL, 0, 0, NULL,
+	 "Key of the conversion pseudonym, 32 random bytes in hexadecimal, say; who has it can tell "
+	 "whose pseudonym is "
+	 "whose",
+	 "pseudonym.key"},
+	{TXP_OPTION_MAPPING, "pseudonym_key_file", TXP_TYPE_SECRET_FILE, NULL, 0, 0, NULL,
+	 "File on the server with the key of the conversion pseudonym", "pseudonym.key"},
 
 	{TXP_OPTION_STREAM, "batch_rows", TXP_TYPE_INTEGER, "10000", 1, 1000000, "rows",
 	 "Most messages in one batch, which is one transaction"},
@@ -146,6 +153,8 @@ const TxpOption txp_options[] = {
 	 "The first record of CSV names the fields; false: the option fields does"},
 	{TXP_OPTION_FEED, "fields", TXP_TYPE_TEXT, "", 0, 0, NULL,
 	 "Names of the fields of CSV without header, in order, with commas between them"},
+	{TXP_OPTION_FEED, "pseudonym_server", TXP_TYPE_TEXT, "", 0, 0, NULL,
+	 "Server whose user mapping for the feed's owner has the key of the conversion pseudonym"},
 	{TXP_OPTION_FEED, "delimiter", TXP_TYPE_CHARACTER, ",", 0, 0, NULL,
 	 "Between the fields of CSV"},
 	{TXP_OPTION_FEED, "quote", TXP_TYPE_CHARACTER, "\"", 0, 0, NULL,

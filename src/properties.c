@@ -20,6 +20,7 @@
 #include "secret_file.h"
 
 #define WRAPPER_NAME "txpipe_kafka"
+#define PSEUDONYM_KEY "pseudonym.key" /* no property of librdkafka */
 
 /* librdkafka's name of an option's property. */
 static const char *
@@ -207,6 +208,22 @@ mapping_options(Oid server, Oid user)
 }
 
 static void
+put_value(StringInfo buf, const TxpOption *option, char *value)
+{
+	if (TXP_TYPE_IS_FILE(option->type))
+	{
+		char *text =
+			txp_secret_file_read(option->name, value, option->type == TXP_TYPE_SECRET_FILE);
+
+		txp_put_str(buf, text);
+		explicit_bzero(text, strlen(text));
+		pfree(text);
+	}
+	else
+		txp_put_str(buf, txp_option_plain(option, value));
+}
+
+static void
 put_options(StringInfo buf, TxpOptionScope scope, List *defs)
 {
 	ListCell *lc;
@@ -218,18 +235,46 @@ put_options(StringInfo buf, TxpOptionScope scope, List *defs)
 		const TxpOption *option = txp_option_check(scope, def->defname, value);
 
 		txp_put_str(buf, property_of(option));
-		if (TXP_TYPE_IS_FILE(option->type))
-		{
-			char *text =
-				txp_secret_file_read(option->name, value, option->type == TXP_TYPE_SECRET_FILE);
-
-			txp_put_str(buf, text);
-			explicit_bzero(text, strlen(text));
-			pfree(text);
-		}
-		else
-			txp_put_str(buf, txp_option_plain(option, value));
+		put_value(buf, option, value);
 	}
+}
+
+/* Takes the key of pseudonyms, or its file, out of the options, for it is not the brokers'; NULL: there is none. */
+static DefElem *
+take_pseudonym_key(List **of_mapping)
+{
+	ListCell *lc;
+
+	foreach (lc, *of_mapping)
+	{
+		DefElem *def = lfirst(lc);
+
+		if (strcmp(PSEUDONYM_KEY, property_of(txp_option_check(TXP_OPTION_MAPPING, def->defname,
+															   defGetString(def)))) == 0)
+		{
+			*of_mapping = list_delete_ptr(*of_mapping, def);
+			return def;
+		}
+	}
+	return NULL;
+}
+
+void
+txp_pack_pseudonym_key(StringInfo buf, Oid server_id, Oid user, const char *column)
+{
+	List *of_mapping = OidIsValid(server_id) ? mapping_options(server_id, user) : NIL;
+	DefElem *def = take_pseudonym_key(&of_mapping);
+
+	if (def == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("there is no key to make pseudonyms for column \"%s\" with", column),
+						errhint("Write 32 random bytes in hexadecimal to a file that only the "
+								"server's user may read, "
+								"and name it in the option pseudonym_key_file of the owner's user "
+								"mapping. A feed names "
+								"the mapping's server in its option pseudonym_server.")));
+	put_value(buf, txp_option_check(TXP_OPTION_MAPPING, def->defname, defGetString(def)),
+			  defGetString(def));
 }
 
 /*
@@ -272,6 +317,7 @@ txp_pack_properties(StringInfo buf, Oid server_id, Oid user)
 
 	check_server(server->options);
 	check_options(TXP_OPTION_MAPPING, of_mapping);
+	(void) take_pseudonym_key(&of_mapping);
 	check_server_owner(server, of_mapping);
 	txp_put_u32(buf, list_length(server->options) + list_length(of_mapping));
 	put_options(buf, TXP_OPTION_SERVER, server->options);

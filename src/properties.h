@@ -16,4 +16,10 @@ extern Oid txp_server_by_name(const char *name);
  */
 extern void txp_pack_properties(StringInfo buf, Oid server, Oid user);
 
+/*
+ * Writes the key of pseudonyms that `user`'s mapping of the server has. ERRORs, naming the column that needs it,
+ * where there is none. The buffer then holds it: its owner wipes it.
+ */
+extern void txp_pack_pseudonym_key(StringInfo buf, Oid server, Oid user, const char *column);
+
 #endif

@@ -131,6 +131,7 @@ decode(Replay *replay, Chunk *chunk, TxpFrame *decoded)
 	}
 	replay->channel = txp_io_new_channel(replay->link->io);
 	txp_io_send(replay->link->io, TXP_DECODE, replay->channel, 0, &buf);
+	explicit_bzero(buf.data, buf.len);
 	pfree(buf.data);
 	txp_io_expect(replay->link->io, replay->channel, TXP_DECODED, DECODE_TIMEOUT_MS, decoded);
 }

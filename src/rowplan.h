@@ -28,6 +28,8 @@ typedef struct TxpRowPlan
 	TxdCsvOptions csv;
 	bool tombstones;   /* messages without a value are rows (upsert_delete) */
 	bool track_fields; /* the child lists the fields it sees */
+	Oid key_server;    /* whose mapping for key_user has the key of pseudonyms; or InvalidOid */
+	Oid key_user;
 } TxpRowPlan;
 
 /* "json", "csv", "text", "bytea"; ERRORs for another name. */
@@ -58,7 +60,13 @@ extern void txp_rowplan_add_hidden(TxpRowPlan *plan, const char *name, Oid type,
  */
 extern void txp_rowplan_add_for_steps(TxpRowPlan *plan, Jsonb *columns);
 
-/* Writes the plan as the protocol's `schema`, with the changes of txpipe.input_time_zone. */
+/* Where the key of pseudonyms is: in the mapping of `user` for the server, on which the current user needs USAGE. */
+extern void txp_rowplan_set_key(TxpRowPlan *plan, const char *server, Oid user);
+
+/*
+ * Writes the plan as the protocol's `schema`, with the changes of txpipe.input_time_zone, and with the key where
+ * it makes pseudonyms: then the buffer's owner wipes it.
+ */
 extern void txp_rowplan_pack(const TxpRowPlan *plan, StringInfo buf);
 
 /* mapping.c: fills `column` from one member of a mapping; the type is set already, or by "type" (then

@@ -114,6 +114,7 @@ txd_clean(const TxdColumn *column, const char **text, size_t *len, TxdBuf *scrat
 		case TXD_AS_EPOCH_S:
 		case TXD_AS_EPOCH_MS:
 		case TXD_AS_EPOCH_US:
+		case TXD_AS_PSEUDONYM:
 			break;
 	}
 	return true;

@@ -60,6 +60,9 @@ prepare(TxdDecoder *d, TxdError *err)
 
 	if (!encode_presets(d, err))
 		return false;
+	if (d->schema.key != NULL)
+		txd_hmac_init(&d->hmac, d->schema.key, strlen(d->schema.key));
+	d->schema.key = NULL;
 	for (int i = 0; i < n; i++)
 	{
 		TxdSource source = d->schema.columns[i].source;
@@ -136,6 +139,7 @@ txd_free(TxdDecoder *d)
 	free(d->found);
 	free(d->presets);
 	free(d->arena);
+	explicit_bzero(&d->hmac, sizeof(d->hmac));
 	free(d);
 }
 
@@ -149,6 +153,18 @@ txd_check_text(const TxdColumn *column, const char *text, size_t len, TxdError *
 	if (text[good] == '\0')
 		return txd_refuse(err, "nul_byte", column, "NUL byte at byte %zu", good + 1);
 	return txd_refuse(err, "bad_encoding", column, "invalid UTF-8 at byte %zu", good + 1);
+}
+
+/* Names must not come back out of an error or a count of what was changed, so this is no cleaning. */
+static bool
+put_pseudonym(TxdDecoder *d, const TxdColumn *column, const char *text, size_t len, TxdBuf *rows,
+			  TxdError *err)
+{
+	char hex[TXD_HMAC_HEX];
+
+	txd_hmac_hex(&d->hmac, text, len, hex);
+	return txd_value(column, d->schema.form, zone_of(d), TXD_KIND_TEXT, hex, sizeof(hex), true,
+					 rows, err);
 }
 
 bool
@@ -166,6 +182,8 @@ txd_put_text(TxdDecoder *d, const TxdColumn *column, TxdKind kind, const char *t
 			return txd_refuse(err, "wrong_type", column, "expected a text or a number");
 		if (!checked && !txd_check_text(column, text, len, err))
 			return false;
+		if (as == TXD_AS_PSEUDONYM)
+			return put_pseudonym(d, column, text, len, rows, err);
 		checked = true;
 		d->cleaned.len = 0;
 		if (!txd_clean(column, &text, &len, &d->cleaned, err))

@@ -86,7 +86,8 @@ typedef enum TxdConvert
 	TXD_AS_EPOCH_S = 7, /* "epoch_s": number of seconds since 1970, fraction allowed */
 	TXD_AS_EPOCH_MS = 8,
 	TXD_AS_EPOCH_US = 9,
-	TXD_AS_TRIM = 10 /* "trim": white space at both ends cut; nothing left is NULL */
+	TXD_AS_TRIM = 10,     /* "trim": white space at both ends cut; nothing left is NULL */
+	TXD_AS_PSEUDONYM = 11 /* "pseudonym": HMAC-SHA256 with the schema's key, in hexadecimal */
 } TxdConvert;
 
 typedef struct TxdColumn
@@ -136,6 +137,7 @@ typedef struct TxdSchema
 	TxdZone zone;
 	bool tombstones;   /* a message without a value is a row, see txd_decode */
 	bool track_fields; /* JSON: list the fields seen, see txd_fields_seen */
+	const char *key;   /* of pseudonyms; NULL: none. The decoder keeps no copy */
 } TxdSchema;
 
 /* One message of Kafka, or one record of a file (then key, topic and offset are unset). */

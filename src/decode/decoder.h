@@ -9,6 +9,7 @@
 
 #include "clean.h"
 #include "csv.h"
+#include "hmac.h"
 #include "json.h"
 #include "match.h"
 #include "track.h"
@@ -49,6 +50,7 @@ struct TxdDecoder
 	uint64_t *fixed; /* per column the values that its conversion changed, */
 	int *changed;    /* and the columns of the present row where it did */
 	int nchanged;
+	TxdHmac hmac; /* of pseudonyms */
 
 	/* JSON */
 	TxdMatch *match;

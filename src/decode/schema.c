@@ -99,6 +99,10 @@ check_csv(const TxdCsvOptions *csv, TxdError *err)
 static bool
 check_column(const TxdSchema *schema, const TxdColumn *col, int *nplain, TxdError *err)
 {
+	if (col->convert == TXD_AS_PSEUDONYM && schema->key == NULL)
+		return txd_refuse(err, "bad_value", col, "there is no key to make pseudonyms with");
+	if (col->convert == TXD_AS_PSEUDONYM && col->type != TXD_STRING)
+		return txd_refuse(err, "wrong_type", col, "a pseudonym is text");
 	if (col->type == TXD_OTHER && schema->form != TXD_TEXT)
 		return txd_refuse(err, "wrong_type", col, "type needs the text form");
 	for (int k = 0; k < col->npaths; k++)

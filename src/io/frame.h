@@ -151,7 +151,7 @@ typedef enum TxpStartAt
 
 /*
  * schema: u8 TxdFormat; u8 TxdForm; u8 delimiter; u8 quote; u8 header; u8 ragged;
- *   u8 tombstones; u8 track_fields; str null_text;
+ *   u8 tombstones; u8 track_fields; str null_text; opt key of pseudonyms;
  *   [i64 at] and then count+1 i32 offset: the input time zone;
  *   [str name; u8 type; i32 length; i32 precision; i32 scale; u8 not_null; u8 source; u8 convert;
  *    [str path]; opt default_text] columns

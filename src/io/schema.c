@@ -40,7 +40,7 @@ read_column(TxpReader *r, TxdColumn *column)
 	}
 	column->default_text = read_text(r);
 	r->bad |= column->name == NULL || column->type > TXD_OTHER ||
-			  column->source > TXD_FROM_IS_TOMBSTONE || column->convert > TXD_AS_TRIM;
+			  column->source > TXD_FROM_IS_TOMBSTONE || column->convert > TXD_AS_PSEUDONYM;
 }
 
 static void
@@ -69,6 +69,7 @@ txp_schema_read(TxpReader *r)
 	schema->tombstones = txp_read_u8(r) != 0;
 	schema->track_fields = txp_read_u8(r) != 0;
 	schema->csv.null_text = read_text(r);
+	schema->key = read_text(r);
 	read_zone(r, &schema->zone);
 	schema->ncolumns = (int) txp_read_count(r, 16);
 	schema->columns = txd_alloc(((size_t) schema->ncolumns + 1) * sizeof(TxdColumn));
@@ -97,6 +98,9 @@ txp_schema_free(TxdSchema *schema)
 	free((void *) schema->zone.at);
 	free((void *) schema->zone.offset);
 	free((void *) schema->csv.null_text);
+	if (schema->key != NULL)
+		explicit_bzero((void *) schema->key, strlen(schema->key));
+	free((void *) schema->key);
 	free(schema);
 }
 

@@ -2,8 +2,10 @@
  * test_clean.c — the conversions named in a column mapping.
  */
 #include "check.h"
+#include "rig.h"
 
 #include "decode/clean.h"
+#include "decode/hmac.h"
 
 /* The cleaned text, "NULL", or the error's code. */
 static const char *
@@ -103,6 +105,80 @@ test_trim(void)
 	CHECK_STR(clean(TXD_AS_IS, " a "), " a ");
 }
 
+static const char *
+digest(const char *key, const char *text)
+{
+	static char hex[TXD_HMAC_HEX + 1];
+	TxdHmac hmac;
+
+	txd_hmac_init(&hmac, key, strlen(key));
+	txd_hmac_hex(&hmac, text, strlen(text), hex);
+	return hex;
+}
+
+/* RFC 4231 (cases 1, 2, 6, 7), and lengths on both sides of a block's end, by openssl dgst -sha256 -hmac. */
+static void
+test_hmac(void)
+{
+	static const struct
+	{
+		size_t len;
+		const char *hex;
+	} lengths[] = {
+		{55, "8c651b04682b91cd68fbf9ac58caf787ffc03284547515d401f5e1c5601451b6"},
+		{56, "d5cac94b0fd173ce3333b3b300b7f706664336f391dbcd8afa3a141163cdc2f3"},
+		{63, "ccdb30c857bc39ebabfd505056b641af471e2fe8959d8c5fd910fa784fe07961"},
+		{64, "5c33171380a475dce5d7e2172be298346bb4b8076016e057952de0317e15e370"},
+		{65, "001f324f28338bbfb9116134359e172d04ab5ae9ca9375a568461f1d45041a8c"},
+		{119, "09b310a9670e7d985ad85844a90fa9c704bcb70fe6a265ddee2b6e4c460b588a"},
+		{120, "fac09481c05c27cc9cf1dc5419e7c67739b737cc51f9bd8ef53c1f1f4af5e6b6"},
+		{128, "abaf2b9169897ef8c7bfa36a95b3ae983742a30af30fde40f2d606b91b9992c0"},
+	};
+	char key[132] = "";
+	char text[200] = "";
+
+	memset(key, 0x0b, 20);
+	CHECK_STR(digest(key, "Hi There"),
+			  "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+	CHECK_STR(digest("Jefe", "what do ya want for nothing?"),
+			  "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+	memset(key, 0xaa, 131);
+	CHECK_STR(digest(key, "Test Using Larger Than Block-Size Key - Hash Key First"),
+			  "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+	CHECK_STR(digest(key, "This is a test using a larger than block-size key and a larger than "
+						  "block-size data. The key needs to be hashed before being used by the "
+						  "HMAC algorithm."),
+			  "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2");
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
+	{
+		memset(text, 'x', lengths[i].len);
+		CHECK_STR(digest("key", text), lengths[i].hex);
+	}
+}
+
+static void
+test_pseudonym(void)
+{
+	TxdColumn column = {.name = "c", .type = TXD_STRING, .convert = TXD_AS_PSEUDONYM};
+	TxdSchema schema = {.format = TXD_JSON, .ncolumns = 1, .columns = &column};
+	TxdError err = {0};
+	Rig rig;
+
+	CHECK(txd_new(&schema, &err) == NULL);
+	CHECK_STR(err.code, "bad_value");
+	schema.key = "Jefe";
+	column.type = TXD_INT8;
+	CHECK(txd_new(&schema, &err) == NULL);
+	CHECK_STR(err.code, "wrong_type");
+	column.type = TXD_STRING;
+	rig_open(&rig, &schema);
+	CHECK_ROW(&rig, "{\"c\": \"what do ya want for nothing?\"}",
+			  "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+	CHECK_ROW(&rig, "{\"c\": null}", "\\N");
+	CHECK_INT(txd_fixed(rig.d)[0], 0);
+	rig_close(&rig);
+}
+
 int
 main(void)
 {
@@ -110,5 +186,7 @@ main(void)
 	test_email();
 	test_address();
 	test_trim();
+	test_hmac();
+	test_pseudonym();
 	return check_done("clean");
 }
