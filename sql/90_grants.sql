@@ -27,6 +27,15 @@ GRANT EXECUTE ON FUNCTION
     txpipe.b2b_sales(date, text)
 TO PUBLIC;
 
+-- Reports on fraud: the caller needs SELECT on the table of the monitor.
+GRANT EXECUTE ON FUNCTION
+    txpipe.fraud_source(regclass, date, date),
+    txpipe.fraud_by_type(date, date, regclass),
+    txpipe.fraud_statistics(date, date, regclass),
+    txpipe.flag_accuracy(date, date, regclass),
+    txpipe.fraud_report(date, regclass, numeric, integer, integer)
+TO PUBLIC;
+
 -- What the views that everybody may read call.
 GRANT EXECUTE ON FUNCTION
     txpipe.list_options(),

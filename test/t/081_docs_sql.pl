@@ -31,6 +31,8 @@ my @prepared = (
 	[ 'live.md', qr/create_window\('events_10_min'/ => "CREATE TABLE app_log (at timestamptz, event_type text, customer_id text, total_amount numeric(10,2));
 		SELECT txpipe.create_stream('app_log', 'shop', 'app_logs', 'app_log', paused => true)" ],
 	[ 'live.md', qr/create_app_log_analytics/ => "SELECT txpipe.drop_window('events_10_min', true), txpipe.drop_stream('app_log'); DROP TABLE app_log" ],
+	[ 'live.md', qr/pseudonym_key_file/ => sub { append_to_file($main::key_file, '00112233'); chmod 0600, $main::key_file } ],
+	[ 'live.md', qr/hmac\(/ => 'CREATE EXTENSION pgcrypto' ],
 	[ 'operations.md', qr// => sub { kafka_server($main::node, 'shop', $main::broker, 'shop') } ],
 	[ 'reports.md', qr// => sub { warehouse() } ],
 	[ 'security.md', qr// => 'CREATE ROLE loader' ],
@@ -60,7 +62,8 @@ my @shown = (
 my $keyword = qr/(?:SELECT|WITH|VALUES|TABLE|CALL|INSERT|UPDATE|DELETE|MERGE|CREATE|ALTER|DROP|GRANT|REVOKE|SET|RESET|COMMENT|BEGIN|COMMIT|ROLLBACK|TRUNCATE|REASSIGN|LOAD)\b/;
 my $tree = $ENV{TXPIPE_TREE} // '.';
 
-our $broker = start_broker(map { "$_:1" } qw(app_logs orders customers prices sales live_sales));
+our $broker = start_broker(map { "$_:1" } qw(app_logs orders customers prices sales live_sales transactions));
+our $key_file = PostgreSQL::Test::Utils::tempdir() . '/pseudonym.key';
 our $node   = new_node('docs_sql', conf => <<'CONF');
 shared_preload_libraries = 'pg_cron,txpipe'
 cron.database_name = 'postgres'
@@ -149,6 +152,7 @@ sub run_statement
 		ok(0, "$name has an end") or return unless $statement->{done};
 		# The broker of the examples listens where this one does.
 		$sql =~ s/localhost:9092/$broker->{servers}/g;
+		$sql =~ s{/etc/txpipe/pseudonym\.key}{$key_file}g;
 		my $status = $node->psql($database, $sql, stdout => \$out, stderr => \$err, on_error_stop => 1);
 		is($status, 0, $name) or diag($err);
 		like($out, $_->[2], "$name: what it shows") for grep { $_->[0] eq $document && $sql =~ $_->[1] } @shown;
