@@ -82,6 +82,7 @@ dd{font-weight:600}
 .key svg{width:10px;height:10px;fill:var(--accent);margin-right:.35rem}
 .key span{margin-right:1rem;white-space:nowrap}
 .key span:last-child{margin-right:0}
+td .spark{min-width:3.5rem;max-width:16rem;height:24px;padding:0}
 .grid{stroke:var(--line);stroke-width:1;vector-effect:non-scaling-stroke;fill:none}
 .scale{display:flex;flex-direction:column;justify-content:space-between;height:calc(210px + 1.2rem);margin:-.6rem 0;text-align:right;color:var(--soft);font-size:.75rem;line-height:1.2rem;min-width:3rem}
 .ticks{display:flex;justify-content:space-between;margin:.45rem 0 0 3.6rem;color:var(--soft);font-size:.75rem}
@@ -604,6 +605,96 @@ END
 $body$;
 COMMENT ON FUNCTION txpipe.dashboard_alerts() IS 'Part of dashboard(): the section Alerts: the newest of txpipe.alert; NULL: the caller sees neither alerts nor rules';
 
+CREATE FUNCTION txpipe.window_events(window_id integer, windows integer)
+RETURNS TABLE (window_start timestamptz, kind text, events bigint)
+LANGUAGE c STABLE STRICT PARALLEL UNSAFE ROWS 100
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'txpipe_window_events';
+COMMENT ON FUNCTION txpipe.window_events(integer, integer) IS
+'Part of dashboard(): of a window that has count(*), events in so many windows up to the watermark, by the first column it is grouped
+by: of the eight values with most events, and with kind NULL of all others. Nothing where there are more than 20,000 such rows, or the caller may not read
+them';
+
+CREATE FUNCTION txpipe.dashboard_window(window_id integer, chart text)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    shown CONSTANT integer := 24;
+    w record;
+    labels text[];
+    sums numeric[];
+    kinds text;
+BEGIN
+    SELECT v.name, v.slide, date_bin(v.slide, v.watermark, v.origin) AS newest, txpipe.html_duration(extract(epoch FROM v.slide)) AS every,
+           replace(v.group_by[1], '_', ' ') AS grouped, txpipe.html(v.name, 60) AS html,
+           CASE WHEN v.slide < interval '1 min' THEN 'HH24:MI:SS' WHEN v.slide <= interval '1 hour' THEN 'HH24:MI'
+                WHEN v.slide < interval '1 day' THEN 'Dy HH24:MI' ELSE 'FMDD Mon' END AS pattern
+    INTO w FROM txpipe.window v WHERE v.window_id = dashboard_window.window_id;
+    WITH e AS MATERIALIZED (SELECT v.window_start, v.kind, v.events FROM txpipe.window_events(dashboard_window.window_id, shown) v),
+    s AS MATERIALIZED (SELECT w.newest - g * w.slide AS at, shown - g AS n FROM generate_series(0, shown - 1) AS g),
+    k AS (SELECT e.kind, sum(e.events) AS total, coalesce(sum(e.events) FILTER (WHERE e.window_start = w.newest), 0) AS now,
+                 ARRAY(SELECT coalesce((SELECT x.events FROM e x WHERE x.window_start = s.at AND x.kind IS NOT DISTINCT FROM e.kind), 0)
+                       FROM s ORDER BY s.n) AS series
+          FROM e GROUP BY e.kind)
+    SELECT (SELECT array_agg(to_char(s.at, w.pattern) ORDER BY s.n) FROM s),
+           (SELECT array_agg(coalesce((SELECT sum(e.events) FROM e WHERE e.window_start = s.at), 0) ORDER BY s.n) FROM s),
+           (SELECT string_agg(format('<tr><th scope="row">%s</th><td>%s</td><td class="n">%s</td><td class="n">%s</td></tr>',
+                       regexp_replace(n.name, '([a-z])([A-Z])', '\1<wbr/>\2', 'g'),
+                       txpipe.svg_spark(k.series, format('%s: %s to %s', n.name, txpipe.html_number((SELECT min(v) FROM unnest(k.series) v)),
+                                                         txpipe.html_number((SELECT max(v) FROM unnest(k.series) v))), false),
+                       txpipe.html_number(k.now), txpipe.html_number(k.total)), '' ORDER BY k.kind IS NULL, k.total DESC, k.kind COLLATE "C")
+            FROM k CROSS JOIN LATERAL (SELECT CASE WHEN k.kind IS NULL THEN 'all others' WHEN k.kind = '' THEN 'all'
+                                                   ELSE txpipe.html(k.kind, 60) END AS name) n)
+    INTO labels, sums, kinds;
+    IF kinds IS NULL THEN
+        RETURN NULL;
+    END IF;
+    RETURN format('<div class="card"><div class="head wide"><h3>%s</h3><p class="soft">events every %s, the newest so far</p></div>%s</div>',
+                  txpipe.html_name(w.name), w.every,
+                  txpipe.svg_columns(chart, 'Events of ' || w.html, format('Windows every %s, from %s to %s', w.every, labels[1], labels[shown]),
+                      ARRAY['Window', 'Events'], labels, sums, NULL,
+                      format('<div class="ticks" aria-hidden="true">%s</div>',
+                             (SELECT string_agg('<span>' || to_char(w.newest + (i - shown + 1) * w.slide, w.pattern) || '</span>', '' ORDER BY i)
+                              FROM generate_series(0, shown, shown / 4) AS i))))
+        || format('<div class="card"><h3>By %s</h3>%s</div>', coalesce(txpipe.html_name(w.grouped), 'window'),
+                  txpipe.html_table('Events of ' || w.html, ARRAY[coalesce(txpipe.html(upper(left(w.grouped, 1)) || substr(w.grouped, 2), 30), 'Events'),
+                                    'Every ' || w.every, '>Newest', '>All'], kinds));
+EXCEPTION
+    -- What its owner has done to the table is no reason to show nothing else.
+    WHEN OTHERS THEN
+        RETURN NULL;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.dashboard_window(integer, text) IS
+'The newest windows of a stream as two cards: all events as a chart, whose id is given, and events by kind. NULL: there are none, or they
+cannot be read. Part of dashboard()';
+
+CREATE FUNCTION txpipe.dashboard_live()
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    cards text;
+BEGIN
+    -- Of each stream the finest window; the streams with the newest events.
+    SELECT string_agg('<div class="pair">' || c.cards || '</div>', '' ORDER BY c.n) INTO cards
+    FROM (SELECT x.n, txpipe.dashboard_window(x.window_id, 'window-' || x.n) AS cards
+          FROM (SELECT f.window_id, row_number() OVER (ORDER BY f.watermark DESC, f.name) AS n
+                FROM (SELECT DISTINCT ON (w.stream) w.window_id, w.watermark, w.name
+                      FROM txpipe.window w
+                      WHERE w.watermark IS NOT NULL AND w.kind <> 'session'
+                        AND EXISTS (SELECT FROM jsonb_each_text(w.aggregates) a WHERE a.value ~* '^\s*count\s*\(\s*\*\s*\)\s*$')
+                      ORDER BY w.stream, w.slide, cardinality(w.group_by), w.name) f) x
+          WHERE x.n <= 4) c;
+    RETURN '<section aria-labelledby="live"><h2 id="live">Live events</h2>' || cards || '</section>';
+END
+$body$;
+COMMENT ON FUNCTION txpipe.dashboard_live() IS
+'Part of dashboard(): the section Live events: for each of at most four streams, the finest of its windows that count events. NULL: the caller may read none';
+
 CREATE FUNCTION txpipe.dashboard_start()
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -626,6 +717,7 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     alerts CONSTANT text := txpipe.dashboard_alerts();
+    live CONSTANT text := txpipe.dashboard_live();
     streams CONSTANT text := txpipe.dashboard_streams();
     recent CONSTANT txpipe.recent_files[] := ARRAY(SELECT r FROM txpipe.recent_files r);
     files CONSTANT text := txpipe.dashboard_files(recent);
@@ -639,8 +731,8 @@ DECLARE
     links text;
 BEGIN
     SELECT string_agg(format('<li><a href="#%s">%s</a></li>', v.id, v.name), '' ORDER BY v.n) INTO links
-    FROM (VALUES (1, 'health', 'Health', overview), (2, 'alerts', 'Alerts', alerts), (3, 'streams', 'Streams', streams),
-                 (4, 'files', 'Files and runs', files), (5, 'sales', 'Sales', sales)) v (n, id, name, html)
+    FROM (VALUES (1, 'health', 'Health', overview), (2, 'alerts', 'Alerts', alerts), (3, 'live', 'Live events', live),
+                 (4, 'streams', 'Streams', streams), (5, 'files', 'Files and runs', files), (6, 'sales', 'Sales', sales)) v (n, id, name, html)
     WHERE v.html IS NOT NULL;
     RETURN concat(
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"/><meta http-equiv="Content-Security-Policy" content="default-src ''none''; '
@@ -653,7 +745,7 @@ BEGIN
         format('<time datetime="%s">%s</time>', to_char(statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
                txpipe.html(to_char(statement_timestamp(), 'FMDD Mon YYYY HH24:MI:SS TZ'))), '</p>',
         '<nav aria-label="Sections"><ul>' || links || '</ul></nav>', '</div></header><main id="content" tabindex="-1"><div class="wrap">',
-        overview, alerts, streams, files, sales, CASE WHEN nothing THEN txpipe.dashboard_start() END,
+        overview, alerts, live, streams, files, sales, CASE WHEN nothing THEN txpipe.dashboard_start() END,
         '</div></main><footer class="wrap"><p class="soft">Made by txpipe ', txpipe.html((SELECT e.extversion FROM pg_extension e WHERE e.extname = 'txpipe')),
         ' for ', txpipe.html_name(current_user::text), ': what this role may not read is left out.</p></footer></body></html>', E'\n');
 END
@@ -669,7 +761,7 @@ AS $body$
     SELECT txpipe.dashboard_page(true)
 $body$;
 COMMENT ON FUNCTION txpipe.dashboard() IS
-'One self-contained HTML page about the pipelines of this database: what needs attention, alerts, streams, files and runs,
+'One self-contained HTML page about the pipelines of this database: what needs attention, alerts, live events, streams, files and runs,
 twelve months of sales. No script, no network. Runs as the caller: what he may not read is left out. Times are in the
 session''s time zone. Where txpipe.dashboard_interval is not 0 the page reloads itself that often';
 

@@ -95,6 +95,9 @@ GRANT EXECUTE ON FUNCTION
     txpipe.dashboard_sales_lists(date, date),
     txpipe.dashboard_sales(),
     txpipe.dashboard_alerts(),
+    txpipe.window_events(integer, integer),
+    txpipe.dashboard_window(integer, text),
+    txpipe.dashboard_live(),
     txpipe.dashboard_start(),
     txpipe.dashboard_page(boolean),
     txpipe.dashboard()

@@ -140,6 +140,33 @@ is(page_says('//section[h2/@id = "alerts"]//li/span | //section[h2/@id = "alerts
 unlike(headings(as => 'reader'), qr/Alerts/, '... for those who may read it');
 sql(q{SELECT txpipe.drop_stream('watched')});
 
+# --- live events, where there are windows ---
+
+# 24 windows up to 12:10 are shown; what is a day in the future is none of them.
+sql(q{CREATE TABLE visits (at timestamptz, kind text);
+	INSERT INTO visits SELECT v.at::timestamptz, v.kind FROM (VALUES ('2026-01-31 12:10', '<i>a</i>'), ('2026-01-31 12:19:59', '<i>a</i>'),
+		('2026-01-31 12:11', '<i>a</i>'), ('2026-01-31 12:15', 'b'), ('2026-01-31 08:20', 'b'), ('2026-01-31 08:29:59', 'b'),
+		('2026-01-31 08:19:59', 'too old'), ('infinity', 'too new'), ('2099-01-01', 'too new')) AS v (at, kind);
+	SELECT txpipe.create_stream('visits', 'shop', 't', 'visits', paused => true)});
+unlike(headings(), qr/Live events/, 'without windows there is no section of live events');
+sql(q{SELECT txpipe.create_window('daily', 'visits', 'at', '1 day', aggregates => '{"n": "count(*)"}');
+	SELECT txpipe.create_window('visits <10>', 'visits', 'at', '10 min', group_by => '{kind}', aggregates => '{"n": "count(*)"}')});
+my $live = '//section[h2/@id = "live"]';
+like(headings(), qr/Health\|Live events\|/, 'with them there is');
+is(page_says("$live//h3"), 'visits <10>|By kind', '... of the finest window of a stream');
+is(page_says("$live//figure//tbody/tr[td != '0']/*"), '08:20|2|12:10|4', '... with all events as a chart');
+is(page_says("$live//figure//tbody/tr/th") =~ tr/|//, 23, '... of 24 windows');
+is(page_says("$live//div[h3 = 'By kind']//tbody/tr/*"), '<i>a</i>|<i>a</i>: 0 to 3|3|3|b|b: 0 to 2|1|3', '... and by what they are grouped by');
+unlike(headings(as => 'reader'), qr/Live events/, '... for those who may read the window');
+sql('GRANT SELECT ON "visits <10>" TO reader');
+like(headings(as => 'reader'), qr/Live events/, '... who need no more');
+sql(q{INSERT INTO visits SELECT '2026-01-31 12:12', 'k' || g FROM generate_series(1, 8) g; SELECT txpipe.rebuild_window('visits <10>')});
+is(page_says("$live//div[h3 = 'By kind']//tbody/tr[position() > 7]/*"), 'k6|k6: 0 to 1|1|1|all others|all others: 0 to 2|2|2', 'of more than eight kinds the others are one');
+sql('ALTER TABLE "visits <10>" RENAME n TO m');
+is(page_says('//h2[@id = "health"]'), 'Health', 'a window whose table is no longer what it was spoils no page');
+unlike(headings(), qr/Live events/, '... and is left out');
+sql(q{ALTER TABLE "visits <10>" RENAME m TO n; SELECT txpipe.drop_stream('visits')});
+
 # --- the file ---
 
 my $file = sql('SELECT txpipe.export_dashboard()');
