@@ -242,7 +242,8 @@ while (sql(q{SELECT sum(next_offset) FROM txpipe.stream_partition WHERE stream =
 	sql("SELECT txpipe.rebuild_window('$all[rand @all]')");
 	$rebuilds++;
 }
-check_windows('busy', "when all was read twice, with $rebuilds rebuilds meanwhile");
+cmp_ok($rebuilds, '>', 0, "$rebuilds rebuilds while it is read");
+check_windows('busy', 'when all was read twice');
 is(sql('SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()'), 0, 'without a deadlock');
 
 # --- a rebuild gives the same, bit for bit ---
