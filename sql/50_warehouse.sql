@@ -51,7 +51,7 @@ COMMENT ON FUNCTION txpipe.create_warehouse() IS
 sales_transactions of the group "retail". Called again it brings functions, steps and the tables of an older
 version up to date and makes feeds and cleaning rules that are missing; data stay. Needs CREATE on the database and
 EXECUTE on txpipe.create_feed, on_load, on_file_end, on_unload, set_rule, warehouse_*, rollup_*, list_rollups, dimension_sql, sale_sql,
-skip_file_ids, comment_rollup, rule_statement, create_unified_view, check_unified, unified_key and comment_live_view. Errors: 42P06 when another schema dwh is there, 42501 when the
+skip_file_ids, comment_rollup, live_sale_cleaning, rule_statement, create_unified_view, check_unified, unified_key and comment_live_view. Errors: 42P06 when another schema dwh is there, 42501 when the
 warehouse belongs to another role.';
 
 -- Report functions call this first: an error that says what to do instead of a missing relation.

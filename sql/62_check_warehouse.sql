@@ -150,9 +150,21 @@ BEGIN
         detail := CASE WHEN wrong > 0 THEN format('gaps or overlaps of %s ids, e.g. %s', wrong, detail) END;
         RETURN NEXT;
     END LOOP;
+
+    IF to_regclass('dwh.live_sales') IS NOT NULL THEN
+        item := 'streamed sales are cleaned by the rules of the feed';
+        SELECT count(*) INTO wrong FROM dwh.live_period p
+        WHERE p.complete_since < 'infinity'
+          AND (SELECT f.prosrc FROM pg_proc f JOIN pg_trigger t ON t.tgfoid = f.oid
+               WHERE t.tgrelid = 'dwh.live_sales'::regclass AND t.tgname = 'clean' AND t.tgenabled IN ('O', 'A'))
+              IS DISTINCT FROM txpipe.live_sale_cleaning();
+        ok := wrong = 0;
+        detail := CASE WHEN wrong > 0 THEN 'they have changed since: call txpipe.create_live_sales() again' END;
+        RETURN NEXT;
+    END IF;
 END
 $body$;
 COMMENT ON FUNCTION txpipe.check_warehouse() IS
-'Checks all of the warehouse: counts of files, rollups, money, keys, dimensions, versions. Result: item (what should be),
+'Checks all of the warehouse: counts of files, rollups, money, keys, dimensions, versions, the cleaning of streamed sales. Result: item (what should be),
 ok, and detail (what is wrong). Reads everything: for the night, or for doubts. For the owner of dwh, who needs EXECUTE on
-it and on require_warehouse_owner. Errors: 42P01 without a warehouse, 42501 for others.';
+it, require_warehouse_owner, live_sale_cleaning and rule_statement. Errors: 42P01 without a warehouse, 42501 for others.';

@@ -121,9 +121,12 @@ BEGIN
     EXECUTE format('CREATE %s VIEW %I.%I AS SELECT %s FROM %s b UNION ALL SELECT %s FROM %s s'
                    ' WHERE NOT EXISTS (SELECT FROM %s k WHERE %s)',
         CASE WHEN replace THEN 'OR REPLACE' END, names[1], names[2], batch_fields, batch, speed_fields, speed, keys,
-        (SELECT string_agg(format('s.%1$I%3$s %2$s k.%1$I%3$s', u.column_name, u.operator,
-                                  CASE WHEN u.collation_oid <> 0 THEN ' COLLATE ' || u.collation_oid::regcollation ELSE '' END), ' AND ')
-         FROM txpipe.unified_key(keys, key) u));
+        (SELECT string_agg(format('s.%1$I%3$s %2$s k.%1$I%4$s', u.column_name, u.operator,
+                                  CASE WHEN s.attcollation <> u.collation_oid THEN ' COLLATE ' || u.collation_oid::regcollation END,
+                                  CASE WHEN k.attcollation <> u.collation_oid THEN ' COLLATE ' || u.collation_oid::regcollation END), ' AND ')
+         FROM txpipe.unified_key(keys, key) u
+         JOIN pg_attribute s ON s.attrelid = speed AND s.attname = u.column_name
+         JOIN pg_attribute k ON k.attrelid = keys AND k.attname = u.column_name));
     EXECUTE format('COMMENT ON VIEW %I.%I IS %L', names[1], names[2], format(
         'Rows of %s, and those of %s whose key (%s) it does not have yet', batch, speed, array_to_string(key, ', ')));
     FOR field IN

@@ -217,10 +217,15 @@ is(sql(q{SELECT replayed FROM txpipe.replay_dead_letters('live_sales', payload =
 		 ids => ARRAY(SELECT dead_letter_id FROM txpipe.dead_letter WHERE message LIKE 'there is no offer%'))}), '1', 'a mended letter is replayed');
 is(sql(q{SELECT total_paid FROM dwh.sales WHERE transaction_id = 'o6'}), '15.9840', 'and is a sale');
 
-# Rules changed later are taken over by the next call.
-sql(q{SELECT txpipe.drop_rule('sales_transactions', 'no_tablets'); SELECT txpipe.create_live_sales('shop', 'dirty')});
+# Rules changed later are taken over by the next call; the check says so.
+my $check = q{SELECT ok FROM txpipe.check_warehouse() WHERE item LIKE 'streamed sales are cleaned%'};
+is(sql($check), 't', 'streamed sales are cleaned by the rules of the feed');
+sql(q{SELECT txpipe.drop_rule('sales_transactions', 'no_tablets')});
+is(sql($check), 'f', 'until one is changed');
+sql(q{SELECT txpipe.create_live_sales('shop', 'dirty')});
 is(sql(q{SELECT replayed FROM txpipe.replay_dead_letters('live_sales', ids => ARRAY(SELECT dead_letter_id FROM txpipe.dead_letter WHERE message LIKE 'Phone %'))}),
 	'1', 'a rule that was dropped refuses nothing any more');
+is(sql('SELECT string_agg(item, $$, $$) FROM txpipe.check_warehouse() WHERE NOT ok'), '', 'the warehouse is sound');
 
 # --- reconciliation ---
 
