@@ -74,47 +74,53 @@ $body$;
 COMMENT ON FUNCTION txpipe.rollup_difference(text, text[], text) IS
 'Part of create_warehouse(): the query of what a rollup, or the sums of one, has other than dwh.fact_sales';
 
--- MERGE statements that add the sums of a relation to all rollups. In the order of the keys: changes of one page together.
+-- A MERGE of the rows of a query, sums by period and keys, into a rollup's table. In the order of the keys: changes of one
+-- page together.
+CREATE FUNCTION txpipe.rollup_merge(rollup text, keys text[], query text, when_matched text)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT format($sql$
+        MERGE INTO dwh.%1$I r USING (SELECT * FROM (%2$s) s ORDER BY %3$s) d
+        ON (%4$s) = (%5$s)
+        %6$s
+        WHEN NOT MATCHED THEN INSERT (%3$s, sales, units, gross_amount, total_paid)
+            VALUES (%5$s, d.sales, d.units, d.gross_amount, d.total_paid);$sql$,
+        rollup || '_base', query, array_to_string(k.names, ', '),
+        'r.' || array_to_string(k.names, ', r.'), 'd.' || array_to_string(k.names, ', d.'), when_matched)
+    FROM (SELECT '{grain,period}'::text[] || keys AS names) k
+$body$;
+COMMENT ON FUNCTION txpipe.rollup_merge(text, text[], text, text) IS
+'Part of create_warehouse(): the statement that brings sums into one rollup';
+
 CREATE FUNCTION txpipe.rollup_merges(relation text, is_signed boolean, with_years boolean DEFAULT true)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $body$
-    SELECT string_agg(format($sql$
-        MERGE INTO dwh.%1$I r USING (SELECT * FROM (%2$s) s ORDER BY %3$s) d
-        ON (%4$s) = (%5$s)
+    SELECT string_agg(txpipe.rollup_merge(l.rollup, l.keys,
+        txpipe.rollup_sums(relation, l.keys, l.condition, is_signed, with_years), $sql$
         WHEN MATCHED AND (r.sales + d.sales, r.units + d.units, r.gross_amount + d.gross_amount, r.total_paid + d.total_paid)
                          = (0, 0, 0, 0) THEN DELETE
         WHEN MATCHED THEN UPDATE SET sales = r.sales + d.sales, units = r.units + d.units,
-            gross_amount = r.gross_amount + d.gross_amount, total_paid = r.total_paid + d.total_paid
-        WHEN NOT MATCHED THEN INSERT (%3$s, sales, units, gross_amount, total_paid)
-            VALUES (%5$s, d.sales, d.units, d.gross_amount, d.total_paid);$sql$,
-        l.rollup || '_base', txpipe.rollup_sums(relation, l.keys, l.condition, is_signed, with_years), array_to_string(k.names, ', '),
-        'r.' || array_to_string(k.names, ', r.'), 'd.' || array_to_string(k.names, ', d.')), E'\n')
-    FROM txpipe.list_rollups() l, LATERAL (SELECT '{grain,period}'::text[] || l.keys AS names) k
+            gross_amount = r.gross_amount + d.gross_amount, total_paid = r.total_paid + d.total_paid$sql$), E'\n')
+    FROM txpipe.list_rollups() l
 $body$;
 COMMENT ON FUNCTION txpipe.rollup_merges(text, boolean, boolean) IS
 'Part of create_warehouse(): the statements that add the sums of a relation to every rollup';
 
--- MERGE statements that make the sums by year of all rollups, those from low to high, what their months add up to, after
--- sales were added to these.
+-- For the years from low to high, after sales were added to their months.
 CREATE FUNCTION txpipe.rollup_year_merges()
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $body$
-    SELECT string_agg(format($sql$
-        MERGE INTO dwh.%1$I r USING (SELECT * FROM (%2$s) s ORDER BY %3$s) d
-        ON (%4$s) = (%5$s)
+    SELECT string_agg(txpipe.rollup_merge(l.rollup, l.keys, txpipe.rollup_years(
+        format('(SELECT * FROM dwh.%I WHERE grain = ''month'' AND period BETWEEN low AND high)', l.rollup || '_base'), l.keys), $sql$
         WHEN MATCHED AND r.sales <> d.sales THEN UPDATE SET sales = d.sales, units = d.units,
-            gross_amount = d.gross_amount, total_paid = d.total_paid
-        WHEN NOT MATCHED THEN INSERT (%3$s, sales, units, gross_amount, total_paid)
-            VALUES (%5$s, d.sales, d.units, d.gross_amount, d.total_paid);$sql$,
-        l.rollup || '_base',
-        txpipe.rollup_years(format('(SELECT * FROM dwh.%I WHERE grain = ''month'' AND period BETWEEN low AND high)',
-                                   l.rollup || '_base'), l.keys), array_to_string(k.names, ', '),
-        'r.' || array_to_string(k.names, ', r.'), 'd.' || array_to_string(k.names, ', d.')), E'\n')
-    FROM txpipe.list_rollups() l, LATERAL (SELECT '{grain,period}'::text[] || l.keys AS names) k
+            gross_amount = d.gross_amount, total_paid = d.total_paid$sql$), E'\n')
+    FROM txpipe.list_rollups() l
 $body$;
 COMMENT ON FUNCTION txpipe.rollup_year_merges() IS
 'Part of create_warehouse(): the statements that bring the sums by year up to date with those by month';
@@ -461,22 +467,18 @@ BEGIN
     PERFORM dwh.fold_rollups(0, false);
 $sql$ ||
         (SELECT string_agg(format($sql$
-    MERGE INTO dwh.%8$I r USING (SELECT * FROM (%2$s) s ORDER BY %5$s) d ON (%3$s) = (%4$s)
-    WHEN MATCHED AND d.sales IS NULL THEN DELETE
-    WHEN MATCHED THEN UPDATE SET sales = d.sales, units = d.units, gross_amount = d.gross_amount, total_paid = d.total_paid
-    WHEN NOT MATCHED THEN INSERT (%5$s, sales, units, gross_amount, total_paid)
-        VALUES (%4$s, d.sales, d.units, d.gross_amount, d.total_paid);
+    %2$s
     rollup := %1$L;
     GET DIAGNOSTICS rows_repaired = ROW_COUNT;
     RETURN NEXT;
     IF pause > '0' AND clock_timestamp() >= said_at + pause THEN
-        RAISE NOTICE '%6$s of %7$s rollups, %% rows of %% repaired', rows_repaired, rollup;
+        RAISE NOTICE '%3$s of %4$s rollups, %% rows of %% repaired', rows_repaired, rollup;
         said_at := clock_timestamp();
-    END IF;$sql$, l.rollup, txpipe.rollup_difference(l.rollup || '_base', l.keys, l.condition),
-                'r.' || array_to_string(k.names, ', r.'), 'd.' || array_to_string(k.names, ', d.'),
-                array_to_string(k.names, ', '), l.number, l.total, l.rollup || '_base'), E'\n' ORDER BY l.number)
-         FROM (SELECT *, row_number() OVER () AS number, count(*) OVER () AS total FROM txpipe.list_rollups()) l,
-              LATERAL (SELECT '{grain,period}'::text[] || l.keys AS names) k)
+    END IF;$sql$, l.rollup, txpipe.rollup_merge(l.rollup, l.keys, txpipe.rollup_difference(l.rollup || '_base', l.keys, l.condition), $merge$
+    WHEN MATCHED AND d.sales IS NULL THEN DELETE
+    WHEN MATCHED THEN UPDATE SET sales = d.sales, units = d.units, gross_amount = d.gross_amount, total_paid = d.total_paid$merge$),
+                l.number, l.total), E'\n' ORDER BY l.number)
+         FROM (SELECT *, row_number() OVER () AS number, count(*) OVER () AS total FROM txpipe.list_rollups()) l)
         || E'\nEND');
     COMMENT ON FUNCTION dwh.repair_rollups() IS
     'Makes the rollups what dwh.fact_sales adds up to, and says how many rows of each that changed; while it runs in a
