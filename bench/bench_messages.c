@@ -3,11 +3,13 @@
  *
  *   bench_messages rows COUNT                               prints them as lines of CSV
  *   bench_messages produce SERVERS TOPIC PARTITIONS COUNT [--poison PERCENT] [--refused PERCENT] [--rate N]
+ *   bench_messages produce SERVERS TOPIC PARTITIONS COUNT --transactions N [--rate N]
  *   bench_messages drain SERVERS TOPIC PARTITIONS COUNT     reads them, and does nothing with them
  *   bench_messages version                                  of librdkafka
  *
  * Message n is the same row in all of them. --poison: so many of a hundred cannot be decoded, --refused: break
- * CHECK (quantity > 0). --rate: messages a second, spread evenly; otherwise as fast as the broker takes them.
+ * CHECK (quantity > 0). --transactions: of a million accounts, made at the time of sending; N of a thousand, the last
+ * ones, have an amount over 10,000. --rate: messages a second, spread evenly; otherwise as fast as the broker takes them.
  * produce prints how many were sound, poisoned, refused; drain prints seconds from the first message to the
  * last, its own CPU seconds, and how old messages were when they came, in milliseconds: p50, p95, p99, most.
  */
@@ -37,6 +39,7 @@ typedef struct Options
 	int poison;
 	int refused;
 	int64_t rate;
+	int transactions; /* -1: events of a shop */
 } Options;
 
 typedef struct Row
@@ -136,6 +139,32 @@ write_json(char *to, const Row *r)
 					r->source, r->recommended_product_id, r->algorithm);
 }
 
+static int
+write_transaction(char *to, int64_t n, int large)
+{
+	uint64_t r = mix((uint64_t) n);
+	int account = (int) (r % 1000000);
+	int cents = (int) ((r >> 20) % 90000) + 100;
+	struct timespec now;
+	struct tm tm;
+	char at[32];
+
+	if (n % 1000 >= 1000 - large)
+		cents += 1000000;
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	strftime(at, sizeof(at), "%Y-%m-%dT%H:%M:%S", &tm);
+	return snprintf(to, MAX_MESSAGE,
+					"{\"transaction_id\":\"T%" PRId64 "\",\"account_id\":\"C%07d\","
+					"\"timestamp\":\"%s.%06ldZ\",\"type\":\"payment\",\"amount\":%d.%02d,"
+					"\"currency\":\"EUR\",\"channel\":\"online\",\"status\":\"completed\","
+					"\"merchant\":\"M%d\",\"latitude\":%d.%02d,\"longitude\":%d.%02d,"
+					"\"device_id\":\"D%07d\"}",
+					n, account, at, now.tv_nsec / 1000, cents / 100, cents % 100,
+					(int) ((r >> 40) % 5000), account % 50, account % 100, account % 170,
+					account % 97, account);
+}
+
 /* Breaks a message, in one of four ways by turns; keeps its length but for the one that is cut. */
 static int
 poison(char *message, int len, int64_t turn)
@@ -207,7 +236,8 @@ send_message(rd_kafka_t *rk, const Options *o, int64_t n, int64_t *sent)
 
 	if (kind == 2)
 		row.quantity = -row.quantity;
-	len = write_json(message, &row);
+	len = o->transactions >= 0 ? write_transaction(message, n, o->transactions)
+							   : write_json(message, &row);
 	if (kind == 1)
 		len = poison(message, len, o->poison == RUN ? n : n / RUN);
 	/* Room comes with the delivery reports, which polling takes in. */
@@ -357,12 +387,14 @@ drain(const Options *o)
 static void
 usage(void)
 {
-	fputs("usage: bench_messages rows COUNT\n"
-		  "       bench_messages produce SERVERS TOPIC PARTITIONS COUNT [--poison PERCENT]"
-		  " [--refused PERCENT] [--rate N]\n"
-		  "       bench_messages drain SERVERS TOPIC PARTITIONS COUNT\n"
-		  "       bench_messages version\n",
-		  stderr);
+	fputs(
+		"usage: bench_messages rows COUNT\n"
+		"       bench_messages produce SERVERS TOPIC PARTITIONS COUNT [--poison PERCENT]"
+		" [--refused PERCENT] [--rate N]\n"
+		"       bench_messages produce SERVERS TOPIC PARTITIONS COUNT --transactions N [--rate N]\n"
+		"       bench_messages drain SERVERS TOPIC PARTITIONS COUNT\n"
+		"       bench_messages version\n",
+		stderr);
 	exit(2);
 }
 
@@ -384,7 +416,7 @@ print_rows(int64_t count)
 static Options
 parse_options(int argc, char **argv)
 {
-	Options o = {0};
+	Options o = {.transactions = -1};
 
 	if (argc < 6 || argc % 2 != 0)
 		usage();
@@ -400,9 +432,13 @@ parse_options(int argc, char **argv)
 			o.refused = atoi(argv[i + 1]);
 		else if (strcmp(argv[i], "--rate") == 0)
 			o.rate = atoll(argv[i + 1]);
+		else if (strcmp(argv[i], "--transactions") == 0)
+			o.transactions = atoi(argv[i + 1]);
 		else
 			usage();
 	}
+	if (o.transactions > 1000 || (o.transactions >= 0 && o.poison > 0))
+		usage();
 	if (o.partitions < 1 || o.poison < 0 || o.refused < 0 || o.poison + o.refused > RUN)
 		usage();
 	return o;
