@@ -18,7 +18,7 @@ diag("seed $seed (TXPIPE_TEST_SEED)");
 srand($seed);
 
 my $data   = $ENV{TXPIPE_RETAIL_DATA} // "$TxpipeRetail::tree/../shared/data/retail";
-my $broker = start_broker('real:2', 'dirty:1', 'mixed:3', 'rules:1', 'access:1');
+my $broker = start_broker('real:2', 'dirty:1', 'mixed:3', 'readings:1');
 my $node   = retail_node('unified', conf => "shared_preload_libraries = 'txpipe'\nmax_worker_processes = 24\n");
 my $json   = JSON::PP->new->canonical->ascii;
 my $db;
@@ -305,6 +305,29 @@ sub compare_reports
 	}
 	return @wrong;
 }
+
+# --- any pair of tables: what sensors send, and the file of the day ---
+
+$db = 'sensors';
+$node->safe_psql('postgres', "CREATE DATABASE $db");
+$node->safe_psql($db, 'CREATE EXTENSION txpipe');
+kafka_server($node, 'shop', $broker, $db);
+my $columns = 'sensor_id text, at timestamptz, value numeric(8,3), status text';
+$node->safe_psql($db, qq{CREATE TABLE live_reading ($columns, PRIMARY KEY (sensor_id, at));
+	CREATE TABLE reading ($columns, file_id bigint, PRIMARY KEY (sensor_id, at));
+	SELECT txpipe.create_stream('live_reading', 'shop', 'readings', 'live_reading', options => '{"mode": "upsert"}');
+	SELECT txpipe.create_feed('reading', '^readings/(.+)\\.csv\$', 'reading');
+	SELECT txpipe.create_unified_view('readings', 'live_reading', 'reading', '{sensor_id,at}')});
+my @readings = map { { sensorId => 's' . $_ % 3, at => sprintf('2024-05-01T10:%02d:00.%06dZ', $_, $_), value => "$_.125", status => (qw(OK WARNING ERROR))[ $_ % 3 ] } } 1 .. 30;
+stream('readings', 0, @readings[ 0 .. 19 ], @readings[ 3 .. 5 ]);
+wait_for_offset($node, 'live_reading', 23, db => $db);
+my $sums = 'SELECT count(*), sum(value), count(*) FILTER (WHERE source = $$speed$$) FROM readings';
+is($node->safe_psql($db, $sums), '20|212.500|20', 'events of sensors are readings');
+land('readings/2024-05-01.csv', join "\n", 'sensor_id,at,value,status', (map { join ',', @$_{qw(sensorId at value status)} } @readings[ 10 .. 29 ]), '');
+$node->safe_psql($db, 'CALL txpipe.run_hourly()');
+is($node->safe_psql($db, $sums), '30|468.750|10', 'the file replaces those it has, and brings others');
+$node->safe_psql($db, 'SELECT txpipe.unload(file_id) FROM txpipe.file');
+is($node->safe_psql($db, $sums), '20|212.500|20', 'taken back it gives way to them');
 
 # --- both kinds in random order, and a reader ---
 

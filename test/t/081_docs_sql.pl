@@ -27,7 +27,8 @@ my @prepared = (
 	[ 'README.md', qr/run_hourly/ => sub { deliver_groups() } ],
 	[ 'feeds.md', qr// => sub { orders_and_sales_feeds() } ],
 	[ 'feeds.md', qr/create_feed\('stock'/ => 'CREATE TABLE stock_level (sku text, branch text, pieces integer)' ],
-	[ 'live.md', qr/create_live_sales/ => sub { warehouse(); kafka_server($main::node, 'shop', $main::broker, 'shop') } ],
+	[ 'live.md', qr// => sub { kafka_server($main::node, 'shop', $main::broker, 'shop') } ],
+	[ 'live.md', qr/create_live_sales/ => sub { warehouse() } ],
 	[ 'live.md', qr/create_window\('events_10_min'/ => "CREATE TABLE app_log (at timestamptz, event_type text, customer_id text, total_amount numeric(10,2));
 		SELECT txpipe.create_stream('app_log', 'shop', 'app_logs', 'app_log', paused => true)" ],
 	[ 'live.md', qr/create_app_log_analytics/ => "SELECT txpipe.drop_window('events_10_min', true), txpipe.drop_stream('app_log'); DROP TABLE app_log" ],
@@ -62,7 +63,7 @@ my @shown = (
 my $keyword = qr/(?:SELECT|WITH|VALUES|TABLE|CALL|INSERT|UPDATE|DELETE|MERGE|CREATE|ALTER|DROP|GRANT|REVOKE|SET|RESET|COMMENT|BEGIN|COMMIT|ROLLBACK|TRUNCATE|REASSIGN|LOAD)\b/;
 my $tree = $ENV{TXPIPE_TREE} // '.';
 
-our $broker = start_broker(map { "$_:1" } qw(app_logs orders customers prices sales live_sales transactions));
+our $broker = start_broker(map { "$_:1" } qw(app_logs orders customers prices sales live_sales readings transactions));
 our $key_file = PostgreSQL::Test::Utils::tempdir() . '/pseudonym.key';
 our $node   = new_node('docs_sql', conf => <<'CONF');
 shared_preload_libraries = 'pg_cron,txpipe'
