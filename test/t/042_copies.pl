@@ -29,7 +29,8 @@ sub produce_some
 # What a database holds of the topic: offsets that became rows, those that became dead letters, double ones.
 my $holdings = <<'SQL';
 SELECT count(*), (SELECT count(*) FROM txpipe.dead_letter), count(*) - count(DISTINCT (kafka_partition, kafka_offset)),
-	(SELECT sum(next_offset) FROM txpipe.stream_partition WHERE stream = 'shop')
+	(SELECT sum(next_offset) FROM txpipe.stream_partition WHERE stream = 'shop'),
+	(SELECT sum(n) FROM counted)
 FROM shop
 SQL
 
@@ -41,7 +42,7 @@ sub holds_all
 
 	wait_for_offset($node, 'shop', $messages, db => $db);
 	is( $node->safe_psql($db, $holdings),
-		join('|', $messages - $bad, $bad, 0, $messages),
+		join('|', $messages - $bad, $bad, 0, $messages, $messages - $bad),
 		"$db holds every message once");
 	return;
 }
@@ -50,10 +51,11 @@ sub holds_all
 sub stands_at_one_point
 {
 	my ($db) = @_;
-	my ($rows, $dead, $double, $next) = split /\|/, $node->safe_psql($db, $holdings);
+	my ($rows, $dead, $double, $next, $counted) = split /\|/, $node->safe_psql($db, $holdings);
 
 	is($rows + $dead, $next, "$db stands at one point: $rows rows, $dead dead letters");
 	is($double,       0,     'with nothing double');
+	is($counted,      $rows, 'and what the step has made of the rows');
 	cmp_ok($next, '<', $messages, 'which is in the middle of the stream');
 	return;
 }
@@ -77,6 +79,8 @@ $node->safe_psql('original', <<'SQL');
 CREATE TABLE shop (id bigint, kafka_partition int, kafka_offset bigint);
 SELECT txpipe.create_stream('shop', 'broker', 'shop', 'shop', options => '{"batch_rows": 20}',
 	columns => '{"id": "id", "kafka_partition": "kafka_partition", "kafka_offset": "kafka_offset"}');
+CREATE TABLE counted (n bigint);
+SELECT txpipe.on_batch('shop', 'count', 'INSERT INTO public.counted SELECT count(*) FROM batch');
 SQL
 produce_some() for 1 .. 3;
 wait_for($node, 'SELECT count(*) > 100 FROM shop', 'rows arrive', db => 'original');
