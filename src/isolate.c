@@ -58,6 +58,16 @@ txp_error_is_of_rows(int sqlerrcode)
 	return true;
 }
 
+bool
+txp_error_is_of_statement(int sqlerrcode)
+{
+	int category = ERRCODE_TO_CATEGORY(sqlerrcode);
+
+	return txp_error_is_of_rows(sqlerrcode) ||
+		   category == ERRCODE_TO_CATEGORY(ERRCODE_UNDEFINED_TABLE) ||
+		   category == ERRCODE_FEATURE_NOT_SUPPORTED || category == ERRCODE_INVALID_SCHEMA_NAME;
+}
+
 static void
 end_subtransaction(Search *search, bool keep)
 {

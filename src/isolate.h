@@ -27,6 +27,9 @@ typedef void (*TxpApply)(void *arg, uint32 first, uint32 count, const Bitmapset 
  */
 extern bool txp_error_is_of_rows(int sqlerrcode);
 
+/* Is it of rows or of the statement they met (no such table, no privilege), so that another try would not help? */
+extern bool txp_error_is_of_statement(int sqlerrcode);
+
 /*
  * Finds the rows out of `nrows` that make `apply` fail, by halving in subtransactions which are all rolled
  * back. Returns the list of TxpRefusal in row order. Errors that are not of rows are passed on.

@@ -16,6 +16,16 @@
 #include "properties.h"
 #include "rights.h"
 #include "sink.h"
+#include "step_plan.h"
+
+/* What no step looks at is neither decoded nor read for them. */
+static void
+plan_steps(TxpLink *link)
+{
+	link->needs = txp_steps_needs(link->steps, link->plan->desc);
+	txp_rowplan_leave_out(link->plan, link->needs);
+	link->reader = txp_rowreader_new_for(link->plan, link->needs);
+}
 
 static void
 plan_rows(TxpLink *link)
@@ -47,7 +57,7 @@ plan_rows(TxpLink *link)
 	link->target_desc = CreateTupleDescCopyConstr(RelationGetDescr(target));
 	table_close(target, AccessShareLock);
 	if (link->steps != NIL)
-		link->reader = txp_rowreader_new(link->plan);
+		plan_steps(link);
 	txp_rights_restore(&saved);
 }
 

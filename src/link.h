@@ -37,7 +37,8 @@ typedef struct TxpLink
 	TxpRowPlan *plan;
 	TxpUpsert *upsert;     /* NULL in mode append */
 	List *steps;           /* of TxpStreamStep, in order */
-	TxpRowReader *reader;  /* for them; NULL: there are none */
+	Bitmapset *needs;      /* columns of the plan, from 0, that they look at */
+	TxpRowReader *reader;  /* of those; NULL: there are no steps */
 	TupleDesc target_desc; /* of the target when the plan was made */
 	char **topics;         /* by the numbers frames name them by */
 	int ntopics;

@@ -414,6 +414,19 @@ txp_rowplan_add_for_steps(TxpRowPlan *plan, Jsonb *columns)
 	}
 }
 
+void
+txp_rowplan_leave_out(TxpRowPlan *plan, const Bitmapset *needs)
+{
+	for (int i = list_length(plan->names); i < plan->ncolumns; i++)
+	{
+		TxdColumn *column = &plan->columns[i];
+
+		if (column->source >= TXD_FROM_TOPIC && column->source <= TXD_FROM_HEADERS &&
+			!bms_is_member(i, needs))
+			column->source = TXD_FROM_CONSTANT;
+	}
+}
+
 static void
 pack_column(StringInfo buf, const TxdColumn *column)
 {

@@ -13,6 +13,7 @@
 #include "access/tupdesc.h"
 #include "decode/decode.h"
 #include "lib/stringinfo.h"
+#include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 #include "utils/relcache.h"
@@ -59,6 +60,9 @@ extern void txp_rowplan_add_hidden(TxpRowPlan *plan, const char *name, Oid type,
  * kafka_topic … kafka_headers that the plan does not have.
  */
 extern void txp_rowplan_add_for_steps(TxpRowPlan *plan, Jsonb *columns);
+
+/* Makes those of the message's own data NULL that were added so and are not in `needs`. */
+extern void txp_rowplan_leave_out(TxpRowPlan *plan, const Bitmapset *needs);
 
 /* Where the key of pseudonyms is: in the mapping of `user` for the server, on which the current user needs USAGE. */
 extern void txp_rowplan_set_key(TxpRowPlan *plan, const char *server, Oid user);

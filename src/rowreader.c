@@ -18,6 +18,7 @@
 struct TxpRowReader
 {
 	const TxpRowPlan *plan;
+	bool *wanted;        /* by column of the plan */
 	TupleDesc desc;      /* the plan's, or one with the row's number behind it */
 	FmgrInfo *functions; /* receive functions of binary rows, input functions of text rows */
 	Oid *ioparams;
@@ -33,6 +34,8 @@ new_reader(const TxpRowPlan *plan, TupleDesc desc)
 	TxpRowReader *reader = palloc(sizeof(TxpRowReader));
 
 	reader->plan = plan;
+	reader->wanted = palloc(sizeof(bool) * plan->ncolumns);
+	memset(reader->wanted, true, sizeof(bool) * plan->ncolumns);
 	reader->desc = desc;
 	reader->functions = palloc(sizeof(FmgrInfo) * plan->ncolumns);
 	reader->ioparams = palloc(sizeof(Oid) * plan->ncolumns);
@@ -59,6 +62,16 @@ TxpRowReader *
 txp_rowreader_new(const TxpRowPlan *plan)
 {
 	return new_reader(plan, plan->desc);
+}
+
+TxpRowReader *
+txp_rowreader_new_for(const TxpRowPlan *plan, const Bitmapset *columns)
+{
+	TxpRowReader *reader = txp_rowreader_new(plan);
+
+	for (int i = 0; i < plan->ncolumns; i++)
+		reader->wanted[i] = bms_is_member(i, columns);
+	return reader;
 }
 
 TxpRowReader *
@@ -232,7 +245,12 @@ read_binary(TxpRowReader *reader, const char *p)
 		StringInfoData field;
 
 		p += sizeof(len);
-		reader->nulls[i] = len < 0;
+		reader->nulls[i] = len < 0 || !reader->wanted[i];
+		if (!reader->wanted[i])
+		{
+			p += Max(len, 0);
+			continue;
+		}
 		if (len >= 0)
 		{
 			/* The receive functions expect a terminator behind the value, as a network message has. */
@@ -289,6 +307,12 @@ read_text(TxpRowReader *reader, const char *p, const char *end)
 		if ((stop == NULL) != (i == reader->plan->ncolumns - 1))
 			broken_row();
 		stop = stop ? stop : end;
+		reader->nulls[i] = !reader->wanted[i];
+		if (!reader->wanted[i])
+		{
+			p = stop + 1;
+			continue;
+		}
 		field = palloc(stop - p + 1);
 		reader->nulls[i] = !unescape(p, stop, field);
 		if (!reader->nulls[i])

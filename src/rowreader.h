@@ -25,8 +25,11 @@ typedef struct TxpRows
 	MemoryContext context; /* of the tuples: the batch's, so that they outlive a failed attempt */
 } TxpRows;
 
-/* Looks up the types' receive or input functions. Lives in the current memory context, as the plan must. */
+/* For all columns. Looks up the types' receive or input functions. Lives in the current memory context, as the plan must. */
 extern TxpRowReader *txp_rowreader_new(const TxpRowPlan *plan);
+
+/* The same for these columns, from 0; the others are NULL in its tuples. */
+extern TxpRowReader *txp_rowreader_new_for(const TxpRowPlan *plan, const Bitmapset *columns);
 
 /* The same with a further column in its tuples: a bigint, the row's number in the batch. */
 extern TxpRowReader *txp_rowreader_new_numbered(const TxpRowPlan *plan);

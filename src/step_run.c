@@ -3,9 +3,6 @@
  *
  * The rows are read once into a tuplestore, which every step sees as the relation `batch`. The insert into the
  * target is COPY or the upsert, as without steps, of the columns that are the target's.
- *
- * Plans are kept, but not for long: one that was made for tables that were still empty, or for a batch of another
- * size, can be thousands of times too slow.
  */
 #include "postgres.h"
 
@@ -21,18 +18,12 @@
 #include "isolate.h"
 #include "rights.h"
 #include "sink.h"
+#include "step_plan.h"
 #include "step_run.h"
 #include "steps.h"
 
 /* A batch is bounded in bytes already; its tuples should not go to disk in between. */
 #define STORE_KB (64 * 1024)
-
-/* A new plan is trusted for the shorter time, the next one for twice as long, and so on. */
-#define FIRST_PLAN_LIFE_US INT64CONST(100000)
-#define MAX_PLAN_LIFE_US INT64CONST(10000000)
-/* A batch so many times as large, or as small, deserves a plan of its own. */
-#define PLANNED_ROWS_FACTOR 4
-#define MIN_PLANNED_ROWS 16
 
 typedef struct StepRun
 {
@@ -69,34 +60,14 @@ ignore_end(DestReceiver *self)
 static DestReceiver ignore_rows = {ignore_row, ignore_startup, ignore_end, ignore_end,
 								   DestTuplestore};
 
-static bool
-plan_fits(const TxpStreamStep *step, uint32 count, int64 now)
-{
-	return step->plan != NULL && now - step->planned_us < step->plan_life_us &&
-		   count <= (uint64) step->planned_rows * PLANNED_ROWS_FACTOR &&
-		   step->planned_rows <= (uint64) Max(count, MIN_PLANNED_ROWS) * PLANNED_ROWS_FACTOR;
-}
-
-/* With `batch` registered, in an SPI connection. */
+/* Its tables have changed: rows are read without what it looks at now. The stream is opened anew. */
 static void
-plan_step(TxpStreamStep *step, uint32 count, int64 now)
+check_needs(const StepRun *run, TxpStreamStep *step)
 {
-	SPIPlanPtr plan;
-
-	if (plan_fits(step, count, now))
-		return;
-	plan = SPI_prepare(step->sql, 0, NULL);
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare returned %s", SPI_result_code_string(SPI_result));
-	if (step->plan != NULL)
-		SPI_freeplan(step->plan);
-	step->plan = NULL;
-	if (SPI_keepplan(plan) != 0)
-		elog(ERROR, "SPI_keepplan failed");
-	step->plan = plan;
-	step->planned_rows = Max(count, MIN_PLANNED_ROWS);
-	step->planned_us = now;
-	step->plan_life_us = Min(Max(step->plan_life_us * 2, FIRST_PLAN_LIFE_US), MAX_PLAN_LIFE_US);
+	if (txp_step_needs_more(step, run->link->plan->desc->natts, run->link->needs))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("tables of the step were changed meanwhile"), errhint("Call again.")));
 }
 
 static uint64
@@ -106,10 +77,11 @@ execute(StepRun *run, TxpStreamStep *step)
 	uint64 processed;
 
 	SPI_connect();
-	txp_batch_register(run->link->plan->desc, run->store, Max(run->count, MIN_PLANNED_ROWS));
-	plan_step(step, run->count, txp_now_us());
+	txp_step_register(run->link->plan->desc, run->store, run->count);
+	txp_step_plan(step, run->count);
 	txp_step_check_code(step->name, SPI_execute_plan_extended(step->plan, &options));
 	processed = SPI_processed;
+	check_needs(run, step);
 	if (step->rule)
 		txp_alerts_take(run->link->stream, step->rule, SPI_tuptable, processed);
 	SPI_finish();
@@ -168,17 +140,6 @@ raise_error(StepRun *run, TxpStreamStep *step, ErrorData *error)
 	ReThrowError(error);
 }
 
-/* Errors that are the statement's or its rows', so that another try would not help. */
-static bool
-can_be_skipped(int sqlerrcode)
-{
-	int category = ERRCODE_TO_CATEGORY(sqlerrcode);
-
-	return txp_error_is_of_rows(sqlerrcode) ||
-		   category == ERRCODE_TO_CATEGORY(ERRCODE_UNDEFINED_TABLE) ||
-		   category == ERRCODE_FEATURE_NOT_SUPPORTED || category == ERRCODE_INVALID_SCHEMA_NAME;
-}
-
 /* In a subtransaction that ends with the deferred constraints, so that all it does is undone with it. */
 static uint64
 execute_or_skip(StepRun *run, TxpStreamStep *step)
@@ -208,7 +169,7 @@ execute_or_skip(StepRun *run, TxpStreamStep *step)
 	CurrentResourceOwner = owner;
 	/* What is noted of an error outlives this try. */
 	MemoryContextSwitchTo(run->context);
-	if (error != NULL && !can_be_skipped(error->sqlerrcode))
+	if (error != NULL && !txp_error_is_of_statement(error->sqlerrcode))
 		raise_error(run, step, error);
 	if (error != NULL)
 	{
@@ -432,8 +393,8 @@ txp_steps_check(const TxpLink *link, const char *name)
 		context.arg = step;
 		error_context_stack = &context;
 		SPI_connect();
-		txp_batch_register(link->plan->desc, NULL, MIN_PLANNED_ROWS);
-		plan_step(step, 0, txp_now_us());
+		txp_step_register(link->plan->desc, NULL, 0);
+		txp_step_plan(step, 0);
 		SPI_finish();
 		error_context_stack = context.previous;
 	}

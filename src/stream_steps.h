@@ -39,7 +39,8 @@ typedef struct TxpStreamStep
 	int32 ordinal; /* the insert into the target has 0 */
 	TxpStepPolicy on_error;
 	TxpAlertRule *rule; /* its rows become alerts; NULL: they are ignored */
-	SPIPlanPtr plan;    /* kept, see step_run.c; NULL: none yet */
+	SPIPlanPtr plan;    /* kept, see step_plan.c; NULL: none yet */
+	int generation;     /* of it, when it was last looked at; -1: never */
 	uint32 planned_rows;
 	int64 planned_us; /* CLOCK_MONOTONIC */
 	int64 plan_life_us;

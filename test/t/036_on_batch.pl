@@ -6,7 +6,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeTest;
 
-my @topics = qw(orders clean policy rights keyed texts twice grows children plain);
+my @topics = qw(orders clean policy rights keyed texts twice grows looks children plain);
 my $broker = start_broker('killed:2', map { "$_:1" } @topics);
 my $node   = new_node('steps');
 start_node($node);
@@ -375,6 +375,44 @@ produce_lines($broker, 'grows', 0, '{"id": 2, "colour": "red"}');
 wait_for_offset($node, 'grows', 2);
 is(sql('SELECT id, field, at IS NOT NULL FROM wide ORDER BY id'), "1||t\n2|red|t", 'columns that come are in batch');
 is(sql('SELECT id, colour FROM grows ORDER BY id'), "1|\n2|red", '... and in the target');
+
+# What a step looks at is found out, also through joins, subqueries and whole rows, and when tables change.
+sql(<<'SQL');
+CREATE TABLE looks (id int, a int, b int);
+CREATE TABLE seen (what text, v text);
+CREATE TABLE look (id int, label text);
+INSERT INTO look SELECT g, 'label ' || g FROM generate_series(1, 9) g;
+SELECT txpipe.create_stream('looks', 'shop', 'looks', 'looks', options => '{"workers": 1}');
+SELECT txpipe.on_batch('looks', 'whole', $$INSERT INTO public.seen SELECT 'whole', x.id || ' ' || (to_jsonb(x) ->> 'kafka_offset') FROM (SELECT * FROM batch) x$$, 10);
+SQL
+produce_lines($broker, 'looks', 0, '{"id": 1, "a": 10, "b": 100}');
+wait_for_offset($node, 'looks', 1);
+sql(<<'SQL');
+SELECT txpipe.on_batch('looks', 'whole', $$INSERT INTO public.seen SELECT 'using', id || ' ' || label || ' ' || b
+    FROM batch JOIN public.look USING (id) WHERE EXISTS (SELECT FROM public.look l WHERE l.id = batch.a / 10)$$);
+SELECT txpipe.on_batch('looks', 'natural', $$WITH n AS (SELECT count(*) AS n FROM batch NATURAL JOIN public.look) INSERT INTO public.seen SELECT 'natural', n FROM n$$);
+SQL
+produce_lines($broker, 'looks', 0, '{"id": 2, "a": 20, "b": 200}', '{"id": 3, "a": 300, "b": 300}');
+wait_for_offset($node, 'looks', 3);
+sql('ALTER TABLE look ADD kafka_partition int, ADD b int; UPDATE look SET kafka_partition = CASE id WHEN 4 THEN 0 ELSE 7 END, b = 400');
+produce_lines($broker, 'looks', 0, '{"id": 4, "a": 40, "b": 400}', '{"id": 5, "a": 40, "b": 400}');
+# Every "b" is ambiguous in the first step now.
+wait_for($node, "SELECT last_error LIKE '42702: step \"whole\": %' FROM txpipe.stream_status WHERE stream = 'looks'", 'the other step fails');
+sql("SELECT txpipe.drop_step('looks', 'whole')");
+wait_for_offset($node, 'looks', 5);
+is(sql("SELECT what, string_agg(v, ', ' ORDER BY v) FROM seen GROUP BY 1 ORDER BY 1"), "natural|1, 2\nusing|2 label 2 200\nwhole|1 0", 'steps get the columns they look at');
+
+# The same while the plan is kept.
+sql('TRUNCATE look, seen; ALTER TABLE look DROP kafka_partition, DROP b; INSERT INTO look VALUES (1, 1), (2, 2), (3, 3)');
+for my $id (6 .. 8)
+{
+	produce_lines($broker, 'looks', 0, "{\"id\": $id, \"a\": 0, \"b\": 0}");
+	wait_for_offset($node, 'looks', $id);
+}
+sql('ALTER TABLE look ADD kafka_offset bigint; INSERT INTO look VALUES (9, 9, 8), (10, 10, 9999)');
+produce_lines($broker, 'looks', 0, '{"id": 9, "a": 0, "b": 0}', '{"id": 10, "a": 0, "b": 0}');
+wait_for_offset($node, 'looks', 10);
+is(sql("SELECT string_agg(v, ' ') FROM seen"), '0 0 0 1', '... as soon as a table has a column more');
 
 # Deferred constraints are checked behind the last step, so steps may need one another.
 sql(<<'SQL');

@@ -1,0 +1,215 @@
+/*
+ * step_plan.c — the kept plan of a stream's step.
+ *
+ * A plan is kept, but not for long: one that was made for tables that were still empty, or for a batch of another
+ * size, can be thousands of times too slow.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "io/clock.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/parsetree.h"
+#include "utils/memutils.h"
+#include "utils/plancache.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+
+#include "isolate.h"
+#include "step_plan.h"
+#include "steps.h"
+
+/* A new plan is trusted for the shorter time, the next one for twice as long, and so on. */
+#define FIRST_PLAN_LIFE_US INT64CONST(100000)
+#define MAX_PLAN_LIFE_US INT64CONST(10000000)
+/* A batch so many times as large, or as small, deserves a plan of its own. */
+#define PLANNED_ROWS_FACTOR 4
+#define MIN_PLANNED_ROWS 16
+
+static bool
+plan_fits(const TxpStreamStep *step, uint32 count, int64 now)
+{
+	return step->plan != NULL && now - step->planned_us < step->plan_life_us &&
+		   count <= (uint64) step->planned_rows * PLANNED_ROWS_FACTOR &&
+		   step->planned_rows <= (uint64) Max(count, MIN_PLANNED_ROWS) * PLANNED_ROWS_FACTOR;
+}
+
+void
+txp_step_plan(TxpStreamStep *step, uint32 count)
+{
+	int64 now = txp_now_us();
+	SPIPlanPtr plan;
+
+	if (plan_fits(step, count, now))
+		return;
+	plan = SPI_prepare(step->sql, 0, NULL);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare returned %s", SPI_result_code_string(SPI_result));
+	if (step->plan != NULL)
+		SPI_freeplan(step->plan);
+	step->plan = NULL;
+	if (SPI_keepplan(plan) != 0)
+		elog(ERROR, "SPI_keepplan failed");
+	step->plan = plan;
+	step->generation = -1;
+	step->planned_rows = Max(count, MIN_PLANNED_ROWS);
+	step->planned_us = now;
+	step->plan_life_us = Min(Max(step->plan_life_us * 2, FIRST_PLAN_LIFE_US), MAX_PLAN_LIFE_US);
+}
+
+void
+txp_step_register(TupleDesc desc, Tuplestorestate *store, uint32 count)
+{
+	txp_batch_register(desc, store, Max(count, MIN_PLANNED_ROWS));
+}
+
+/* --- which columns --- */
+
+typedef struct Needs
+{
+	List *rtables; /* of the query at hand, then of those around it */
+	Bitmapset *columns;
+	int ncolumns;
+} Needs;
+
+static bool note_needs(Node *node, void *arg);
+
+static void
+note_join_column(Needs *needs, const Var *var, const RangeTblEntry *join)
+{
+	List *here = needs->rtables;
+
+	needs->rtables = list_copy_tail(here, var->varlevelsup);
+	(void) note_needs(list_nth(join->joinaliasvars, var->varattno - 1), needs);
+	needs->rtables = here;
+}
+
+static void
+note_column(Needs *needs, const Var *var)
+{
+	RangeTblEntry *rte = rt_fetch(var->varno, (List *) list_nth(needs->rtables, var->varlevelsup));
+
+	if (rte->rtekind != RTE_JOIN && rte->rtekind != RTE_NAMEDTUPLESTORE)
+		return;
+	if (var->varattno <= 0)
+		needs->columns = bms_add_range(needs->columns, 0, needs->ncolumns - 1);
+	else if (rte->rtekind == RTE_JOIN)
+		note_join_column(needs, var, rte);
+	else
+		needs->columns = bms_add_member(needs->columns, var->varattno - 1);
+}
+
+static bool
+note_needs(Node *node, void *arg)
+{
+	Needs *needs = arg;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+	{
+		note_column(needs, castNode(Var, node));
+		return false;
+	}
+	if (IsA(node, Query))
+	{
+		Query *query = castNode(Query, node);
+
+		needs->rtables = lcons(query->rtable, needs->rtables);
+		/* A join lists all columns of both sides; those that are used are followed from where they are. */
+		(void) query_tree_walker(query, note_needs, needs, QTW_IGNORE_JOINALIASES);
+		needs->rtables = list_delete_first(needs->rtables);
+		return false;
+	}
+	return expression_tree_walker(node, note_needs, needs);
+}
+
+static CachedPlanSource *
+source_of(const TxpStreamStep *step)
+{
+	return linitial(SPI_plan_get_plan_sources(step->plan));
+}
+
+Bitmapset *
+txp_step_needs(const TxpStreamStep *step, int ncolumns)
+{
+	Needs needs = {.ncolumns = ncolumns};
+	ListCell *lc;
+
+	foreach (lc, source_of(step)->query_list)
+		(void) note_needs(lfirst(lc), &needs);
+	return needs.columns;
+}
+
+bool
+txp_step_needs_more(TxpStreamStep *step, int ncolumns, const Bitmapset *needs)
+{
+	int generation = source_of(step)->generation;
+
+	if (generation == step->generation)
+		return false;
+	step->generation = generation;
+	return !bms_is_subset(txp_step_needs(step, ncolumns), needs);
+}
+
+static Bitmapset *
+plan_for_needs(TxpStreamStep *step, TupleDesc desc, MemoryContext context)
+{
+	Bitmapset *needs;
+
+	SPI_connect();
+	txp_step_register(desc, NULL, 0);
+	txp_step_plan(step, 0);
+	MemoryContextSwitchTo(context);
+	needs = txp_step_needs(step, desc->natts);
+	SPI_finish();
+	return needs;
+}
+
+/* When it runs, and the step still fails, its policy says what happens. */
+static Bitmapset *
+needs_or_all(TxpStreamStep *step, TupleDesc desc)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	Bitmapset *volatile needs = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		needs = plan_for_needs(step, desc, context);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		if (!txp_error_is_of_statement(error->sqlerrcode))
+			ReThrowError(error);
+		MemoryContextSwitchTo(context);
+		needs = bms_add_range(NULL, 0, desc->natts - 1);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return needs;
+}
+
+Bitmapset *
+txp_steps_needs(const List *steps, TupleDesc desc)
+{
+	Bitmapset *needs = NULL;
+	ListCell *lc;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	foreach (lc, steps)
+		needs = bms_join(needs, needs_or_all(lfirst(lc), desc));
+	PopActiveSnapshot();
+	return needs;
+}
