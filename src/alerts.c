@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 
 #include "alerts.h"
+#include "outbox.h"
 #include "spi.h"
 
 #define CHANNEL "txpipe_alert"
@@ -361,6 +362,17 @@ store(const Taking *taking)
 	(void) txp_spi_run(&statement, values, NULL);
 }
 
+/* Of those that were stored. */
+static Datum
+numbers(void)
+{
+	Datum *ids = palloc_extended(sizeof(Datum) * SPI_processed, MCXT_ALLOC_HUGE);
+
+	for (uint64 i = 0; i < SPI_processed; i++)
+		ids[i] = txp_spi_datum(i, 1);
+	return txp_spi_array(INT8OID, ids, NULL, (int) SPI_processed);
+}
+
 /*
  * Whoever is connected may listen: a payload names the alert, and what it says of people is read in txpipe.alert by those
  * who may.
@@ -437,6 +449,8 @@ txp_alerts_take(const TxpStream *stream, const TxpAlertRule *rule, SPITupleTable
 	{
 		store(&taking);
 		notify_of_all(&taking);
+		if (rule->topic != NULL)
+			txp_outbox_add_alerts(stream, rule->topic, numbers());
 	}
 	SPI_finish();
 }

@@ -10,6 +10,7 @@
 #include "claims.h"
 #include "shared.h"
 #include "shared_state.h"
+#include "stream.h"
 
 /* How much this worker may serve, and of which kind. */
 typedef struct Share
@@ -20,6 +21,30 @@ typedef struct Share
 	bool takes_streams;
 	int left;
 } Share;
+
+TxpUnit *
+txp_units_list(const List *streams, int *n, int *parts)
+{
+	TxpUnit *units;
+	ListCell *lc;
+
+	*n = *parts = 0;
+	foreach (lc, streams)
+		*n += ((TxpRunnable *) lfirst(lc))->workers;
+	units = palloc0(sizeof(TxpUnit) * (*n + 1));
+	*n = 0;
+	foreach (lc, streams)
+	{
+		const TxpRunnable *stream = lfirst(lc);
+		bool own = stream->workers > 1;
+
+		for (int part = 0; part < stream->workers; part++)
+			units[(*n)++] =
+				(TxpUnit){.stream = stream, .stream_id = stream->id, .part = part, .own = own};
+		*parts += own ? stream->workers : 0;
+	}
+	return units;
+}
 
 static int
 divide_up(int units, int workers)

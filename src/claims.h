@@ -8,6 +8,8 @@
 
 #include "postgres.h"
 
+#include "nodes/pg_list.h"
+
 struct TxpRunnable;
 
 typedef struct TxpUnit
@@ -19,6 +21,12 @@ typedef struct TxpUnit
 	bool mine;
 	int claim; /* where the claim is, when mine */
 } TxpUnit;
+
+/*
+ * What there is to serve of `streams` (of TxpRunnable): each stream, or each part of one with workers of its own.
+ * *parts: how many of the *n units are parts.
+ */
+extern TxpUnit *txp_units_list(const List *streams, int *n, int *parts);
 
 /*
  * Given all units of the database, gives up what is more than this worker's share and takes what nobody has, up

@@ -120,33 +120,6 @@ txpipe_peek(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* [str name, opt value] of a JSON object of strings. */
-static void
-put_headers(StringInfo buf, Jsonb *headers)
-{
-	JsonbIterator *it;
-	JsonbValue v;
-	JsonbIteratorToken token;
-
-	txp_put_u32(buf, headers ? JB_ROOT_COUNT(headers) : 0);
-	if (headers == NULL)
-		return;
-	it = JsonbIteratorInit(&headers->root);
-	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
-	{
-		if (token == WJB_KEY)
-			txp_put_bytes(buf, v.val.string.val, v.val.string.len);
-		else if (token == WJB_VALUE && v.type == jbvString)
-			txp_put_bytes(buf, v.val.string.val, v.val.string.len);
-		else if (token == WJB_VALUE && v.type == jbvNull)
-			txp_put_str(buf, NULL);
-		else if (token == WJB_VALUE || token == WJB_ELEM)
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("headers must be a JSON object of strings"),
-							errhint("For example '{\"source\": \"txpipe\"}'.")));
-	}
-}
-
 PG_FUNCTION_INFO_V1(txpipe_produce);
 Datum
 txpipe_produce(PG_FUNCTION_ARGS)
@@ -170,7 +143,7 @@ txpipe_produce(PG_FUNCTION_ARGS)
 	txp_put_i32(&buf, PG_ARGISNULL(5) ? -1 : PG_GETARG_INT32(5));
 	txp_put_str(&buf, txp_arg_text_or_null(fcinfo, 3));
 	txp_put_str(&buf, txp_arg_text_or_null(fcinfo, 2));
-	put_headers(&buf, txp_arg_jsonb_or_null(fcinfo, 4));
+	txp_put_headers(&buf, txp_arg_jsonb_or_null(fcinfo, 4));
 	txp_put_u32(&buf, REQUEST_TIMEOUT_MS);
 	txp_io_stop(ask(TXP_PRODUCE, &buf, TXP_PRODUCED, &frame));
 

@@ -58,3 +58,29 @@ txp_reader_check(const TxpReader *r)
 		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
 						errmsg("txpipe_io sent an incomplete frame")));
 }
+
+void
+txp_put_headers(StringInfo buf, Jsonb *headers)
+{
+	JsonbIterator *it;
+	JsonbValue v;
+	JsonbIteratorToken token;
+
+	txp_put_u32(buf, headers ? JB_ROOT_COUNT(headers) : 0);
+	if (headers == NULL)
+		return;
+	it = JsonbIteratorInit(&headers->root);
+	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			txp_put_bytes(buf, v.val.string.val, v.val.string.len);
+		else if (token == WJB_VALUE && v.type == jbvString)
+			txp_put_bytes(buf, v.val.string.val, v.val.string.len);
+		else if (token == WJB_VALUE && v.type == jbvNull)
+			txp_put_str(buf, NULL);
+		else if (token == WJB_VALUE || token == WJB_ELEM)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("headers must be a JSON object of strings"),
+							errhint("For example '{\"source\": \"txpipe\"}'.")));
+	}
+}

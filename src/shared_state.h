@@ -1,7 +1,7 @@
 /*
  * shared_state.h — the shared memory itself, for the modules that own parts of it: shared.c (databases, launcher),
  * slots.c (workers), claims.c (who serves what), rates.c, guard.c, prune.c,
- * page.c.
+ * page.c, outbox.c, outbox_worker.c.
  */
 #ifndef TXP_SHARED_STATE_H
 #define TXP_SHARED_STATE_H
@@ -35,6 +35,7 @@ typedef struct TxpDatabaseEntry
 	TimestampTz next_prune; /* see prune.h */
 	bool has_page;          /* a worker stays to write it; see page.h */
 	TimestampTz next_page;
+	TimestampTz next_outbox; /* when a worker looks for messages to deliver; see outbox_worker.h */
 } TxpDatabaseEntry;
 
 typedef struct TxpWorkerEntry

@@ -27,6 +27,7 @@
 #include "guard.h"
 #include "guc.h"
 #include "io_client.h"
+#include "outbox_worker.h"
 #include "page.h"
 #include "prune.h"
 #include "served.h"
@@ -157,31 +158,6 @@ read_runnable(void)
 	return streams;
 }
 
-/* What there is to serve: each stream, or each part of one with workers of its own. */
-static TxpUnit *
-list_units(List *streams, int *n, int *parts)
-{
-	TxpUnit *units;
-	ListCell *lc;
-
-	*n = *parts = 0;
-	foreach (lc, streams)
-		*n += ((TxpRunnable *) lfirst(lc))->workers;
-	units = palloc0(sizeof(TxpUnit) * (*n + 1));
-	*n = 0;
-	foreach (lc, streams)
-	{
-		const TxpRunnable *stream = lfirst(lc);
-		bool own = stream->workers > 1;
-
-		for (int part = 0; part < stream->workers; part++)
-			units[(*n)++] =
-				(TxpUnit){.stream = stream, .stream_id = stream->id, .part = part, .own = own};
-		*parts += own ? stream->workers : 0;
-	}
-	return units;
-}
-
 /* Fits what is served to what the catalogs say of it now. */
 static void
 refresh_served(TxpServed *served, const TxpRunnable *stream)
@@ -213,7 +189,7 @@ refresh_streams(void)
 		return;
 	MemoryContextSwitchTo(batch_context);
 	streams = read_runnable();
-	units = list_units(streams, &n, &parts);
+	units = txp_units_list(streams, &n, &parts);
 	txp_worker_report(n - parts, parts, generation);
 	seen_generation = generation;
 	looked = true;
@@ -272,6 +248,7 @@ bury_child(void)
 	ListCell *lc;
 
 	MemoryContextSwitchTo(batch_context);
+	txp_outbox_reset();
 	why = txp_io_end(io);
 	ereport(LOG, (errmsg("%s; starting another", why)));
 	foreach (lc, all)
@@ -291,6 +268,7 @@ static void
 ensure_child(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	bool wanted = txp_outbox_wants_child();
 	ListCell *lc;
 
 	if (io && !txp_io_gone(io))
@@ -298,13 +276,11 @@ ensure_child(void)
 	if (io)
 		bury_child();
 	foreach (lc, all)
-	{
-		if (((TxpServed *) lfirst(lc))->retry_at > now)
-			continue;
-		start_child();
-		child_since = now;
+		wanted |= ((TxpServed *) lfirst(lc))->retry_at <= now;
+	if (!wanted)
 		return;
-	}
+	start_child();
+	child_since = now;
 }
 
 static void
@@ -373,6 +349,8 @@ serve_frame(void)
 		txp_watch_end();
 		next_due = Min(next_due, txp_served_due(served));
 	}
+	else
+		txp_outbox_frame(&frame);
 	Assert(!IsTransactionState());
 	return true;
 }
@@ -431,7 +409,8 @@ work(void)
 	refresh_streams();
 	txp_prune_some();
 	txp_page_some();
-	if (all == NIL && txp_prune_wait() < 0 && txp_worker_leaves())
+	txp_outbox_some(io);
+	if (all == NIL && txp_prune_wait() < 0 && !txp_outbox_waits() && txp_worker_leaves())
 		return false;
 	ensure_child();
 	open_due();
@@ -459,6 +438,7 @@ recover(void)
 	txp_watch_end();
 	foreach (lc, all)
 		txp_served_close(lfirst(lc));
+	txp_outbox_reset();
 	txp_io_stop(io);
 	io = NULL;
 	looked = false;

@@ -16,7 +16,7 @@
 
 #include <stdint.h>
 
-#define TXP_PROTOCOL_VERSION 4
+#define TXP_PROTOCOL_VERSION 5
 #define TXP_IO_SOCKET 3          /* the child's end of the socket pair */
 #define TXP_FRAME_MAX (1u << 29) /* a larger size is a broken stream */
 #define TXP_ABSENT 0xFFFFFFFFu
@@ -76,6 +76,9 @@ typedef enum TxpFrameType
 	/* schema; [str topic]; [place, i64 offset, i64 timestamp_ms, opt key, opt headers, opt payload].
 	 * Answer: DECODED, or ERROR. */
 	TXP_DECODE = 12,
+	/* properties; str topic; [opt key; opt value; [str name, opt value] headers]; u32 timeout_ms: sent in this
+	 * order, each to the partition of its key. Answer: PRODUCED_ALL or ERROR. */
+	TXP_PRODUCE_ALL = 13,
 
 	/* --- child to server --- */
 
@@ -132,8 +135,17 @@ typedef enum TxpFrameType
 	TXP_LOST = 45,
 	/* for each message, in order: u32 length of its row in the block, or TXP_ABSENT, str code, str message, opt
 	 * column; the count comes first; bytes row block */
-	TXP_DECODED = 46
+	TXP_DECODED = 46,
+	/* for each message, in order: u8 TxpDelivered, opt reason why not */
+	TXP_PRODUCED_ALL = 47
 } TxpFrameType;
+
+typedef enum TxpDelivered
+{
+	TXP_DELIVERED = 0,
+	TXP_REFUSED = 1, /* the message itself: another try would end the same way */
+	TXP_NOT_NOW = 2
+} TxpDelivered;
 
 typedef enum TxpVerdict
 {

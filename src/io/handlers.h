@@ -10,6 +10,7 @@ extern void txp_stream_main(TxpChannel *channel, TxpMail *opening);
 extern void txp_file_main(TxpChannel *channel, TxpMail *opening);
 extern void txp_topics_main(TxpChannel *channel, TxpMail *opening);
 extern void txp_produce_main(TxpChannel *channel, TxpMail *opening);
+extern void txp_produce_all_main(TxpChannel *channel, TxpMail *opening);
 extern void txp_hash_main(TxpChannel *channel, TxpMail *opening);
 extern void txp_decode_main(TxpChannel *channel, TxpMail *opening);
 extern void txp_copy_main(TxpChannel *channel, TxpMail *opening);

@@ -93,6 +93,8 @@ handler_of(uint32_t type)
 			return txp_topics_main;
 		case TXP_PRODUCE:
 			return txp_produce_main;
+		case TXP_PRODUCE_ALL:
+			return txp_produce_all_main;
 		case TXP_FILE_HASH:
 			return txp_hash_main;
 		case TXP_DECODE:

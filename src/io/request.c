@@ -1,5 +1,5 @@
 /*
- * request.c — TOPICS and PRODUCE: one question to the brokers, one answer.
+ * request.c — TOPICS, PRODUCE and PRODUCE_ALL: one question to the brokers, one answer.
  */
 #include <stdlib.h>
 
@@ -152,17 +152,12 @@ on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
 	*d = (Delivery){.done = true, .err = m->err, .partition = m->partition, .offset = m->offset};
 }
 
-static bool
-unpack(Produce *p, TxpReader *r)
+static rd_kafka_headers_t *
+unpack_headers(TxpReader *r)
 {
-	TxpSpan topic = txp_read_span(r);
-	uint32_t n;
+	uint32_t n = txp_read_count(r, 2 * sizeof(uint32_t));
+	rd_kafka_headers_t *headers = rd_kafka_headers_new(n);
 
-	p->partition = txp_read_i32(r);
-	p->key = txp_read_span(r);
-	p->value = txp_read_span(r);
-	n = txp_read_count(r, 2 * sizeof(uint32_t));
-	p->headers = rd_kafka_headers_new(n);
 	for (uint32_t i = 0; i < n && !r->bad; i++)
 	{
 		TxpSpan name = txp_read_span(r);
@@ -170,9 +165,21 @@ unpack(Produce *p, TxpReader *r)
 
 		r->bad |= name.data == NULL;
 		if (!r->bad)
-			rd_kafka_header_add(p->headers, name.data, name.len, value.data,
+			rd_kafka_header_add(headers, name.data, name.len, value.data,
 								value.data == NULL ? -1 : (ssize_t) value.len);
 	}
+	return headers;
+}
+
+static bool
+unpack(Produce *p, TxpReader *r)
+{
+	TxpSpan topic = txp_read_span(r);
+
+	p->partition = txp_read_i32(r);
+	p->key = txp_read_span(r);
+	p->value = txp_read_span(r);
+	p->headers = unpack_headers(r);
 	p->deadline = txp_now_ms() + txp_read_u32(r);
 	if (r->bad || r->p != r->end || topic.data == NULL || p->partition < -1)
 		return false;
@@ -252,4 +259,152 @@ txp_produce_main(TxpChannel *channel, TxpMail *opening)
 		rd_kafka_headers_destroy(p.headers);
 	free(p.topic);
 	txp_kafka_close(&k);
+}
+
+/* Delivery reports of messages given up must not find the memory gone. */
+static void
+give_up(TxpKafka *k, const Delivery *deliveries, uint32_t n)
+{
+	rd_kafka_purge(k->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+	for (uint32_t i = 0, polls = 0; i < n && polls < 50;)
+	{
+		if (deliveries[i].done)
+			i++;
+		else
+		{
+			rd_kafka_poll(k->rk, 100);
+			polls++;
+		}
+	}
+}
+
+static TxpDelivered
+verdict(const Delivery *d)
+{
+	switch (d->err)
+	{
+		case RD_KAFKA_RESP_ERR_NO_ERROR:
+			return TXP_DELIVERED;
+		case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+		case RD_KAFKA_RESP_ERR_INVALID_MSG:
+		case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
+		case RD_KAFKA_RESP_ERR_INVALID_RECORD:
+		case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
+			return TXP_REFUSED;
+		default:
+			return TXP_NOT_NOW;
+	}
+}
+
+static void
+answer_all(TxpKafka *k, const Delivery *deliveries, uint32_t n)
+{
+	TxdBuf frame = {0};
+
+	txp_put_u32(&frame, n);
+	for (uint32_t i = 0; i < n; i++)
+	{
+		TxpDelivered how = verdict(&deliveries[i]);
+
+		txp_put_u8(&frame, how);
+		txp_put_str(&frame, how == TXP_DELIVERED ? NULL : rd_kafka_err2str(deliveries[i].err));
+	}
+	txp_answer(k->channel, TXP_PRODUCED_ALL, &frame);
+}
+
+/* Each message is its topic's next; those that were not taken are done, with the reason. */
+static bool
+send_all(TxpKafka *k, const char *topic, TxpReader *r, Delivery *deliveries, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+	{
+		TxpSpan key = txp_read_span(r);
+		TxpSpan value = txp_read_span(r);
+		rd_kafka_headers_t *headers = unpack_headers(r);
+		rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__INVALID_ARG;
+
+		if (!r->bad)
+			err = rd_kafka_producev(
+				k->rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_KEY(key.data, key.len),
+				RD_KAFKA_V_VALUE((void *) value.data, value.len), RD_KAFKA_V_HEADERS(headers),
+				RD_KAFKA_V_OPAQUE(&deliveries[i]), RD_KAFKA_V_END);
+		if (err)
+		{
+			rd_kafka_headers_destroy(headers);
+			deliveries[i] = (Delivery){.done = true, .err = err};
+		}
+	}
+	return !r->bad;
+}
+
+static void
+wait_for_all(TxpKafka *k, const Delivery *deliveries, uint32_t n, int64_t deadline)
+{
+	for (uint32_t i = 0; i < n;)
+	{
+		if (deliveries[i].done)
+			i++;
+		else if (txp_now_ms() < deadline && !txp_channel_ended(k->channel))
+			rd_kafka_poll(k->rk, 100);
+		else
+			return;
+	}
+}
+
+/* The timeout stands behind the messages. */
+static int64_t
+read_deadline(const TxpReader *r)
+{
+	TxpReader end = *r;
+	uint32_t size = sizeof(uint32_t);
+
+	if (end.end - end.p < (ptrdiff_t) size)
+		return txp_now_ms();
+	end.p = end.end - size;
+	return txp_now_ms() + txp_read_u32(&end);
+}
+
+void
+txp_produce_all_main(TxpChannel *channel, TxpMail *opening)
+{
+	TxpReader r = txp_reader(opening->data, opening->header.size);
+	TxpKafka k = {.answers = true, .on_delivery = on_delivery};
+	const struct rd_kafka_metadata_topic *found;
+	const struct rd_kafka_metadata *md = NULL;
+	Delivery *deliveries = NULL;
+	char *topic = NULL;
+	int64_t deadline;
+	TxpSpan span;
+	uint32_t n;
+
+	if (!txp_kafka_open(&k, channel, RD_KAFKA_PRODUCER, &r, writer_properties))
+		return;
+	span = txp_read_span(&r);
+	deadline = read_deadline(&r);
+	n = txp_read_count(&r, 3 * sizeof(uint32_t));
+	if (r.bad || span.data == NULL)
+		broken_frame(channel);
+	else
+	{
+		topic = span_text(span);
+		md = txp_kafka_metadata(&k, topic, deadline, &found);
+	}
+	if (md != NULL)
+	{
+		rd_kafka_metadata_destroy(md);
+		deliveries = txd_alloc(sizeof(Delivery) * (n + 1));
+		for (uint32_t i = 0; i < n; i++)
+			deliveries[i] = (Delivery){.err = RD_KAFKA_RESP_ERR__TIMED_OUT};
+		if (send_all(&k, topic, &r, deliveries, n))
+		{
+			wait_for_all(&k, deliveries, n, deadline);
+			answer_all(&k, deliveries, n);
+		}
+		else
+			broken_frame(channel);
+		give_up(&k, deliveries, n);
+	}
+	txp_kafka_close(&k);
+	free(deliveries);
+	free(topic);
 }
