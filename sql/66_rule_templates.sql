@@ -14,7 +14,7 @@ WITH piece (place, place_join, subjects) AS (VALUES (
 $$k.kafka_topic, k.kafka_partition, k.kafka_offset$$,
 $$LEFT JOIN LATERAL (SELECT kb.kafka_topic, kb.kafka_partition, kb.kafka_offset FROM batch kb
                     WHERE {kb.transaction_id} = w.id LIMIT 1) k ON true$$,
-$$(SELECT {b.account} AS account, min({b.time}) AS first, max({b.time}) AS last
+$$(SELECT {b.account} AS account, min({b.time}) AS first, max({b.time}) AS last, count(*) AS events
         FROM batch b WHERE {b.account} IS NOT NULL AND {where} GROUP BY 1) g$$))
 SELECT r.template, r.description, r.parameters::jsonb, r.keys, r.query FROM piece p CROSS JOIN LATERAL (VALUES
 ('amount_over_limit',
@@ -75,9 +75,13 @@ $$SELECT g.account::text AS subject, w.at AS event_time, w.id AS transaction_id,
        $$ || p.place || $$
 FROM $$ || p.subjects || $$
 CROSS JOIN LATERAL (
+    SELECT count(*) AS events FROM {table} t
+    WHERE {t.account} = g.account AND {t.time} >= g.first - {window} AND {t.time} <= g.last + {window} AND {where}
+    HAVING count(*) >= {count}) enough
+CROSS JOIN LATERAL (
     SELECT {t.time} AS at, {t.transaction_id} AS id, count(*) OVER o AS n, min({t.time}) OVER o AS since
     FROM {table} t
-    WHERE {t.account} = g.account AND {t.time} >= g.first - {window} AND {t.time} <= g.last + {window} AND {where}
+    WHERE enough.events > 0 AND {t.account} = g.account AND {t.time} >= g.first - {window} AND {t.time} <= g.last + {window} AND {where}
     WINDOW o AS (ORDER BY {t.time} RANGE BETWEEN {window} PRECEDING AND CURRENT ROW)) w
 $$ || p.place_join || $$
 WHERE w.at >= g.first AND w.n >= {count}$$),
@@ -131,7 +135,8 @@ CROSS JOIN LATERAL (
     SELECT 2 * 6371 * asin(least(1, sqrt(power(sind((w.lat - w.prev_lat) / 2), 2)
            + cosd(w.lat) * cosd(w.prev_lat) * power(sind((w.lon - w.prev_lon) / 2), 2))))) d(km)
 $$ || p.place_join || $$
-WHERE w.at >= g.first AND w.at <= w.prev_at + {lookback} AND d.km >= {distance}
+WHERE (g.events > 1 OR n.before IS NOT NULL OR n.after IS NOT NULL)
+  AND w.at >= g.first AND w.at <= w.prev_at + {lookback} AND d.km >= {distance}
   AND d.km > {speed} * extract(epoch FROM w.at - w.prev_at)::float8 / 3600$$),
 ('shared_device',
  'a device comes to be used by more than limit accounts within window, both ends included; the subject is the device, and '
@@ -147,12 +152,16 @@ $$SELECT g.device::text AS subject, w.at AS event_time, w.id AS transaction_id,
 FROM (SELECT {b.device} AS device, min({b.time}) AS first, max({b.time}) AS last
         FROM batch b WHERE {b.device} IS NOT NULL AND {b.account} IS NOT NULL GROUP BY 1) g
 CROSS JOIN LATERAL (
+    SELECT count(*) AS events FROM {table} t
+    WHERE {t.device} = g.device AND {t.time} >= g.first - {window} AND {t.time} <= g.last + {window}
+    HAVING {limit} < 1 OR min({t.account}::text) <> max({t.account}::text)) enough
+CROSS JOIN LATERAL (
     -- An account counts from its first use until window after its last one.
     SELECT e.at, e.joins, u.id, u.account, sum(CASE WHEN e.joins THEN 1 ELSE -1 END) OVER (ORDER BY e.at, NOT e.joins) AS n
     FROM (SELECT {t.time} AS at, {t.transaction_id} AS id, {t.account}::text AS account,
                  lag({t.time}) OVER o AS prev_at, lead({t.time}) OVER o AS next_at
           FROM {table} t
-          WHERE {t.device} = g.device AND {t.time} >= g.first - {window} AND {t.time} <= g.last + {window}
+          WHERE enough.events > 0 AND {t.device} = g.device AND {t.time} >= g.first - {window} AND {t.time} <= g.last + {window}
             AND {t.account} IS NOT NULL
           WINDOW o AS (PARTITION BY {t.account} ORDER BY {t.time})) u
     CROSS JOIN LATERAL (VALUES (u.at, true, u.prev_at IS NULL OR u.prev_at < u.at - {window}),
@@ -176,7 +185,9 @@ CROSS JOIN LATERAL (
     SELECT {t.time} AS at, {t.transaction_id} AS id, {t.amount} AS amount
     FROM {table} t
     WHERE {t.account} = g.account AND {t.time} >= g.first AND {t.time} <= g.last + {window} + {within}
-      AND {t.amount} >= {large}) w
+      AND {t.amount} >= {large}
+    -- A plain subquery would be joined, and read all of the table.
+    OFFSET 0) w
 CROSS JOIN LATERAL (
     SELECT max((SELECT count(DISTINCT {m.merchant}) FROM {table} m
                  WHERE {m.account} = g.account AND {m.time} >= {s.time} - {window} AND {m.time} <= {s.time}
