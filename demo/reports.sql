@@ -3,11 +3,26 @@
 \pset null -
 
 \echo
-\echo == Live: events per type and 10 minutes (the last five)
-SELECT * FROM events_per_10_minutes ORDER BY since DESC LIMIT 5;
+\echo == Live: events per type in each 10 minutes (the last 20 minutes)
+SELECT * FROM app_log_events_per_type
+WHERE window_start > (SELECT max(window_start) FROM app_log_events_per_type) - interval '20 min' ORDER BY window_start, event_type;
+
+\echo == Live: products with most views in the last full half hour
+SELECT rank, product_id, views FROM app_log_top_viewed WHERE window_end <= now() AND window_end > now() - interval '30 min' ORDER BY rank, product_id;
 
 \echo == Live: purchases per hour
-SELECT * FROM hourly_purchases ORDER BY hour DESC LIMIT 7;
+SELECT * FROM app_log_hourly_sales ORDER BY hour DESC LIMIT 4;
+
+\echo == Live: segments of customers
+SELECT * FROM app_log_segments ORDER BY amount DESC, customers DESC;
+
+\echo == Alerts: by rule, and the newest
+SELECT rule, severity, count(*) AS alerts, min(reason) AS for_example FROM txpipe.alert GROUP BY rule, severity ORDER BY alerts DESC, rule;
+SELECT alert_id, rule, subject, reason FROM txpipe.alert ORDER BY alert_id DESC LIMIT 3;
+
+\echo == One view of now: sales of files, and those streamed that no file has brought yet
+SELECT source, count(*) AS sales, sum(total_paid) AS total_paid, max(loaded_at)::timestamp(0) AS newest FROM dwh.sales GROUP BY source;
+SELECT state, count(*) AS sales FROM dwh.sales_reconciliation WHERE state <> 'unstreamed' GROUP BY state;
 
 \echo == Warehouse: most selling products
 SELECT * FROM txpipe.top_products(top_n => 5);
@@ -34,13 +49,17 @@ GROUP BY code, column_name
 ORDER BY count DESC, code
 LIMIT 6;
 
-\echo == The stream
+\echo == The streams
 SELECT stream, state, workers, lag_messages AS lag, rows_total AS rows, dead_letters_total AS dead_letters, restarts,
        last_error
-FROM txpipe.stream_status;
+FROM txpipe.stream_status
+ORDER BY stream;
 
 \echo == Messages that could not become rows: kept, with place and reason
-SELECT code, column_name, count(*), min(format('%s/%s', kafka_partition, kafka_offset)) AS "first at", min(message) AS for_example
+SELECT stream, code, column_name, count(*), min(format('%s/%s', kafka_partition, kafka_offset)) AS "first at", min(message) AS for_example
 FROM txpipe.dead_letter
-GROUP BY code, column_name
-ORDER BY count DESC, code;
+GROUP BY stream, code, column_name
+ORDER BY count DESC, stream, code;
+
+\echo == Is all well?
+SELECT * FROM txpipe.health();

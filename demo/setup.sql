@@ -2,47 +2,23 @@
 
 CREATE EXTENSION pg_cron;
 CREATE EXTENSION txpipe;
-
--- A Kafka topic becomes a table.
 CREATE SERVER shop FOREIGN DATA WRAPPER txpipe_kafka OPTIONS (bootstrap_servers :'broker');
 
-CREATE TABLE app_logs (
-    event_type text NOT NULL,
-    event_time timestamp NOT NULL,
-    customer_id text NOT NULL,
-    product_id text NOT NULL,
-    category text,
-    quantity integer,
-    total_amount numeric(10,2),
-    payment_method text,
-    other jsonb
-);
+-- The event log of the web site becomes a table, with windows and views that are up to date with each commit.
+SELECT txpipe.create_app_log_analytics('shop', 'app_logs');
 
-SELECT txpipe.create_stream('app_logs', 'shop', 'app_logs', 'app_logs', columns => '{
-    "event_type": "eventType", "event_time": "timestamp", "customer_id": "customerId",
-    "product_id": "productId", "category": "metadata.category", "quantity": "quantity",
-    "total_amount": "totalAmount", "payment_method": "paymentMethod", "other": "$rest"}');
+-- A rule over every batch: its rows are alerts, in the same commit.
+SELECT txpipe.create_rule('large_purchase', 'app_log', $$
+    SELECT customer_id AS subject, event_time, format('%s paid by %s for product %s', total_amount, payment_method, product_id) AS reason,
+           jsonb_build_object('amount', total_amount, 'quantity', quantity) AS evidence, kafka_topic, kafka_partition, kafka_offset
+    FROM batch WHERE event_type = 'purchase' AND total_amount >= 490 $$, severity => 'low', cooldown => '10 min');
 
--- Reports over the stream are views.
-CREATE VIEW events_per_10_minutes AS
-SELECT date_bin('10 minutes', event_time, '2000-01-01') AS since,
-       count(*) FILTER (WHERE event_type = 'productView') AS views,
-       count(*) FILTER (WHERE event_type = 'addToCart') AS carts,
-       count(*) FILTER (WHERE event_type = 'purchase') AS purchases,
-       count(*) FILTER (WHERE event_type = 'recommendationClick') AS clicks
-FROM app_logs
-GROUP BY since;
+-- Transactions of accounts, watched for fraud by eleven rules. The accounts are invented, so their names may stay.
+SELECT txpipe.create_fraud_monitor('shop', 'transactions', pseudonyms => false);
 
-CREATE VIEW hourly_purchases AS
-SELECT date_trunc('hour', event_time) AS hour,
-       count(*) AS purchases,
-       sum(quantity) AS units,
-       sum(total_amount) AS amount,
-       count(DISTINCT customer_id) AS customers
-FROM app_logs
-WHERE event_type = 'purchase'
-GROUP BY hour;
-
--- Hourly files become a warehouse; pg_cron does the rest, here every minute.
+-- Hourly files become a warehouse; pg_cron does the rest, here every minute. A worker keeps the dashboard.
 SELECT txpipe.create_warehouse();
-SELECT txpipe.schedule(ingest => '* * * * *', b2b => '* * * * *');
+SELECT txpipe.schedule(ingest => '* * * * *', b2b => '* * * * *', dashboard => NULL);
+
+-- The same sales come as events first: dwh.sales has each once, the file's as soon as it is there.
+SELECT txpipe.create_live_sales('shop', 'live_sales');

@@ -113,6 +113,7 @@ tbody th{min-width:7rem}
 footer.wrap{margin-top:2.5rem;padding-top:1.2rem;padding-bottom:2rem}
 small{font-size:.62em;font-weight:600;letter-spacing:0}
 dd small{font-size:.86em}
+@media(min-width:62rem){.alerts{columns:2;column-gap:2.5rem}.alerts li{break-inside:avoid}}
 @media(max-width:62rem){.tiles{grid-template-columns:repeat(2,1fr)}}
 @media(max-width:40rem){.wrap{padding:0 .9rem}.card{padding:1rem}.tiles{gap:.7rem}.tile{padding:.8rem .85rem}.value{font-size:1.3rem}.plot>svg{height:170px}.scale{height:calc(170px + 1.2rem)}h2{margin-top:1.9rem}.ticks b{display:none}th,td{padding-right:.7rem}nav ul{gap:0 1.1rem}
 .scroll:has(.wide){background:linear-gradient(90deg,var(--card) 40%,transparent) 0/2rem 100% no-repeat local,linear-gradient(-90deg,var(--card) 40%,transparent) 100%/2rem 100% no-repeat local,
@@ -600,7 +601,7 @@ BEGIN
         RETURN NULL;
     END IF;
     RETURN '<section aria-labelledby="alerts"><h2 id="alerts">Alerts</h2><div class="card">'
-        || coalesce('<ul class="todo">' || body || '</ul>', '<p class="soft">No alert was raised.</p>') || '</div></section>';
+        || coalesce('<ul class="todo alerts">' || body || '</ul>', '<p class="soft">No alert was raised.</p>') || '</div></section>';
 END
 $body$;
 COMMENT ON FUNCTION txpipe.dashboard_alerts() IS 'Part of dashboard(): the section Alerts: the newest of txpipe.alert; NULL: the caller sees neither alerts nor rules';
