@@ -6,9 +6,9 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeTest;
 
-my @topics = qw(orders clean policy rights keyed texts twice grows looks children plain);
+my @topics = qw(orders clean policy mixed rights keyed texts twice grows looks children plain);
 my $broker = start_broker('killed:2', map { "$_:1" } @topics);
-my $node   = new_node('steps');
+my $node   = new_node('steps', conf => 'max_prepared_transactions = 2');
 start_node($node);
 kafka_server($node, 'shop', $broker);
 
@@ -239,6 +239,29 @@ is(sql('SELECT half::int FROM halves WHERE id = 1300'), 50, '... as a row');
 sql(q{SELECT txpipe.on_batch('policy', 'halves', 'INSERT INTO public.halves SELECT id, 1300.0 / v FROM batch', on_error => 'stop')});
 is(sql("SELECT * FROM txpipe.replay_dead_letters('policy')"), '0|2|2', 'policy stop does not stop a replay');
 is(sql('SELECT n, total FROM sums'), ($n + 1) . '|' . ($total + 26), 'other steps have counted the message once');
+
+# A step that is skipped and one that refuses a message, in one batch; locks are nobody's fault.
+sql(<<'SQL');
+CREATE TABLE mixed (id int PRIMARY KEY, v int);
+CREATE TABLE inverse (id int, v numeric);
+SELECT txpipe.create_stream('mixed', 'shop', 'mixed', 'mixed', paused => true);
+SELECT txpipe.on_batch('mixed', 'bad', 'INSERT INTO public.inverse SELECT id, 1 / (id - id) FROM batch', -1, 'skip');
+SELECT txpipe.on_batch('mixed', 'refuse', 'INSERT INTO public.inverse SELECT id, 12 / v FROM batch', on_error => 'dead_letter');
+SQL
+produce_lines($broker, 'mixed', 0, map { sprintf '{"id": %d, "v": %d}', $_, $_ == 4 ? 0 : $_ } 1 .. 6);
+sql(q{CALL txpipe.consume('mixed')});
+is(sql('SELECT (SELECT string_agg(id::text, \',\' ORDER BY id) FROM mixed), (SELECT string_agg(v::text, \',\' ORDER BY id) FROM inverse)'),
+	'1,2,3,5,6|12,6,4,2,2', 'a step is skipped in every part of a batch');
+is(sql("SELECT step, errors_total BETWEEN 1 AND 6, rows_total, last_error FROM txpipe.stream_step WHERE stream = 'mixed' ORDER BY ordinal"),
+	"bad|t|0|22012: division by zero\nrefuse|t|5|22012: division by zero", '... and both errors are told');
+sql("SELECT txpipe.on_batch('mixed', 'bad', 'INSERT INTO public.inverse SELECT id, -1 FROM batch', on_error => 'skip'), txpipe.resume_stream('mixed')");
+sql("BEGIN; LOCK TABLE inverse; PREPARE TRANSACTION 'lock'");
+produce_lines($broker, 'mixed', 0, '{"id": 7, "v": 7}');
+wait_for($node, "SELECT last_error LIKE '55P03: step \"bad\": %' FROM txpipe.stream_status WHERE stream = 'mixed'", 'the lock is told');
+is(sql('SELECT count(*) FROM mixed'), 5, 'a step that does not get its lock is not skipped');
+sql("COMMIT PREPARED 'lock'");
+wait_for_offset($node, 'mixed', 7);
+is(sql('SELECT string_agg(v::text, \',\') FROM inverse WHERE id = 7'), '-1,1', '... but tried again with its batch');
 
 # --- whose rights, and what a step leaves behind ---
 
