@@ -137,7 +137,7 @@ sub properties
 sub schema
 {
 	my ($format, $form, @columns) = @_;
-	my $s = pack('C8', $format, $form, ord(','), ord('"'), 1, 1, 0, $format == 0 ? 1 : 0) . str('') . pack('L l', 0, 0);
+	my $s = pack('C8', $format, $form, ord(','), ord('"'), 1, 1, 0, $format == 0 ? 1 : 0) . str('') . opt(undef) . pack('L l', 0, 0);
 	$s .= pack('L', scalar @columns);
 	for my $col (@columns)
 	{
