@@ -43,7 +43,7 @@ COMMENT ON COLUMN txpipe.window_store.group_by IS 'Columns that rows are grouped
 COMMENT ON COLUMN txpipe.window_store.aggregates IS 'Columns of the table, and what they are computed by';
 COMMENT ON COLUMN txpipe.window_store.lateness IS 'How far behind the watermark a window ends when it closes';
 COMMENT ON COLUMN txpipe.window_store.on_late IS 'What becomes of rows of closed windows: merge or aside';
-COMMENT ON COLUMN txpipe.window_store.emit IS 'Where closed windows are told: notify, table';
+COMMENT ON COLUMN txpipe.window_store.emit IS 'Where closed windows are told: notify, table, topic:NAME';
 COMMENT ON COLUMN txpipe.window_store.ahead IS 'Events further in the future do not move the watermark';
 COMMENT ON COLUMN txpipe.window_store.watermark IS 'Latest time of an event; NULL: there was none yet';
 COMMENT ON COLUMN txpipe.window_store.late_rows IS 'Rows that came late, since the window was created';

@@ -14,6 +14,7 @@ COMMENT ON FUNCTION txpipe.count_open_windows(integer) IS
 CREATE VIEW txpipe.window WITH (security_barrier) AS
     SELECT w.name,
            s.stream,
+           s.server,
            w.kind,
            pg_catalog.format('%I.%I', w.table_schema, w.name) AS table_name,
            pg_catalog.format('%I.%I', s.target_schema, s.target_table) AS source,
@@ -44,6 +45,7 @@ GRANT SELECT ON txpipe.window TO PUBLIC;
 COMMENT ON VIEW txpipe.window IS 'Windows over streams whose table you may read: definition, watermark, late rows';
 COMMENT ON COLUMN txpipe.window.name IS 'Name of the window';
 COMMENT ON COLUMN txpipe.window.stream IS 'Stream whose rows it sums up';
+COMMENT ON COLUMN txpipe.window.server IS 'Server of the stream, and of topics that closed windows are sent to';
 COMMENT ON COLUMN txpipe.window.kind IS 'tumbling, hopping or session';
 COMMENT ON COLUMN txpipe.window.table_name IS 'Table to read';
 COMMENT ON COLUMN txpipe.window.source IS 'Table the stream fills, which the window can be rebuilt from';
@@ -55,7 +57,7 @@ COMMENT ON COLUMN txpipe.window.group_by IS 'Columns that rows are grouped by';
 COMMENT ON COLUMN txpipe.window.aggregates IS 'Columns of the table, and what they are computed by';
 COMMENT ON COLUMN txpipe.window.lateness IS 'How far behind the watermark a window ends when it closes';
 COMMENT ON COLUMN txpipe.window.on_late IS 'What becomes of rows of closed windows: merge or aside';
-COMMENT ON COLUMN txpipe.window.emit IS 'Where closed windows are told: notify, table';
+COMMENT ON COLUMN txpipe.window.emit IS 'Where closed windows are told: notify, table, topic:NAME';
 COMMENT ON COLUMN txpipe.window.watermark IS 'Latest time of an event; NULL: there was none yet';
 COMMENT ON COLUMN txpipe.window.closed_until IS 'Windows that end until then are closed: watermark less lateness';
 COMMENT ON COLUMN txpipe.window.open_windows IS 'Rows of the table whose window is not closed';
@@ -322,6 +324,7 @@ BEGIN
         'raw', w.source,
         'id', w.window_id,
         'name', quote_literal(w.table_name),
+        'server', quote_literal(w.server),
         'time', txpipe.window_time(w, quote_ident(w.time_column)),
         'width', format('%L::interval', w.width),
         'slide', format('%L::interval', w.slide),
@@ -553,12 +556,21 @@ logged AS (
     INSERT INTO {closed} (closed_at, window_start, window_end{groups}{names})
     SELECT clock_timestamp(), window_start, window_end{g}{finals} FROM closing ORDER BY window_end, window_start)' ELSE '' END
         || CASE WHEN 'notify' = ANY (w.emit) THEN ',
-told AS (SELECT window_start, window_end, count(*) AS rows, count(*) OVER () AS n FROM closing GROUP BY window_start, window_end)
-SELECT pg_notify(''txpipe_window'', json_build_object(''window'', {name}, ''window_start'', min(window_start),
-                 ''window_end'', max(window_end), ''rows'', sum(rows))::text)
-FROM told GROUP BY CASE WHEN n <= 50 THEN window_start END, CASE WHEN n <= 50 THEN window_end END'
-           ELSE '
-SELECT count(*) FROM closing' END
+told AS (SELECT window_start, window_end, count(*) AS rows, count(*) OVER () AS n FROM closing GROUP BY window_start, window_end),
+notified AS MATERIALIZED (
+    SELECT pg_notify(''txpipe_window'', json_build_object(''window'', {name}, ''window_start'', min(window_start),
+                     ''window_end'', max(window_end), ''rows'', sum(rows))::text)
+    FROM told GROUP BY CASE WHEN n <= 50 THEN window_start END, CASE WHEN n <= 50 THEN window_end END)' ELSE '' END
+        || coalesce(string_agg(format(',
+sent_%1$s AS MATERIALIZED (
+    SELECT txpipe.enqueue({server}, %2$L, v, k)
+    FROM (SELECT jsonb_build_array(window_start{g})::text AS k,
+                 (SELECT to_json(m)::text FROM (SELECT {name} AS "window", window_start, window_end{g as groups}{finals}) m) AS v
+          FROM closing ORDER BY window_end, window_start) c)', t.n, substr(t.word, 7)), '' ORDER BY t.n), '') || '
+SELECT (SELECT count(*) FROM closing)'
+        || CASE WHEN 'notify' = ANY (w.emit) THEN ', (SELECT count(*) FROM notified)' ELSE '' END
+        || coalesce(string_agg(format(', (SELECT count(*) FROM sent_%s)', t.n), '' ORDER BY t.n), '')
+    FROM unnest(w.emit) WITH ORDINALITY AS t (word, n) WHERE t.word LIKE 'topic:%'
 $body$;
 COMMENT ON FUNCTION txpipe.window_emission(txpipe.window) IS
 'Part of create_window(): the statement that tells closed windows, as a template';

@@ -1,5 +1,14 @@
 -- 65_windows.sql: windows over the events of a stream, kept in the transactions that bring them.
 
+CREATE FUNCTION txpipe.window_emit(emit text)
+RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT string_to_array(coalesce(replace(emit, ' ', ''), ''), ',')
+$body$;
+COMMENT ON FUNCTION txpipe.window_emit(text) IS 'Part of create_window(): the words of emit';
+
 CREATE FUNCTION txpipe.check_window_arguments(
     name text, width interval, slide interval, gap interval, group_by text[], aggregates jsonb, lateness interval,
     on_late text, emit text, ahead interval)
@@ -32,8 +41,8 @@ BEGIN
          'group_by must be names of columns, at most 20', 'Leave it out for one row for each window.'),
         (jsonb_typeof(aggregates) IS DISTINCT FROM 'object' OR aggregates = '{}',
          'aggregates must be an object', 'For instance {"events": "count(*)", "total": "sum(amount)"}.'),
-        (NOT string_to_array(coalesce(replace(emit, ' ', ''), ''), ',') <@ '{notify,table}'::text[],
-         format('closed windows cannot go to "%s"', emit), 'emit is notify, table, both with a comma between, or NULL.')
+        (EXISTS (SELECT FROM unnest(txpipe.window_emit(emit)) e WHERE e !~ '^(notify|table|topic:[A-Za-z0-9._-]{1,249})$'),
+         format('closed windows cannot go to "%s"', emit), 'emit is notify, table, topic:NAME, several with commas between, or NULL.')
         ) AS p (is_wrong, problem, advice)
     WHERE p.is_wrong LIMIT 1;
     IF FOUND THEN
@@ -183,7 +192,7 @@ BEGIN
         'gap', extract(epoch FROM gap)::double precision * second,
         'origin', date_bin(step, '0001-01-01 00:00:00+00', origin), 'start_at', start_at,
         'group_by', group_by, 'aggregates', aggregates, 'lateness', extract(epoch FROM lateness)::double precision * second,
-        'on_late', on_late, 'emit', string_to_array(coalesce(replace(emit, ' ', ''), ''), ','), 'ahead', ahead));
+        'on_late', on_late, 'emit', txpipe.window_emit(emit), 'ahead', ahead));
     SELECT * INTO w FROM txpipe.window v WHERE v.window_id = number;
     PERFORM txpipe.check_window(w);
     PERFORM txpipe.as_stream_owner(source, txpipe.fill_template(txpipe.window_tables(w), txpipe.window_words(w)));
@@ -201,7 +210,8 @@ which end when a group has had no event for so long. Windows begin at origin (de
 whole slides from it. aggregates: {"column": "call"}, call being count(*), count(x), count(distinct x), sum(x), avg(x), min(x), max(x) or
 hll(x), where the extension hll is installed; x is a column. The watermark is the latest time seen, but for times more than ahead in the future;
 a window is closed when it ends at least lateness before it, and rows that come then are late: counted, and merged into it, or put aside into the
-table …_late. emit: closed windows are told by notify (channel txpipe_window), in the table …_closed, or both (''notify, table''). on_error: what becomes of rows
+table …_late. emit: closed windows are told by notify (channel txpipe_window), in the table …_closed
+(table), by a message to a topic of the stream''s server through the outbox (topic:NAME), or several of these (''notify, table''). on_error: what becomes of rows
 that cannot be added, such as values too long for an index, as in on_batch(). start_at:
 windows that begin earlier are not kept. The table is filled with what the stream''s table holds; meanwhile the stream waits. For the stream''s owner, who needs CREATE on
 target_schema. Errors: 22023 a wrong argument, 22004 NULL, 42703 no such column, 42804 not a time or number, 42704 no such stream or no hll,

@@ -274,7 +274,7 @@ sql(q{CREATE TABLE steady (at timestamp, kind text, n int, kafka_offset bigint);
 	SELECT txpipe.create_window('aside', 'steady', 'at', '60 s', '25 s', group_by => '{kind}', lateness => '40 s', on_late => 'aside',
 		emit => 'table', aggregates => '{"events": "count(*)", "total": "sum(n)", "different": "count(distinct n)"}');
 	SELECT txpipe.create_window('merged', 'steady', 'at', '60 s', group_by => '{kind}', lateness => '40 s',
-		emit => 'notify, table', aggregates => '{"events": "count(*)", "total": "sum(n)"}');
+		emit => 'notify, table, topic:closed.windows', aggregates => '{"events": "count(*)", "total": "sum(n)"}');
 	SELECT txpipe.create_window('visits', 'steady', 'at', gap => '7 s', group_by => '{kind}', lateness => '0', on_late => 'aside',
 		emit => 'table', aggregates => '{"events": "count(*)", "different": "count(distinct n)"}')});
 my @steady = map { my $t = $_ + (rand() < 0.1 ? -int rand 200 : int(rand 20) - 10);
@@ -355,6 +355,9 @@ is(scalar(@told), scalar(uniq(@told)), 'and once only');
 is(queried('SELECT ' . seconds('window_start') . q{, coalesce(kind, ''), events, total FROM merged}),
 	lines_of(map { "$_|$merged{$_}{events}|$merged{$_}{total}" } keys %merged), 'merged: windows with late rows');
 is(queried('SELECT ' . seconds('window_start') . q{, coalesce(kind, ''), events, total FROM merged_closed}), lines_of(@merged_told), 'merged: windows are told again when late rows correct them');
+is(queried(q{SELECT extract(epoch FROM (value::jsonb ->> 'window_start')::timestamptz - '2024-02-29 00:00+00')::int, coalesce(value::jsonb ->> 'kind', ''), value::jsonb ->> 'events',
+	value::jsonb ->> 'total' FROM txpipe.outbox WHERE topic = 'closed.windows' AND server = 'shop' AND value::jsonb ->> 'window' = 'public.merged'
+	AND key::jsonb = jsonb_build_array(value::jsonb -> 'window_start', value::jsonb -> 'kind')}), lines_of(@merged_told), 'merged: and messages are in the outbox');
 my @visits;
 for my $kind (keys %visit_rows)
 {
