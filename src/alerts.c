@@ -6,6 +6,7 @@
 #include "catalog/pg_type.h"
 #include "commands/async.h"
 #include "common/int.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/guc.h"
@@ -129,6 +130,7 @@ time_of(const Taking *taking, uint64 row)
 	return isnull ? taking->now : DatumGetTimestampTz(value);
 }
 
+/* Those that repeat one another, of one transaction, are neighbours. */
 static int
 compare_subjects(const void *left, const void *right)
 {
@@ -138,6 +140,9 @@ compare_subjects(const void *left, const void *right)
 
 	if (order == 0)
 		order = (a->at > b->at) - (a->at < b->at);
+	if (order == 0)
+		order = strcmp(a->transaction_id ? a->transaction_id : "",
+					   b->transaction_id ? b->transaction_id : "");
 	return order ? order : (a->row > b->row) - (a->row < b->row);
 }
 
@@ -269,21 +274,17 @@ meets_raised(const Taking *taking, const Alert *alert, uint64 at)
 	return false;
 }
 
-/* Likewise one of the first `kept` of the same batch, which come in the order of their time. */
+/* Likewise the last of those of the same batch that are raised: those before are further away, or of another transaction. */
 static bool
 meets_kept(const Taking *taking, const Alert *alert, uint64 kept)
 {
-	while (kept-- > 0)
-	{
-		const Alert *earlier = &taking->alerts[kept];
-		Raised there = {earlier->subject, earlier->at, earlier->transaction_id};
+	const Alert *last = kept > 0 ? &taking->alerts[kept - 1] : NULL;
+	Raised there;
 
-		if (is_before(taking, &there, alert))
-			return false;
-		if (keeps_back(taking, &there, alert))
-			return true;
-	}
-	return false;
+	if (last == NULL)
+		return false;
+	there = (Raised){last->subject, last->at, last->transaction_id};
+	return !is_before(taking, &there, alert) && keeps_back(taking, &there, alert);
 }
 
 /* Leaves those that are raised, in the order of their time. */
@@ -297,6 +298,7 @@ apply_cooldown(Taking *taking)
 	{
 		Alert alert = taking->alerts[i];
 
+		CHECK_FOR_INTERRUPTS();
 		while (at < taking->nraised && is_before(taking, &taking->raised[at], &alert))
 			at++;
 		if (!meets_raised(taking, &alert, at) && !meets_kept(taking, &alert, kept))
@@ -437,6 +439,8 @@ txp_alerts_take(const TxpStream *stream, const TxpAlertRule *rule, SPITupleTable
 	Taking taking = {
 		.stream = stream, .rule = rule, .rows = rows, .n = n, .now = GetCurrentTimestamp()};
 
+	/* A table it reads may have been altered since the rule was made. */
+	txp_alerts_check_shape(rule->name, rows->tupdesc);
 	if (n == 0)
 		return;
 	for (int c = 0; c < NCOLS; c++)

@@ -57,6 +57,20 @@ txp_rights_owner(Oid owner, TxpRights *saved)
 }
 
 void
+txp_rights_owner_restricted(Oid owner, TxpRights *saved)
+{
+	bool is_caller = GetUserId() == owner;
+	int sec_context;
+	Oid user;
+
+	txp_rights_owner(owner, saved);
+	GetUserIdAndSecContext(&user, &sec_context);
+	/* Neither deferred triggers nor cursors WITH HOLD, which would run as the caller. */
+	if (!is_caller)
+		SetUserIdAndSecContext(user, sec_context | SECURITY_RESTRICTED_OPERATION);
+}
+
+void
 txp_rights_catalog(TxpRights *saved)
 {
 	switch_to(BOOTSTRAP_SUPERUSERID, SECURITY_LOCAL_USERID_CHANGE, saved);

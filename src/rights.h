@@ -19,6 +19,8 @@ typedef struct TxpRights
 
 /* Begin work as `owner`, or on our catalogs; txp_rights_restore ends it. They nest. */
 extern void txp_rights_owner(Oid owner, TxpRights *saved);
+/* The same where the commit is the caller's: nothing the owner's code puts off until then is left to another role. */
+extern void txp_rights_owner_restricted(Oid owner, TxpRights *saved);
 extern void txp_rights_catalog(TxpRights *saved);
 extern void txp_rights_restore(const TxpRights *saved);
 

@@ -39,8 +39,10 @@ typedef struct Try
 	TupleDesc desc; /* of `batch` */
 	const char *query;
 	const char *time_column;
-	Datum from; /* timestamptz; 0: open */
+	Datum from; /* timestamptz */
 	Datum to;
+	bool from_open;
+	bool to_open;
 	int batch_rows;
 	TxpAlertRule rule;
 	ReturnSetInfo *rsinfo;
@@ -211,7 +213,7 @@ run_history(Try *try, const char *wanted_column)
 {
 	Oid types[2] = {TIMESTAMPTZOID, TIMESTAMPTZOID};
 	Datum values[2] = {try->from, try->to};
-	char nulls[2] = {try->from ? ' ' : 'n', try->to ? ' ' : 'n'};
+	char nulls[2] = {try->from_open ? 'n' : ' ', try->to_open ? 'n' : ' '};
 	Relation target = table_open(try->stream->target, AccessShareLock);
 	TxpRights saved;
 	Portal portal;
@@ -245,12 +247,6 @@ run_and_undo(Try *try, const char *wanted_column)
 	CurrentResourceOwner = owner;
 }
 
-static Datum
-time_or_open(FunctionCallInfo fcinfo, int n)
-{
-	return PG_ARGISNULL(n) ? 0 : PG_GETARG_DATUM(n);
-}
-
 PG_FUNCTION_INFO_V1(txpipe_test_rule);
 Datum
 txpipe_test_rule(PG_FUNCTION_ARGS)
@@ -259,8 +255,10 @@ txpipe_test_rule(PG_FUNCTION_ARGS)
 	char *wanted = PG_ARGISNULL(5) ? NULL : NameStr(*PG_GETARG_NAME(5));
 	Try try = {.stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream")),
 			   .query = txp_arg_text(fcinfo, 1, "query"),
-			   .from = time_or_open(fcinfo, 2),
-			   .to = time_or_open(fcinfo, 3),
+			   .from = PG_GETARG_DATUM(2),
+			   .from_open = PG_ARGISNULL(2),
+			   .to = PG_GETARG_DATUM(3),
+			   .to_open = PG_ARGISNULL(3),
 			   .batch_rows = txp_arg_count(fcinfo, 4, "batch_rows", MAX_BATCH_ROWS),
 			   .rule = {.name = TRIED_RULE, .severity = "medium"},
 			   .rsinfo = (ReturnSetInfo *) fcinfo->resultinfo};
@@ -283,6 +281,11 @@ txpipe_rule_target(PG_FUNCTION_ARGS)
 {
 	const TxpStream *stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream"));
 
+	/* Casts and functions of the target's types are its owner's code, and run as the caller. */
+	if (GetUserId() != stream->owner)
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("only the owner of stream \"%s\" can measure its rules", stream->name),
+						errhint("SET ROLE %s first.", quote_identifier(stream->owner_name))));
 	if (!OidIsValid(stream->target))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
 						errmsg("target %s of stream \"%s\" does not exist", stream->target_name,

@@ -58,7 +58,7 @@ txpipe_as_stream_owner(PG_FUNCTION_ARGS)
 	txp_stream_check_owner(stream);
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	SPI_connect();
-	txp_rights_owner(stream->owner, &saved);
+	txp_rights_owner_restricted(stream->owner, &saved);
 	code = SPI_execute(statement, false, 0);
 	if (code < 0)
 		elog(ERROR, "SPI_execute returned %s for: %s", SPI_result_code_string(code), statement);
@@ -91,6 +91,10 @@ txpipe_store_window(PG_FUNCTION_ARGS)
 	Datum values[] = {Int32GetDatum(stream->id), PG_GETARG_DATUM(1)};
 	Datum number;
 
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("definition must not be NULL"),
+				 errhint("It is create_window() that calls this.")));
 	if (strcmp(stream->mode, "append") != 0)
 		ereport(
 			ERROR,
@@ -210,7 +214,7 @@ count_rows_after(const char *schema, const char *name, Oid owner, Datum limit, b
 		return false;
 	sql = psprintf("SELECT count(*) FROM %s WHERE $1 IS NULL OR window_end > $1",
 				   quote_qualified_identifier(schema, name));
-	txp_rights_owner(owner, &saved);
+	txp_rights_owner_restricted(owner, &saved);
 	if (SPI_execute_with_args(sql, 1, argtypes, &limit, no_limit ? "n" : " ", true, 0) !=
 		SPI_OK_SELECT)
 		elog(ERROR, "counting windows failed");
