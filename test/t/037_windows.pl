@@ -194,13 +194,29 @@ sub events
 my $columns = 'id int, at timestamptz, kind text, "The user" text, amount numeric(10,2) CONSTRAINT small CHECK (amount < 1000), units int,
 	load double precision, heat real, kafka_partition int, kafka_offset bigint';
 
-# A worker and its child; the server may be restarting.
-sub workers
+# '' while the server is restarting, when psql may end before it has read the query.
+sub ask
 {
-	$node->psql('postgres', "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'txpipe worker%' ORDER BY random() LIMIT 1",
-		stdout => \my $worker, stderr => \my $error);
-	my $child = $worker ? child_pid($worker) : undef;
-	return $child ? [ $worker, $child ] : 0;
+	my ($query) = @_;
+	my $out = '';
+	return eval { $node->psql('postgres', $query, stdout => \$out, stderr => \my $error) == 0 } ? $out : '';
+}
+
+# A worker's child, or the worker itself, which restarts the server.
+sub kill_one
+{
+	my ($what) = @_;
+	my $checkpointer = q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'};
+	my $before = ask($checkpointer);
+	my ($worker, $child) = @{ wait_until('a worker has a child', sub {
+		my $pid = ask("SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'txpipe worker%' ORDER BY random() LIMIT 1");
+		my $of_it = $pid ? child_pid($pid) : undef;
+		return $of_it ? [ $pid, $of_it ] : 0;
+	}) };
+
+	kill 'KILL', $what eq 'child' ? $child : $worker;
+	wait_until('the server has restarted', sub { my $now = ask($checkpointer); $now && $now ne $before }) if $what eq 'worker';
+	return;
 }
 
 # --- four partitions, two workers, kills ---
@@ -218,7 +234,7 @@ for my $round (1 .. 10)
 		produce_lines($broker, 'busy', $p, @events);
 		$sent += @events;
 	}
-	kill 'KILL', ${ +wait_until('a worker has a child', \&workers) }[ $round % 2 ];
+	kill_one($round % 2 ? 'child' : 'worker');
 }
 wait_for_offset($node, 'busy', $sent);
 is(sql(q{SELECT count(*) > 10 FROM txpipe.dead_letter WHERE stream = 'busy'}), 't', 'some rows were refused');
