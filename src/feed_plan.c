@@ -233,16 +233,6 @@ txp_feed_check_reading(const TxpFeed *feed)
 	check_encoding(txp_option_text(TXP_OPTION_FEED, feed->options, "encoding"));
 }
 
-/* Feeds have no server of their own: one they name lends them its mapping. */
-static void
-set_key(const TxpFeed *feed, TxpRowPlan *rows)
-{
-	char *server = txp_option_text(TXP_OPTION_FEED, feed->options, "pseudonym_server");
-
-	if (server[0] != '\0')
-		txp_rowplan_set_key(rows, server, GetUserId());
-}
-
 void
 txp_feed_plan(const TxpFeed *feed, Relation target, const char *file_id, const char *group_key,
 			  TxpFeedPlan *plan)
@@ -260,7 +250,10 @@ txp_feed_plan(const TxpFeed *feed, Relation target, const char *file_id, const c
 	plan->batch_bytes = txp_option_int(TXP_OPTION_FEED, feed->options, "batch_bytes");
 	plan->rows = target ? txp_rowplan_for_target(target, format, feed->columns, false, &csv)
 						: txp_rowplan_for_mapping(format, feed->columns, &csv);
-	set_key(feed, plan->rows);
+	/* Feeds have no server of their own: one they name lends them its mapping. */
+	txp_rowplan_set_key(plan->rows,
+						txp_option_text(TXP_OPTION_FEED, feed->options, "pseudonym_server"),
+						GetUserId());
 	if (target != NULL && for_steps)
 		txp_sink_check(target, plan->rows);
 	for (int i = 0; i < (int) lengthof(origin); i++)

@@ -16,7 +16,6 @@
 #include "utils/timestamp.h"
 
 #include "io_client.h"
-#include "properties.h"
 #include "rowplan.h"
 
 #define MAX_COLUMNS 1600
@@ -444,39 +443,6 @@ pack_column(StringInfo buf, const TxdColumn *column)
 	txp_put_str(buf, column->default_text);
 }
 
-/* The first column of pseudonyms, or NULL. */
-static const TxdColumn *
-pseudonym_column(const TxpRowPlan *plan)
-{
-	for (int i = 0; i < plan->ncolumns; i++)
-	{
-		if (plan->columns[i].convert == TXD_AS_PSEUDONYM)
-			return &plan->columns[i];
-	}
-	return NULL;
-}
-
-void
-txp_rowplan_set_key(TxpRowPlan *plan, const char *server, Oid user)
-{
-	if (pseudonym_column(plan) == NULL)
-		return;
-	plan->key_server = txp_server_by_name(server);
-	plan->key_user = user;
-}
-
-/* Read when it is needed, so that a rotated key needs no ALTER. */
-static void
-pack_key(const TxpRowPlan *plan, StringInfo buf)
-{
-	const TxdColumn *column = pseudonym_column(plan);
-
-	if (column == NULL)
-		txp_put_str(buf, NULL);
-	else
-		txp_pack_pseudonym_key(buf, plan->key_server, plan->key_user, column->name);
-}
-
 void
 txp_rowplan_pack(const TxpRowPlan *plan, StringInfo buf)
 {
@@ -489,7 +455,7 @@ txp_rowplan_pack(const TxpRowPlan *plan, StringInfo buf)
 	txp_put_u8(buf, plan->tombstones);
 	txp_put_u8(buf, plan->track_fields);
 	txp_put_str(buf, plan->csv.null_text);
-	pack_key(plan, buf);
+	txp_pack_key(plan, buf);
 	txp_pack_zone(buf);
 	txp_put_u32(buf, plan->ncolumns);
 	for (int i = 0; i < plan->ncolumns; i++)

@@ -64,9 +64,6 @@ extern void txp_rowplan_add_for_steps(TxpRowPlan *plan, Jsonb *columns);
 /* Makes those of the message's own data NULL that were added so and are not in `needs`. */
 extern void txp_rowplan_leave_out(TxpRowPlan *plan, const Bitmapset *needs);
 
-/* Where the key of pseudonyms is: in the mapping of `user` for the server, on which the current user needs USAGE. */
-extern void txp_rowplan_set_key(TxpRowPlan *plan, const char *server, Oid user);
-
 /*
  * Writes the plan as the protocol's `schema`, with the changes of txpipe.input_time_zone, and with the key where
  * it makes pseudonyms: then the buffer's owner wipes it.
@@ -76,6 +73,13 @@ extern void txp_rowplan_pack(const TxpRowPlan *plan, StringInfo buf);
 /* mapping.c: fills `column` from one member of a mapping; the type is set already, or by "type" (then
  * *type and *typmod are set). */
 extern void txp_mapping_column(TxdColumn *column, JsonbValue *spec, Oid *type, int32 *typmod);
+
+/*
+ * pseudonym.c: the key of pseudonyms, where there are some, is in the mapping of `user` for the server, on which the
+ * current user needs USAGE; appends the schema's key.
+ */
+extern void txp_rowplan_set_key(TxpRowPlan *plan, const char *server, Oid user);
+extern void txp_pack_key(const TxpRowPlan *plan, StringInfo buf);
 
 /* tzchanges.c: appends the schema's time zone part. */
 extern void txp_pack_zone(StringInfo buf);

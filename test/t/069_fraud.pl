@@ -1,7 +1,8 @@
 # The fraud monitor: what it makes, pseudonyms, its rules on labelled data, its reports.
 #
 # The data is that of demo/make-transactions, which works out from the definitions what is fraud; no rule reads a label.
-# TXPIPE_TEST_LONG=1 takes a million accounts; TXPIPE_FRAUD_SEED another seed. Recall and false alerts are printed.
+# TXPIPE_TEST_LONG=1 takes a million accounts; TXPIPE_FRAUD_SEED another seed. Recall and false alerts are printed, and written to
+# the file TXPIPE_FRAUD_FIGURES.
 use strict;
 use warnings;
 
@@ -29,6 +30,13 @@ sub write_file
 	return "$dir/$name";
 }
 
+sub print_figures
+{
+	note($_[0]);
+	append_to_file($ENV{TXPIPE_FRAUD_FIGURES}, "$_[0]\n") if $ENV{TXPIPE_FRAUD_FIGURES};
+	return;
+}
+
 # --- without a key there are no pseudonyms, and no monitor ---
 
 my $error = error_of($node, q{SELECT txpipe.create_fraud_monitor('shop', 'transactions')});
@@ -54,7 +62,7 @@ my $seed = $ENV{TXPIPE_FRAUD_SEED} // 1 + int rand 1000000;
 my @size = $long ? (accounts => 1000000, events => 2000000, cases => 1000, lookalikes => 200)
   : (accounts => 5000, events => 8000, cases => 40, lookalikes => 10);
 my %size = @size;
-note("seed $seed");
+print_figures("seed $seed");
 open my $lines, '-|', "$tree/demo/make-transactions", (map { /\D/ ? "--$_" : $_ } @size), '--seed', $seed, '--labels', "$dir/labels"
   or die "make-transactions: $!";
 
@@ -94,11 +102,11 @@ CREATE TABLE verdict AS SELECT pattern, count(*) FILTER (WHERE side = 'above') A
 FROM (SELECT l.*, EXISTS (SELECT FROM txpipe.alert a WHERE a.rule = l.pattern AND a.subject = l.subject) AS found FROM label l) l GROUP BY 1;
 SQL
 my $verdict = sql('SELECT pattern, planted, found, round(found::numeric / planted, 4), harmless, blamed FROM verdict ORDER BY 1');
-note("pattern|planted|found|recall|harmless|of these with an alert\n$verdict");
+print_figures("pattern|planted|found|recall|harmless|of these with an alert\n$verdict");
 my $false = sql(q{SELECT count(*), round(count(*) * 10000.0 / } . $sent . q{, 3) FROM txpipe.alert a
 	WHERE NOT EXISTS (SELECT FROM label l WHERE l.side = 'above' AND l.pattern = a.rule AND l.subject = a.subject)});
-note("false alerts, and in 10,000 of $sent events: $false");
-note(sql(q{SELECT a.rule, count(*) AS alerts, count(*) FILTER (WHERE l.pattern IS NULL) AS false_alerts FROM txpipe.alert a
+print_figures("false alerts, and in 10,000 of $sent events: $false");
+print_figures("rule|alerts|false\n" . sql(q{SELECT a.rule, count(*) AS alerts, count(*) FILTER (WHERE l.pattern IS NULL) AS false_alerts FROM txpipe.alert a
 	LEFT JOIN label l ON l.side = 'above' AND l.pattern = a.rule AND l.subject = a.subject GROUP BY 1 ORDER BY 1}));
 is(sql('SELECT count(*) FROM verdict WHERE planted > 0'), 11, 'every pattern was planted');
 is(sql('SELECT string_agg(pattern, $$ $$) FROM verdict WHERE found < planted'), '', 'every planted fraud raised its alert');
@@ -136,6 +144,8 @@ is(dump_of($_, 'Ada'), 0, "no name in $_") for qw(names txpipe.alert_store names
 
 # --- files of the public batch set ---
 
+is(error_of($node, q{SELECT txpipe.create_feed('nameless', '^n/(.*)\.csv$', columns => '{"name": {"path": "name", "as": "pseudonym"}}')})->{state},
+	'22023', 'a feed has to say whose key it takes');
 my $batch = <<'CSV';
 transactionID,step,type,amount,nameOrig,oldbalanceOrg,newbalanceOrig,nameDest,oldbalanceDest,newbalanceDest,isFraud,isFlaggedFraud,timestamp
 b1,1,TRANSFER,250000.00,C1231006815,250000.0,0.0,M1979787155,0.0,0.0,1,1,2023-01-01 10:00:00
@@ -219,5 +229,5 @@ produce_lines($broker, 'other', 0, '{"transaction_id": "n4", "nameOrig": "Ada LÃ
 is(error_of($node, q{CALL txpipe.consume('names')})->{state}, '58P01', 'without its file nothing is stored in clear');
 is(dump_of('names', 'Ada'), 0, '... indeed');
 
-log_is_clean($node, qr/there is no key|has no rule|has no parameter|069_fraud.pl.*ERROR:  /);
+log_is_clean($node, qr/there is no key|has no rule|has no parameter|needs the option|069_fraud.pl.*ERROR:  /);
 done_testing();
