@@ -23,6 +23,7 @@ BEGIN
     SELECT p.problem, p.advice INTO problem, advice FROM (VALUES
         (coalesce(name, '') = '' OR octet_length(name) > 50, 'a window needs a name of at most 50 bytes',
          'It becomes the name of its table; those of its state have longer ones.'),
+        (name ~ ': (lock|close)$', 'the name of a window must not end as that of a step', '": lock" and ": close" are added to it.'),
         (num_nonnulls(width, gap) <> 1, 'a window has either a width or, as a session, a gap', 'Give one of the two.'),
         (slide IS NOT NULL AND width IS NULL, 'sessions do not slide', 'Leave slide out, or give a width.'),
         (EXISTS (SELECT FROM unnest(ARRAY[width, slide, gap, lateness]) i WHERE extract(year FROM i) <> 0 OR extract(month FROM i) <> 0),
@@ -195,6 +196,10 @@ BEGIN
         'on_late', on_late, 'emit', txpipe.window_emit(emit), 'ahead', ahead));
     SELECT * INTO w FROM txpipe.window v WHERE v.window_id = number;
     PERFORM txpipe.check_window(w);
+    IF EXISTS (SELECT FROM txpipe.stream_step p JOIN txpipe.window_steps(w) s USING (step) WHERE p.stream = source) THEN
+        RAISE EXCEPTION 'stream "%" has a step "window %" already', source, name
+            USING ERRCODE = 'duplicate_object', HINT = 'Give the window another name, or drop the step.';
+    END IF;
     PERFORM txpipe.as_stream_owner(source, txpipe.fill_template(txpipe.window_tables(w), txpipe.window_words(w)));
     PERFORM txpipe.fill_window(w);
     PERFORM txpipe.on_batch(source, s.step, txpipe.fill_template(s.template, txpipe.window_words(w)), on_error => on_error)
@@ -293,13 +298,17 @@ AS $body$
 DECLARE
     w CONSTANT txpipe.window := txpipe.window_of(name);
 BEGIN
-    PERFORM txpipe.drop_step(w.stream, s.step) FROM txpipe.window_steps(w) s;
+    PERFORM txpipe.forget_window(name);
+    -- By their names: the table of the stream may have changed, or be gone.
+    PERFORM txpipe.drop_step(p.stream, p.step) FROM txpipe.stream_step p
+    WHERE p.stream = w.stream AND p.kind = 'step'
+      AND p.step IN (format('window %s', w.name), format('window %s: lock', w.name), format('window %s: close', w.name));
     PERFORM txpipe.as_stream_owner(w.stream, (
         SELECT string_agg(format('DROP TABLE IF EXISTS %I.%I', w.table_schema, t), '; ')
         FROM (SELECT w.name || '_state' AS t
-              UNION ALL SELECT v.table_name FROM txpipe.window_value_tables(w) v
+              UNION ALL SELECT format('%s_values_%s', w.name, a.n) FROM jsonb_each_text(w.aggregates) WITH ORDINALITY AS a (name, call, n)
+              WHERE w.kind <> 'session' AND a.call ~* '^\s*count\s*\(\s*distinct'
               UNION ALL SELECT unnest(ARRAY[w.name::text, w.name || '_late', w.name || '_closed']) WHERE drop_tables) x));
-    PERFORM txpipe.forget_window(name);
 END
 $body$;
 COMMENT ON FUNCTION txpipe.drop_window(text, boolean) IS

@@ -9,6 +9,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "alerts.h"
 #include "args.h"
 #include "event.h"
 #include "rule_try.h"
@@ -41,11 +42,8 @@ check_arguments(const RuleArgs *args)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("severity of a rule cannot be \"%s\"", args->severity),
 						errhint("info, low, medium, high or critical.")));
-	if (args->cooldown != NULL &&
-		(args->cooldown->time < 0 || args->cooldown->day < 0 || args->cooldown->month < 0))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("cooldown of a rule cannot be negative"),
-						errhint("0 raises every alert.")));
+	if (args->cooldown != NULL)
+		(void) txp_alerts_cooldown(args->cooldown);
 	if (args->on_error != NULL)
 		(void) txp_step_policy(args->on_error);
 }

@@ -22,6 +22,7 @@
 #define MAX_NOTICES 50
 /* The server's limit is 8000. */
 #define MAX_PAYLOAD 7900
+#define MAX_COOLDOWN_DAYS 10000
 
 typedef enum AlertColumn
 {
@@ -76,6 +77,18 @@ typedef struct Taking
 	uint64 nraised;
 	TimestampTz now; /* of rows without a time */
 } Taking;
+
+int64
+txp_alerts_cooldown(const Interval *cooldown)
+{
+	if (cooldown->time < 0 || cooldown->day < 0 || cooldown->month != 0 ||
+		cooldown->day + cooldown->time / USECS_PER_DAY > MAX_COOLDOWN_DAYS)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("cooldown of a rule must be from 0 to %d days, without months",
+							   MAX_COOLDOWN_DAYS),
+						errhint("0 raises every alert. Months are not equally long: say days.")));
+	return cooldown->time + cooldown->day * USECS_PER_DAY;
+}
 
 void
 txp_alerts_check_shape(const char *rule, TupleDesc desc)
@@ -192,14 +205,24 @@ subject_array(const Taking *taking, TimestampTz *from, TimestampTz *to)
 	return txp_spi_array(TEXTOID, subjects, NULL, n);
 }
 
-/* The alerts near those at hand. Nobody else raises some of this rule until the end of the transaction. */
-static void
-read_raised(Taking *taking)
+void
+txp_alerts_lock(const TxpAlertRule *rule)
 {
 	static TxpStatement lock = {"SELECT FROM txpipe.alert_rule_store WHERE rule = $1 "
 								"FOR NO KEY UPDATE",
 								1,
 								{TEXTOID}};
+	Datum values[1] = {CStringGetTextDatum(rule->name)};
+
+	SPI_connect();
+	(void) txp_spi_run(&lock, values, NULL);
+	SPI_finish();
+}
+
+/* The alerts near those at hand. */
+static void
+read_raised(Taking *taking)
+{
 	static TxpStatement statement = {
 		"SELECT subject, event_time, transaction_id FROM txpipe.alert_store WHERE stream_id = $1 "
 		"AND rule = $2 AND subject = ANY ($3) AND event_time BETWEEN $4 AND $5 "
@@ -212,7 +235,6 @@ read_raised(Taking *taking)
 	TimestampTz from;
 	TimestampTz to;
 
-	(void) txp_spi_run(&lock, &values[1], NULL);
 	/* The plan is kept, and may be made while there are no alerts yet: the index is right for any number. */
 	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 							 true, 0, false);

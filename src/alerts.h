@@ -7,6 +7,7 @@
 #include "postgres.h"
 #include "access/tupdesc.h"
 #include "executor/spi.h"
+#include "utils/timestamp.h"
 
 #include "stream.h"
 
@@ -19,8 +20,17 @@ typedef struct TxpAlertRule
 	int64 cooldown_us;
 } TxpAlertRule;
 
+/* In microseconds; ERRORs (22023) where it is negative or has no fixed length. */
+extern int64 txp_alerts_cooldown(const Interval *cooldown);
+
 /* Columns of that shape can be alerts; ERRORs (42703, 42804) otherwise. */
 extern void txp_alerts_check_shape(const char *rule, TupleDesc desc);
+
+/*
+ * Until the end of the transaction nobody else runs this rule: a rule that looks back sees what the batch before has
+ * brought, also when another worker wrote that.
+ */
+extern void txp_alerts_lock(const TxpAlertRule *rule);
 
 /*
  * Stores alerts for the first `n` rows, without those that a cool-down keeps back, tells them to the channel txpipe_alert

@@ -264,8 +264,7 @@ txpipe_test_rule(PG_FUNCTION_ARGS)
 			   .rsinfo = (ReturnSetInfo *) fcinfo->resultinfo};
 
 	if (cooldown != NULL)
-		try.rule.cooldown_us =
-			cooldown->time + (cooldown->day + cooldown->month * INT64CONST(30)) * USECS_PER_DAY;
+		try.rule.cooldown_us = txp_alerts_cooldown(cooldown);
 	InitMaterializedSRF(fcinfo, 0);
 	txp_stream_check_owner(try.stream);
 	try.desc = batch_desc(try.stream);

@@ -76,6 +76,8 @@ execute(StepRun *run, TxpStreamStep *step)
 	SPIExecuteOptions options = {.dest = step->rule ? NULL : &ignore_rows};
 	uint64 processed;
 
+	if (step->rule)
+		txp_alerts_lock(step->rule);
 	SPI_connect();
 	txp_step_register(run->link->plan->desc, run->store, run->count);
 	txp_step_plan(step, run->count);

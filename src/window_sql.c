@@ -134,21 +134,27 @@ check_window_owner(Oid owner, const char *owner_name)
 						errhint("Call it as a member of that role.")));
 }
 
+/* Until the end of the transaction no batch of the stream is written, as above. */
 Datum
 txpipe_forget_window(PG_FUNCTION_ARGS)
 {
-	static TxpStatement statement = {"DELETE FROM txpipe.window_store w USING txpipe.stream s "
-									 "WHERE w.name = $1 AND s.stream_id = w.stream_id "
-									 "RETURNING s.owner_oid, s.owner_name",
-									 1,
-									 {TEXTOID}};
+	static TxpStatement query = {
+		"SELECT s.owner_oid, s.owner_name, s.stream_id "
+		"FROM txpipe.window_store w JOIN txpipe.stream s USING (stream_id) "
+		"WHERE w.name = $1",
+		1,
+		{TEXTOID}};
+	static TxpStatement delete = {"DELETE FROM txpipe.window_store WHERE name = $1", 1, {TEXTOID}};
 	char *name = txp_arg_text(fcinfo, 0, "name");
 	Datum values[] = {CStringGetTextDatum(name)};
 
 	SPI_connect();
-	if (txp_spi_run(&statement, values, NULL) == 0)
+	if (txp_spi_run(&query, values, NULL) == 0)
 		no_such_window(name);
 	check_window_owner(DatumGetObjectId(txp_spi_datum(0, 1)), txp_spi_text(0, 2));
+	txp_offsets_lock_all(DatumGetInt32(txp_spi_datum(0, 3)));
+	if (txp_spi_run(&delete, values, NULL) == 0)
+		no_such_window(name);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -497,6 +497,8 @@ for my $bad (
 	[ q{SELECT txpipe.rebuild_window('visits', now())}, '0A000', qr/sessions/ ],
 	[ q{SELECT txpipe.check_window('nix')}, '42704', qr/nix/ ],
 	[ q{SELECT txpipe.drop_window('nix')}, '42704', qr/nix/ ],
+	[ q{SELECT txpipe.create_window('w: close', 'more', 'f', '10 min')}, '22023', qr/end as that of a step/ ],
+	[ q{SELECT txpipe.store_window('more', NULL)}, '22004', qr/NULL/ ],
 	[ q{SET ROLE stranger; SELECT txpipe.create_window('w', 'more', 'f', '10 min')}, '42501', qr/owner/ ],
 	[ "SET ROLE stranger; SELECT txpipe.rebuild_window($mine)", '42501', qr/owner/ ],
 	[ "SET ROLE stranger; SELECT txpipe.drop_window($mine)", '42501', qr/owner/ ],
