@@ -455,6 +455,15 @@ sql(q{SET ROLE clerk; SELECT txpipe.rebuild_window('W {table} " ''x'''), txpipe.
 is(contents($odd), $before{$odd}, 'so does a rebuild');
 is(sql(q{SELECT string_agg(DISTINCT tableowner, ' '), count(*) FROM pg_tables WHERE schemaname = 'l{i}v''e'}), 'loader|6',
 	'all tables are the owner\'s, whoever of his members calls');
+
+# What the owner's tables would do at the end of the transaction is not done by who calls.
+sql(qq{SET ROLE loader; CREATE TABLE "l{i}v'e".seen (who name);
+	CREATE FUNCTION "l{i}v'e".look() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO "l{i}v''e".seen VALUES (current_user); RETURN NULL; END';
+	CREATE CONSTRAINT TRIGGER look AFTER INSERT OR UPDATE ON $odd DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "l{i}v'e".look()});
+is(error_of($node, q{SELECT txpipe.rebuild_window('W {table} " ''x''')})->{state}, '42501', 'a deferred trigger is not left to the caller');
+sql(q{SET ROLE loader; SELECT txpipe.rebuild_window('W {table} " ''x''')});
+is(sql(qq{SELECT string_agg(DISTINCT who::text, ' ') FROM "l{i}v'e".seen}), 'loader', '... the owner himself may have one');
+sql(qq{DROP TRIGGER look ON $odd});
 is(sql('SET ROLE stranger; SELECT count(*) FROM txpipe.window'), 0, 'a stranger sees no window');
 sql(qq{GRANT USAGE ON SCHEMA "l{i}v'e" TO stranger; GRANT SELECT ON $odd TO stranger});
 is(sql('SET ROLE stranger; SELECT name, open_windows FROM txpipe.window'), q(W {table} " 'x'|2), 'who may read the table sees it');
