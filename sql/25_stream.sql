@@ -80,7 +80,7 @@ CREATE FUNCTION txpipe.drop_stream(stream text) RETURNS void
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'txpipe_drop_stream';
 COMMENT ON FUNCTION txpipe.drop_stream(text) IS
-    'Removes a stream with its offsets, dead letters and logs; the target table stays. 55P03 when a batch at work '
+    'Removes a stream with its offsets, dead letters, logs, steps, rules and alerts; the target table stays. 55P03 when a batch at work '
     'does not end within 10 s. For its owner';
 
 -- No SET clause: a procedure with one could not commit before it waits.
