@@ -83,7 +83,7 @@ read_window(const Window *window, ReturnSetInfo *result)
 		return;
 	if (window->kind_column != NULL)
 		kind = psprintf("format('%%s', w.%s)", quote_identifier(window->kind_column));
-	txp_rights_owner(window->owner, &saved);
+	txp_rights_owner_restricted(window->owner, &saved);
 	if (SPI_execute_with_args(psprintf(sql, kind, quote_identifier(window->count_column),
 									   quote_qualified_identifier(window->schema, window->name)),
 							  2, argtypes, bounds, NULL, true, 0) != SPI_OK_SELECT)
