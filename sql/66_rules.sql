@@ -17,7 +17,7 @@ COMMENT ON COLUMN txpipe.alert_rule_store.rule IS 'Name of the rule and of its s
 COMMENT ON COLUMN txpipe.alert_rule_store.stream_id IS 'Stream whose batches it looks at';
 COMMENT ON COLUMN txpipe.alert_rule_store.severity IS 'Severity of its alerts, unless the query has a column severity: info, low, medium, high or critical';
 COMMENT ON COLUMN txpipe.alert_rule_store.cooldown IS
-    'Closer than this in event time to an alert with the same subject none is raised; months count as 30 days';
+    'Closer than this in event time to an alert with the same subject none is raised; it has no months';
 COMMENT ON COLUMN txpipe.alert_rule_store.topic IS 'Kafka topic, of the stream''s server, that gets the alerts, too; NULL: none';
 COMMENT ON COLUMN txpipe.alert_rule_store.created_at IS 'When the rule was created';
 
