@@ -196,7 +196,7 @@ BEGIN
         RETURN;
     END IF;
     -- Outer joins and subqueries, so that no sale is missed, and what a query does not ask for is not looked up.
-    CREATE VIEW dwh.batch_sales AS
+    CREATE OR REPLACE VIEW dwh.batch_sales AS
     SELECT f.transaction_id, f.transaction_date, c.customer_id, c.first_name, c.last_name, c.email,
            a.sales_agent_id, a.name AS sales_agent_name, r.branch_id, r.location AS branch_location,
            p.product_id, p.product_name, p.product_category, o.offer_code, f.units, f.unit_price, f.gross_amount,
@@ -211,7 +211,7 @@ BEGIN
     LEFT JOIN dwh.dim_offer o ON o.offer_key = f.offer_key
     LEFT JOIN dwh.source_file s ON s.file_id = f.file_id;
 
-    CREATE VIEW dwh.speed_sales AS
+    CREATE OR REPLACE VIEW dwh.speed_sales AS
     SELECT l.transaction_id::text AS transaction_id, l.transaction_date, l.customer_id, l.first_name::text AS first_name,
            l.last_name::text AS last_name, l.email::text AS email, l.sales_agent_id,
            CASE WHEN l.sales_agent_id IS NOT NULL
@@ -231,7 +231,7 @@ BEGIN
 
     PERFORM txpipe.comment_live_view('batch_sales', 'Sales that files brought, with the values of their dimensions');
     PERFORM txpipe.comment_live_view('speed_sales', 'Sales that were streamed, whether or not a file has brought them, with the agents and branches of now');
-    PERFORM txpipe.create_unified_view('dwh.sales', 'dwh.speed_sales', 'dwh.batch_sales', '{transaction_id}', 'dwh.sale_key');
+    PERFORM txpipe.create_unified_view('dwh.sales', 'dwh.speed_sales', 'dwh.batch_sales', '{transaction_id}', 'dwh.sale_key', replace => true);
 
     EXECUTE format($sql$
         CREATE VIEW dwh.sales_reconciliation AS
