@@ -206,7 +206,7 @@ BEGIN
         SELECT array_agg(DISTINCT transaction_date), count(*) INTO days, moved FROM %1$s s;
         IF moved BETWEEN 1 AND %4$s THEN
             %3$s
-            PERFORM dwh.fold_rollups(200000);
+            PERFORM dwh.fold_rollups(1000000);
         ELSIF moved > 0 THEN
             PERFORM FROM dwh.version FOR NO KEY UPDATE;
             PERFORM dwh.fold_rollups(0, false);
@@ -306,7 +306,7 @@ BEGIN
     -- Where somebody waits for one file, folding is left to the next run.
     PERFORM txpipe.on_file_end('sales_transactions', 'rollups',
         'SELECT * FROM dwh.add_pending_rollups(ARRAY(SELECT file_id FROM loaded),'
-        ' (SELECT max(CASE job WHEN ''run_hourly'' THEN 10000 ELSE 200000 END) FROM loaded))', 10);
+        ' (SELECT max(CASE job WHEN ''run_hourly'' THEN 10000 ELSE 1000000 END) FROM loaded))', 10);
 END
 $body$;
 COMMENT ON FUNCTION txpipe.warehouse_rollup_steps() IS
@@ -438,7 +438,7 @@ BEGIN
     END $function$, txpipe.rollup_merges('(SELECT * FROM dwh.rollup_delta WHERE ctid = ANY (noted))', true)));
     COMMENT ON FUNCTION dwh.fold_rollups(bigint, boolean) IS
     'Adds the changes in dwh.rollup_delta to the sums, when there are more than this, and says how many; runs do it from
-    10,000 on, other changes from 200,000. It changes no rollup, only what reading one costs.';
+    10,000 on, other changes from 1,000,000. It changes no rollup, only what reading one costs.';
 
     EXECUTE format($sql$
         CREATE OR REPLACE FUNCTION dwh.rollup_differences()
