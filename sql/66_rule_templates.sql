@@ -14,8 +14,8 @@ WITH piece (place, place_join, subjects) AS (VALUES (
 $$k.kafka_topic, k.kafka_partition, k.kafka_offset$$,
 $$LEFT JOIN LATERAL (SELECT kb.kafka_topic, kb.kafka_partition, kb.kafka_offset FROM batch kb
                     WHERE {kb.transaction_id} = w.id LIMIT 1) k ON true$$,
-$$(SELECT {b.account} AS account, min({b.time}) AS first, max({b.time}) AS last, count(*) AS events
-        FROM batch b WHERE {b.account} IS NOT NULL AND {where} GROUP BY 1) g$$))
+$$(SELECT {b.account} AS account, min({b.time}) AS first, max({b.time}) AS last
+        FROM batch b WHERE {b.account} IS NOT NULL AND {where} GROUP BY 1 ORDER BY 1) g$$))
 SELECT r.template, r.description, r.parameters::jsonb, r.keys, r.query FROM piece p CROSS JOIN LATERAL (VALUES
 ('amount_over_limit',
  'amount > limit, or the amount_limit of the profile (see create_customer_profile)',
@@ -75,16 +75,15 @@ $$SELECT g.account::text AS subject, w.at AS event_time, w.id AS transaction_id,
        $$ || p.place || $$
 FROM $$ || p.subjects || $$
 CROSS JOIN LATERAL (
-    SELECT count(*) AS events FROM {table} t
-    WHERE {t.account} = g.account AND {t.time} >= g.first - {window} AND {t.time} <= g.last + {window} AND {where}
-    HAVING count(*) >= {count}) enough
-CROSS JOIN LATERAL (
     SELECT {t.time} AS at, {t.transaction_id} AS id, count(*) OVER o AS n, min({t.time}) OVER o AS since
     FROM {table} t
-    WHERE enough.events > 0 AND {t.account} = g.account AND {t.time} >= g.first - {window} AND {t.time} <= g.last + {window} AND {where}
+    WHERE {t.account} = g.account AND {t.time} >= g.first - {window} AND {t.time} <= g.last + {window} AND {where}
     WINDOW o AS (ORDER BY {t.time} RANGE BETWEEN {window} PRECEDING AND CURRENT ROW)) w
 $$ || p.place_join || $$
-WHERE w.at >= g.first AND w.n >= {count}$$),
+WHERE EXISTS (SELECT FROM {table} t
+              WHERE {t.account} = g.account AND {t.time} >= g.first - {window} AND {t.time} <= g.last + {window} AND {where}
+              OFFSET greatest({count} - 1, 0))
+  AND w.at >= g.first AND w.n >= {count}$$),
 ('repeated_failures',
  'at least count transactions of an account within window whose status is one of statuses, whatever its case',
  '{"table": {"table": null}, "account": {"column": "account_id"}, "time": {"column": "event_time"},
@@ -118,24 +117,27 @@ $$SELECT g.account::text AS subject, w.at AS event_time, w.id AS transaction_id,
        $$ || p.place || $$
 FROM $$ || replace(p.subjects, '{where}', '{b.latitude} IS NOT NULL AND {b.longitude} IS NOT NULL') || $$
 CROSS JOIN LATERAL (
-    SELECT max(e.at) AS before, min(e.at_after) AS after FROM (VALUES (
-        (SELECT max({t.time}) FROM {table} t WHERE {t.account} = g.account AND {t.time} < g.first
-            AND {t.time} >= g.first - {lookback} AND {t.latitude} IS NOT NULL AND {t.longitude} IS NOT NULL),
-        (SELECT min({t.time}) FROM {table} t WHERE {t.account} = g.account AND {t.time} > g.last
-            AND {t.time} <= g.last + {lookback} AND {t.latitude} IS NOT NULL AND {t.longitude} IS NOT NULL))) e(at, at_after)) n
+    SELECT max({t.time}) AS before FROM {table} t WHERE {t.account} = g.account AND {t.time} < g.first
+        AND {t.time} >= g.first - {lookback} AND {t.latitude} IS NOT NULL AND {t.longitude} IS NOT NULL) l
+CROSS JOIN LATERAL (
+    SELECT min({t.time}) AS after FROM {table} t WHERE {t.account} = g.account AND {t.time} > g.last
+        AND {t.time} <= g.last + {lookback} AND {t.latitude} IS NOT NULL AND {t.longitude} IS NOT NULL) n
 CROSS JOIN LATERAL (
     SELECT {t.time} AS at, {t.transaction_id} AS id, {t.latitude}::float8 AS lat, {t.longitude}::float8 AS lon,
            lag({t.time}) OVER o AS prev_at, lag({t.latitude}::float8) OVER o AS prev_lat,
            lag({t.longitude}::float8) OVER o AS prev_lon
     FROM {table} t
-    WHERE {t.account} = g.account AND {t.time} >= coalesce(n.before, g.first) AND {t.time} <= coalesce(n.after, g.last)
+    WHERE {t.account} = g.account AND {t.time} >= coalesce(l.before, g.first) AND {t.time} <= coalesce(n.after, g.last)
       AND {t.latitude} IS NOT NULL AND {t.longitude} IS NOT NULL
     WINDOW o AS (ORDER BY {t.time}, {t.transaction_id})) w
 CROSS JOIN LATERAL (
     SELECT 2 * 6371 * asin(least(1, sqrt(power(sind((w.lat - w.prev_lat) / 2), 2)
            + cosd(w.lat) * cosd(w.prev_lat) * power(sind((w.lon - w.prev_lon) / 2), 2))))) d(km)
 $$ || p.place_join || $$
-WHERE (g.events > 1 OR n.before IS NOT NULL OR n.after IS NOT NULL)
+WHERE EXISTS (SELECT FROM {table} t
+              WHERE {t.account} = g.account AND {t.time} >= g.first - {lookback} AND {t.time} <= g.last + {lookback}
+                AND {t.latitude} IS NOT NULL AND {t.longitude} IS NOT NULL
+              OFFSET 1)
   AND w.at >= g.first AND w.at <= w.prev_at + {lookback} AND d.km >= {distance}
   AND d.km > {speed} * extract(epoch FROM w.at - w.prev_at)::float8 / 3600$$),
 ('shared_device',
@@ -149,26 +151,26 @@ $$SELECT g.device::text AS subject, w.at AS event_time, w.id AS transaction_id,
        format('%s accounts used it within %s', w.n, {window}) AS reason,
        jsonb_build_object('accounts', w.n, 'window', {window}, 'account', w.account) AS evidence,
        $$ || p.place || $$
-FROM (SELECT {b.device} AS device, min({b.time}) AS first, max({b.time}) AS last
-        FROM batch b WHERE {b.device} IS NOT NULL AND {b.account} IS NOT NULL GROUP BY 1) g
-CROSS JOIN LATERAL (
-    SELECT count(*) AS events FROM {table} t
-    WHERE {t.device} = g.device AND {t.time} >= g.first - {window} AND {t.time} <= g.last + {window}
-    HAVING {limit} < 1 OR min({t.account}::text) <> max({t.account}::text)) enough
+FROM (SELECT {b.device} AS device, min({b.account}::text) AS account, min({b.time}) AS first, max({b.time}) AS last
+        FROM batch b WHERE {b.device} IS NOT NULL AND {b.account} IS NOT NULL GROUP BY 1 ORDER BY 1) g
 CROSS JOIN LATERAL (
     -- An account counts from its first use until window after its last one.
     SELECT e.at, e.joins, u.id, u.account, sum(CASE WHEN e.joins THEN 1 ELSE -1 END) OVER (ORDER BY e.at, NOT e.joins) AS n
     FROM (SELECT {t.time} AS at, {t.transaction_id} AS id, {t.account}::text AS account,
                  lag({t.time}) OVER o AS prev_at, lead({t.time}) OVER o AS next_at
           FROM {table} t
-          WHERE enough.events > 0 AND {t.device} = g.device AND {t.time} >= g.first - {window} AND {t.time} <= g.last + {window}
+          WHERE {t.device} = g.device AND {t.time} >= g.first - {window} AND {t.time} <= g.last + {window}
             AND {t.account} IS NOT NULL
           WINDOW o AS (PARTITION BY {t.account} ORDER BY {t.time})) u
     CROSS JOIN LATERAL (VALUES (u.at, true, u.prev_at IS NULL OR u.prev_at < u.at - {window}),
                                (u.at + {window}, false, u.next_at IS NULL OR u.next_at > u.at + {window})) e(at, joins, applies)
     WHERE e.applies) w
 $$ || p.place_join || $$
-WHERE w.joins AND w.at >= g.first AND w.n > {limit}$$),
+WHERE ({limit} < 1
+       OR EXISTS (SELECT FROM {table} t
+                  WHERE {t.device} = g.device AND {t.time} >= g.first - {window} AND {t.time} <= g.last + {window}
+                    AND {t.account}::text <> g.account))
+  AND w.joins AND w.at >= g.first AND w.n > {limit}$$),
 ('card_testing',
  'more than limit merchants, each with an amount below small, within window, and at most within later an amount of at least large',
  '{"table": {"table": null}, "account": {"column": "account_id"}, "time": {"column": "event_time"},
@@ -195,7 +197,11 @@ CROSS JOIN LATERAL (
     FROM {table} s
     WHERE {s.account} = g.account AND {s.time} >= w.at - {within} AND {s.time} <= w.at AND {s.amount} < {small}) c
 $$ || p.place_join || $$
-WHERE c.merchants > {limit}$$),
+WHERE EXISTS (SELECT FROM {table} t
+              WHERE {t.account} = g.account AND {t.time} >= g.first - {within} - {window} AND {t.time} <= g.last + {window} + {within}
+                AND {t.amount} < {small}
+              OFFSET greatest({limit}, 0))
+  AND c.merchants > {limit}$$),
 ('drained_account',
  'a transaction of one of types takes all of the origin''s balance, of which at least minimum was there, and leaves at most '
  'rest of it (0.01: one per cent)',

@@ -171,9 +171,24 @@ set_lock_tag(LOCKTAG *tag)
 static LOCKTAG held;
 static bool holds = false;
 
+/* An abort releases it, though it is the session's; messages under way may then be sent twice. */
+static void
+lose_lock_at_abort(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_ABORT)
+		holds = false;
+}
+
 bool
 txp_outbox_lock(bool wait)
 {
+	static bool registered = false;
+
+	if (!registered)
+	{
+		RegisterXactCallback(lose_lock_at_abort, NULL);
+		registered = true;
+	}
 	if (holds)
 		return true;
 	set_lock_tag(&held);
