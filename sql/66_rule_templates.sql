@@ -2,7 +2,8 @@
 --
 -- A template that looks back judges every row whose window holds a row of the batch, by event time: whatever order rows
 -- come in, and however batches cut them, the same rows raise alerts. It reads one stretch of each subject's history by the
--- index on (subject, time): LATERAL subqueries leave the planner no other way, also while the table is still empty.
+-- index on (subject, time): LATERAL subqueries, and EXISTS with an OFFSET, leave the planner no other way, also while the table
+-- is still empty. EXISTS looks first whether there is enough to judge, which of most subjects there is not.
 
 CREATE FUNCTION txpipe.rule_templates()
 RETURNS TABLE (template text, description text, parameters jsonb, keys text[], query text)
@@ -115,7 +116,9 @@ $$SELECT g.account::text AS subject, w.at AS event_time, w.id AS transaction_id,
        jsonb_build_object('km', round(d.km::numeric, 1), 'from', w.prev_at, 'to', w.at, 'place', jsonb_build_array(w.lat, w.lon),
                           'earlier_place', jsonb_build_array(w.prev_lat, w.prev_lon)) AS evidence,
        $$ || p.place || $$
-FROM $$ || replace(p.subjects, '{where}', '{b.latitude} IS NOT NULL AND {b.longitude} IS NOT NULL') || $$
+FROM (SELECT {b.account} AS account, min({b.time}) AS first, max({b.time}) AS last, min({b.latitude}::float8) AS latitude,
+             min({b.longitude}::float8) AS longitude
+      FROM batch b WHERE {b.account} IS NOT NULL AND {b.latitude} IS NOT NULL AND {b.longitude} IS NOT NULL GROUP BY 1 ORDER BY 1) g
 CROSS JOIN LATERAL (
     SELECT max({t.time}) AS before FROM {table} t WHERE {t.account} = g.account AND {t.time} < g.first
         AND {t.time} >= g.first - {lookback} AND {t.latitude} IS NOT NULL AND {t.longitude} IS NOT NULL) l
@@ -134,10 +137,11 @@ CROSS JOIN LATERAL (
     SELECT 2 * 6371 * asin(least(1, sqrt(power(sind((w.lat - w.prev_lat) / 2), 2)
            + cosd(w.lat) * cosd(w.prev_lat) * power(sind((w.lon - w.prev_lon) / 2), 2))))) d(km)
 $$ || p.place_join || $$
+-- Of two places so far from each other one is half as far from any third; a degree is at most 111.2 km.
 WHERE EXISTS (SELECT FROM {table} t
               WHERE {t.account} = g.account AND {t.time} >= g.first - {lookback} AND {t.time} <= g.last + {lookback}
-                AND {t.latitude} IS NOT NULL AND {t.longitude} IS NOT NULL
-              OFFSET 1)
+                AND abs({t.latitude}::float8 - g.latitude) + abs({t.longitude}::float8 - g.longitude) >= {distance} / 2 / 111.2
+              OFFSET 0)
   AND w.at >= g.first AND w.at <= w.prev_at + {lookback} AND d.km >= {distance}
   AND d.km > {speed} * extract(epoch FROM w.at - w.prev_at)::float8 / 3600$$),
 ('shared_device',
@@ -169,7 +173,8 @@ $$ || p.place_join || $$
 WHERE ({limit} < 1
        OR EXISTS (SELECT FROM {table} t
                   WHERE {t.device} = g.device AND {t.time} >= g.first - {window} AND {t.time} <= g.last + {window}
-                    AND {t.account}::text <> g.account))
+                    AND {t.account}::text <> g.account
+                  OFFSET 0))
   AND w.joins AND w.at >= g.first AND w.n > {limit}$$),
 ('card_testing',
  'more than limit merchants, each with an amount below small, within window, and at most within later an amount of at least large',
