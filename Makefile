@@ -72,7 +72,7 @@ build/test/%: test/kafka/%.c
 	@mkdir -p $(@D)
 	$(CC) $(IO_CFLAGS) -o $@ $< -lrdkafka -lpthread
 
-build/test/%: bench/%.c
+build/test/%: bench/%.c $(wildcard bench/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(IO_CFLAGS) -o $@ $< -lrdkafka -lpthread
 

@@ -10,7 +10,7 @@ use POSIX      ();
 use List::Util qw(max sum0);
 use Time::HiRes qw(time);
 
-our @EXPORT = qw(session ask processes usage usage_between median percentile table tool);
+our @EXPORT = qw(session ask ask_later answer shell processes usage usage_between median spread percentile table tool);
 
 my $ticks = POSIX::sysconf(POSIX::_SC_CLK_TCK());
 my $tools = "$ENV{TXPIPE_TREE}/build/test";
@@ -24,6 +24,17 @@ sub tool
 	my $line = <$out> // '';
 	close $out or die "bench_messages @arguments failed";
 	return split ' ', $line;
+}
+
+# Runs it, and returns the CPU seconds that it and its processes took.
+sub shell
+{
+	my ($command) = @_;
+	my @before = times;
+
+	system('bash', '-c', "set -euo pipefail; $command") == 0 or die "failed: $command\n";
+	my @after = times;
+	return $after[2] + $after[3] - $before[2] - $before[3];
 }
 
 # --- a session ---
@@ -44,17 +55,33 @@ sub session
 sub ask
 {
 	my ($self, $sql) = @_;
-	my @lines;
 
+	ask_later($self, $sql);
+	return answer($self);
+}
+
+sub ask_later
+{
+	my ($self, $sql) = @_;
+
+	$self->{last} = $sql;
 	print { $self->{in} } "$sql;\n\\echo done\n";
 	$self->{in}->flush;
+	return;
+}
+
+sub answer
+{
+	my ($self) = @_;
+	my @lines;
+
 	while (defined(my $line = readline $self->{out}))
 	{
 		chomp $line;
 		return wantarray ? @lines : $lines[0] if $line eq 'done';
 		push @lines, $line;
 	}
-	die "the session ended at: $sql\n";
+	die "the session ended at: $self->{last}\n";
 }
 
 # --- CPU ---
@@ -179,6 +206,14 @@ sub median
 
 	return undef unless $n;
 	return $n % 2 ? $sorted[ $n / 2 ] : ($sorted[ $n / 2 - 1 ] + $sorted[ $n / 2 ]) / 2;
+}
+
+# Least, median, most; of nothing, nothing.
+sub spread
+{
+	my @sorted = sort { $a <=> $b } @_;
+
+	return @sorted ? ($sorted[0], median(@sorted), $sorted[-1]) : ();
 }
 
 # The value that the given per cent of the values do not exceed (nearest rank).

@@ -1,13 +1,15 @@
 /*
  * bench_messages.c — the messages of the benchmark: events of a shop, 260 bytes of JSON with 11 fields.
  *
- *   bench_messages rows COUNT                               prints them as lines of CSV
- *   bench_messages produce SERVERS TOPIC PARTITIONS COUNT [--poison PERCENT] [--refused PERCENT] [--rate N]
+ *   bench_messages rows COUNT [FORM]                        prints them as lines, of CSV
+ *   bench_messages produce SERVERS TOPIC PARTITIONS COUNT [--form FORM] [--poison PERCENT] [--refused PERCENT]
+ *                                                         [--rate N]
  *   bench_messages produce SERVERS TOPIC PARTITIONS COUNT --transactions N [--rate N]
  *   bench_messages drain SERVERS TOPIC PARTITIONS COUNT     reads them, and does nothing with them
  *   bench_messages version                                  of librdkafka
  *
- * Message n is the same row in all of them. --poison: so many of a hundred cannot be decoded, --refused: break
+ * Message n is the same row in all of them. FORM: json, csv, or keyed_json and keyed_csv, where n comes first as the
+ * event's id. --poison: so many of a hundred cannot be decoded, --refused: break
  * CHECK (quantity > 0). --transactions: of a million accounts, made at the time of sending; N of a thousand, the last
  * ones, have an amount over 10,000. --rate: messages a second, spread evenly; otherwise as fast as the broker takes them.
  * produce prints how many were sound, poisoned, refused; drain prints seconds from the first message to the
@@ -24,7 +26,8 @@
 
 #include <librdkafka/rdkafka.h>
 
-#define MAX_MESSAGE 512
+#include "bench_rows.h"
+
 #define RUN 100 /* neighbours in one partition: each run has the same share of poison */
 #define TIMEOUT_MS 60000
 #define DRAIN_BATCH 1000
@@ -40,22 +43,8 @@ typedef struct Options
 	int refused;
 	int64_t rate;
 	int transactions; /* -1: events of a shop */
+	Form form;
 } Options;
-
-typedef struct Row
-{
-	const char *event_type;
-	const char *payment_method;
-	const char *category;
-	const char *source;
-	const char *algorithm;
-	int customer_id;
-	int product_id;
-	int recommended_product_id;
-	int quantity;
-	int64_t cents;
-	char timestamp[32];
-} Row;
 
 static int64_t undelivered;
 
@@ -73,96 +62,6 @@ now_seconds(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
-}
-
-/* --- rows --- */
-
-/* splitmix64: row n is a function of n alone. */
-static uint64_t
-mix(uint64_t n)
-{
-	n += UINT64_C(0x9e3779b97f4a7c15);
-	n = (n ^ (n >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	n = (n ^ (n >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return n ^ (n >> 31);
-}
-
-static Row
-make_row(int64_t n)
-{
-	static const char *const events[] = {"purchase", "productView", "addToCart",
-										 "recommendationClick"};
-	static const char *const payments[] = {"Credit Card", "PayPal", "Bank Transfer", "Apple Pay"};
-	static const char *const categories[] = {"Home & Kitchen", "Electronics", "Books",
-											 "Sports & Outdoors"};
-	static const char *const sources[] = {"Advertisement", "Direct", "Search", "Newsletter"};
-	static const char *const algorithms[] = {"collaborative_filtering", "popularity", "content",
-											 "none"};
-	uint64_t r = mix((uint64_t) n);
-	time_t at = (time_t) (1704067200 + n % 31536000);
-	struct tm tm;
-	Row row = {.event_type = events[r & 3],
-			   .payment_method = payments[(r >> 2) & 3],
-			   .category = categories[(r >> 4) & 3],
-			   .source = sources[(r >> 6) & 3],
-			   .algorithm = algorithms[(r >> 8) & 3],
-			   .customer_id = (int) ((r >> 10) % 100000) + 1,
-			   .product_id = (int) ((r >> 28) % 5000) + 1,
-			   .recommended_product_id = (int) ((r >> 40) % 5000) + 1,
-			   .quantity = (int) ((r >> 52) % 9) + 1,
-			   .cents = (int64_t) ((r >> 20) % 100000) + 99};
-
-	gmtime_r(&at, &tm);
-	strftime(row.timestamp, sizeof(row.timestamp), "%Y-%m-%dT%H:%M:%S", &tm);
-	return row;
-}
-
-static int
-write_csv(char *to, const Row *r)
-{
-	return snprintf(to, MAX_MESSAGE, "%s,%d,%d,%s,%d,%" PRId64 ".%02d,%s,%s,%s,%d,%s\n",
-					r->event_type, r->customer_id, r->product_id, r->timestamp, r->quantity,
-					r->cents / 100, (int) (r->cents % 100), r->payment_method, r->category,
-					r->source, r->recommended_product_id, r->algorithm);
-}
-
-static int
-write_json(char *to, const Row *r)
-{
-	return snprintf(to, MAX_MESSAGE,
-					"{\"eventType\":\"%s\",\"customerId\":\"%d\",\"productId\":\"%d\","
-					"\"timestamp\":\"%s\",\"quantity\":%d,\"totalAmount\":%" PRId64 ".%02d,"
-					"\"paymentMethod\":\"%s\",\"metadata\":{\"category\":\"%s\",\"source\":\"%s\"},"
-					"\"recommendedProductId\":\"%d\",\"algorithm\":\"%s\"}",
-					r->event_type, r->customer_id, r->product_id, r->timestamp, r->quantity,
-					r->cents / 100, (int) (r->cents % 100), r->payment_method, r->category,
-					r->source, r->recommended_product_id, r->algorithm);
-}
-
-static int
-write_transaction(char *to, int64_t n, int large)
-{
-	uint64_t r = mix((uint64_t) n);
-	int account = (int) (r % 1000000);
-	int cents = (int) ((r >> 20) % 90000) + 100;
-	struct timespec now;
-	struct tm tm;
-	char at[32];
-
-	if (n % 1000 >= 1000 - large)
-		cents += 1000000;
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	strftime(at, sizeof(at), "%Y-%m-%dT%H:%M:%S", &tm);
-	return snprintf(to, MAX_MESSAGE,
-					"{\"transaction_id\":\"T%" PRId64 "\",\"account_id\":\"C%07d\","
-					"\"timestamp\":\"%s.%06ldZ\",\"type\":\"payment\",\"amount\":%d.%02d,"
-					"\"currency\":\"EUR\",\"channel\":\"online\",\"status\":\"completed\","
-					"\"merchant\":\"M%d\",\"latitude\":%d.%02d,\"longitude\":%d.%02d,"
-					"\"device_id\":\"D%07d\"}",
-					n, account, at, now.tv_nsec / 1000, cents / 100, cents % 100,
-					(int) ((r >> 40) % 5000), account % 50, account % 100, account % 170,
-					account % 97, account);
 }
 
 /* Breaks a message, in one of four ways by turns; keeps its length but for the one that is cut. */
@@ -237,7 +136,7 @@ send_message(rd_kafka_t *rk, const Options *o, int64_t n, int64_t *sent)
 	if (kind == 2)
 		row.quantity = -row.quantity;
 	len = o->transactions >= 0 ? write_transaction(message, n, o->transactions)
-							   : write_json(message, &row);
+							   : write_row(message, n, &row, o->form);
 	if (kind == 1)
 		len = poison(message, len, o->poison == RUN ? n : n / RUN);
 	/* Room comes with the delivery reports, which polling takes in. */
@@ -388,8 +287,9 @@ static void
 usage(void)
 {
 	fputs(
-		"usage: bench_messages rows COUNT\n"
-		"       bench_messages produce SERVERS TOPIC PARTITIONS COUNT [--poison PERCENT]"
+		"usage: bench_messages rows COUNT [FORM]\n"
+		"       bench_messages produce SERVERS TOPIC PARTITIONS COUNT [--form FORM] [--poison "
+		"PERCENT]"
 		" [--refused PERCENT] [--rate N]\n"
 		"       bench_messages produce SERVERS TOPIC PARTITIONS COUNT --transactions N [--rate N]\n"
 		"       bench_messages drain SERVERS TOPIC PARTITIONS COUNT\n"
@@ -398,8 +298,20 @@ usage(void)
 	exit(2);
 }
 
+static Form
+parse_form(const char *name)
+{
+	static const char *const names[] = {"json", "csv", "keyed_json", "keyed_csv"};
+
+	for (int form = FORM_JSON; form <= FORM_KEYED_CSV; form++)
+		if (strcmp(name, names[form]) == 0)
+			return (Form) form;
+	usage();
+	return FORM_JSON;
+}
+
 static void
-print_rows(int64_t count)
+print_rows(int64_t count, Form form)
 {
 	char line[MAX_MESSAGE];
 
@@ -407,7 +319,10 @@ print_rows(int64_t count)
 	{
 		Row row = make_row(n);
 
-		fwrite(line, 1, (size_t) write_csv(line, &row), stdout);
+		int len = write_row(line, n, &row, form);
+
+		line[len++] = '\n';
+		fwrite(line, 1, (size_t) len, stdout);
 	}
 	if (fflush(stdout) != 0)
 		fail("output", strerror(errno));
@@ -434,10 +349,14 @@ parse_options(int argc, char **argv)
 			o.rate = atoll(argv[i + 1]);
 		else if (strcmp(argv[i], "--transactions") == 0)
 			o.transactions = atoi(argv[i + 1]);
+		else if (strcmp(argv[i], "--form") == 0)
+			o.form = parse_form(argv[i + 1]);
 		else
 			usage();
 	}
-	if (o.transactions > 1000 || (o.transactions >= 0 && o.poison > 0))
+	if (o.transactions > 1000 ||
+		(o.form != FORM_JSON && o.form != FORM_KEYED_JSON && o.poison > 0) ||
+		(o.transactions >= 0 && o.poison > 0))
 		usage();
 	if (o.partitions < 1 || o.poison < 0 || o.refused < 0 || o.poison + o.refused > RUN)
 		usage();
@@ -449,9 +368,9 @@ main(int argc, char **argv)
 {
 	Options o;
 
-	if (argc == 3 && strcmp(argv[1], "rows") == 0)
+	if ((argc == 3 || argc == 4) && strcmp(argv[1], "rows") == 0)
 	{
-		print_rows(atoll(argv[2]));
+		print_rows(atoll(argv[2]), argc == 4 ? parse_form(argv[3]) : FORM_CSV);
 		return 0;
 	}
 	if (argc == 2 && strcmp(argv[1], "version") == 0)

@@ -1,0 +1,144 @@
+/*
+ * bench_rows.h — the rows of the benchmark, and what they look like in a message: row n is a function of n alone.
+ */
+#ifndef BENCH_ROWS_H
+#define BENCH_ROWS_H
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#define MAX_MESSAGE 512
+
+typedef enum Form
+{
+	FORM_JSON,
+	FORM_CSV,
+	FORM_KEYED_JSON,
+	FORM_KEYED_CSV
+} Form;
+
+typedef struct Row
+{
+	const char *event_type;
+	const char *payment_method;
+	const char *category;
+	const char *source;
+	const char *algorithm;
+	int customer_id;
+	int product_id;
+	int recommended_product_id;
+	int quantity;
+	int64_t cents;
+	char timestamp[32];
+} Row;
+
+/* splitmix64 */
+static uint64_t
+mix(uint64_t n)
+{
+	n += UINT64_C(0x9e3779b97f4a7c15);
+	n = (n ^ (n >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	n = (n ^ (n >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return n ^ (n >> 31);
+}
+
+static Row
+make_row(int64_t n)
+{
+	static const char *const events[] = {"purchase", "productView", "addToCart",
+										 "recommendationClick"};
+	static const char *const payments[] = {"Credit Card", "PayPal", "Bank Transfer", "Apple Pay"};
+	static const char *const categories[] = {"Home & Kitchen", "Electronics", "Books",
+											 "Sports & Outdoors"};
+	static const char *const sources[] = {"Advertisement", "Direct", "Search", "Newsletter"};
+	static const char *const algorithms[] = {"collaborative_filtering", "popularity", "content",
+											 "none"};
+	uint64_t r = mix((uint64_t) n);
+	time_t at = (time_t) (1704067200 + n % 31536000);
+	struct tm tm;
+	Row row = {.event_type = events[r & 3],
+			   .payment_method = payments[(r >> 2) & 3],
+			   .category = categories[(r >> 4) & 3],
+			   .source = sources[(r >> 6) & 3],
+			   .algorithm = algorithms[(r >> 8) & 3],
+			   .customer_id = (int) ((r >> 10) % 100000) + 1,
+			   .product_id = (int) ((r >> 28) % 5000) + 1,
+			   .recommended_product_id = (int) ((r >> 40) % 5000) + 1,
+			   .quantity = (int) ((r >> 52) % 9) + 1,
+			   .cents = (int64_t) ((r >> 20) % 100000) + 99};
+
+	gmtime_r(&at, &tm);
+	strftime(row.timestamp, sizeof(row.timestamp), "%Y-%m-%dT%H:%M:%S", &tm);
+	return row;
+}
+
+static int
+write_csv(char *to, const Row *r)
+{
+	return snprintf(to, MAX_MESSAGE, "%s,%d,%d,%s,%d,%" PRId64 ".%02d,%s,%s,%s,%d,%s",
+					r->event_type, r->customer_id, r->product_id, r->timestamp, r->quantity,
+					r->cents / 100, (int) (r->cents % 100), r->payment_method, r->category,
+					r->source, r->recommended_product_id, r->algorithm);
+}
+
+static int
+write_json(char *to, const Row *r)
+{
+	return snprintf(to, MAX_MESSAGE,
+					"{\"eventType\":\"%s\",\"customerId\":\"%d\",\"productId\":\"%d\","
+					"\"timestamp\":\"%s\",\"quantity\":%d,\"totalAmount\":%" PRId64 ".%02d,"
+					"\"paymentMethod\":\"%s\",\"metadata\":{\"category\":\"%s\",\"source\":\"%s\"},"
+					"\"recommendedProductId\":\"%d\",\"algorithm\":\"%s\"}",
+					r->event_type, r->customer_id, r->product_id, r->timestamp, r->quantity,
+					r->cents / 100, (int) (r->cents % 100), r->payment_method, r->category,
+					r->source, r->recommended_product_id, r->algorithm);
+}
+
+static int
+write_row(char *to, int64_t n, const Row *r, Form form)
+{
+	int id = 0;
+	int len;
+
+	if (form == FORM_CSV || form == FORM_KEYED_CSV)
+	{
+		if (form == FORM_KEYED_CSV)
+			id = snprintf(to, MAX_MESSAGE, "%" PRId64 ",", n);
+		return id + write_csv(to + id, r);
+	}
+	if (form == FORM_KEYED_JSON)
+		id = snprintf(to, MAX_MESSAGE, "{\"eventId\":%" PRId64, n);
+	len = write_json(to + id, r);
+	if (id > 0)
+		to[id] = ','; /* in the place of the brace */
+	return id + len;
+}
+
+static int
+write_transaction(char *to, int64_t n, int large)
+{
+	uint64_t r = mix((uint64_t) n);
+	int account = (int) (r % 1000000);
+	int cents = (int) ((r >> 20) % 90000) + 100;
+	struct timespec now;
+	struct tm tm;
+	char at[32];
+
+	if (n % 1000 >= 1000 - large)
+		cents += 1000000;
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	strftime(at, sizeof(at), "%Y-%m-%dT%H:%M:%S", &tm);
+	return snprintf(to, MAX_MESSAGE,
+					"{\"transaction_id\":\"T%" PRId64 "\",\"account_id\":\"C%07d\","
+					"\"timestamp\":\"%s.%06ldZ\",\"type\":\"payment\",\"amount\":%d.%02d,"
+					"\"currency\":\"EUR\",\"channel\":\"online\",\"status\":\"completed\","
+					"\"merchant\":\"M%d\",\"latitude\":%d.%02d,\"longitude\":%d.%02d,"
+					"\"device_id\":\"D%07d\"}",
+					n, account, at, now.tv_nsec / 1000, cents / 100, cents % 100,
+					(int) ((r >> 40) % 5000), account % 50, account % 100, account % 170,
+					account % 97, account);
+}
+
+#endif
