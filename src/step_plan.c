@@ -1,14 +1,10 @@
 /*
- * step_plan.c — the kept plan of a stream's step.
- *
- * A plan is kept, but not for long: one that was made for tables that were still empty, or for a batch of another
- * size, can be thousands of times too slow.
+ * step_plan.c — the kept plan of a stream's step, and which columns of `batch` it looks at.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
 #include "executor/spi.h"
-#include "io/clock.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
 #include "utils/memutils.h"
@@ -20,48 +16,17 @@
 #include "step_plan.h"
 #include "steps.h"
 
-/* A new plan is trusted for the shorter time, the next one for twice as long, and so on. */
-#define FIRST_PLAN_LIFE_US INT64CONST(100000)
-#define MAX_PLAN_LIFE_US INT64CONST(10000000)
-/* A batch so many times as large, or as small, deserves a plan of its own. */
-#define PLANNED_ROWS_FACTOR 4
-#define MIN_PLANNED_ROWS 16
-
-static bool
-plan_fits(const TxpStreamStep *step, uint32 count, int64 now)
-{
-	return step->plan != NULL && now - step->planned_us < step->plan_life_us &&
-		   count <= (uint64) step->planned_rows * PLANNED_ROWS_FACTOR &&
-		   step->planned_rows <= (uint64) Max(count, MIN_PLANNED_ROWS) * PLANNED_ROWS_FACTOR;
-}
-
 void
 txp_step_plan(TxpStreamStep *step, uint32 count)
 {
-	int64 now = txp_now_us();
-	SPIPlanPtr plan;
-
-	if (plan_fits(step, count, now))
-		return;
-	plan = SPI_prepare(step->sql, 0, NULL);
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare returned %s", SPI_result_code_string(SPI_result));
-	if (step->plan != NULL)
-		SPI_freeplan(step->plan);
-	step->plan = NULL;
-	if (SPI_keepplan(plan) != 0)
-		elog(ERROR, "SPI_keepplan failed");
-	step->plan = plan;
-	step->generation = -1;
-	step->planned_rows = Max(count, MIN_PLANNED_ROWS);
-	step->planned_us = now;
-	step->plan_life_us = Min(Max(step->plan_life_us * 2, FIRST_PLAN_LIFE_US), MAX_PLAN_LIFE_US);
+	if (txp_plan_keep(&step->kept, step->sql, count))
+		step->generation = -1;
 }
 
 void
 txp_step_register(TupleDesc desc, Tuplestorestate *store, uint32 count)
 {
-	txp_batch_register(desc, store, Max(count, MIN_PLANNED_ROWS));
+	txp_batch_register(desc, store, txp_plan_rows(count));
 }
 
 /* --- which columns --- */
@@ -128,7 +93,7 @@ note_needs(Node *node, void *arg)
 static CachedPlanSource *
 source_of(const TxpStreamStep *step)
 {
-	return linitial(SPI_plan_get_plan_sources(step->plan));
+	return linitial(SPI_plan_get_plan_sources(step->kept.plan));
 }
 
 Bitmapset *

@@ -81,7 +81,7 @@ execute(StepRun *run, TxpStreamStep *step)
 	SPI_connect();
 	txp_step_register(run->link->plan->desc, run->store, run->count);
 	txp_step_plan(step, run->count);
-	txp_step_check_code(step->name, SPI_execute_plan_extended(step->plan, &options));
+	txp_step_check_code(step->name, SPI_execute_plan_extended(step->kept.plan, &options));
 	processed = SPI_processed;
 	check_needs(run, step);
 	if (step->rule)

@@ -14,6 +14,7 @@
 #include "utils/tuplestore.h"
 
 #include "isolate.h"
+#include "kept_plan.h"
 #include "progress.h"
 #include "steps.h"
 
@@ -362,7 +363,7 @@ execute_step(StepRun *run, const TxpStep *step, const char *name, TupleDesc desc
 	error_context_stack = &context;
 	SPI_connect();
 	register_relation(name, desc, run->store, count);
-	txp_step_check_code(step->name, SPI_execute(step->sql, false, 0));
+	txp_step_check_code(step->name, txp_plan_execute(step->sql, name, desc, count));
 	/* A subtransaction in it, as EXCEPTION blocks have, set its own parent's (transaction.h). */
 	CurTransactionContext = transaction;
 	processed = SPI_processed;

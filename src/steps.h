@@ -1,10 +1,6 @@
 /*
  * steps.h — user SQL over a batch: each step is one statement that sees the batch's rows as the relation
  * `batch`, as triggers see transition tables.
- *
- * A statement is planned anew for every batch. That costs a millisecond or so, and the plan fits the
- * number of rows at hand and the present size of the tables; a kept plan is stuck with those of the first
- * batch, when the tables may have been empty.
  */
 #ifndef TXP_STEPS_H
 #define TXP_STEPS_H

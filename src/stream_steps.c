@@ -32,13 +32,7 @@ free_plans(void *arg)
 	ListCell *lc;
 
 	foreach (lc, (List *) arg)
-	{
-		TxpStreamStep *step = lfirst(lc);
-
-		if (step->plan != NULL)
-			SPI_freeplan(step->plan);
-		step->plan = NULL;
-	}
+		txp_plan_free(&((TxpStreamStep *) lfirst(lc))->kept);
 }
 
 static TxpAlertRule *

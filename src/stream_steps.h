@@ -5,7 +5,7 @@
 #define TXP_STREAM_STEPS_H
 
 #include "postgres.h"
-#include "executor/spi.h"
+#include "kept_plan.h"
 #include "nodes/pg_list.h"
 
 #include "alerts.h"
@@ -39,11 +39,8 @@ typedef struct TxpStreamStep
 	int32 ordinal; /* the insert into the target has 0 */
 	TxpStepPolicy on_error;
 	TxpAlertRule *rule; /* its rows become alerts; NULL: they are ignored */
-	SPIPlanPtr plan;    /* kept, see step_plan.c; NULL: none yet */
-	int generation;     /* of it, when it was last looked at; -1: never */
-	uint32 planned_rows;
-	int64 planned_us; /* CLOCK_MONOTONIC */
-	int64 plan_life_us;
+	TxpKeptPlan kept;
+	int generation; /* of its plan, when it was last looked at; -1: never */
 	TxpStepCount count;
 } TxpStreamStep;
 
