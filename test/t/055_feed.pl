@@ -548,6 +548,24 @@ is(sql('SELECT count(*) FROM watched'), '104', 'all batches are loaded');
 is(sql('SELECT count(DISTINCT contexts) FROM context_count'), '1', 'many batches leave no more memory behind than few');
 sql(q{SELECT txpipe.drop_feed('watched')});
 
+# --- plans that a session keeps ---
+
+sql(<<'SQL');
+CREATE TABLE again (id int);
+CREATE FUNCTION nest(id int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+	IF id = 1 THEN PERFORM txpipe.validate_file('again2/two.csv'); END IF; RETURN true; END $$;
+SELECT txpipe.create_feed('again', '(again\d)/.*\.csv', columns => '{"id": {"path": "id", "type": "integer"}}',
+	step => 'INSERT INTO public.again SELECT id FROM batch WHERE public.nest(id)');
+SQL
+deliver("again$_->[0]/$_->[1].csv", "id\n$_->[0]\n") for [ 1, 'one' ], [ 2, 'two' ], [ 3, 'three' ], [ 4, 'four' ];
+my $plans = q{SELECT 'plans ' || count(*) FROM pg_backend_memory_contexts WHERE name = 'CachedPlanSource' AND ident LIKE 'INSERT INTO public.again%'};
+my $kept = sql("SET client_min_messages = warning; CALL txpipe.run_hourly(1); $plans; CALL txpipe.run_hourly(1); $plans;
+	DROP TABLE again; CREATE TABLE again (at timestamptz DEFAULT now(), id int); $plans;
+	SELECT txpipe.on_load('again', 'load', 'INSERT INTO public.again (id) SELECT id FROM batch') IS NULL; CALL txpipe.run_hourly(1); $plans;
+	ALTER TABLE again DROP COLUMN at; CALL txpipe.run_hourly(1); SELECT string_agg(again::text, ' ' ORDER BY id) FROM again");
+is($kept =~ s/\n[tf]?\n/\n/r, "plans 1\nplans 1\nplans 1\nplans 2\n(3) (4)", 'a plan is kept, follows its tables, and a step within itself has one of its own');
+sql(q{SELECT txpipe.drop_feed('again')});
+
 log_is_clean($node, qr/canceling statement|terminating connection|division by zero|max_groups|txpipe\.\w+_directory|was terminated|recovery|not yet accepting connections|starting up|cannot use|only the owner of the feeds/);
 $node->stop;
 done_testing();
