@@ -5,13 +5,11 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -26,6 +24,7 @@
 #include "sink.h"
 #include "spi.h"
 #include "stream.h"
+#include "transaction.h"
 
 #define LINGER_MS 100
 #define LOCAL_TIMEOUT_MS 60000
@@ -55,57 +54,54 @@ write_batch(TxpLink *link, TxpBatch *batch, const char *states)
 	return result;
 }
 
+typedef struct Writing
+{
+	TxpLink *link;
+	TxpBatch *batch;
+	const char *states;
+	TxpBatchResult result;
+} Writing;
+
+static bool
+write_to_keep(void *arg)
+{
+	Writing *writing = arg;
+
+	writing->result = write_batch(writing->link, writing->batch, writing->states);
+	return true;
+}
+
 /* Writes the batch; false, with all undone, when PostgreSQL refuses rows of it. */
 static bool
-try_batch(TxpLink *link, TxpBatch *batch, const char *states, TxpBatchResult *result)
+try_batch(Writing *writing)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool written = false;
+	ErrorData *error = txp_subtransaction_try(write_to_keep, writing, CurrentMemoryContext);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		*result = write_batch(link, batch, states);
-		written = true;
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		if (!txp_error_is_of_rows(error->sqlerrcode))
-			ReThrowError(error);
-		FreeErrorData(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return written;
+	if (error == NULL)
+		return true;
+	if (!txp_error_is_of_rows(error->sqlerrcode))
+		ReThrowError(error);
+	FreeErrorData(error);
+	return false;
 }
 
 static void
 consume_frame(TxpLink *link, TxpFrame *frame, const char *states)
 {
-	TxpBatchResult result;
 	TxpBatch batch;
+	Writing writing = {link, &batch, states};
 
 	txp_batch_read(frame, &batch);
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (!try_batch(link, &batch, states, &result))
+	if (!try_batch(&writing))
 	{
 		txp_io_send(link->io, TXP_BATCH_REPEAT, link->channel, frame->seq, NULL);
 		txp_io_expect(link->io, link->channel, TXP_BATCH_RAW, LOCAL_TIMEOUT_MS, frame);
 		txp_batch_read(frame, &batch);
-		result = write_batch(link, &batch, states);
+		writing.result = write_batch(link, &batch, states);
 	}
 	PopActiveSnapshot();
-	if (result == TXP_BATCH_WRITTEN)
+	if (writing.result == TXP_BATCH_WRITTEN)
 		ereport(NOTICE, (errmsg("stream \"%s\": %u messages read, %u not decodable",
 								link->stream->name, batch.nrows + batch.nrejects, batch.nrejects)));
 }

@@ -9,7 +9,6 @@
 #include "access/xact.h"
 #include "mb/pg_wchar.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "batch_read.h"
@@ -67,38 +66,33 @@ apply(void *arg, uint32 first, uint32 count, const Bitmapset *skip)
 	MemoryContextSwitchTo(old);
 }
 
+typedef struct Attempt
+{
+	FileBatch *batch;
+	const Bitmapset *skip;
+} Attempt;
+
+static bool
+apply_as_owner(void *arg)
+{
+	const Attempt *attempt = arg;
+	FileBatch *b = attempt->batch;
+	TxpRights saved;
+
+	txp_rights_owner(b->load->feed->owner, &saved);
+	apply(b, 0, b->batch.nrows, attempt->skip);
+	txp_sink_fire_deferred();
+	txp_rights_restore(&saved);
+	return true;
+}
+
 /* All rows but `skip` in a subtransaction; returns the error when it fails and everything is undone. */
 static ErrorData *
 attempt(FileBatch *b, const Bitmapset *skip)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData *volatile error = NULL;
+	Attempt attempt = {b, skip};
 
-	txp_subtransaction_begin();
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		TxpRights saved;
-
-		txp_rights_owner(b->load->feed->owner, &saved);
-		apply(b, 0, b->batch.nrows, skip);
-		txp_sink_fire_deferred();
-		txp_rights_restore(&saved);
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-	}
-	PG_END_TRY();
-	CurrentResourceOwner = owner;
-	return error;
+	return txp_subtransaction_try_many(apply_as_owner, &attempt, CurrentMemoryContext);
 }
 
 static void

@@ -8,23 +8,30 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "isolate.h"
 #include "sink.h"
+#include "transaction.h"
 
 typedef struct Search
 {
 	TxpApply apply;
 	void *arg;
 	bool stop; /* at the first refusal */
+	bool keep; /* what passes */
+	uint32 nrows;
 	List *refusals;
 	MemoryContext context;
-	ResourceOwner owner;
 } Search;
+
+typedef struct Piece
+{
+	Search *search;
+	uint32 first;
+	uint32 count;
+} Piece;
 
 bool
 txp_error_is_of_rows(int sqlerrcode)
@@ -68,15 +75,14 @@ txp_error_is_of_statement(int sqlerrcode)
 		   category == ERRCODE_FEATURE_NOT_SUPPORTED || category == ERRCODE_INVALID_SCHEMA_NAME;
 }
 
-static void
-end_subtransaction(Search *search, bool keep)
+static bool
+apply_piece(void *arg)
 {
-	if (keep)
-		ReleaseCurrentSubTransaction();
-	else
-		RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(search->context);
-	CurrentResourceOwner = search->owner;
+	const Piece *piece = arg;
+
+	piece->search->apply(piece->search->arg, piece->first, piece->count, NULL);
+	txp_sink_fire_deferred();
+	return true;
 }
 
 /*
@@ -88,24 +94,12 @@ try_rows(Search *search, uint32 first, uint32 count)
 {
 	MemoryContext scratch =
 		AllocSetContextCreate(search->context, "txpipe try", ALLOCSET_DEFAULT_SIZES);
-	ErrorData *volatile error = NULL;
+	Piece piece = {search, first, count};
+	ErrorData *error;
 
-	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(scratch);
-	PG_TRY();
-	{
-		search->apply(search->arg, first, count, NULL);
-		txp_sink_fire_deferred();
-		end_subtransaction(search, true);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(search->context);
-		error = CopyErrorData();
-		FlushErrorState();
-		end_subtransaction(search, false);
-	}
-	PG_END_TRY();
+	error = txp_subtransaction_try(apply_piece, &piece, search->context);
+	MemoryContextSwitchTo(search->context);
 	MemoryContextDelete(scratch);
 	return error;
 }
@@ -179,45 +173,40 @@ search_range(Search *search, uint32 first, uint32 count, bool trust)
 	}
 }
 
-static List *
-search_all(uint32 nrows, bool stop, bool keep, TxpApply apply, void *arg)
+static bool
+search_rows(void *arg)
 {
-	ResourceOwner outer = CurrentResourceOwner;
-	Search search = {apply, arg, stop, NIL, CurrentMemoryContext, outer};
+	Search *search = arg;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(search.context);
-	search.owner = CurrentResourceOwner;
 	(void) txp_sink_failed_row(); /* of another batch */
-	PG_TRY();
-	{
-		search_range(&search, 0, nrows, true);
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
+	search_range(search, 0, search->nrows, true);
+	return search->keep;
+}
 
-		MemoryContextSwitchTo(search.context);
-		error = CopyErrorData();
-		FlushErrorState();
-		search.owner = outer;
-		end_subtransaction(&search, false);
+static List *
+search_all(Search *search)
+{
+	ErrorData *error;
+
+	search->context = CurrentMemoryContext;
+	error = txp_subtransaction_try(search_rows, search, search->context);
+	if (error != NULL)
 		ReThrowError(error);
-	}
-	PG_END_TRY();
-	search.owner = outer;
-	end_subtransaction(&search, keep);
-	return search.refusals;
+	return search->refusals;
 }
 
 List *
 txp_isolate(uint32 nrows, TxpApply apply, void *arg)
 {
-	return search_all(nrows, false, false, apply, arg);
+	Search search = {.apply = apply, .arg = arg, .nrows = nrows};
+
+	return search_all(&search);
 }
 
 List *
 txp_isolate_kept(uint32 nrows, bool stop, TxpApply apply, void *arg)
 {
-	return search_all(nrows, stop, true, apply, arg);
+	Search search = {.apply = apply, .arg = arg, .stop = stop, .keep = true, .nrows = nrows};
+
+	return search_all(&search);
 }

@@ -7,7 +7,6 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "clean_lake.h"
 #include "load.h"
@@ -71,7 +70,7 @@ txp_load_end(void)
 }
 
 /* With the feeds locked, what the ledger says now is what counts. */
-static void
+static bool
 load_files(void *arg)
 {
 	GroupLoad *load = arg;
@@ -84,7 +83,7 @@ load_files(void *arg)
 	first = feeds ? linitial(feeds) : NULL;
 	if (first == NULL || first->owner != load->group->owner ||
 		txp_ledger_ready(load->user, load->group, 1) == NIL)
-		return;
+		return true;
 	foreach (lc, feeds)
 	{
 		TxpFeed *feed = lfirst(lc);
@@ -116,6 +115,7 @@ load_files(void *arg)
 	txp_sink_fire_deferred();
 	txp_rights_restore(&saved);
 	txp_rights_refuse_temporary(first->owner);
+	return true;
 }
 
 /* A step may raise the same code (a remote timeout does); only ours ends the call. */
@@ -128,31 +128,14 @@ is_own_cancel(const ErrorData *error)
 
 /* Does it in a subtransaction, in a context that outlives it; returns the error when it failed. */
 static ErrorData *
-try(void (*work)(void *), void *arg, MemoryContext work_context)
+try(TxpWork work, void *arg, MemoryContext context)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData *volatile error = NULL;
+	MemoryContext outer = MemoryContextSwitchTo(context);
+	ErrorData *error = txp_subtransaction_try_many(work, arg, context);
 
-	txp_subtransaction_begin();
-	MemoryContextSwitchTo(work_context);
-	PG_TRY();
-	{
-		work(arg);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(work_context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		if (is_own_cancel(error))
-			ReThrowError(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	MemoryContextSwitchTo(outer);
+	if (error != NULL && is_own_cancel(error))
+		ReThrowError(error);
 	return error;
 }
 
@@ -292,7 +275,7 @@ end_files(const Bunch *bunch)
 	}
 }
 
-static void
+static bool
 load_bunch(void *arg)
 {
 	Bunch *bunch = arg;
@@ -311,6 +294,7 @@ load_bunch(void *arg)
 	}
 	end_files(bunch);
 	txp_rights_refuse_temporary(first->owner);
+	return true;
 }
 
 bool

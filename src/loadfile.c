@@ -11,7 +11,6 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "guc.h"
@@ -200,41 +199,35 @@ read_file(TxpFileLoad *load, TxpFileIo *files, const char *group_key, const TxpF
 		table_close(load->target, NoLock);
 }
 
-/* The same in a subtransaction: nothing of it stays when it is only tried, or when a limit is exceeded. */
+typedef struct Reading
+{
+	TxpFileLoad *load;
+	TxpFileIo *files;
+	const char *group_key;
+} Reading;
+
+/* Nothing of it stays when it is only tried, or when a limit is exceeded. */
+static bool
+read_to_keep(void *arg)
+{
+	const Reading *reading = arg;
+	TxpFileLoad *load = reading->load;
+
+	/* The caller's own deferred constraints come first, with the caller's rights. */
+	if (load->dry_run)
+		txp_sink_fire_deferred();
+	read_file(load, reading->files, reading->group_key, NULL);
+	return !load->dry_run && load->over_limit == NULL;
+}
+
 static void
 read_file_undoable(TxpFileLoad *load, TxpFileIo *files, const char *group_key)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	Reading reading = {load, files, group_key};
+	ErrorData *error = txp_subtransaction_try_many(read_to_keep, &reading, CurrentMemoryContext);
 
-	txp_subtransaction_begin();
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		/* The caller's own deferred constraints come first, with the caller's rights. */
-		if (load->dry_run)
-			txp_sink_fire_deferred();
-		read_file(load, files, group_key, NULL);
-		if (load->dry_run || load->over_limit != NULL)
-			RollbackAndReleaseCurrentSubTransaction();
-		else
-			ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
+	if (error != NULL)
 		ReThrowError(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
 }
 
 static void

@@ -3,18 +3,17 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "args.h"
 #include "outbox.h"
 #include "payload.h"
 #include "properties.h"
 #include "spi.h"
+#include "transaction.h"
 
 static void
 warn(const char *why)
@@ -49,39 +48,35 @@ txpipe_enqueue(PG_FUNCTION_ARGS)
 								   text_or_null(fcinfo, 4)));
 }
 
+typedef struct Loading
+{
+	int32 route_id;
+	TxpDelivery *delivery;
+	bool there;
+} Loading;
+
+static bool
+load_to_keep(void *arg)
+{
+	Loading *loading = arg;
+
+	loading->there = txp_outbox_load(loading->route_id, true, loading->delivery);
+	return true;
+}
+
 /* The messages of a route, and what its owner has; false, and noted, when they cannot be read, or there are none. */
 static bool
 load(int32 route_id, TxpDelivery *delivery)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	char *volatile why = NULL;
-	volatile bool there = false;
+	Loading loading = {route_id, delivery};
+	ErrorData *error = txp_subtransaction_try(load_to_keep, &loading, CurrentMemoryContext);
+	char *why;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		there = txp_outbox_load(route_id, true, delivery);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-			ReThrowError(error);
-		why = psprintf("%s: %s", unpack_sql_state(error->sqlerrcode), error->message);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	if (why == NULL)
-		return there;
+	if (error == NULL)
+		return loading.there;
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+	why = psprintf("%s: %s", unpack_sql_state(error->sqlerrcode), error->message);
 	txp_outbox_failed(route_id, why);
 	warn(why);
 	return false;

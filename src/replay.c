@@ -7,7 +7,6 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -16,7 +15,6 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "args.h"
 #include "batch.h"
@@ -25,6 +23,7 @@
 #include "progress.h"
 #include "sink.h"
 #include "stream.h"
+#include "transaction.h"
 
 /* Bounds of what is decoded and written at a time. */
 #define CHUNK_LETTERS 5000
@@ -258,22 +257,24 @@ replay_all(Replay *replay)
 	MemoryContextSwitchTo(outer);
 	MemoryContextDelete(context);
 	SPI_cursor_close(portal);
+	count_open(replay);
 }
 
 /* All as it would be, and undone. */
+static bool
+replay_to_undo(void *arg)
+{
+	replay_all(arg);
+	return false;
+}
+
 static void
 replay_dry(Replay *replay)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData *error = txp_subtransaction_try(replay_to_undo, replay, CurrentMemoryContext);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	replay_all(replay);
-	count_open(replay);
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	if (error != NULL)
+		ReThrowError(error);
 }
 
 static void
@@ -289,10 +290,7 @@ replay_stream(Replay *replay, TxpStream *stream, bool dry_run)
 		if (dry_run)
 			replay_dry(replay);
 		else
-		{
 			replay_all(replay);
-			count_open(replay);
-		}
 	}
 	PG_FINALLY();
 	{

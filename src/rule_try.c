@@ -7,7 +7,6 @@
 #include "postgres.h"
 
 #include "access/table.h"
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -18,7 +17,6 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "alerts.h"
@@ -28,6 +26,7 @@
 #include "rule_try.h"
 #include "spi.h"
 #include "steps.h"
+#include "transaction.h"
 
 #define TRIED_RULE ""
 #define PLANNED_ROWS 1000
@@ -38,6 +37,7 @@ typedef struct Try
 	TxpStream *stream;
 	TupleDesc desc; /* of `batch` */
 	const char *query;
+	const char *wanted_column; /* or NULL */
 	const char *time_column;
 	Datum from; /* timestamptz */
 	Datum to;
@@ -103,8 +103,9 @@ txp_rule_try_check(TxpStream *stream, const char *rule, const char *query)
 
 /* The column the history is ordered by: the one that was named, or the only one of its type. */
 static const char *
-choose_time_column(const Try *try, Relation target, const char *wanted)
+choose_time_column(const Try *try, Relation target)
 {
+	const char *wanted = try->wanted_column;
 	TupleDesc desc = RelationGetDescr(target);
 	const char *found = NULL;
 	bool several = false;
@@ -209,7 +210,7 @@ return_alerts(const Try *try)
 }
 
 static void
-run_history(Try *try, const char *wanted_column)
+run_history(Try *try)
 {
 	Oid types[2] = {TIMESTAMPTZOID, TIMESTAMPTZOID};
 	Datum values[2] = {try->from, try->to};
@@ -218,7 +219,7 @@ run_history(Try *try, const char *wanted_column)
 	TxpRights saved;
 	Portal portal;
 
-	try->time_column = choose_time_column(try, target, wanted_column);
+	try->time_column = choose_time_column(try, target);
 	txp_rights_owner(try->stream->owner, &saved);
 	SPI_connect();
 	portal = SPI_cursor_open_with_args(NULL, history_query(try, target), 2, types, values, nulls,
@@ -233,18 +234,20 @@ run_history(Try *try, const char *wanted_column)
 }
 
 /* All as it would be, and undone. */
-static void
-run_and_undo(Try *try, const char *wanted_column)
+static bool
+run_to_undo(void *arg)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	run_history(arg);
+	return false;
+}
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	run_history(try, wanted_column);
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+static void
+run_and_undo(Try *try)
+{
+	ErrorData *error = txp_subtransaction_try(run_to_undo, try, CurrentMemoryContext);
+
+	if (error != NULL)
+		ReThrowError(error);
 }
 
 PG_FUNCTION_INFO_V1(txpipe_test_rule);
@@ -252,7 +255,6 @@ Datum
 txpipe_test_rule(PG_FUNCTION_ARGS)
 {
 	Interval *cooldown = PG_ARGISNULL(6) ? NULL : PG_GETARG_INTERVAL_P(6);
-	char *wanted = PG_ARGISNULL(5) ? NULL : NameStr(*PG_GETARG_NAME(5));
 	Try try = {.stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream")),
 			   .query = txp_arg_text(fcinfo, 1, "query"),
 			   .from = PG_GETARG_DATUM(2),
@@ -260,6 +262,7 @@ txpipe_test_rule(PG_FUNCTION_ARGS)
 			   .to = PG_GETARG_DATUM(3),
 			   .to_open = PG_ARGISNULL(3),
 			   .batch_rows = txp_arg_count(fcinfo, 4, "batch_rows", MAX_BATCH_ROWS),
+			   .wanted_column = PG_ARGISNULL(5) ? NULL : NameStr(*PG_GETARG_NAME(5)),
 			   .rule = {.name = TRIED_RULE, .severity = "medium"},
 			   .rsinfo = (ReturnSetInfo *) fcinfo->resultinfo};
 
@@ -269,7 +272,7 @@ txpipe_test_rule(PG_FUNCTION_ARGS)
 	txp_stream_check_owner(try.stream);
 	try.desc = batch_desc(try.stream);
 	check_query(try.stream->owner, try.desc, "test_rule", try.query);
-	run_and_undo(&try, wanted);
+	run_and_undo(&try);
 	txp_rights_refuse_temporary(try.stream->owner);
 	return (Datum) 0;
 }

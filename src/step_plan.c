@@ -3,18 +3,17 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "executor/spi.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "isolate.h"
 #include "step_plan.h"
 #include "steps.h"
+#include "transaction.h"
 
 void
 txp_step_plan(TxpStreamStep *step, uint32 count)
@@ -118,52 +117,40 @@ txp_step_needs_more(TxpStreamStep *step, int ncolumns, const Bitmapset *needs)
 	return !bms_is_subset(txp_step_needs(step, ncolumns), needs);
 }
 
-static Bitmapset *
-plan_for_needs(TxpStreamStep *step, TupleDesc desc, MemoryContext context)
+typedef struct Planning
 {
+	TxpStreamStep *step;
+	TupleDesc desc;
+	MemoryContext context; /* of what is found */
 	Bitmapset *needs;
+} Planning;
+
+static bool
+plan_for_needs(void *arg)
+{
+	Planning *planning = arg;
 
 	SPI_connect();
-	txp_step_register(desc, NULL, 0);
-	txp_step_plan(step, 0);
-	MemoryContextSwitchTo(context);
-	needs = txp_step_needs(step, desc->natts);
+	txp_step_register(planning->desc, NULL, 0);
+	txp_step_plan(planning->step, 0);
+	MemoryContextSwitchTo(planning->context);
+	planning->needs = txp_step_needs(planning->step, planning->desc->natts);
 	SPI_finish();
-	return needs;
+	return true;
 }
 
 /* When it runs, and the step still fails, its policy says what happens. */
 static Bitmapset *
 needs_or_all(TxpStreamStep *step, TupleDesc desc)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	Bitmapset *volatile needs = NULL;
+	Planning planning = {step, desc, CurrentMemoryContext};
+	ErrorData *error = txp_subtransaction_try(plan_for_needs, &planning, CurrentMemoryContext);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		needs = plan_for_needs(step, desc, context);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		if (!txp_error_is_of_statement(error->sqlerrcode))
-			ReThrowError(error);
-		MemoryContextSwitchTo(context);
-		needs = bms_add_range(NULL, 0, desc->natts - 1);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return needs;
+	if (error == NULL)
+		return planning.needs;
+	if (!txp_error_is_of_statement(error->sqlerrcode))
+		ReThrowError(error);
+	return bms_add_range(NULL, 0, desc->natts - 1);
 }
 
 Bitmapset *

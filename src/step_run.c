@@ -6,12 +6,10 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/tuplestore.h"
 
 #include "io/clock.h"
@@ -21,6 +19,7 @@
 #include "step_plan.h"
 #include "step_run.h"
 #include "steps.h"
+#include "transaction.h"
 
 /* A batch is bounded in bytes already; its tuples should not go to disk in between. */
 #define STORE_KB (64 * 1024)
@@ -29,6 +28,8 @@ typedef struct StepRun
 {
 	const TxpLink *link;
 	Relation target;
+	const TxpBatch *batch;
+	List *refusals; /* of the batch */
 	TxpRows rows;
 	Tuplestorestate *store;       /* `batch` */
 	uint32 count;                 /* rows in it */
@@ -142,45 +143,46 @@ raise_error(StepRun *run, TxpStreamStep *step, ErrorData *error)
 	ReThrowError(error);
 }
 
-/* In a subtransaction that ends with the deferred constraints, so that all it does is undone with it. */
+typedef struct Execution
+{
+	StepRun *run;
+	TxpStreamStep *step;
+	uint64 processed;
+} Execution;
+
+/* Ends with the deferred constraints, so that all it does is undone with it. */
+static bool
+execute_to_keep(void *arg)
+{
+	Execution *execution = arg;
+
+	execution->processed = execute(execution->run, execution->step);
+	txp_sink_fire_deferred();
+	txp_sink_defer();
+	return true;
+}
+
 static uint64
 execute_or_skip(StepRun *run, TxpStreamStep *step)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData *volatile error = NULL;
-	volatile uint64 processed = 0;
+	Execution execution = {run, step};
+	MemoryContext context;
+	ErrorData *error;
 
 	txp_sink_fire_deferred();
 	txp_sink_defer();
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		processed = execute(run, step);
-		txp_sink_fire_deferred();
-		txp_sink_defer();
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		error = take_error(run);
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	CurrentResourceOwner = owner;
+	error = txp_subtransaction_try(execute_to_keep, &execution, run->context);
+	if (error == NULL)
+		return execution.processed;
 	/* What is noted of an error outlives this try. */
-	MemoryContextSwitchTo(run->context);
-	if (error != NULL && !txp_error_is_of_statement(error->sqlerrcode))
+	context = MemoryContextSwitchTo(run->context);
+	explain_missing_batch(error);
+	if (!txp_error_is_of_statement(error->sqlerrcode))
 		raise_error(run, step, error);
-	if (error != NULL)
-	{
-		step->count.errors++;
-		step->count.error = describe(error);
-		processed = 0;
-	}
+	step->count.errors++;
+	step->count.error = describe(error);
 	MemoryContextSwitchTo(context);
-	return processed;
+	return 0;
 }
 
 static uint64
@@ -326,15 +328,20 @@ forget_counts(const TxpLink *link)
  * What passed while refused rows were searched stays in the pieces it passed in: the whole can fail where its
  * halves pass, as with two rows of one key in INSERT … ON CONFLICT.
  */
-static void
-write_all(StepRun *run, const TxpBatch *batch, List **refusals)
+static bool
+write_all(void *arg)
 {
+	StepRun *run = arg;
+	const TxpBatch *batch = run->batch;
+
 	txp_rows_find(run->link->plan, batch->rows.data, batch->rows.len, batch->nrows, &run->rows);
 	if (batch->raw)
-		*refusals = txp_isolate_kept(batch->nrows, run->link->stream->stop_on_error, apply, run);
+		run->refusals =
+			txp_isolate_kept(batch->nrows, run->link->stream->stop_on_error, apply, run);
 	else
 		apply(run, 0, batch->nrows, NULL);
 	txp_sink_fire_deferred();
+	return true;
 }
 
 char *
@@ -342,29 +349,19 @@ txp_steps_write(const TxpLink *link, Relation target, const TxpBatch *batch, Lis
 {
 	StepRun run = {.link = link,
 				   .target = target,
+				   .batch = batch,
 				   .in_pieces = batch->raw != NULL,
 				   .context = CurrentMemoryContext};
-	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData *error;
 
 	forget_counts(link);
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(run.context);
-	PG_TRY();
+	error = txp_subtransaction_try(write_all, &run, run.context);
+	if (error != NULL && run.stopped == NULL)
 	{
-		write_all(&run, batch, refusals);
-		ReleaseCurrentSubTransaction();
+		explain_missing_batch(error);
+		ReThrowError(error);
 	}
-	PG_CATCH();
-	{
-		ErrorData *error = take_error(&run);
-
-		RollbackAndReleaseCurrentSubTransaction();
-		if (run.stopped == NULL)
-			ReThrowError(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(run.context);
-	CurrentResourceOwner = owner;
+	*refusals = run.refusals;
 	txp_stream_steps_count(link->stream->id, link->replay ? -1 : (int32) link->part, link->steps);
 	if (run.stopped == NULL)
 		return NULL;

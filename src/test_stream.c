@@ -6,7 +6,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
@@ -15,7 +14,6 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "args.h"
 #include "infer.h"
@@ -26,6 +24,7 @@
 #include "rowreader.h"
 #include "sample.h"
 #include "sample_report.h"
+#include "transaction.h"
 #include "unixtime.h"
 
 #define MAX_MESSAGES 10000
@@ -156,30 +155,29 @@ read_row(Trial *t, uint32 row)
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(TextDatumGetCString(json)));
 }
 
+typedef struct Reading
+{
+	Trial *trial;
+	uint32 row;
+	Datum *decoded;
+} Reading;
+
+static bool
+read_to_keep(void *arg)
+{
+	const Reading *reading = arg;
+
+	*reading->decoded = read_row(reading->trial, reading->row);
+	return true;
+}
+
 /* The same, or the error a type's input function raised. */
 static ErrorData *
 try_row(Trial *t, uint32 row, Datum *decoded)
 {
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData *volatile error = NULL;
+	Reading reading = {t, row, decoded};
+	ErrorData *error = txp_subtransaction_try(read_to_keep, &reading, t->scratch);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(t->scratch);
-	PG_TRY();
-	{
-		*decoded = read_row(t, row);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(t->scratch);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(t->scratch);
-	CurrentResourceOwner = owner;
 	if (error != NULL && !txp_error_is_of_rows(error->sqlerrcode))
 		ReThrowError(error);
 	return error;

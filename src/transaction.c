@@ -12,6 +12,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "transaction.h"
@@ -95,12 +96,47 @@ txp_session_discard(void)
 	}
 }
 
-void
-txp_subtransaction_begin(void)
+static ErrorData *
+try(TxpWork work, void *arg, MemoryContext error_context, bool many)
 {
-	MemoryContext parent = CurTransactionContext;
+	MemoryContext transaction = CurTransactionContext;
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData *volatile error = NULL;
 
 	BeginInternalSubTransaction(NULL);
 	/* Its end sets this again, however it ends. What lives longer than it must is safe. */
-	CurTransactionContext = parent;
+	if (many)
+		CurTransactionContext = transaction;
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		if (work(arg))
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(error_context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return error;
+}
+
+ErrorData *
+txp_subtransaction_try(TxpWork work, void *arg, MemoryContext error_context)
+{
+	return try(work, arg, error_context, false);
+}
+
+ErrorData *
+txp_subtransaction_try_many(TxpWork work, void *arg, MemoryContext error_context)
+{
+	return try(work, arg, error_context, true);
 }

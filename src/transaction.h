@@ -25,11 +25,20 @@ extern ErrorData *txp_transaction_take_error(void);
  */
 extern void txp_session_discard(void);
 
+/* Work in a subtransaction; false: what it did is to be undone. */
+typedef bool (*TxpWork)(void *arg);
+
 /*
- * BeginInternalSubTransaction for one of many. A statement with transition tables leaves up to work_mem of free memory
- * in CurTransactionContext, and a subtransaction that commits keeps its own until the whole transaction ends. Here
- * it is the parent's, where the next one uses that memory again.
+ * Does work in a subtransaction. An error undoes it, and is returned in that memory context; else NULL. The work begins
+ * in the current one, which is the current one again when it has ended.
  */
-extern void txp_subtransaction_begin(void);
+extern ErrorData *txp_subtransaction_try(TxpWork work, void *arg, MemoryContext error_context);
+
+/*
+ * The same for one of many. A statement with transition tables leaves up to work_mem of free memory in
+ * CurTransactionContext, and a subtransaction that commits keeps its own until the whole transaction ends. Here it
+ * is the parent's, where the next one uses that memory again.
+ */
+extern ErrorData *txp_subtransaction_try_many(TxpWork work, void *arg, MemoryContext error_context);
 
 #endif
