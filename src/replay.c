@@ -13,7 +13,6 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/array.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "args.h"
@@ -331,17 +330,6 @@ payload_argument(FunctionCallInfo fcinfo, int n, Datum ids)
 	return PG_GETARG_DATUM(n);
 }
 
-static void
-require_owner(const TxpStream *stream)
-{
-	/* The commit, and what is deferred to it, is the caller's. */
-	if (GetUserId() != stream->owner)
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("only the owner of stream \"%s\" can replay its dead letters",
-							   stream->name),
-						errhint("SET ROLE %s first.", quote_identifier(stream->owner_name))));
-}
-
 PG_FUNCTION_INFO_V1(txpipe_replay_dead_letters);
 Datum
 txpipe_replay_dead_letters(PG_FUNCTION_ARGS)
@@ -355,7 +343,8 @@ txpipe_replay_dead_letters(PG_FUNCTION_ARGS)
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	require_owner(stream);
+	/* The commit, and what is deferred to it, is the caller's. */
+	txp_stream_require_owner(stream, "replay its dead letters");
 	choose(fcinfo, stream, &replay.choice);
 	replay.fixed = payload_argument(fcinfo, 3, replay.choice.ids);
 	/* One bad letter shall not keep the others from being replayed. */

@@ -284,11 +284,7 @@ txpipe_rule_target(PG_FUNCTION_ARGS)
 	const TxpStream *stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream"));
 
 	/* Casts and functions of the target's types are its owner's code, and run as the caller. */
-	if (GetUserId() != stream->owner)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("only the owner of stream \"%s\" can measure its rules", stream->name),
-				 errhint("SET ROLE %s first.", quote_identifier(stream->owner_name))));
+	txp_stream_require_owner(stream, "measure its rules");
 	if (!OidIsValid(stream->target))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
 						errmsg("target %s of stream \"%s\" does not exist", stream->target_name,

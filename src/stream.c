@@ -243,6 +243,15 @@ txp_stream_check_owner(const TxpStream *stream)
 }
 
 void
+txp_stream_require_owner(const TxpStream *stream, const char *what)
+{
+	if (GetUserId() != stream->owner)
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("only the owner of stream \"%s\" can %s", stream->name, what),
+						errhint("SET ROLE %s first.", quote_identifier(stream->owner_name))));
+}
+
+void
 txp_stream_set_state(int32 id, const char *state, const char *reason)
 {
 	static TxpStatement statement = {

@@ -86,6 +86,9 @@ extern List *txp_stream_runnable(void);
 /* ERRORs unless the owner still is the role the stream was created by. */
 extern void txp_stream_check_owner(const TxpStream *stream);
 
+/* ERRORs unless the current user is the owner himself: "only the owner … can `what`". */
+extern void txp_stream_require_owner(const TxpStream *stream, const char *what);
+
 /* Changes the state by a user's call. */
 extern void txp_stream_set_state(int32 id, const char *state, const char *reason);
 
