@@ -33,7 +33,7 @@ static void
 wake_on_commit(XactEvent event, void *arg)
 {
 	TxpDatabaseEntry *entry;
-	bool served = false;
+	bool served;
 
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT)
 		return;
@@ -44,13 +44,7 @@ wake_on_commit(XactEvent event, void *arg)
 		entry = txp_shared_database(MyDatabaseId, true);
 		if (entry)
 			entry->next_outbox = 0;
-		for (int i = 0; i < TXP_MAX_WORKERS; i++)
-		{
-			if (txp_shared->workers[i].database != MyDatabaseId || !txp_shared->workers[i].proc)
-				continue;
-			served = true;
-			SetLatch(&txp_shared->workers[i].proc->procLatch);
-		}
+		served = txp_shared_wake_workers(MyDatabaseId);
 		/* Somebody has to come for it. */
 		if (entry && !served)
 			entry->dirty = true;

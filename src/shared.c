@@ -86,6 +86,23 @@ txp_shared_database(Oid database, bool create)
 	return free_entry;
 }
 
+bool
+txp_shared_wake_workers(Oid database)
+{
+	bool any = false;
+
+	for (int i = 0; i < TXP_MAX_WORKERS; i++)
+	{
+		const TxpWorkerEntry *worker = &txp_shared->workers[i];
+
+		if (worker->database != database || worker->proc == NULL)
+			continue;
+		any = true;
+		SetLatch(&worker->proc->procLatch);
+	}
+	return any;
+}
+
 void
 txp_shared_wake(Oid database)
 {
@@ -95,11 +112,7 @@ txp_shared_wake(Oid database)
 		entry->generation++;
 	if (txp_shared->launcher)
 		SetLatch(&txp_shared->launcher->procLatch);
-	for (int i = 0; i < TXP_MAX_WORKERS; i++)
-	{
-		if (txp_shared->workers[i].database == database && txp_shared->workers[i].proc)
-			SetLatch(&txp_shared->workers[i].proc->procLatch);
-	}
+	(void) txp_shared_wake_workers(database);
 }
 
 static void

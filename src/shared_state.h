@@ -90,6 +90,8 @@ extern int txp_my_slot;            /* of this worker; TXP_NO_WORKER in other pro
 extern TxpDatabaseEntry *txp_shared_database(Oid database, bool create);
 /* Makes the database's workers look into the catalogs and at the claims again. Lock held. */
 extern void txp_shared_wake(Oid database);
+/* Sets the latches of its workers only; false: it has none. Lock held. */
+extern bool txp_shared_wake_workers(Oid database);
 
 /* Is it at a batch for too long, or was it lately? Lock held. */
 extern bool txp_slot_is_slow(const TxpWorkerEntry *worker);
