@@ -176,8 +176,7 @@ void
 txp_ledger_begin(const TxpGroup *group)
 {
 	static TxpStatement update = {
-		"UPDATE txpipe.file_ledger l SET state = 'loading', attempts = l.attempts + "
-		"1, "
+		"UPDATE txpipe.file_ledger l SET state = 'loading', attempts = l.attempts + 1, "
 		"retry_at = NULL, reason = coalesce('late: ' || late.missing || ' missing', "
 		"    CASE WHEN l.state <> 'failed' AND l.reason NOT LIKE 'late: %' THEN l.reason END, "
 		"    CASE WHEN late.begun THEN 'late: other files of its group were loaded before' END) "
