@@ -1,5 +1,5 @@
 /*
- * args.c — arguments of SQL-callable functions.
+ * args.c — arguments of SQL-callable functions, and members of JSON objects.
  */
 #include "postgres.h"
 
@@ -79,4 +79,22 @@ txp_arg_count(FunctionCallInfo fcinfo, int n, const char *name, int max)
 						errmsg("argument \"%s\" must be between 1 and %d", name, max),
 						errhint("It was %d.", count)));
 	return count;
+}
+
+char *
+txp_next_member(JsonbIterator **it, JsonbValue *value)
+{
+	JsonbIteratorToken token;
+
+	while ((token = JsonbIteratorNext(it, value, true)) != WJB_DONE)
+	{
+		char *name;
+
+		if (token != WJB_KEY)
+			continue;
+		name = pnstrdup(value->val.string.val, value->val.string.len);
+		(void) JsonbIteratorNext(it, value, true);
+		return name;
+	}
+	return NULL;
 }

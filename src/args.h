@@ -1,5 +1,5 @@
 /*
- * args.h — arguments of SQL-callable functions.
+ * args.h — arguments of SQL-callable functions, and members of JSON objects.
  */
 #ifndef TXP_ARGS_H
 #define TXP_ARGS_H
@@ -20,5 +20,8 @@ extern int64 txp_arg_int64(FunctionCallInfo fcinfo, int n, const char *name);
 extern int txp_arg_interval_ms(FunctionCallInfo fcinfo, int n, const char *name);
 /* An integer from 1 to `max`; ERRORs (22023) otherwise. */
 extern int txp_arg_count(FunctionCallInfo fcinfo, int n, const char *name, int max);
+
+/* The name of the object's next member, and its value, unread where it is nested; NULL: there is none. */
+extern char *txp_next_member(JsonbIterator **it, JsonbValue *value);
 
 #endif

@@ -8,6 +8,7 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
+#include "args.h"
 #include "rowplan.h"
 
 static const struct
@@ -161,25 +162,17 @@ txp_mapping_column(TxdColumn *column, JsonbValue *spec, Oid *type, int32 *typmod
 {
 	JsonbIterator *it;
 	JsonbValue v;
-	JsonbIteratorToken token;
+	char *member;
 
 	if (spec->type == jbvString)
 	{
 		set_paths(column, spec);
 		return;
 	}
-	if (spec->type != jbvBinary)
+	if (spec->type != jbvBinary || !JsonContainerIsObject(spec->val.binary.data))
 		bad_mapping(column, "is neither a path nor an object",
 					"Write {\"column\": \"path\"} or {\"column\": {\"path\": \"…\"}}.");
 	it = JsonbIteratorInit(spec->val.binary.data);
-	if (JsonbIteratorNext(&it, &v, true) != WJB_BEGIN_OBJECT)
-		bad_mapping(column, "is neither a path nor an object",
-					"Write {\"column\": \"path\"} or {\"column\": {\"path\": \"…\"}}.");
-	while ((token = JsonbIteratorNext(&it, &v, true)) == WJB_KEY)
-	{
-		char *member = pnstrdup(v.val.string.val, v.val.string.len);
-
-		(void) JsonbIteratorNext(&it, &v, true);
+	while ((member = txp_next_member(&it, &v)) != NULL)
 		set_member(column, member, &v, type, typmod);
-	}
 }

@@ -7,6 +7,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "args.h"
 #include "options.h"
 #include "secret_file.h"
 
@@ -184,23 +185,17 @@ txp_options_check(TxpOptionScope scope, Jsonb *jb)
 {
 	JsonbIterator *it;
 	JsonbValue v;
-	JsonbIteratorToken token;
+	char *name;
 
 	if (!JB_ROOT_IS_OBJECT(jb))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("options must be a JSON object"),
 				 errhint("For example '{\"batch_rows\": 5000}'.")));
 	it = JsonbIteratorInit(&jb->root);
-	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
+	while ((name = txp_next_member(&it, &v)) != NULL)
 	{
-		char *name;
-		char *value;
+		char *value = scalar_text(&v);
 
-		if (token != WJB_KEY)
-			continue;
-		name = pnstrdup(v.val.string.val, v.val.string.len);
-		(void) JsonbIteratorNext(&it, &v, true);
-		value = scalar_text(&v);
 		if (value == NULL)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("option \"%s\" must be a string, a number or a boolean", name),

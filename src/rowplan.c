@@ -15,6 +15,7 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "args.h"
 #include "io_client.h"
 #include "rowplan.h"
 
@@ -207,18 +208,12 @@ check_mapping_names(Relation target, Jsonb *columns, bool may_be_more)
 {
 	JsonbIterator *it = JsonbIteratorInit(&columns->root);
 	JsonbValue v;
-	JsonbIteratorToken token;
+	char *name;
 
-	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
+	while ((name = txp_next_member(&it, &v)) != NULL)
 	{
-		char *name;
-		AttrNumber attnum;
+		AttrNumber attnum = get_attnum(RelationGetRelid(target), name);
 
-		if (token != WJB_KEY)
-			continue;
-		name = pnstrdup(v.val.string.val, v.val.string.len);
-		attnum = get_attnum(RelationGetRelid(target), name);
-		(void) JsonbIteratorNext(&it, &v, true);
 		if (may_be_more && attnum == InvalidAttrNumber && has_type(&v))
 			continue;
 		if (attnum <= 0)
@@ -333,18 +328,10 @@ txp_rowplan_for_mapping(TxdFormat format, Jsonb *columns, const TxdCsvOptions *c
 	TxpRowPlan *plan = new_plan(format, csv);
 	JsonbIterator *it = JsonbIteratorInit(&columns->root);
 	JsonbValue v;
-	JsonbIteratorToken token;
+	char *name;
 
-	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
-	{
-		char *name;
-
-		if (token != WJB_KEY)
-			continue;
-		name = pnstrdup(v.val.string.val, v.val.string.len);
-		(void) JsonbIteratorNext(&it, &v, true);
+	while ((name = txp_next_member(&it, &v)) != NULL)
 		append_mapped(plan, name, &v);
-	}
 	finish_plan(plan, "the mapping");
 	return plan;
 }
@@ -383,16 +370,10 @@ add_further(TxpRowPlan *plan, Jsonb *columns)
 {
 	JsonbIterator *it = JsonbIteratorInit(&columns->root);
 	JsonbValue v;
-	JsonbIteratorToken token;
+	char *name;
 
-	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
+	while ((name = txp_next_member(&it, &v)) != NULL)
 	{
-		char *name;
-
-		if (token != WJB_KEY)
-			continue;
-		name = pnstrdup(v.val.string.val, v.val.string.len);
-		(void) JsonbIteratorNext(&it, &v, true);
 		if (has_column(plan, name))
 			continue;
 		append_mapped(plan, name, &v);

@@ -92,19 +92,11 @@ static void
 choose_offsets(TxpPartitions *parts, const char *topic, JsonbContainer *object)
 {
 	JsonbIterator *it = JsonbIteratorInit(object);
-	JsonbIteratorToken token;
 	JsonbValue v;
+	char *partition;
 
-	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
-	{
-		char *partition;
-
-		if (token != WJB_KEY)
-			continue;
-		partition = pnstrdup(v.val.string.val, v.val.string.len);
-		(void) JsonbIteratorNext(&it, &v, true);
+	while ((partition = txp_next_member(&it, &v)) != NULL)
 		choose_offset(parts, topic, partition, &v);
-	}
 }
 
 /* Offsets as JSON: partitions that are not named stay where they are (start -1). */
@@ -112,20 +104,14 @@ static void
 choose_by_json(TxpPartitions *parts, Jsonb *position)
 {
 	JsonbIterator *it = JsonbIteratorInit(&position->root);
-	JsonbIteratorToken token;
 	JsonbValue v;
+	char *name;
 	bool by_topic = false;
 
 	for (int i = 0; i < parts->n; i++)
 		parts->places[i].start = -1;
-	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
+	while ((name = txp_next_member(&it, &v)) != NULL)
 	{
-		char *name;
-
-		if (token != WJB_KEY)
-			continue;
-		name = pnstrdup(v.val.string.val, v.val.string.len);
-		(void) JsonbIteratorNext(&it, &v, true);
 		if (v.type == jbvBinary && JsonContainerIsObject(v.val.binary.data))
 		{
 			choose_offsets(parts, name, v.val.binary.data);
