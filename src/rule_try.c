@@ -153,9 +153,9 @@ history_query(const Try *try, Relation target)
 	appendStringInfo(&sql, " FROM %s t WHERE true",
 					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(target)),
 												RelationGetRelationName(target)));
-	if (try->from)
+	if (!try->from_open)
 		appendStringInfo(&sql, " AND t.%s >= $1", quote_identifier(try->time_column));
-	if (try->to)
+	if (!try->to_open)
 		appendStringInfo(&sql, " AND t.%s < $2", quote_identifier(try->time_column));
 	appendStringInfo(&sql, " ORDER BY t.%s", quote_identifier(try->time_column));
 	return sql.data;

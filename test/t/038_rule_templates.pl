@@ -407,6 +407,8 @@ is( sql(qq{SELECT transaction_id FROM txpipe.test_rule('ordered', 'SELECT accoun
 		'$from', '$to', cooldown => '1 day') ORDER BY 1}),
 	join("\n", sort map { $_->[0]{id} } grep { @$_ } map { [ grep { $_->{at} >= 30000 && $_->{at} < 60000 && $_->{cents} > 90000 } @$_ ] } values %of_account),
 	'test_rule: from, to and cool-down');
+is( sql(q{SELECT count(*) FROM txpipe.test_rule('ordered', 'SELECT account_id AS subject, event_time FROM batch', NULL, '2000-01-01 00:00:00+00')}),
+	0, '... also to the first moment of 2000, which is before all of them');
 
 # --- how good a rule is ---
 
