@@ -9,6 +9,7 @@ use warnings;
 use Exporter 'import';
 use File::Path qw(make_path remove_tree);
 use List::Util qw(max);
+use PeerBench;
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(sleep time);
 use TxpipeBench;
@@ -206,6 +207,16 @@ sub duckdb
 	return { seconds => $seconds, rows => $rows, paid => $paid };
 }
 
+# Spark by itself, into Parquet files: the same star, without constraints.
+sub spark
+{
+	my ($sql, $dir) = @_;
+	my $start = time();
+	my ($seconds, $rows, $paid) = run_spark($dir, 'hour_spark.py', "$dir/hour/even.csv");
+
+	return { seconds => $seconds, with_start => time() - $start, rows => $rows, paid => $paid };
+}
+
 sub hourly
 {
 	my ($sql, $dir) = @_;
@@ -224,6 +235,7 @@ sub file_cases
 	return ({ name => 'file_copy', text => 'COPY into one typed table', run => \&plain_copy },
 		{ name => 'file_classic', text => 'COPY to text, then SQL to a star', run => \&classic },
 		($ENV{TXPIPE_PYTHON} ? { name => 'file_duckdb', text => 'DuckDB, to a star', run => \&duckdb } : ()),
+		($ENV{TXPIPE_SPARK} ? { name => 'file_spark', text => 'Spark, to a star of Parquet files', run => \&spark } : ()),
 		{ name => 'file_hourly', text => 'run_hourly: lake, clean, star', run => \&hourly });
 }
 
@@ -250,6 +262,7 @@ sub measure_files
 	}
 	check_sums(@cases);
 	report_files($c, $rows, @cases);
+	report_targets($c, @cases);
 	measure_dirty($c, $cases[-1]);
 	measure_larger($c, $cases[-1]) if $c->{opt}{'file-scale'} > 1;
 	return;
@@ -296,8 +309,7 @@ sub report_files
 		my @rates = map { $_->{rate} } @{ $case->{results} };
 		my @memory = map { my $what = $_; max(map { $_->{$what} // 0 } @{ $case->{results} }) } qw(session_mb child_mb);
 
-		push @table, [ $case->{text}, map({ sprintf '%.0f', $_ } $c->{figure}->("$case->{name}.rate", median(@rates), 'rows/s'),
-				(sort { $a <=> $b } @rates)[ 0, -1 ]),
+		push @table, [ $case->{text}, map({ sprintf '%.0f', $_ } ($c->{figure}->("$case->{name}.rate", \@rates, 'rows/s'))[ 1, 0, 2 ]),
 			map({ sprintf '%.2f', of_case($case, $_) } @cases[ 0, 1 ]),
 			map({ $_ ? sprintf '%.1f', $_ : '' } @memory),
 			sprintf('%.2f', median(map { $_->{cpu}{others} } @{ $case->{results} })) ];
@@ -306,6 +318,35 @@ sub report_files
 	}
 	$c->{say}->("\nA file of $rows sales, medians of $c->{opt}{rounds} rounds; MB: RssAnon of the session and its child over their start, the "
 		  . "most of all rounds\n\n" . table(@table));
+	return;
+}
+
+# Beside its peers, and what a core makes of the source.
+sub report_targets
+{
+	my ($c, @cases) = @_;
+	my $hourly = $cases[-1];
+	my @results = @{ $hourly->{results} };
+	my $bytes = (-s glob "$c->{dir}/hour/group1/sales_transactions_*.csv") / 1e6;
+	my @table = ([ 'run_hourly', 'least', 'median', 'most', 'wanted' ]);
+	my $line = sub {
+		my ($name, $text, $unit, $wanted, @values) = @_;
+		push @table, [ $text, map({ sprintf '%.2f', $_ } $c->{figure}->("file_hourly.$name", \@values, $unit)), $wanted ];
+	};
+
+	for my $peer ([ file_duckdb => 1.5 ], [ file_classic => 4 ], [ file_spark => 3 ])
+	{
+		my ($case) = grep { $_->{name} eq $peer->[0] } @cases or next;
+		$line->("of_$case->{name}", "times as fast as: $case->{text}", 'ratio', $peer->[1],
+			map { $results[$_]{rate} / $case->{results}[$_]{rate} } 0 .. $#results);
+		next unless $case->{results}[0]{with_start};
+		$line->("of_$case->{name}_with_start", '  and with its start', 'ratio', 10,
+			map { $case->{results}[$_]{with_start} / $results[$_]{seconds} } 0 .. $#results);
+	}
+	$line->('source', 'MB of source a second', 'MB/s', '', map { $bytes / $_->{seconds} } @results);
+	$line->('source_per_core', 'MB of source a CPU second', 'MB per CPU second', 80,
+		map { my $cpu = $_->{cpu}; $bytes / ($cpu->{backend} + $cpu->{child} + $cpu->{server}) } @results);
+	$c->{say}->("\n" . table(@table));
 	return;
 }
 

@@ -6,7 +6,8 @@ use warnings;
 
 use Exporter 'import';
 use JSON::PP;
-use List::Util qw(uniq);
+use List::Util qw(max min uniq);
+use PeerBench;
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(time);
 use TxpipeBench;
@@ -55,8 +56,11 @@ INSERT INTO public.step_totals AS t SELECT event_type, count(*), sum(total_amoun
 ON CONFLICT (event_type) DO UPDATE SET events = t.events + excluded.events, amount = t.amount + excluded.amount
 SQL
 
-# The names are those of the figures. topic: name => form of its messages. into: the table, whose rows are to be those of
-# the other one. against: other cases, and how many times as fast we want to be.
+my ($b, $sql, $messages);
+
+# The names are those of the figures. topic and form: what is read; into: the table that is filled; part: slow ones get fewer
+# messages; needs: a variable of the environment, without which the peer is left out; against: other cases, and how many times
+# as fast we want to be.
 my @cases = (
 	{ name => 'copy_csv', text => 'COPY, CSV file', run => \&copy, into => 'copied', format => 'csv' },
 	{ name => 'copy_csv_2', text => 'COPY, CSV file, by two sessions', run => \&copy_by_two, into => 'copied' },
@@ -64,9 +68,13 @@ my @cases = (
 	{ name => 'json_sql', text => 'json_populate_record, from a text table', run => \&json_in_sql, into => 'copied' },
 	{ name => 'kcat_csv', text => 'kcat | psql, CSV messages', run => \&kcat_csv, into => 'copied', topic => 'csv' },
 	{ name => 'kcat_json', text => 'kcat | psql, then json_populate_record', run => \&kcat_json, into => 'copied', topic => 'clean' },
+	{ name => 'spark', text => 'Spark Structured Streaming to JDBC', run => sub { return spark_events($b, @_) }, into => 'copied',
+		topic => 'spark', part => 0.25, needs => 'TXPIPE_SPARK' },
+	{ name => 'debezium', text => 'Kafka Connect, Debezium JDBC sink', run => sub { return connect_events($b, @_) }, into => 'copied',
+		topic => 'debezium', form => 'schema_json', part => 0.1, needs => 'TXPIPE_CONNECT' },
 	{ name => 'drain', text => 'librdkafka alone, no database', run => \&drain, topic => 'clean' },
 	{ name => 'clean', text => 'stream, JSON', run => \&stream, topic => 'clean', into => 'streamed',
-		against => [ copy_csv => 1.3, json_sql => 4, kcat_json => 0 ] },
+		against => [ copy_csv => 1.3, json_sql => 4, kcat_json => 0, spark => 10, debezium => 10 ] },
 	{ name => 'csv', text => 'stream, CSV messages', run => \&stream, topic => 'csv', form => 'csv', into => 'streamed',
 		columns => $csv_mapping, against => [ copy_csv => 1.4, kcat_csv => 0 ] },
 	{ name => 'step', text => 'stream, JSON, one aggregate step', run => \&stream, topic => 'clean', into => 'streamed',
@@ -82,15 +90,13 @@ my @cases = (
 	{ name => 'upsert', text => 'stream, JSON, upsert, keys exist', run => \&stream, topic => 'keyed', form => 'keyed_json',
 		into => 'streamed_keyed', columns => $keyed_mapping, mode => 'upsert', against => [ upsert_sql => 1 ] });
 
-my ($b, $sql, $messages);
-
-# Those that are wanted, all when none is named.
+# Those that are wanted, all when none is named, and that are here.
 sub choose_stream_cases
 {
 	my (@names) = @_;
 	my %wanted = map { $_ => 1 } @names;
 
-	@cases = grep { $wanted{ $_->{name} } } @cases if @names;
+	@cases = grep { (!@names || $wanted{ $_->{name} }) && (!$_->{needs} || $ENV{ $_->{needs} }) } @cases;
 	return;
 }
 
@@ -122,11 +128,12 @@ sub fill_topic
 	my ($topic) = @_;
 	my @of = grep { ($_->{topic} // '') eq $topic } @cases;
 	my ($form) = grep { defined } map { $_->{form} } @of;
-	my ($sound, $poison, $refused) = tool('produce', $b->{broker}{servers}, $topic, $b->{opt}{partitions}, $messages,
+	my $count = max(min($messages, 100000), int($messages * ($of[0]{part} // 1)));
+	my ($sound, $poison, $refused) = tool('produce', $b->{broker}{servers}, $topic, $b->{opt}{partitions}, $count,
 		'--form', $form // ($topic eq 'csv' ? 'csv' : 'json'), '--poison', $of[0]{poison} // 0, '--refused', $of[0]{refused} // 0);
 	my ($held) = ask($sql, "SELECT messages FROM txpipe.topics('bench') WHERE topic = '$topic'");
 
-	die "the broker holds $held messages of $messages\n" if $held != $messages;
+	die "the broker holds $held messages of $count\n" if $held != $count;
 	@$_{qw(rows dead)} = ($sound, $poison + $refused) for @of;
 	return;
 }
@@ -319,6 +326,17 @@ sub sum_of
 	return (ask($sql, "SELECT sum(hashtextextended(t::text, 0)) FROM $from AS t"))[0];
 }
 
+sub expected_sum
+{
+	my ($rows) = @_;
+
+	ask($sql, 'CREATE TEMP TABLE expected (LIKE copied)');
+	ask($sql, sprintf q{COPY expected FROM PROGRAM 'head -n %d "%s"' (FORMAT csv)}, $rows, file_of('csv'));
+	my $sum = sum_of('expected');
+	ask($sql, 'DROP TABLE expected');
+	return $sum;
+}
+
 # Speed counts only when the rows are right: all of them, and once equal to what COPY makes of the same rows.
 sub check_rows
 {
@@ -330,14 +348,9 @@ sub check_rows
 	die "$case->{name}: $rows rows, not $wanted\n" if $rows != $wanted;
 	return if $case->{checked}++ || $case->{dead};
 	my $columns = join ', ', map { "\"$_\"" } @order;
-	$b->{sum} //= do {
-		ask($sql, 'CREATE TEMP TABLE expected (LIKE copied)');
-		ask($sql, "COPY expected FROM '" . file_of('csv') . "' (FORMAT csv)");
-		my $sum = sum_of('expected');
-		ask($sql, 'DROP TABLE expected');
-		$sum;
-	};
-	die "$case->{name}: the rows are not those that COPY loads\n" if sum_of("(SELECT $columns FROM $case->{into})") ne $b->{sum};
+	$b->{sum}{$wanted} //= expected_sum($wanted);
+	die "$case->{name}: the rows are not those that COPY loads\n"
+	  if sum_of("(SELECT $columns FROM $case->{into})") ne $b->{sum}{$wanted};
 	return;
 }
 
@@ -361,7 +374,7 @@ sub measure_streams
 
 			check_rows($case);
 			$result = { section => 'streams', round => $round, case => $case->{name}, %$result,
-				rate => $messages / $result->{seconds} };
+				rate => ($result->{rows} // $messages) / $result->{seconds} };
 			$b->{say}->(sprintf '  round %d  %-12s %10.0f messages/s, %.2f cores of others', $round, $case->{name},
 				$result->{rate}, $result->{cpu}{others});
 			next if $round == 0;
@@ -442,7 +455,6 @@ sub report_targets
 sub report_cpu
 {
 	my @rows = ([ '', 'rows per CPU s', 'of CSV', 'of CSV by two', 'session or worker', 'child or peer', 'server', 'broker' ]);
-	my $million = $messages / 1e6;
 
 	for my $case (@cases)
 	{
@@ -450,7 +462,7 @@ sub report_cpu
 		{
 			my $cpu = $result->{cpu};
 
-			$result->{efficiency} = $messages / (($cpu->{worker} + $cpu->{backend} + $cpu->{child} + ($cpu->{peer} // 0) + $cpu->{server}) || 0.01);
+			$result->{efficiency} = ($result->{rows} // $messages) / (($cpu->{worker} + $cpu->{backend} + $cpu->{child} + ($cpu->{peer} // 0) + $cpu->{server}) || 0.01);
 		}
 	}
 	for my $case (@cases)
@@ -463,7 +475,7 @@ sub report_cpu
 		};
 		my $cpu = sub {
 			my ($label, @of) = @_;
-			return sprintf '%.2f', middle("$name.cpu_$label", [ map { sum_cpu($_->{cpu}, @of) / $million } @results ],
+			return sprintf '%.2f', middle("$name.cpu_$label", [ map { sum_cpu($_->{cpu}, @of) / ($_->{rows} // $messages) * 1e6 } @results ],
 				's per million messages');
 		};
 

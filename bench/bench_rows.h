@@ -8,14 +8,15 @@
 #include <stdio.h>
 #include <time.h>
 
-#define MAX_MESSAGE 512
+#define MAX_MESSAGE 2048
 
 typedef enum Form
 {
 	FORM_JSON,
 	FORM_CSV,
 	FORM_KEYED_JSON,
-	FORM_KEYED_CSV
+	FORM_KEYED_CSV,
+	FORM_SCHEMA_JSON
 } Form;
 
 typedef struct Row
@@ -95,12 +96,43 @@ write_json(char *to, const Row *r)
 					r->source, r->recommended_product_id, r->algorithm);
 }
 
+/* Flat, and with the schema that Kafka Connect wants in each message. */
+static int
+write_schema_json(char *to, int64_t n, const Row *r)
+{
+	static const char schema[] = "{\"schema\":{\"type\":\"struct\",\"fields\":["
+								 "{\"field\":\"event_type\",\"type\":\"string\"},{\"field\":"
+								 "\"customer_id\",\"type\":\"int32\"},"
+								 "{\"field\":\"product_id\",\"type\":\"string\"},"
+								 "{\"field\":\"timestamp\",\"type\":\"int64\",\"name\":\"org."
+								 "apache.kafka.connect.data.Timestamp\"},"
+								 "{\"field\":\"quantity\",\"type\":\"int32\"},{\"field\":\"total_"
+								 "amount\",\"type\":\"double\"},"
+								 "{\"field\":\"payment_method\",\"type\":\"string\"},{\"field\":"
+								 "\"category\",\"type\":\"string\"},"
+								 "{\"field\":\"source\",\"type\":\"string\"},"
+								 "{\"field\":\"recommended_product_id\",\"type\":\"string\"},"
+								 "{\"field\":\"algorithm\",\"type\":\"string\"}]},\"payload\":";
+
+	return snprintf(to, MAX_MESSAGE,
+					"%s{\"event_type\":\"%s\",\"customer_id\":%d,\"product_id\":\"%d\","
+					"\"timestamp\":%" PRId64 ",\"quantity\":%d,\"total_amount\":%" PRId64 ".%02d,"
+					"\"payment_method\":\"%s\",\"category\":\"%s\",\"source\":\"%s\","
+					"\"recommended_product_id\":\"%d\",\"algorithm\":\"%s\"}}",
+					schema, r->event_type, r->customer_id, r->product_id,
+					(1704067200 + n % 31536000) * 1000, r->quantity, r->cents / 100,
+					(int) (r->cents % 100), r->payment_method, r->category, r->source,
+					r->recommended_product_id, r->algorithm);
+}
+
 static int
 write_row(char *to, int64_t n, const Row *r, Form form)
 {
 	int id = 0;
 	int len;
 
+	if (form == FORM_SCHEMA_JSON)
+		return write_schema_json(to, n, r);
 	if (form == FORM_CSV || form == FORM_KEYED_CSV)
 	{
 		if (form == FORM_KEYED_CSV)
