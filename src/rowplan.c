@@ -3,17 +3,11 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "catalog/pg_attribute.h"
 #include "catalog/pg_type.h"
 #include "nodes/value.h"
 #include "utils/builtins.h"
-#include "utils/date.h"
 #include "utils/lsyscache.h"
-#include "utils/numeric.h"
 #include "utils/rel.h"
-#include "utils/timestamp.h"
 
 #include "args.h"
 #include "io_client.h"
@@ -34,52 +28,6 @@ txp_format_by_name(const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("format \"%s\" is not known", name),
 			 errhint("Formats: json, csv, text, bytea.")));
-}
-
-/* numeric's typmod holds precision and scale (scale may be negative since PostgreSQL 15). */
-static void
-set_numeric_limits(TxdColumn *column, int32 typmod)
-{
-	if (typmod < (int32) VARHDRSZ)
-		return;
-	column->precision = ((typmod - VARHDRSZ) >> 16) & 0xffff;
-	column->scale = (((typmod - VARHDRSZ) & 0x7ff) ^ 1024) - 1024;
-}
-
-static void
-set_type(TxdColumn *column, Oid type, int32 typmod)
-{
-	static const struct
-	{
-		Oid oid;
-		TxdType type;
-	} known[] = {
-		{INT2OID, TXD_INT2},           {INT4OID, TXD_INT4},
-		{INT8OID, TXD_INT8},           {FLOAT4OID, TXD_FLOAT4},
-		{FLOAT8OID, TXD_FLOAT8},       {NUMERICOID, TXD_NUMERIC},
-		{BOOLOID, TXD_BOOL},           {TEXTOID, TXD_STRING},
-		{VARCHAROID, TXD_VARCHAR},     {BPCHAROID, TXD_CHAR},
-		{DATEOID, TXD_DATE},           {TIMEOID, TXD_TIME},
-		{TIMESTAMPOID, TXD_TIMESTAMP}, {TIMESTAMPTZOID, TXD_TIMESTAMPTZ},
-		{UUIDOID, TXD_UUID},           {JSONOID, TXD_JSONTEXT},
-		{JSONBOID, TXD_JSONB},         {BYTEAOID, TXD_BYTEA},
-	};
-
-	column->type = TXD_OTHER;
-	for (int i = 0; i < (int) lengthof(known); i++)
-	{
-		if (known[i].oid == type)
-			column->type = known[i].type;
-	}
-	column->precision = 0;
-	if (column->type == TXD_NUMERIC)
-		set_numeric_limits(column, typmod);
-	else if ((column->type == TXD_VARCHAR || column->type == TXD_CHAR) &&
-			 typmod >= (int32) VARHDRSZ)
-		column->length = typmod - VARHDRSZ;
-	else if (column->type == TXD_TIME || column->type == TXD_TIMESTAMP ||
-			 column->type == TXD_TIMESTAMPTZ)
-		column->precision = typmod;
 }
 
 static TxpRowPlan *
@@ -106,7 +54,7 @@ append_column(TxpRowPlan *plan, const char *name, Oid type, int32 typmod, Oid co
 		ereport(ERROR, (errcode(ERRCODE_TOO_MANY_COLUMNS), errmsg("too many mapped columns")));
 	column = &plan->columns[plan->ncolumns++];
 	column->name = pstrdup(name);
-	set_type(column, type, typmod);
+	txp_column_set_type(column, type, typmod);
 	if (column->type == TXD_OTHER)
 		plan->form = TXD_TEXT;
 	plan->desc->natts = plan->ncolumns;
@@ -146,44 +94,6 @@ is_kafka_name(const char *name, TxdSource *source)
 		}
 	}
 	return false;
-}
-
-/* Metadata have one sensible set of types each; the decoder would refuse every single row otherwise. */
-static void
-check_source_type(const TxdColumn *column)
-{
-	bool ok = true;
-
-	switch (column->source)
-	{
-		case TXD_FROM_PARTITION:
-		case TXD_FROM_OFFSET:
-		case TXD_FROM_LINE:
-			ok = column->type == TXD_INT4 || column->type == TXD_INT8 ||
-				 column->type == TXD_NUMERIC || column->type == TXD_STRING;
-			break;
-		case TXD_FROM_TIMESTAMP:
-			ok = column->type == TXD_TIMESTAMP || column->type == TXD_TIMESTAMPTZ;
-			break;
-		case TXD_FROM_TOPIC:
-			ok = column->type == TXD_STRING || column->type == TXD_VARCHAR ||
-				 column->type == TXD_OTHER;
-			break;
-		case TXD_FROM_REST:
-		case TXD_FROM_HEADERS:
-			ok = column->type == TXD_JSONB || column->type == TXD_JSONTEXT ||
-				 column->type == TXD_STRING;
-			break;
-		default:
-			break;
-	}
-	if (!ok)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_DATATYPE_MISMATCH),
-			 errmsg("column \"%s\" has a type that cannot hold what it is mapped to", column->name),
-			 errhint("Use jsonb for $rest and kafka_headers, bigint for offsets and lines, "
-					 "integer for partitions, timestamptz for times, text for topics.")));
 }
 
 static JsonbValue *
@@ -246,7 +156,7 @@ plan_attribute(TxpRowPlan *plan, Form_pg_attribute att, Jsonb *columns)
 		txp_mapping_column(column, &v, NULL, NULL);
 	else if (is_kafka_name(name, &source))
 		column->source = source;
-	check_source_type(column);
+	txp_column_check_type(column);
 	return true;
 }
 
@@ -319,7 +229,7 @@ append_mapped(TxpRowPlan *plan, char *name, JsonbValue *v)
 	spec.precision = column->precision;
 	spec.scale = column->scale;
 	*column = spec;
-	check_source_type(column);
+	txp_column_check_type(column);
 }
 
 TxpRowPlan *

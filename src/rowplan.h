@@ -70,6 +70,12 @@ extern void txp_rowplan_leave_out(TxpRowPlan *plan, const Bitmapset *needs);
  */
 extern void txp_rowplan_pack(const TxpRowPlan *plan, StringInfo buf);
 
+/* column_type.c: takes over the type, TXD_OTHER where the decoder does not know it. */
+extern void txp_column_set_type(TxdColumn *column, Oid type, int32 typmod);
+
+/* Metadata have one sensible set of types each: ERRORs where the decoder would refuse every single row. */
+extern void txp_column_check_type(const TxdColumn *column);
+
 /* mapping.c: fills `column` from one member of a mapping; the type is set already, or by "type" (then
  * *type and *typmod are set). */
 extern void txp_mapping_column(TxdColumn *column, JsonbValue *spec, Oid *type, int32 *typmod);
