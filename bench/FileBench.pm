@@ -203,8 +203,8 @@ sub duckdb
 	unlink "$dir/star.duckdb", "$dir/star.duckdb.wal";
 	my ($out, $err) = run_command([ $ENV{TXPIPE_PYTHON}, "$ENV{TXPIPE_TREE}/bench/star_duckdb.py", "$dir/hour/even.csv", "$dir/star.duckdb" ]);
 	die "DuckDB: $err" if $err ne '';
-	my ($seconds, $rows, $paid) = split ' ', $out;
-	return { seconds => $seconds, rows => $rows, paid => $paid };
+	my ($seconds, $rows, $paid, @reports) = split ' ', $out;
+	return { seconds => $seconds, rows => $rows, paid => $paid, reports => \@reports };
 }
 
 # Spark by itself, into Parquet files: the same star, without constraints.
@@ -234,7 +234,7 @@ sub file_cases
 {
 	return ({ name => 'file_copy', text => 'COPY into one typed table', run => \&plain_copy },
 		{ name => 'file_classic', text => 'COPY to text, then SQL to a star', run => \&classic },
-		($ENV{TXPIPE_PYTHON} ? { name => 'file_duckdb', text => 'DuckDB, to a star', run => \&duckdb } : ()),
+		($ENV{TXPIPE_PYTHON} ? { name => 'file_duckdb', text => 'DuckDB, one thread, to a star', run => \&duckdb } : ()),
 		($ENV{TXPIPE_SPARK} ? { name => 'file_spark', text => 'Spark, to a star of Parquet files', run => \&spark } : ()),
 		{ name => 'file_hourly', text => 'run_hourly: lake, clean, star', run => \&hourly });
 }
@@ -347,6 +347,12 @@ sub report_targets
 	$line->('source_per_core', 'MB of source a CPU second', 'MB per CPU second', 80,
 		map { my $cpu = $_->{cpu}; $bytes / ($cpu->{backend} + $cpu->{child} + $cpu->{server}) } @results);
 	$c->{say}->("\n" . table(@table));
+	for my $case (grep { $_->{results}[0]{reports} } @cases)
+	{
+		my @ms = map { my $i = $_; median(map { $_->{reports}[$i] } @{ $case->{results} }) } 0 .. 4;
+		$c->{say}->("\nthe five reports over the star of $case->{text}, medians in ms: " . join ' ', map { sprintf '%.1f', $_ } @ms);
+		$c->{figure}->("$case->{name}.slowest_report", max(@ms), 'ms');
+	}
 	return;
 }
 

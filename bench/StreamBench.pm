@@ -76,6 +76,8 @@ my @cases = (
 	{ name => 'drain', text => 'librdkafka alone, no database', run => \&drain, topic => 'clean' },
 	{ name => 'clean', text => 'stream, JSON', run => \&stream, topic => 'clean', into => 'streamed',
 		against => [ copy_csv => 1.3, json_sql => 4, kcat_json => 0, spark => 10, debezium => 10 ] },
+	{ name => 'async', text => 'stream, JSON, synchronous_commit = off', run => \&stream, topic => 'clean', into => 'streamed',
+		async => 1, against => [ copy_csv => 0, clean => 0 ] },
 	{ name => 'csv', text => 'stream, CSV messages', run => \&stream, topic => 'csv', form => 'csv', into => 'streamed',
 		columns => $csv_mapping, against => [ copy_csv => 1.4, kcat_csv => 0 ] },
 	{ name => 'step', text => 'stream, JSON, one aggregate step', run => \&stream, topic => 'clean', into => 'streamed',
@@ -282,6 +284,16 @@ sub create
 	return;
 }
 
+# Whether commits of all sessions, the workers' too, return before they are on disk.
+sub commit_later
+{
+	my ($later) = @_;
+
+	ask($sql, 'ALTER SYSTEM ' . ($later ? 'SET synchronous_commit = off' : 'RESET synchronous_commit'));
+	ask($sql, 'SELECT pg_reload_conf()');
+	return;
+}
+
 # From the first message that was decoded to the commit of the last batch that a reader sees.
 sub stream
 {
@@ -289,6 +301,7 @@ sub stream
 	my $name = $case->{name};
 
 	create($case);
+	commit_later(1) if $case->{async};
 	my $before = $b->{look}->();
 	my $asked  = time();
 	ask($sql, "SELECT txpipe.resume_stream('$name')");
@@ -301,6 +314,7 @@ SELECT extract(epoch FROM min(finished_at - (gather_us + wait_us + write_us + st
 	sum(store_us) / 1e6, sum(coalesce(commit_us, 0)) / 1e6
 FROM txpipe.batch_history WHERE stream = '$name'
 SQL
+	commit_later(0) if $case->{async};
 	check_dead_letters($case);
 	ask($sql, 'TRUNCATE txpipe.dead_letter_store');
 	ask($sql, "SELECT txpipe.drop_stream('$name')");
