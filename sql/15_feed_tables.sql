@@ -44,7 +44,7 @@ CREATE TABLE txpipe.feed_step (
     step text NOT NULL,
     ordinal integer NOT NULL,
     sql text NOT NULL,
-    phase text NOT NULL DEFAULT 'load' CHECK (phase IN ('load', 'end', 'unload')),
+    phase text NOT NULL DEFAULT 'load' CHECK (phase IN ('load', 'end', 'unload', 'run')),
     PRIMARY KEY (feed_id, phase, step),
     UNIQUE (feed_id, phase, ordinal)
 );
@@ -55,7 +55,7 @@ COMMENT ON COLUMN txpipe.feed_step.feed_id IS 'Feed';
 COMMENT ON COLUMN txpipe.feed_step.step IS 'Name of the step';
 COMMENT ON COLUMN txpipe.feed_step.ordinal IS 'Order of the steps';
 COMMENT ON COLUMN txpipe.feed_step.sql IS 'One statement; rows it returns say what became of lines';
-COMMENT ON COLUMN txpipe.feed_step.phase IS 'load: for every batch of a file; end: once behind its last batch; unload: once for a file that is unloaded';
+COMMENT ON COLUMN txpipe.feed_step.phase IS 'load: for every batch of a file; end: once behind its last batch; unload: once for a file that is unloaded; run: at the end of every run';
 
 CREATE TABLE txpipe.file_ledger (
     file_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -95,6 +95,18 @@ or reload or replay_rejected_rows, where somebody waits for this one file. It ha
 rows about lines of other loaded files, as on_unload() says. It runs again when rejected rows of the file were replayed.
 Errors: 42601 syntax, 22023 not one query, 42704 no such feed, 42501 not the owner';
 
+CREATE FUNCTION txpipe.on_run_end(feed text, step text, sql text, ordinal integer DEFAULT NULL)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'txpipe_on_run_end';
+COMMENT ON FUNCTION txpipe.on_run_end(text, text, text, integer) IS
+'Adds a step that run_hourly() runs at its end, whatever it loaded, or replaces it; sql NULL removes it. For what must not hold up
+a load: it runs in a transaction of its own, behind the commit of the last group. A step is one SELECT, INSERT, UPDATE, DELETE or
+MERGE, run as the feed''s owner with search_path pg_catalog: names need their schema. Its rows are ignored. The steps of the feeds of
+one group name are one transaction; when one fails, it is undone and a WARNING says so, and the run goes on. They wait for the next
+run while another session loads that group name. Errors: 42601 syntax, 22023 not one query, 42704 no such feed, 42501 not the owner';
+
 CREATE PROCEDURE txpipe.run_hourly(max_groups integer DEFAULT NULL)
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'txpipe_run_hourly';

@@ -36,7 +36,9 @@ CREATE VIEW txpipe.feed_status WITH (security_barrier) AS
            (SELECT pg_catalog.array_agg(s.step ORDER BY s.ordinal)
               FROM txpipe.feed_step s WHERE s.feed_id = f.feed_id AND s.phase = 'unload') AS unload_steps,
            (SELECT pg_catalog.array_agg(s.step ORDER BY s.ordinal)
-              FROM txpipe.feed_step s WHERE s.feed_id = f.feed_id AND s.phase = 'end') AS end_steps
+              FROM txpipe.feed_step s WHERE s.feed_id = f.feed_id AND s.phase = 'end') AS end_steps,
+           (SELECT pg_catalog.array_agg(s.step ORDER BY s.ordinal)
+              FROM txpipe.feed_step s WHERE s.feed_id = f.feed_id AND s.phase = 'run') AS run_end_steps
       FROM txpipe.feed f
       CROSS JOIN LATERAL (
            SELECT count(*) FILTER (WHERE state IN ('settling', 'waiting', 'loading')) AS files_waiting,
@@ -62,6 +64,7 @@ COMMENT ON COLUMN txpipe.feed_status.after_load IS 'What happens to the landing 
 COMMENT ON COLUMN txpipe.feed_status.steps IS 'Names of the steps, in order';
 COMMENT ON COLUMN txpipe.feed_status.unload_steps IS 'Names of the steps that take a loaded file back, in order';
 COMMENT ON COLUMN txpipe.feed_status.end_steps IS 'Names of the steps run once for each file behind its last batch, in order';
+COMMENT ON COLUMN txpipe.feed_status.run_end_steps IS 'Names of the steps run at the end of every run, in order';
 COMMENT ON COLUMN txpipe.feed_status.files_waiting IS 'Files that settle, wait for the others of their group, or are loading';
 COMMENT ON COLUMN txpipe.feed_status.files_failed IS 'Files whose group failed, whether it will be tried again or failed too often';
 COMMENT ON COLUMN txpipe.feed_status.files_loaded IS 'Files loaded';

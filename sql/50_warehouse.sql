@@ -39,7 +39,7 @@ BEGIN
     PERFORM txpipe.warehouse_dimension_feeds();
     PERFORM txpipe.warehouse_sales_feed();
     -- Of earlier versions.
-    DROP FUNCTION IF EXISTS dwh.add_pending_rollups(bigint[]), dwh.audit_noted();
+    DROP FUNCTION IF EXISTS dwh.add_pending_rollups(bigint[], bigint), dwh.audit_noted();
     PERFORM txpipe.warehouse_rollup_steps();
     PERFORM txpipe.warehouse_live_tables();
     PERFORM txpipe.warehouse_live_rules();
@@ -52,7 +52,7 @@ COMMENT ON FUNCTION txpipe.create_warehouse() IS
 'Makes the schema dwh (dimensions, facts, keys), owned by the caller, and the feeds branches, sales_agents and
 sales_transactions of the group "retail". Called again it brings functions, steps and the tables of an older
 version up to date and makes feeds and cleaning rules that are missing; data stay. Needs CREATE on the database and
-EXECUTE on txpipe.create_feed, on_load, on_file_end, on_unload, set_rule, warehouse_*, rollup_*, list_rollups, dimension_sql, sale_sql,
+EXECUTE on txpipe.create_feed, on_load, on_file_end, on_unload, on_run_end, set_rule, warehouse_*, rollup_*, list_rollups, dimension_sql, sale_sql,
 skip_file_ids, comment_rollup, live_sale_cleaning, rule_statement, create_unified_view, check_unified, unified_key and comment_live_view. Errors: 42P06 when another schema dwh is there, 42501 when the
 warehouse belongs to another role.';
 

@@ -252,7 +252,7 @@ AS $body$
 BEGIN
     -- Joins that keep the order of the keys: what a report reads together lies together.
     EXECUTE format($sql$
-        CREATE OR REPLACE FUNCTION dwh.add_pending_rollups(loaded bigint[], fold_above bigint)
+        CREATE OR REPLACE FUNCTION dwh.add_pending_rollups(loaded bigint[])
         RETURNS TABLE (line_no bigint, outcome text, code text, message text, column_name text, file_id bigint)
         LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
         SET search_path = pg_catalog, pg_temp
@@ -276,7 +276,7 @@ BEGIN
               WHERE f.file_id = ANY (loaded) GROUP BY f.transaction_date) d;
         IF moved <= %3$s THEN
             %2$s
-            PERFORM dwh.fold_rollups(fold_above);
+            PERFORM dwh.fold_rollups(1000000);
         ELSIF moved > 0 THEN
             PERFORM FROM dwh.version FOR NO KEY UPDATE;
             PERFORM dwh.fold_rollups(0, false);
@@ -300,13 +300,13 @@ BEGIN
                                          ' AND transaction_date BETWEEN low AND high)', false, false),
                     txpipe.rollup_note('(SELECT * FROM dwh.fact_sales WHERE file_id = ANY (loaded))', false),
                     txpipe.rollup_note_limit(), txpipe.rollup_year_merges()));
-    COMMENT ON FUNCTION dwh.add_pending_rollups(bigint[], bigint) IS
+    COMMENT ON FUNCTION dwh.add_pending_rollups(bigint[]) IS
     'Adds the sales of these files to the rollups, once all of them are there; few are noted, and folded with what was noted
-    before when that is more than fold_above. Returns no rows, in the shape a step has.';
-    -- Where somebody waits for one file, folding is left to the next run.
+    before when that is very much. Returns no rows, in the shape a step has.';
     PERFORM txpipe.on_file_end('sales_transactions', 'rollups',
-        'SELECT * FROM dwh.add_pending_rollups(ARRAY(SELECT file_id FROM loaded),'
-        ' (SELECT max(CASE job WHEN ''run_hourly'' THEN 10000 ELSE 1000000 END) FROM loaded))', 10);
+        'SELECT * FROM dwh.add_pending_rollups(ARRAY(SELECT file_id FROM loaded))', 10);
+    -- No load waits for the folding, nor does who takes one file back.
+    PERFORM txpipe.on_run_end('sales_transactions', 'rollups', 'SELECT dwh.fold_rollups(10000)', 10);
 END
 $body$;
 COMMENT ON FUNCTION txpipe.warehouse_rollup_steps() IS
@@ -437,8 +437,8 @@ BEGIN
         RETURN cardinality(noted);
     END $function$, txpipe.rollup_merges('(SELECT * FROM dwh.rollup_delta WHERE ctid = ANY (noted))', true)));
     COMMENT ON FUNCTION dwh.fold_rollups(bigint, boolean) IS
-    'Adds the changes in dwh.rollup_delta to the sums, when there are more than this, and says how many; runs do it from
-    10,000 on, other changes from 1,000,000. It changes no rollup, only what reading one costs.';
+    'Adds the changes in dwh.rollup_delta to the sums, when there are more than this, and says how many; a run does it
+    at its end from 10,000 on, a change itself from 1,000,000. It changes no rollup, only what reading one costs.';
 
     EXECUTE format($sql$
         CREATE OR REPLACE FUNCTION dwh.rollup_differences()

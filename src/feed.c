@@ -21,7 +21,7 @@
 #include "spi.h"
 #include "steps.h"
 
-static const char *const phase_names[] = {"load", "end", "unload"};
+static const char *const phase_names[] = {"load", "end", "unload", "run"};
 
 static void
 check_pattern(const char *pattern)
@@ -319,6 +319,8 @@ read_steps(TxpFeed *feed, MemoryContext context)
 			feed->steps = lappend(feed->steps, step);
 		else if (strcmp(txp_spi_text(i, 3), phase_names[TXP_PHASE_END]) == 0)
 			feed->end_steps = lappend(feed->end_steps, step);
+		else if (strcmp(txp_spi_text(i, 3), phase_names[TXP_PHASE_RUN]) == 0)
+			feed->run_steps = lappend(feed->run_steps, step);
 		else
 			feed->unload_steps = lappend(feed->unload_steps, step);
 	}

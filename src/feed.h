@@ -30,15 +30,17 @@ typedef struct TxpFeed
 	List *steps;        /* of TxpStep, in order */
 	List *end_steps;    /* the same: run behind the last batch of a file */
 	List *unload_steps; /* the same: what they do takes a loaded file back */
+	List *run_steps;    /* the same: at the end of a run */
 	List *rules;        /* of TxpRule, those that are on, in order */
 } TxpFeed;
 
-/* When a step runs: for every batch of a file, once behind the last one, or for a file that is unloaded. */
+/* When a step runs: for every batch of a file, once behind the last one, for a file that is unloaded, at the end of a run. */
 typedef enum TxpPhase
 {
 	TXP_PHASE_LOAD,
 	TXP_PHASE_END,
-	TXP_PHASE_UNLOAD
+	TXP_PHASE_UNLOAD,
+	TXP_PHASE_RUN
 } TxpPhase;
 
 /* Lines of a file that are read instead of all. */

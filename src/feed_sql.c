@@ -19,6 +19,7 @@ PG_FUNCTION_INFO_V1(txpipe_drop_feed);
 PG_FUNCTION_INFO_V1(txpipe_on_load);
 PG_FUNCTION_INFO_V1(txpipe_on_file_end);
 PG_FUNCTION_INFO_V1(txpipe_on_unload);
+PG_FUNCTION_INFO_V1(txpipe_on_run_end);
 PG_FUNCTION_INFO_V1(txpipe_run_hourly);
 
 bool
@@ -96,6 +97,13 @@ Datum
 txpipe_on_unload(PG_FUNCTION_ARGS)
 {
 	set_step(fcinfo, TXP_PHASE_UNLOAD);
+	PG_RETURN_VOID();
+}
+
+Datum
+txpipe_on_run_end(PG_FUNCTION_ARGS)
+{
+	set_step(fcinfo, TXP_PHASE_RUN);
 	PG_RETURN_VOID();
 }
 

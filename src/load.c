@@ -7,6 +7,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "clean_lake.h"
 #include "load.h"
@@ -294,6 +295,62 @@ load_bunch(void *arg)
 	}
 	end_files(bunch);
 	txp_rights_refuse_temporary(first->owner);
+	return true;
+}
+
+typedef struct RunEnd
+{
+	List *feeds;
+	const TxpStep *current;
+} RunEnd;
+
+static bool
+end_run(void *arg)
+{
+	RunEnd *end = arg;
+	const TxpFeed *first = linitial(end->feeds);
+	TxpRights saved;
+	ListCell *lc;
+
+	txp_rights_owner(
+		txp_rights_resolve(first->owner, first->owner_name, psprintf("feed \"%s\"", first->name)),
+		&saved);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	foreach (lc, end->feeds)
+	{
+		ListCell *step;
+
+		foreach (step, ((TxpFeed *) lfirst(lc))->run_steps)
+		{
+			end->current = lfirst(step);
+			txp_step_execute(end->current);
+		}
+	}
+	PopActiveSnapshot();
+	txp_sink_fire_deferred();
+	txp_rights_restore(&saved);
+	txp_rights_refuse_temporary(first->owner);
+	return true;
+}
+
+bool
+txp_load_run_end(const TxpGroup *name)
+{
+	RunEnd end = {0};
+	ErrorData *error;
+
+	if (txp_ledger_busy(name) || (end.feeds = txp_feeds_lock(name->name)) == NIL)
+		return false;
+	error = try(end_run, &end, CurrentMemoryContext);
+	if (error != NULL)
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg("steps at the end of the run of \"%s\" were undone: step \"%s\": %s [%s]",
+						name->name, end.current ? end.current->name : "",
+						/* It may quote data. */
+						has_privs_of_role(GetUserId(), name->owner) ? error->message : "failed",
+						unpack_sql_state(error->sqlerrcode)),
+				 error->hint ? errhint("%s", error->hint) : 0));
 	return true;
 }
 

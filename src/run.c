@@ -234,6 +234,48 @@ load_ready(Run *run, List *groups, bool all)
 							run->totals.rejects, run->totals.groups_failed)));
 }
 
+/* Behind all groups, so that nothing waits for it. */
+static void
+end_run(Run *run)
+{
+	static TxpStatement query = {
+		"SELECT DISTINCT f.group_name, f.owner_oid FROM txpipe.feed f "
+		"JOIN txpipe.feed_step s ON s.feed_id = f.feed_id AND s.phase = 'run' "
+		"WHERE pg_has_role($1, f.owner_oid, 'USAGE') OR has_function_privilege($1, " TXP_OPERATE
+		") "
+		"ORDER BY 1",
+		1,
+		{OIDOID}};
+	Datum values[] = {ObjectIdGetDatum(run->user)};
+	MemoryContext context = CurrentMemoryContext;
+	List *names = NIL;
+	ListCell *lc;
+	uint64 n;
+
+	SPI_connect();
+	n = txp_spi_run(&query, values, NULL);
+	for (uint64 i = 0; i < n; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+		TxpGroup *name = palloc0(sizeof(TxpGroup));
+
+		name->name = txp_spi_text(i, 1);
+		name->owner = DatumGetObjectId(txp_spi_datum(i, 2));
+		names = lappend(names, name);
+		MemoryContextSwitchTo(old);
+	}
+	SPI_finish();
+	foreach (lc, names)
+	{
+		const TxpGroup *name = lfirst(lc);
+
+		CHECK_FOR_INTERRUPTS();
+		/* In a block the commit, and what is deferred to it, is the caller's. */
+		if (!(run->atomic && name->owner != run->user) && txp_load_run_end(name))
+			commit_load(run, name);
+	}
+}
+
 void
 txp_run_hourly(int64 max_groups, bool atomic)
 {
@@ -265,6 +307,7 @@ txp_run_hourly(int64 max_groups, bool atomic)
 		groups = txp_ledger_ready(run.user, NULL, max_groups);
 		if (groups != NIL)
 			load_ready(&run, groups, max_groups < 0);
+		end_run(&run);
 	}
 	PG_FINALLY();
 	{

@@ -437,6 +437,19 @@ txp_steps_run(const List *steps, const TxpRowPlan *plan, TxpRowReader *reader, T
 		tuplestore_end(run.store);
 }
 
+void
+txp_step_execute(const TxpStep *step)
+{
+	ErrorContextCallback context = {error_context_stack, add_step_context, (void *) step};
+
+	CHECK_FOR_INTERRUPTS();
+	error_context_stack = &context;
+	SPI_connect();
+	txp_step_check_code(step->name, SPI_execute(step->sql, false, 0));
+	SPI_finish();
+	error_context_stack = context.previous;
+}
+
 static TupleDesc
 file_desc(void)
 {

@@ -74,6 +74,9 @@ extern void txp_steps_run(const List *steps, const TxpRowPlan *plan, TxpRowReade
 						  TxpRows *rows, int line_column, int64 file_id, uint32 first, uint32 count,
 						  const Bitmapset *skip, TxpOutcomes *outcomes);
 
+/* Runs a step that sees no relation, with the rights of the current user. Needs a snapshot. */
+extern void txp_step_execute(const TxpStep *step);
+
 /* A file as the relation `loaded` or `unloaded` shows it. */
 typedef struct TxpStepFile
 {

@@ -566,6 +566,39 @@ my $kept = sql("SET client_min_messages = warning; CALL txpipe.run_hourly(1); $p
 is($kept =~ s/\n[tf]?\n/\n/r, "plans 1\nplans 1\nplans 1\nplans 2\n(3) (4)", 'a plan is kept, follows its tables, and a step within itself has one of its own');
 sql(q{SELECT txpipe.drop_feed('again')});
 
+# --- steps at the end of a run ---
+
+sql(<<'SQL');
+CREATE TABLE ended (id int, rows bigint, xid xid8 DEFAULT pg_current_xact_id(), by name DEFAULT current_user);
+CREATE TABLE ending (id int, xid xid8 DEFAULT pg_current_xact_id());
+SELECT txpipe.create_feed('ending', '(ending\d)/.*\.csv', 'ending', columns => '{"id": "id"}');
+SELECT txpipe.on_run_end('ending', 'note', 'INSERT INTO public.ended SELECT max(id), count(*) FROM public.ending');
+SQL
+deliver('ending1/one.csv', "id\n1\n2\n");
+run_hourly();
+is(sql('SELECT e.id, e.rows, e.xid > max(l.xid) FROM ended e, ending l GROUP BY 1, 2, e.xid'), '2|2|t', 'a step at the end of a run sees what it has committed');
+run_hourly();
+is(sql('SELECT count(*) FROM ended'), '2', '... and runs when nothing came');
+is(sql(q{SELECT end_steps IS NULL, run_end_steps FROM txpipe.feed_status WHERE feed = 'ending'}), 't|{note}', '... and is listed');
+sql(q{SELECT txpipe.on_run_end('ending', 'fail', 'SELECT 1 / 0')});
+deliver('ending2/two.csv', "id\n3\n");
+like(run_hourly(), qr/loaded 1 groups.*WARNING:  steps at the end of the run of "ending" were undone: step "fail": division by zero \[22012\]/s,
+	'its failure is a warning');
+is(sql('SELECT count(*) FROM ended') . sql('SELECT max(id) FROM ending'), '23', '... that undoes what the steps did, and no load');
+is(sql("BEGIN; SELECT txpipe.on_run_end('ending', 'fail', NULL) IS NULL; CALL txpipe.run_hourly(); SELECT count(*) FROM ended; ROLLBACK; SELECT count(*) FROM ended")
+	=~ s/.*\n(\d+\n\d+)$/$1/sr, "3\n2", 'in a block it is part of it');
+sql(q{CREATE ROLE ender; GRANT INSERT, SELECT ON ended, ending TO ender; ALTER TABLE ended OWNER TO ender; ALTER TABLE ending OWNER TO ender;
+	SELECT txpipe.on_run_end('ending', 'fail', NULL)});
+sql(q{UPDATE txpipe.feed SET owner_oid = 'ender'::regrole, owner_name = 'ender' WHERE feed = 'ending'});
+run_hourly();
+is(sql('SELECT by FROM ended ORDER BY xid DESC LIMIT 1'), 'ender', 'it runs with the rights of the owner of the feed');
+my $locker = $node->background_psql('postgres');
+$locker->query_safe(q{BEGIN; SELECT FROM txpipe.feed WHERE feed = 'ending' FOR UPDATE});
+run_hourly();
+is(sql('SELECT count(*) FROM ended'), '3', 'who is at work on the feed is not waited for');
+$locker->quit;
+sql(q{SELECT txpipe.drop_feed('ending')});
+
 log_is_clean($node, qr/canceling statement|terminating connection|division by zero|max_groups|txpipe\.\w+_directory|was terminated|recovery|not yet accepting connections|starting up|cannot use|only the owner of the feeds/);
 $node->stop;
 done_testing();
