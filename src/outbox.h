@@ -64,7 +64,7 @@ extern int txp_outbox_settle(const TxpDelivery *delivery, const TxpFrame *answer
 /* Nothing of the route can be delivered now. */
 extern void txp_outbox_failed(int32 route_id, const char *why);
 
-/* Deletes some of the messages that were delivered a day ago. */
+/* Deletes some of the messages that were delivered a day ago, more than a delivery adds. */
 extern void txp_outbox_prune(void);
 
 #endif

@@ -111,6 +111,7 @@ deliver_some(TxpIo *io, int32 route_id, int64 *delivered)
 	explicit_bzero(delivery.payload.data, delivery.payload.len);
 	wait_for_answer(io, channel, &answer);
 	*delivered += txp_outbox_settle(&delivery, &answer, &why);
+	txp_outbox_prune();
 	SPI_commit();
 	if (why != NULL)
 		warn(psprintf("topic \"%s\": %s", delivery.topic, why));

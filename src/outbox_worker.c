@@ -209,6 +209,7 @@ txp_outbox_frame(const TxpFrame *frame)
 	{
 		txp_transaction_begin();
 		(void) txp_outbox_settle(under_way, frame, &why);
+		txp_outbox_prune();
 		if (why != NULL)
 			ereport(LOG, (errmsg("txpipe could not deliver all messages to topic \"%s\": %s",
 								 under_way->topic, why)));

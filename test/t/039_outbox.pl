@@ -174,6 +174,11 @@ is($notice =~ s/.*NOTICE:  //sr, "messages delivered: 0", 'a copy of the databas
 sql(q{UPDATE txpipe.outbox_store SET delivered_at = delivered_at - interval '25 hours' WHERE value = 'last'});
 $node->psql('postgres', 'CALL txpipe.deliver_outbox()');
 is(sql(q{SELECT count(*) FROM txpipe.outbox WHERE value IN ('last', 'by hand 1')}), 1, 'messages are kept for a day');
+my $old = sql(q{WITH aged AS (UPDATE txpipe.outbox_store SET delivered_at = delivered_at - interval '25 hours' RETURNING 1) SELECT count(*) FROM aged});
+cmp_ok($old, '>', 1200, "$old of them are old");
+sql(q{SELECT txpipe.enqueue('shop', 'plain', 'again ' || g) FROM generate_series(1, 1200) g});
+$node->psql('postgres', 'CALL txpipe.deliver_outbox()');
+is(sql(q{SELECT count(*) FILTER (WHERE value NOT LIKE 'again %'), count(*) FROM txpipe.outbox}), '0|1200', '... each delivery removes more of them than it adds');
 
 log_is_clean($node, qr/039_outbox.*(?:ERROR|FATAL):  /, qr/FATAL:  /);
 done_testing();
