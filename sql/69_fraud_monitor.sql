@@ -78,11 +78,11 @@ BEGIN
         ) WITH (fillfactor = 80);
         COMMENT ON TABLE %1$I.%2$I IS 'Transactions watched by txpipe.create_fraud_monitor(), one row each; a later message with the same id replaces it';
         COMMENT ON TABLE %1$I.%3$I IS 'What the rule profile_outlier knows of the amounts of each account; kept by the rule itself';
-        COMMENT ON COLUMN %1$I.%3$I.account IS 'Account, as in %2$I';
+        COMMENT ON COLUMN %1$I.%3$I.account IS %4$L;
         COMMENT ON COLUMN %1$I.%3$I.n IS 'Number of its transactions';
         COMMENT ON COLUMN %1$I.%3$I.total IS 'Sum of their amounts';
         COMMENT ON COLUMN %1$I.%3$I.squares IS 'Sum of the squares of their amounts'$sql$,
-        target_schema, name, name || '_statistics');
+        target_schema, name, name || '_statistics', format('Account, as in %I', name));
     FOR field IN SELECT * FROM (VALUES
         ('transaction_id', 'Id of the transaction'),
         ('account_id', 'Who pays (nameOrig): a pseudonym, unless the monitor was made with pseudonyms => false'),

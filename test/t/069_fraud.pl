@@ -146,6 +146,9 @@ is(sql(q{SELECT txpipe.replay_dead_letters('names', payload => '{"transaction_id
 	ids => ARRAY(SELECT dead_letter_id FROM txpipe.dead_letter WHERE stream = 'names'))}) =~ /^\(1,0,/ ? 1 : 0, 1, 'a dead letter is replayed');
 is(sql(q{SELECT count(DISTINCT account_id) FROM names}), 1, '... with the same pseudonym');
 is(dump_of($_, 'Ada'), 0, "no name in $_") for qw(names txpipe.alert_store names_statistics txpipe.stream_field txpipe.batch_history);
+is( sql(q{BEGIN; DO $$ BEGIN PERFORM txpipe.create_fraud_monitor('shop', 'other', 'it''s "mine"', paused => true); END $$;
+	SELECT col_description('"it''s ""mine""_statistics"'::regclass, 1); ROLLBACK}),
+	q{Account, as in "it's ""mine"""}, 'a monitor may have any name');
 
 # --- files of the public batch set ---
 
