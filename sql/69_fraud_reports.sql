@@ -205,6 +205,9 @@ DECLARE
 BEGIN
     IF chosen IS NULL THEN
         EXECUTE 'SELECT max(event_time)::date FROM ' || txpipe.fraud_source(transactions, NULL, current_date - 1) INTO chosen;
+        IF chosen IS NULL THEN
+            RETURN 0;
+        END IF;
     END IF;
     -- Two at a time would both keep theirs.
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', kept);
@@ -218,4 +221,4 @@ END
 $body$;
 COMMENT ON FUNCTION txpipe.take_fraud_report(date, regclass, numeric, integer, integer) IS
 'Keeps fraud_report() of a day in the table beside that of the transactions whose name ends in _report, in the place of an older one of
-the day. report_date NULL: the last day before today that has transactions. Result: how many lines. Made for a nightly job. Errors: as fraud_report()';
+the day. report_date NULL: the last day before today that has transactions. Result: how many lines, 0 while there is none. Made for a nightly job. Errors: as fraud_report()';

@@ -149,6 +149,10 @@ is(dump_of($_, 'Ada'), 0, "no name in $_") for qw(names txpipe.alert_store names
 is( sql(q{BEGIN; DO $$ BEGIN PERFORM txpipe.create_fraud_monitor('shop', 'other', 'it''s "mine"', paused => true); END $$;
 	SELECT col_description('"it''s ""mine""_statistics"'::regclass, 1); ROLLBACK}),
 	q{Account, as in "it's ""mine"""}, 'a monitor may have any name');
+is( sql(q{BEGIN; DO $$ BEGIN PERFORM txpipe.create_fraud_monitor('shop', 'other', 'idle', paused => true); END $$;
+	INSERT INTO idle (transaction_id, account_id, event_time, amount) VALUES ('t', 'a', now(), 1);
+	SELECT txpipe.take_fraud_report(transactions => 'idle'), (SELECT count(*) FROM idle_report); ROLLBACK}),
+	'0|0', 'nothing is kept while no day with transactions is over');
 
 # --- files of the public batch set ---
 
