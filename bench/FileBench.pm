@@ -247,6 +247,7 @@ sub measure_files
 	my ($c) = @_;
 	my @cases = file_cases();
 	my $rows = $c->{opt}{'file-rows'};
+	push @{ $c->{cases} }, map { [ $_->{name}, $_->{text} ] } @cases;
 
 	$c->{say}->("\nno DuckDB here: a Python that has it is named by TXPIPE_PYTHON") unless $ENV{TXPIPE_PYTHON};
 	make_hour($c->{dir}, $rows, 0);

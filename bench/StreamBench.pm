@@ -377,6 +377,7 @@ sub measure_streams
 {
 	($b) = @_;
 	($sql, $messages) = ($b->{sql}, $b->{opt}{messages});
+	push @{ $b->{cases} }, map { [ $_->{name}, $_->{text} ] } @cases;
 
 	$b->{say}->("\nproducing the backlogs");
 	prepare();

@@ -127,14 +127,17 @@ sub measure_reports
 {
 	my ($facts) = ask($sql, 'SELECT count(*) FROM dwh.fact_sales');
 	my @table = ([ 'report', 'p50 ms', 'p99 ms' ]);
+	my $slowest = 0;
 
 	ask($sql, 'VACUUM ANALYZE');
 	for my $name (sort keys %reports)
 	{
 		my ($p50, $p99) = @{ time_report($name) };
 
+		$slowest = max($slowest, $p99);
 		push @table, [ $name, map { sprintf '%.2f', $_ } $b->{figure}->("reports.$name.p50", $p50, 'ms'), $b->{figure}->("reports.$name.p99", $p99, 'ms') ];
 	}
+	$b->{figure}->('reports.slowest_p99', $slowest, 'ms');
 	$b->{say}->("\nThe reports over $facts facts, $calls calls each, in a session that stays; wanted p99 5 ms\n\n" . table(@table));
 	return;
 }
