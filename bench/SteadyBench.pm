@@ -24,11 +24,11 @@ sub anonymous_mb
 	return ($kb // 0) / 1024;
 }
 
-# Worker and child of the only stream that runs: pids.
+# Worker and child of the only stream that runs; other workers' children hold next to nothing.
 sub processes_of_stream
 {
 	my %all = processes();
-	my ($child) = grep { $all{$_}{name} eq 'txpipe_io' } keys %all;
+	my ($child) = sort { anonymous_mb($b) <=> anonymous_mb($a) } grep { $all{$_}{name} eq 'txpipe_io' } keys %all;
 
 	return $child ? ($all{$child}{parent}, $child) : ();
 }
@@ -36,7 +36,7 @@ sub processes_of_stream
 # Looks every 0.2 s until the stream is through; the samples are megabytes of worker and child.
 sub watch
 {
-	my ($b, $name, $messages) = @_;
+	my ($c, $name, $messages) = @_;
 	my @samples;
 
 	pipe my $result, my $tell or die "pipe: $!";
@@ -53,7 +53,7 @@ sub watch
 		}
 	}
 	close $tell;
-	my $end = $b->{await}->($name, $messages);
+	my $end = $c->{await}->($name, $messages);
 	kill 'TERM', $watcher;
 	push @samples, [ split ' ' ] while <$result>;
 	waitpid $watcher, 0;

@@ -4,7 +4,6 @@ package StreamBench;
 use strict;
 use warnings;
 
-use Chart;
 use Exporter 'import';
 use JSON::PP;
 use List::Util qw(max min uniq);
@@ -402,22 +401,6 @@ sub measure_streams
 	report_targets();
 	report_cpu();
 	report_stages();
-	draw() if $b->{opt}{chart};
-	return;
-}
-
-# The ways into one and the same table; those with a key and those that store errors have peers of their own.
-sub draw
-{
-	my @shown = grep { $_->{into} && $_->{into} !~ /keyed/ && !$_->{poison} && !$_->{refused} && $_->{results} } @cases;
-	my @entries = map {
-		my $case = $_;
-		my @of = spread(ratios($case, 'copy_csv'));
-		@of ? [ $case->{text}, $case->{run} == \&stream ? 'txpipe' : 'peer', @of ] : ();
-	} @shown;
-
-	write_chart($b->{opt}{chart}, 'Rows a second, COPY of a CSV file by one session = 1',
-		"$messages messages, medians of $b->{opt}{rounds} rounds; lines from the least to the most", @entries);
 	return;
 }
 
