@@ -333,14 +333,14 @@ end_run(void *arg)
 	return true;
 }
 
-bool
+void
 txp_load_run_end(const TxpGroup *name)
 {
 	RunEnd end = {0};
 	ErrorData *error;
 
 	if (txp_ledger_busy(name) || (end.feeds = txp_feeds_lock(name->name)) == NIL)
-		return false;
+		return;
 	error = try(end_run, &end, CurrentMemoryContext);
 	if (error != NULL)
 		ereport(WARNING,
@@ -351,7 +351,6 @@ txp_load_run_end(const TxpGroup *name)
 						has_privs_of_role(GetUserId(), name->owner) ? error->message : "failed",
 						unpack_sql_state(error->sqlerrcode)),
 				 error->hint ? errhint("%s", error->hint) : 0));
-	return true;
 }
 
 bool

@@ -33,10 +33,10 @@ extern bool txp_load_may_share(const List *feeds);
 extern bool txp_load_groups(TxpFileIo *files, const List *groups, Oid user, TxpRunTotals *totals);
 
 /*
- * Steps on_run_end of the feeds of a group name that another session is not loading, in the current transaction; true when
- * there were some. When one fails, what they did is undone and a WARNING is given.
+ * Steps on_run_end of the feeds of a group name, in the current transaction, unless another session is loading it. When one
+ * fails, what they did is undone and a WARNING is given.
  */
-extern bool txp_load_run_end(const TxpGroup *name);
+extern void txp_load_run_end(const TxpGroup *name);
 
 /*
  * Around every run, unload, reload and replay, also when it fails. ERRORs when one is at work in this session

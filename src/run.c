@@ -271,8 +271,10 @@ end_run(Run *run)
 
 		CHECK_FOR_INTERRUPTS();
 		/* In a block the commit, and what is deferred to it, is the caller's. */
-		if (!(run->atomic && name->owner != run->user) && txp_load_run_end(name))
-			commit_load(run, name);
+		if (run->atomic && name->owner != run->user)
+			continue;
+		txp_load_run_end(name);
+		commit_load(run, name);
 	}
 }
 
