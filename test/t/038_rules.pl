@@ -6,7 +6,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeTest;
 
-my $broker = start_broker('pay:2', 'cool:1', 'policy:1', 'burst:1', 'kill:1');
+my $broker = start_broker('pay:2', 'cool:1', 'policy:1', 'altered:1', 'burst:1', 'kill:1');
 my $node   = new_node('rules');
 start_node($node);
 kafka_server($node, 'shop', $broker);
@@ -242,6 +242,27 @@ wait_for($node, q{SELECT state FROM txpipe.stream_status WHERE stream = 'policy'
 is(sql(q{SELECT count(*) || ' ' || (SELECT reason FROM txpipe.stream_status WHERE stream = 'policy') FROM policy}),
 	'6 step "ratio" failed, and its on_error is stop: 22012: division by zero', 'stop: the stream is paused, with the reason');
 sql(q{SELECT txpipe.drop_rule('ratio')});
+
+# --- the tables a rule reads change ---
+
+sql(<<'SQL');
+CREATE TABLE altered (account text, n int);
+CREATE TABLE moment (at timestamptz);
+INSERT INTO moment VALUES ('2024-03-01T00:00:00Z');
+SELECT txpipe.create_stream('altered', 'shop', 'altered', 'altered');
+SELECT txpipe.create_rule('moment', 'altered', 'SELECT b.account AS subject, m.at AS event_time FROM batch b, public.moment m');
+SQL
+produce_lines($broker, 'altered', 0, '{"account": "m1", "n": 1}');
+wait_for($node, q{SELECT count(*) = 1 FROM txpipe.alert WHERE rule = 'moment'}, 'the rule raises an alert');
+sql(q{ALTER TABLE moment ALTER at TYPE text});
+produce_lines($broker, 'altered', 0, '{"account": "m2", "n": 2}');
+wait_for($node, q{SELECT state FROM txpipe.stream_status WHERE stream = 'altered'}, 'the stream has an error', value => 'error');
+like(sql(q{SELECT reason FROM txpipe.stream_status WHERE stream = 'altered'}), qr/^42804: step "moment": column "event_time" of rule "moment" is of type text/,
+	'a column that has become of another type is an error of the rule');
+sql(q{ALTER TABLE moment ALTER at TYPE timestamptz USING at::timestamptz});
+wait_for($node, q{SELECT count(*) = 2 FROM txpipe.alert WHERE rule = 'moment'}, '... and once it is mended the alert comes');
+is(sql('SELECT count(*) FROM altered'), 2, '... with its row, once');
+sql(q{SELECT txpipe.drop_stream('altered')});
 
 # --- alerts are there exactly once, with their rows, whoever dies ---
 
