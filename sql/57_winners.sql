@@ -363,13 +363,10 @@ BEGIN
     AS $function$
     DECLARE
         lines_at_once CONSTANT bigint := 20000;
-        last_line bigint := (SELECT coalesce(max(m.line_no), -1) FROM (
-            SELECT max(f.line_no) AS line_no FROM dwh.fact_sales f WHERE f.file_id = unloaded
-            UNION ALL SELECT max(d.line_no) FROM dwh.sale_duplicate d WHERE d.file_id = unloaded
-            UNION ALL SELECT max(c.line_no) FROM dwh.sale_conflict c WHERE c.file_id = unloaded) m);
+        first_line bigint := 0;
         ids text[];
     BEGIN
-        FOR first_line IN 0 .. last_line BY lines_at_once LOOP
+        LOOP
             SELECT array_agg(p.transaction_id) INTO ids FROM (
                 SELECT f.transaction_id FROM dwh.fact_sales f
                 WHERE f.file_id = unloaded AND f.line_no >= first_line AND f.line_no < first_line + lines_at_once
@@ -380,6 +377,10 @@ BEGIN
             RETURN QUERY
             SELECT m.line_no, m.after, m.before, NULL::text, NULL::text, m.file_id
             FROM dwh.settle_sales(ids, '{}', unloaded) m WHERE m.after IS NOT NULL;
+            first_line := first_line + lines_at_once;
+            EXIT WHEN NOT EXISTS (SELECT FROM dwh.fact_sales f WHERE f.file_id = unloaded AND f.line_no >= first_line)
+                AND NOT EXISTS (SELECT FROM dwh.sale_duplicate d WHERE d.file_id = unloaded AND d.line_no >= first_line)
+                AND NOT EXISTS (SELECT FROM dwh.sale_conflict c WHERE c.file_id = unloaded AND c.line_no >= first_line);
         END LOOP;
         DELETE FROM dwh.source_file s WHERE s.file_id = unloaded;
     END
