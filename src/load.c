@@ -160,6 +160,7 @@ note_failure(const GroupLoad *load, const ErrorData *error, TxpRunTotals *totals
 {
 	const TxpGroup *group = load->group;
 	char *why = describe_failure(load, error);
+	bool may_know = has_privs_of_role(load->user, group->owner);
 
 	/* It may be in the middle of anything. */
 	txp_fileio_reset(load->files);
@@ -168,12 +169,10 @@ note_failure(const GroupLoad *load, const ErrorData *error, TxpRunTotals *totals
 	/* Everybody may read this: the reason, which may quote data, is in the ledger. */
 	totals->failure = psprintf("group \"%s\" of \"%s\" failed with SQLSTATE %s", group->key,
 							   group->name, unpack_sql_state(error->sqlerrcode));
-	if (!has_privs_of_role(load->user, group->owner))
-		why = unpack_sql_state(error->sqlerrcode);
-	ereport(WARNING,
-			(errcode(error->sqlerrcode),
-			 errmsg("group \"%s\" of \"%s\" was not loaded: %s", group->key, group->name, why),
-			 error->hint ? errhint("%s", error->hint) : 0));
+	ereport(WARNING, (errcode(error->sqlerrcode),
+					  errmsg("group \"%s\" of \"%s\" was not loaded: %s", group->key, group->name,
+							 may_know ? why : unpack_sql_state(error->sqlerrcode)),
+					  may_know && error->hint ? errhint("%s", error->hint) : 0));
 }
 
 static void
@@ -336,6 +335,7 @@ end_run(void *arg)
 void
 txp_load_run_end(const TxpGroup *name)
 {
+	bool may_know = has_privs_of_role(GetUserId(), name->owner);
 	RunEnd end = {0};
 	ErrorData *error;
 
@@ -348,9 +348,8 @@ txp_load_run_end(const TxpGroup *name)
 				 errmsg("steps at the end of the run of \"%s\" were undone: step \"%s\": %s [%s]",
 						name->name, end.current ? end.current->name : "",
 						/* It may quote data. */
-						has_privs_of_role(GetUserId(), name->owner) ? error->message : "failed",
-						unpack_sql_state(error->sqlerrcode)),
-				 error->hint ? errhint("%s", error->hint) : 0));
+						may_know ? error->message : "failed", unpack_sql_state(error->sqlerrcode)),
+				 may_know && error->hint ? errhint("%s", error->hint) : 0));
 }
 
 bool

@@ -147,7 +147,8 @@ like($dump, qr/^GRANT SELECT\(customer_id\) ON TABLE dwh\.dim_customer TO reader
 
 sql(q{SELECT txpipe.grant_reader('reader'); SELECT txpipe.grant_operator('operator');
 	CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-	RAISE EXCEPTION 'no room for %', NEW.last_name USING ERRCODE = 'out_of_memory', DETAIL = NEW.email; END $$;
+	RAISE EXCEPTION 'no room for %', NEW.last_name USING ERRCODE = 'out_of_memory', DETAIL = NEW.email,
+		HINT = 'look for ' || NEW.last_name; END $$;
 	CREATE TRIGGER refuse BEFORE INSERT ON dwh.dim_customer FOR EACH ROW EXECUTE FUNCTION public.refuse()});
 land_sales(9, '2023-5-20,t9,99,Emmy,Noether,emmy.noether@gmail.com,1,1,1,Laptop,Electronics,,,,,,2,10.00,no,Cash,');
 $node->psql('retail', 'SET SESSION AUTHORIZATION operator; CALL txpipe.run_hourly()', stderr => \$stderr);
