@@ -12,15 +12,12 @@
  * The local queue is limited by its bytes: with the usual limit of 100,000 messages a fetch pauses for a second
  * each time it is reached.
  */
-static const TxpProperty own_properties[] = {{true, "queued.max.messages.kbytes", "65536"},
-											 {true, "isolation.level", "read_committed"},
-											 {false, "enable.auto.commit", "false"},
-											 {false, "enable.auto.offset.store", "false"},
-											 {false, "auto.offset.reset", "error"},
-											 {false, "enable.partition.eof", "true"},
-											 {false, "allow.auto.create.topics", "false"},
-											 {false, "statistics.interval.ms", "0"},
-											 {false, NULL, NULL}};
+static const TxpProperty own_properties[] = {
+	{true, "queued.max.messages.kbytes", "65536"}, {false, "queued.min.messages", "10000000"},
+	{true, "isolation.level", "read_committed"},   {false, "enable.auto.commit", "false"},
+	{false, "enable.auto.offset.store", "false"},  {false, "auto.offset.reset", "error"},
+	{false, "enable.partition.eof", "true"},       {false, "allow.auto.create.topics", "false"},
+	{false, "statistics.interval.ms", "0"},        {false, NULL, NULL}};
 
 static bool
 broken_frame(TxpStream *s)
