@@ -63,7 +63,8 @@ const TxpOption txp_options[] = {
 	{TXP_OPTION_SERVER, "fetch_message_max_bytes", TXP_TYPE_INTEGER, "1048576", 1, 1000000000,
 	 "bytes", "Bytes asked for from one partition in one fetch"},
 	{TXP_OPTION_SERVER, "queued_max_messages_kbytes", TXP_TYPE_INTEGER, "65536", 1, 2097151, "kB",
-	 "Most memory for messages fetched and not yet decoded, of one stream"},
+	 "Most bytes of messages fetched and not yet decoded, of one stream; in memory each message "
+	 "takes about 250 bytes more"},
 	{TXP_OPTION_SERVER, "check_crcs", TXP_TYPE_BOOLEAN, "false", 0, 0, NULL,
 	 "Verify the checksums of what brokers send"},
 	{TXP_OPTION_SERVER, "message_max_bytes", TXP_TYPE_INTEGER, "1000000", 1000, 268435456, "bytes",
