@@ -18,11 +18,11 @@ DECLARE
     settle CONSTANT text := $step$
         SELECT s.* FROM (SELECT dwh.group_time(group_key) AS at, file_id FROM batch LIMIT 1) g
         CROSS JOIN LATERAL dwh.settle_{d}(ARRAY(SELECT DISTINCT {d}_id FROM batch), g.at, g.file_id) s
-        WHERE s.file_id IS NULL OR EXISTS (SELECT FROM txpipe.file f WHERE f.file_id = s.file_id)
+        WHERE s.file_id IS NULL OR (SELECT true FROM txpipe.file f WHERE f.file_id = s.file_id)
     $step$;
     unload CONSTANT text := $step$
         SELECT s.* FROM unloaded u CROSS JOIN LATERAL dwh.unload_{d}(u.file_id) s
-        WHERE EXISTS (SELECT FROM txpipe.file f WHERE f.file_id = s.file_id)
+        WHERE (SELECT true FROM txpipe.file f WHERE f.file_id = s.file_id)
     $step$;
 BEGIN
     FOR feed IN SELECT * FROM (VALUES

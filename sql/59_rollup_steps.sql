@@ -164,12 +164,14 @@ AS $body$
                 RAISE EXCEPTION 'sales have keys without a member of their dimension'
                     USING ERRCODE = 'data_corrupted', DETAIL = format('Without a member: %%s.', orphans),
                           HINT = 'Put the members back, or give the sales other keys.';
-            END IF;$sql$,
+            END IF;
+            -- Folding is left to the end of runs, unless none comes.
+            PERFORM dwh.fold_rollups(1000000);$sql$,
         'transaction_date, product_key, offer_key, discount_pct, location_key, sales_agent_key, branch_key, is_online,'
         ' payment_method, units, gross_amount, total_paid', CASE WHEN is_signed THEN 'sign' ELSE '1' END, relation)
 $body$;
 COMMENT ON FUNCTION txpipe.rollup_note(text, boolean) IS
-'Part of create_warehouse(): the statements that note the sales of a relation in dwh.rollup_delta';
+'Part of create_warehouse(): the statements that note the sales of a relation in dwh.rollup_delta, and fold when very many wait there';
 
 CREATE FUNCTION txpipe.warehouse_rollup_triggers()
 RETURNS void
@@ -206,7 +208,6 @@ BEGIN
         SELECT array_agg(DISTINCT transaction_date), count(*) INTO days, moved FROM %1$s s;
         IF moved BETWEEN 1 AND %4$s THEN
             %3$s
-            PERFORM dwh.fold_rollups(1000000);
         ELSIF moved > 0 THEN
             PERFORM FROM dwh.version FOR NO KEY UPDATE;
             PERFORM dwh.fold_rollups(0, false);
@@ -276,7 +277,6 @@ BEGIN
               WHERE f.file_id = ANY (loaded) GROUP BY f.transaction_date) d;
         IF moved <= %3$s THEN
             %2$s
-            PERFORM dwh.fold_rollups(1000000);
         ELSIF moved > 0 THEN
             PERFORM FROM dwh.version FOR NO KEY UPDATE;
             PERFORM dwh.fold_rollups(0, false);

@@ -4,6 +4,7 @@
 #include "postgres.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -112,7 +113,6 @@ scan(const char *below, int depth, List **files)
 	while ((entry = ReadDirExtended(dir, path, LOG)) != NULL)
 	{
 		char *name;
-		char *full;
 		struct stat st;
 
 		CHECK_FOR_INTERRUPTS();
@@ -126,8 +126,7 @@ scan(const char *below, int depth, List **files)
 			continue;
 		}
 		name = below[0] ? psprintf("%s/%s", below, entry->d_name) : pstrdup(entry->d_name);
-		full = landing_path(name);
-		if (lstat(full, &st) != 0)
+		if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 			st.st_mode = 0;
 		if (S_ISREG(st.st_mode))
 		{
@@ -140,7 +139,6 @@ scan(const char *below, int depth, List **files)
 		}
 		else if (S_ISDIR(st.st_mode) && depth < MAX_DEPTH)
 			scan(name, depth + 1, files);
-		pfree(full);
 	}
 	FreeDir(dir);
 	pfree(path);

@@ -8,6 +8,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "feed_match.h"
 #include "ledger.h"
 #include "options.h"
 #include "spi.h"
@@ -22,70 +23,96 @@ bytea_datum(const void *data, size_t len)
 	return PointerGetDatum(b);
 }
 
-/* All paths are matched in one statement. A file that several patterns match belongs to the first feed. */
+/* Feeds, group keys, names, sizes and times of arrivals as five array arguments. */
+static void
+pack_arrivals(List *arrivals, Datum *values)
+{
+	static const Oid types[5] = {INT4OID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID};
+	int n = list_length(arrivals);
+	Datum *columns[5];
+
+	for (int c = 0; c < 5; c++)
+		columns[c] = palloc(sizeof(Datum) * n);
+	for (int i = 0; i < n; i++)
+	{
+		const TxpArrival *a = list_nth(arrivals, i);
+
+		columns[0][i] = Int32GetDatum(a->feed_id);
+		columns[1][i] = CStringGetTextDatum(a->group_key);
+		columns[2][i] = CStringGetTextDatum(a->file.name);
+		columns[3][i] = Int64GetDatum(a->file.bytes);
+		columns[4][i] = TimestampTzGetDatum(a->file.modified_at);
+	}
+	for (int c = 0; c < 5; c++)
+		values[c] = txp_spi_array(types[c], columns[c], NULL, n);
+}
+
+/* Those that the ledger does not have as they are, in the order in which they are to be loaded. */
 static uint64
-match_files(List *files, Oid user)
+find_unknown(List *arrivals)
 {
 	static TxpStatement query = {
-		"SELECT p.ord, f.feed_id, f.group_key "
-		"FROM unnest($1, $2, $3) WITH ORDINALITY AS p (name, bytes, modified_at, ord) "
-		"CROSS JOIN LATERAL (SELECT f.feed_id, f.owner_oid, m.key[1] AS group_key "
-		"    FROM (SELECT * FROM txpipe.feed WHERE pg_has_role($4, owner_oid, 'USAGE') "
-		"          OR has_function_privilege($4, " TXP_OPERATE ") OFFSET 0) f "
-		"    CROSS JOIN LATERAL (SELECT regexp_match(p.name, '^(?:' || f.file_pattern || ')$') AS "
-		"key OFFSET 0) m "
-		"    WHERE m.key[1] IS NOT NULL ORDER BY f.ordinal, f.feed_id LIMIT 1) f "
+		"SELECT p.ord FROM unnest($1, $2, $3, $4, $5) "
+		"WITH ORDINALITY AS p (feed_id, group_key, name, bytes, modified_at, ord) "
 		"WHERE NOT EXISTS "
-		"    (SELECT FROM txpipe.file_ledger l WHERE l.feed_id = f.feed_id AND l.file_name = "
+		"    (SELECT FROM txpipe.file_ledger l WHERE l.feed_id = p.feed_id AND l.file_name = "
 		"p.name "
 		"     AND l.bytes = p.bytes AND l.modified_at = p.modified_at AND l.state <> 'settling' "
 		"     AND NOT l.landing_removed) "
-		"ORDER BY txpipe.natural_key(f.group_key) COLLATE \"C\", f.group_key COLLATE \"C\", "
+		"ORDER BY txpipe.natural_key(p.group_key) COLLATE \"C\", p.group_key COLLATE \"C\", "
 		"txpipe.natural_key(p.name) COLLATE \"C\", p.name COLLATE \"C\"",
-		4,
-		{TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, OIDOID}};
-	int n = list_length(files);
-	Datum *names = palloc(sizeof(Datum) * n);
-	Datum *sizes = palloc(sizeof(Datum) * n);
-	Datum *times = palloc(sizeof(Datum) * n);
-	Datum values[4];
+		5,
+		{INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID}};
+	Datum values[5];
 
-	for (int i = 0; i < n; i++)
-	{
-		TxpLandingFile *file = list_nth(files, i);
-
-		names[i] = CStringGetTextDatum(file->name);
-		sizes[i] = Int64GetDatum(file->bytes);
-		times[i] = TimestampTzGetDatum(file->modified_at);
-	}
-	values[0] = txp_spi_array(TEXTOID, names, NULL, n);
-	values[1] = txp_spi_array(INT8OID, sizes, NULL, n);
-	values[2] = txp_spi_array(TIMESTAMPTZOID, times, NULL, n);
-	values[3] = ObjectIdGetDatum(user);
+	pack_arrivals(arrivals, values);
 	return txp_spi_run(&query, values, NULL);
+}
+
+/* A file that several patterns match belongs to the first feed. */
+static List *
+match_files(List *files, Oid user)
+{
+	List *patterns = txp_feed_patterns(user, true);
+	List *matched = NIL;
+	ListCell *lc;
+
+	foreach (lc, files)
+	{
+		const TxpLandingFile *file = lfirst(lc);
+		char *group_key;
+		const TxpFeedPattern *pattern = txp_feed_match(patterns, file->name, &group_key);
+		TxpArrival *arrival;
+
+		if (pattern == NULL)
+			continue;
+		arrival = palloc0(sizeof(TxpArrival));
+		arrival->file = *file;
+		arrival->feed_id = pattern->feed_id;
+		arrival->group_key = group_key;
+		matched = lappend(matched, arrival);
+	}
+	return matched;
 }
 
 List *
 txp_ledger_arrivals(List *files, Oid user)
 {
 	MemoryContext context = CurrentMemoryContext;
+	List *matched = match_files(files, user);
 	List *arrivals = NIL;
 	uint64 n;
 
-	if (files == NIL)
+	if (matched == NIL)
 		return NIL;
 	SPI_connect();
-	n = match_files(files, user);
+	n = find_unknown(matched);
 	for (uint64 i = 0; i < n; i++)
 	{
 		int64 position = DatumGetInt64(txp_spi_datum(i, 1));
 		MemoryContext old = MemoryContextSwitchTo(context);
-		TxpArrival *arrival = palloc0(sizeof(TxpArrival));
 
-		arrival->file = *(TxpLandingFile *) list_nth(files, position - 1);
-		arrival->feed_id = DatumGetInt32(txp_spi_datum(i, 2));
-		arrival->group_key = txp_spi_text(i, 3);
-		arrivals = lappend(arrivals, arrival);
+		arrivals = lappend(arrivals, list_nth(matched, position - 1));
 		MemoryContextSwitchTo(old);
 	}
 	SPI_finish();
@@ -103,27 +130,9 @@ txp_ledger_notice(List *arrivals)
 		"WHERE (l.bytes, l.modified_at) <> (EXCLUDED.bytes, EXCLUDED.modified_at)",
 		5,
 		{INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID}};
-	int n = list_length(arrivals);
-	Datum *columns[5];
 	Datum values[5];
 
-	for (int c = 0; c < 5; c++)
-		columns[c] = palloc(sizeof(Datum) * n);
-	for (int i = 0; i < n; i++)
-	{
-		TxpArrival *a = list_nth(arrivals, i);
-
-		columns[0][i] = Int32GetDatum(a->feed_id);
-		columns[1][i] = CStringGetTextDatum(a->group_key);
-		columns[2][i] = CStringGetTextDatum(a->file.name);
-		columns[3][i] = Int64GetDatum(a->file.bytes);
-		columns[4][i] = TimestampTzGetDatum(a->file.modified_at);
-	}
-	values[0] = txp_spi_array(INT4OID, columns[0], NULL, n);
-	values[1] = txp_spi_array(TEXTOID, columns[1], NULL, n);
-	values[2] = txp_spi_array(TEXTOID, columns[2], NULL, n);
-	values[3] = txp_spi_array(INT8OID, columns[3], NULL, n);
-	values[4] = txp_spi_array(TIMESTAMPTZOID, columns[4], NULL, n);
+	pack_arrivals(arrivals, values);
 	(void) txp_spi_do(&insert, values, NULL);
 }
 
@@ -310,9 +319,11 @@ forget_landing(const TxpArrival *a)
 static bool
 matches_still(const TxpArrival *a)
 {
-	return match_files(list_make1(unconstify(TxpLandingFile *, &a->file)), GetUserId()) == 1 &&
-		   DatumGetInt32(txp_spi_datum(0, 2)) == a->feed_id &&
-		   strcmp(txp_spi_text(0, 3), a->group_key) == 0;
+	List *arrivals =
+		txp_ledger_arrivals(list_make1(unconstify(TxpLandingFile *, &a->file)), GetUserId());
+	const TxpArrival *now = arrivals == NIL ? NULL : linitial(arrivals);
+
+	return now != NULL && now->feed_id == a->feed_id && strcmp(now->group_key, a->group_key) == 0;
 }
 
 static void

@@ -12,6 +12,7 @@
 #include "utils/memutils.h"
 
 #include "args.h"
+#include "feed_match.h"
 #include "load.h"
 #include "loadfile.h"
 #include "rights.h"
@@ -35,27 +36,17 @@ typedef struct Validation
 static void
 find_feed(Validation *v)
 {
-	static TxpStatement query = {
-		"SELECT f.feed_id, f.group_name, m.key[1] "
-		"FROM (SELECT * FROM txpipe.feed WHERE pg_has_role($2, owner_oid, 'USAGE') OFFSET 0) f "
-		"CROSS JOIN LATERAL (SELECT regexp_match($1, '^(?:' || f.file_pattern || ')$') AS key "
-		"OFFSET 0) m WHERE m.key[1] IS NOT NULL ORDER BY f.ordinal, f.feed_id LIMIT 1",
-		2,
-		{TEXTOID, OIDOID}};
-	Datum values[] = {CStringGetTextDatum(v->file.file.name), ObjectIdGetDatum(GetUserId())};
-	MemoryContext context = CurrentMemoryContext;
+	const TxpFeedPattern *pattern =
+		txp_feed_match(txp_feed_patterns(GetUserId(), false), v->file.file.name, &v->group_key);
 
-	SPI_connect();
-	if (txp_spi_run(&query, values, NULL) == 0)
+	if (pattern == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("no feed of yours takes \"%s\"", v->file.file.name),
 						errhint("The file_pattern of a feed matches the whole path below "
 								"txpipe.landing_directory; feeds are listed in "
 								"txpipe.feed_status.")));
-	v->file.feed_id = DatumGetInt32(txp_spi_datum(0, 1));
-	v->group_name = MemoryContextStrdup(context, txp_spi_text(0, 2));
-	v->group_key = MemoryContextStrdup(context, txp_spi_text(0, 3));
-	SPI_finish();
+	v->file.feed_id = pattern->feed_id;
+	v->group_name = pattern->group_name;
 }
 
 static void

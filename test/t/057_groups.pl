@@ -387,6 +387,14 @@ run_hourly();
 is(states('c/more%') . ' ' . sql('SELECT string_agg(id::text, $$ $$ ORDER BY id) FROM changing WHERE id > 6'),
 	'c/more_1.csv:superseded c/more_2.csv:loaded c/more_1.csv:loaded 7 8', 'the duplicate of a replaced file is loaded');
 
+# The group key is cut out by characters, of which some have several bytes; a path belongs to the first feed that takes it.
+sql(q{SELECT txpipe.create_feed('first', 'ä€/(é[0-9])ü/.*', 'changing', options => '{"ordinal": 1}'),
+	txpipe.create_feed('second', 'ä€/([^/]+)/.*', 'changing', options => '{"ordinal": 2}')});
+deliver("ä€/$_/ß.csv", "id\n10\n") foreach 'é1ü', 'é1';
+run_hourly();
+is(sql(q{SELECT string_agg(feed || ':' || group_key, ' ' ORDER BY feed) FROM txpipe.file WHERE file_name ~ 'ß'}), 'first:é1 second:é1',
+	'group keys of paths beyond ASCII');
+
 log_is_clean($node, qr/invalid value for option|invalid input syntax for type interval|terminating connection|was terminated|recovery|not yet accepting connections|starting up/);
 $node->stop;
 done_testing();

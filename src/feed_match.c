@@ -1,0 +1,78 @@
+/*
+ * feed_match.c — which feed a file of the landing directory belongs to.
+ *
+ * Not in SQL: a tick asks for thousands of known files, and each is to be compared with no more patterns than it needs.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "regex/regex.h"
+#include "utils/builtins.h"
+
+#include "feed_match.h"
+#include "ledger.h"
+#include "spi.h"
+
+List *
+txp_feed_patterns(Oid user, bool operates)
+{
+	static TxpStatement query = {
+		"SELECT feed_id, group_name, '^(?:' || file_pattern || ')$' FROM txpipe.feed "
+		"WHERE pg_has_role($1, owner_oid, 'USAGE') "
+		"OR ($2 AND has_function_privilege($1, " TXP_OPERATE ")) ORDER BY ordinal, feed_id",
+		2,
+		{OIDOID, BOOLOID}};
+	Datum values[] = {ObjectIdGetDatum(user), BoolGetDatum(operates)};
+	MemoryContext context = CurrentMemoryContext;
+	List *patterns = NIL;
+	uint64 n;
+
+	SPI_connect();
+	n = txp_spi_run(&query, values, NULL);
+	for (uint64 i = 0; i < n; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+		TxpFeedPattern *pattern = palloc(sizeof(TxpFeedPattern));
+
+		pattern->feed_id = DatumGetInt32(txp_spi_datum(i, 1));
+		pattern->group_name = txp_spi_text(i, 2);
+		pattern->regex = cstring_to_text(txp_spi_text(i, 3));
+		patterns = lappend(patterns, pattern);
+		MemoryContextSwitchTo(old);
+	}
+	SPI_finish();
+	return patterns;
+}
+
+/* The part of the path that the first capture group has matched; its places count characters. */
+static char *
+captured(const char *path, int len, const regmatch_t *part)
+{
+	int from = pg_mbcharcliplen(path, len, (int) part->rm_so);
+	int to = pg_mbcharcliplen(path, len, (int) part->rm_eo);
+
+	return pnstrdup(path + from, to - from);
+}
+
+const TxpFeedPattern *
+txp_feed_match(const List *patterns, const char *path, char **group_key)
+{
+	int len = (int) strlen(path);
+	regmatch_t part[2];
+	ListCell *lc;
+
+	foreach (lc, patterns)
+	{
+		const TxpFeedPattern *pattern = lfirst(lc);
+
+		if (!RE_compile_and_execute(pattern->regex, unconstify(char *, path), len, REG_ADVANCED,
+									DEFAULT_COLLATION_OID, lengthof(part), part) ||
+			part[1].rm_so < 0)
+			continue;
+		*group_key = captured(path, len, &part[1]);
+		return pattern;
+	}
+	return NULL;
+}

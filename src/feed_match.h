@@ -1,0 +1,25 @@
+/*
+ * feed_match.h — which feed a file of the landing directory belongs to.
+ */
+#ifndef TXP_FEED_MATCH_H
+#define TXP_FEED_MATCH_H
+
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+
+typedef struct TxpFeedPattern
+{
+	int32 feed_id;
+	char *group_name;
+	text *regex; /* over the whole path */
+} TxpFeedPattern;
+
+/* The patterns of the feeds that `user` may run, or with `operates` operate, in the order in which they are asked. */
+extern List *txp_feed_patterns(Oid user, bool operates);
+
+/* The first of them that takes the path, and the group key in it; NULL: none does. */
+extern const TxpFeedPattern *txp_feed_match(const List *patterns, const char *path,
+											char **group_key);
+
+#endif
