@@ -88,7 +88,7 @@ sub backlog
 	ask($b->{sql}, "SELECT txpipe.resume_stream('$name')");
 	my $end = $b->{await}->($name, $messages);
 	my %cpu = usage_between($before, $b->{look}->());
-	my ($begin) = ask($b->{sql}, "SELECT extract(epoch FROM min(finished_at - (gather_us + wait_us + write_us + store_us) * interval '1 us'))
+	my ($begin) = ask($b->{sql}, "SELECT extract(epoch FROM min(finished_at - (gather_us + wait_us + write_us + store_us) / batches * interval '1 us'))
 		FROM txpipe.batch_history WHERE stream = '$name'");
 	my ($got) = ask($b->{sql}, "SELECT (SELECT count(*) FROM $name), (SELECT count(*) FROM txpipe.alert WHERE stream = '$name' AND rule LIKE '%amount_over_limit')");
 	my $wanted = "$messages " . ($name eq 'rules' ? int($messages / 1000) * $large : 0);
@@ -142,7 +142,7 @@ sub latency
 	my @ms = read_alerts($b, $name, int($count / 1000) * $large);
 	my %cpu = usage_between($before, $b->{look}->());
 	waitpid $pid, 0;
-	my ($batches) = ask($b->{sql}, "SELECT count(*) FROM txpipe.batch_history WHERE stream = '$name'");
+	my ($batches) = ask($b->{sql}, "SELECT sum(batches) FROM txpipe.batch_history WHERE stream = '$name'");
 	drop($b, $name);
 	push @{ $b->{rounds} }, { section => 'alert latency', rate => $rate, cpu => \%cpu };
 	return [ $rate, scalar @ms, map({ sprintf '%.1f', $b->{figure}->("$name.p$_", percentile($_, @ms), 'ms') } 50, 95, 99, 100), $batches,

@@ -308,8 +308,8 @@ sub stream
 	my %cpu = usage_between($before, $b->{look}->());
 	$cpu{backend} = 0;    # our own looks
 	my ($begin, $batches, @stages) = split ' ', ask($sql, <<"SQL");
-SELECT extract(epoch FROM min(finished_at - (gather_us + wait_us + write_us + store_us) * interval '1 us')),
-	count(*), sum(gather_us - decode_us) / 1e6, sum(decode_us) / 1e6, sum(wait_us) / 1e6, sum(write_us) / 1e6,
+SELECT extract(epoch FROM min(finished_at - (gather_us + wait_us + write_us + store_us) / batches * interval '1 us')),
+	sum(batches), sum(gather_us - decode_us) / 1e6, sum(decode_us) / 1e6, sum(wait_us) / 1e6, sum(write_us) / 1e6,
 	sum(store_us) / 1e6, sum(coalesce(commit_us, 0)) / 1e6
 FROM txpipe.batch_history WHERE stream = '$name'
 SQL

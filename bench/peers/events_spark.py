@@ -7,7 +7,7 @@ import os
 import sys
 import time
 
-from pyspark.sql import SparkSession
+import local_spark
 from pyspark.sql.functions import col, from_json
 
 SCHEMA = """eventType STRING, customerId STRING, productId STRING, timestamp STRING, quantity INT, totalAmount DECIMAL(10,2),
@@ -28,12 +28,7 @@ def cpu_of(pid):
 
 
 def main(jars, servers, topic, rows, url, table, workdir):
-    spark = (SparkSession.builder.master("local[2]").appName("bench")
-             .config("spark.jars", ",".join(glob.glob(f"{jars}/*.jar")))
-             .config("spark.driver.memory", "2g").config("spark.ui.enabled", "false")
-             .config("spark.local.dir", workdir).config("spark.sql.session.timeZone", "UTC")
-             .config("spark.sql.shuffle.partitions", "2").getOrCreate())
-    spark.sparkContext.setLogLevel("ERROR")
+    spark = local_spark.start("2g", workdir, spark_jars=",".join(glob.glob(f"{jars}/*.jar")), spark_sql_session_timeZone="UTC")
     pids = [os.getpid(), spark.sparkContext._gateway.proc.pid]
     events = (spark.readStream.format("kafka").option("kafka.bootstrap.servers", servers).option("subscribe", topic)
               .option("startingOffsets", "earliest").option("maxOffsetsPerTrigger", int(rows) // 4).load()
@@ -53,11 +48,7 @@ def main(jars, servers, topic, rows, url, table, workdir):
     query.awaitTermination()
     after_first = sum(progress["numInputRows"] for progress in query.recentProgress[1:])
     print(ends[-1][0] - ends[0][0], ends[-1][1] - ends[0][1], after_first)
-    gateway = spark.sparkContext._gateway
-    spark.stop()
-    gateway.shutdown()
-    gateway.proc.stdin.close()
-    gateway.proc.wait()
+    local_spark.stop(spark)
 
 
 main(*sys.argv[1:])

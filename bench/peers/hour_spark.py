@@ -5,7 +5,7 @@ The seconds begin when Spark has started.
 import sys
 import time
 
-from pyspark.sql import SparkSession
+import local_spark
 
 STAGED = """SELECT *, CASE WHEN offer_1 = 'True' THEN 1 WHEN offer_2 = 'True' THEN 2 WHEN offer_3 = 'True' THEN 3
     WHEN offer_4 = 'True' THEN 4 WHEN offer_5 = 'True' THEN 5 ELSE 0 END AS offer,
@@ -28,10 +28,7 @@ SALES = """SELECT transaction_id, CAST(transaction_date AS DATE) AS transaction_
 
 
 def main(_, csv, workdir):
-    spark = (SparkSession.builder.master("local[2]").appName("bench").config("spark.driver.memory", "4g")
-             .config("spark.ui.enabled", "false").config("spark.local.dir", workdir).config("spark.sql.ansi.enabled", "false")
-             .config("spark.sql.shuffle.partitions", "2").getOrCreate())
-    spark.sparkContext.setLogLevel("ERROR")
+    spark = local_spark.start("4g", workdir, spark_sql_ansi_enabled="false")
     start = time.time()
     header = open(csv).readline().strip().split(",")
     spark.read.csv(csv, header=True, quote='"', escape='"', schema=", ".join(f"{name} STRING" for name in header)) \
@@ -44,11 +41,7 @@ def main(_, csv, workdir):
     seconds = time.time() - start
     spark.read.parquet(f"{workdir}/sale").createOrReplaceTempView("sale")
     print(seconds, *spark.sql("SELECT count(*), sum(total_paid) FROM sale").first())
-    gateway = spark.sparkContext._gateway
-    spark.stop()
-    gateway.shutdown()
-    gateway.proc.stdin.close()
-    gateway.proc.wait()
+    local_spark.stop(spark)
 
 
 main(*sys.argv[1:])
