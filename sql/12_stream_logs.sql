@@ -36,6 +36,7 @@ CREATE TABLE txpipe.batch_history_store (
     stream_id integer NOT NULL REFERENCES txpipe.stream ON DELETE CASCADE,
     part integer NOT NULL,
     finished_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    batches integer NOT NULL DEFAULT 1,
     messages bigint NOT NULL,
     rows bigint NOT NULL,
     dead_letters bigint NOT NULL,
@@ -52,12 +53,13 @@ CREATE INDEX batch_history_store_stream_id_idx ON txpipe.batch_history_store (st
 SELECT pg_catalog.pg_extension_config_dump('txpipe.batch_history_store', '');
 SELECT pg_catalog.pg_extension_config_dump('txpipe.batch_history_store_batch_id_seq', '');
 REVOKE ALL ON txpipe.batch_history_store FROM PUBLIC;
-COMMENT ON TABLE txpipe.batch_history_store IS 'Every batch, written in its own commit; read it in txpipe.batch_history';
-COMMENT ON COLUMN txpipe.batch_history_store.batch_id IS 'Number of the batch';
+COMMENT ON TABLE txpipe.batch_history_store IS 'Every batch, written in its own commit; small ones of a second share a row; read it in txpipe.batch_history';
+COMMENT ON COLUMN txpipe.batch_history_store.batch_id IS 'Number of the row, ascending';
 COMMENT ON COLUMN txpipe.batch_history_store.stream_id IS 'Stream';
 COMMENT ON COLUMN txpipe.batch_history_store.part IS
     'Part of the stream that read it, from 0; see the option workers';
-COMMENT ON COLUMN txpipe.batch_history_store.finished_at IS 'When it was written, right before its commit';
+COMMENT ON COLUMN txpipe.batch_history_store.finished_at IS 'When it, or the first of them, was written, right before its commit';
+COMMENT ON COLUMN txpipe.batch_history_store.batches IS 'How many batches share the row; the other columns are their sums';
 COMMENT ON COLUMN txpipe.batch_history_store.messages IS 'Messages in it';
 COMMENT ON COLUMN txpipe.batch_history_store.rows IS 'Messages that became rows';
 COMMENT ON COLUMN txpipe.batch_history_store.dead_letters IS 'Messages that became dead letters';

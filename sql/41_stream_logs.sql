@@ -23,19 +23,20 @@ COMMENT ON COLUMN txpipe.stream_event.from_offset IS
 COMMENT ON COLUMN txpipe.stream_event.to_offset IS 'End of the range: the first offset after it';
 
 CREATE VIEW txpipe.batch_history WITH (security_barrier) AS
-    SELECT b.batch_id, s.stream, b.part, b.finished_at, b.messages, b.rows, b.dead_letters, b.refused,
-           b.bytes, b.gather_us, b.decode_us, b.wait_us, b.write_us, b.store_us, b.commit_us
+    SELECT b.batch_id, s.stream, b.part, b.finished_at, b.batches, b.messages, b.rows, b.dead_letters,
+           b.refused, b.bytes, b.gather_us, b.decode_us, b.wait_us, b.write_us, b.store_us, b.commit_us
       FROM txpipe.batch_history_store b
       JOIN txpipe.stream s USING (stream_id)
      WHERE txpipe.may_read(s.target_schema, s.target_table)
         OR txpipe.is_owner(s.owner_oid, s.owner_name);
 GRANT SELECT ON txpipe.batch_history TO PUBLIC;
 COMMENT ON VIEW txpipe.batch_history IS
-    'Batches of the streams whose target you may read, with the time each stage took';
-COMMENT ON COLUMN txpipe.batch_history.batch_id IS 'Number of the batch';
+    'Batches of the streams whose target you may read, with the time each stage took; small ones of a second share a row';
+COMMENT ON COLUMN txpipe.batch_history.batch_id IS 'Number of the row, ascending';
 COMMENT ON COLUMN txpipe.batch_history.stream IS 'Name of the stream';
 COMMENT ON COLUMN txpipe.batch_history.part IS 'Part of the stream that read it, from 0; see the option workers';
-COMMENT ON COLUMN txpipe.batch_history.finished_at IS 'When it was written, right before its commit';
+COMMENT ON COLUMN txpipe.batch_history.finished_at IS 'When it, or the first of them, was written, right before its commit';
+COMMENT ON COLUMN txpipe.batch_history.batches IS 'How many batches share the row; the other columns are their sums';
 COMMENT ON COLUMN txpipe.batch_history.messages IS 'Messages in it';
 COMMENT ON COLUMN txpipe.batch_history.rows IS 'Messages that became rows';
 COMMENT ON COLUMN txpipe.batch_history.dead_letters IS 'Messages that became dead letters';

@@ -255,7 +255,7 @@ txp_batch_write(TxpLink *link, TxpBatch *batch, const char *states)
 	txp_dead_letters_store(stream, link->topics, batch, refusals);
 	txp_offsets_move(stream->id, link->topics, batch, count_refused(batch, refusals));
 	txp_fields_store(link, batch);
-	txp_history_add(stream->id, link->part, batch, list_length(refusals), &times, link->commit_us);
+	txp_history_add(link, batch, list_length(refusals), &times);
 	txp_budget_spend(link, batch, refusals);
 	return TXP_BATCH_WRITTEN;
 }

@@ -86,7 +86,7 @@ check_budget(const TxpStream *stream, const TxpBatch *batch, List *refusals)
 	Spent spent;
 	const char *option;
 
-	if (stream->error_budget == 0 && stream->error_ratio == 0 && refusals == NIL)
+	if (!txp_budget_is_set(stream) && refusals == NIL)
 		return true;
 	read_spent(stream, &spent);
 	option = exceeded(stream, &spent);

@@ -12,6 +12,12 @@
  * when they exceed error_budget, error_ratio, refused_budget, refused_ratio or dead_letter_max_bytes. The batch
  * stays. Budgets count from the last resume_stream at the earliest.
  */
+static inline bool
+txp_budget_is_set(const TxpStream *stream)
+{
+	return stream->error_budget != 0 || stream->error_ratio != 0;
+}
+
 extern void txp_budget_spend(TxpLink *link, const TxpBatch *batch, List *refusals);
 
 #endif

@@ -26,7 +26,7 @@
 #include "stream.h"
 #include "transaction.h"
 
-#define LINGER_MS 100
+#define GATHER_MS 100
 #define LOCAL_TIMEOUT_MS 60000
 /* Without workers a stream counts as idle in any state. */
 #define ANY_STATE "paused,running,error"
@@ -213,7 +213,8 @@ txpipe_consume(PG_FUNCTION_ARGS)
 				 errhint("Pause it first: SELECT txpipe.pause_stream(%s).",
 						 quote_literal_cstr(stream->name))));
 	stream->batch_rows = PG_GETARG_INT32(1);
-	stream->linger_ms = LINGER_MS;
+	stream->linger_ms = 0;
+	stream->gather_ms = GATHER_MS;
 	stream->workers = 1;
 
 	link = txp_link_open(txp_io_start(CurrentMemoryContext), stream, 0, Max(timeout_ms, 1000));

@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "batch_read.h"
+#include "link.h"
 
 /* When the stages ended, in microseconds of CLOCK_MONOTONIC. */
 typedef struct TxpBatchTimes
@@ -16,8 +17,9 @@ typedef struct TxpBatchTimes
 	int64 written_us;
 } TxpBatchTimes;
 
-/* Adds the batch's record in its own transaction; commit_us: of the batch before, -1: there was none. */
-extern void txp_history_add(int32 stream_id, uint32 part, const TxpBatch *batch, int64 refused,
-							const TxpBatchTimes *times, int64 commit_us);
+/* Records the batch in its own transaction. A small one adds to the row of those before it in the same
+ * second, unless the stream has a budget, which counts by time. */
+extern void txp_history_add(TxpLink *link, const TxpBatch *batch, int64 refused,
+							const TxpBatchTimes *times);
 
 #endif

@@ -128,6 +128,7 @@ txp_link_send_open(TxpIo *io, const TxpStream *stream, const TxpRowPlan *plan, i
 	txp_put_u32(&buf, stream->batch_rows);
 	txp_put_u32(&buf, stream->batch_bytes);
 	txp_put_u32(&buf, stream->linger_ms);
+	txp_put_u32(&buf, stream->gather_ms);
 	txp_put_i64(&buf, share_of(stream, stream->rows_per_second));
 	txp_put_i64(&buf, share_of(stream, stream->bytes_per_second));
 	txp_put_u8(&buf, stream->stop_on_error);

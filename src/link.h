@@ -45,6 +45,8 @@ typedef struct TxpLink
 	List *before;         /* positions when it was opened */
 	StringInfoData start; /* STREAM_START to be sent after the commit; data NULL: none */
 	int64 commit_us;      /* what the commit of the last batch took; -1: there was none */
+	int64 history_row;    /* of small batches, */
+	int64 history_second; /* in this Unix second; 0: none */
 	TxpLetterBytes letters;
 	bool started;
 	bool behind; /* there were messages to read at the start */

@@ -62,7 +62,7 @@ const TxpOption txp_options[] = {
 	 "Most bytes of one fetch, and of one message; at least message_max_bytes"},
 	{TXP_OPTION_SERVER, "fetch_message_max_bytes", TXP_TYPE_INTEGER, "1048576", 1, 1000000000,
 	 "bytes", "Bytes asked for from one partition in one fetch"},
-	{TXP_OPTION_SERVER, "queued_max_messages_kbytes", TXP_TYPE_INTEGER, "65536", 1, 2097151, "kB",
+	{TXP_OPTION_SERVER, "queued_max_messages_kbytes", TXP_TYPE_INTEGER, "32768", 1, 2097151, "kB",
 	 "Most bytes of messages fetched and not yet decoded, of one stream; in memory each message "
 	 "takes about 250 bytes more"},
 	{TXP_OPTION_SERVER, "check_crcs", TXP_TYPE_BOOLEAN, "false", 0, 0, NULL,
@@ -99,8 +99,9 @@ const TxpOption txp_options[] = {
 	 "Most messages in one batch, which is one transaction"},
 	{TXP_OPTION_STREAM, "batch_bytes", TXP_TYPE_INTEGER, "4194304", 1024, 67108864, "bytes",
 	 "Most bytes of decoded rows in one batch"},
-	{TXP_OPTION_STREAM, "linger_ms", TXP_TYPE_INTEGER, "5", 0, 60000, "ms",
-	 "How long the first message of a batch waits for company when nothing else is under way"},
+	{TXP_OPTION_STREAM, "linger_ms", TXP_TYPE_INTEGER, "1", 0, 60000, "ms",
+	 "Least time from one batch to the next unless it is full; the first message after a rest does "
+	 "not wait"},
 	{TXP_OPTION_STREAM, "batch_timeout_ms", TXP_TYPE_INTEGER, "600000", 0, 86400000, "ms",
 	 "Longest time a batch may take inside PostgreSQL before it is cancelled; 0: no limit"},
 	{TXP_OPTION_STREAM, "workers", TXP_TYPE_INTEGER, "1", 1, 32, "workers",

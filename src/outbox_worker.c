@@ -120,7 +120,7 @@ load_next(TxpDelivery *delivery)
 
 	delivery->route_id = 0;
 	txp_transaction_begin();
-	locked = txp_extension_exists() && txp_outbox_lock(false);
+	locked = txp_extension_hold() && txp_outbox_lock(false);
 	if (locked)
 	{
 		old = MemoryContextSwitchTo(context);

@@ -118,7 +118,7 @@ begin_round(void)
 	if (context == NULL)
 		context = AllocSetContextCreate(TopMemoryContext, "txpipe prune", ALLOCSET_SMALL_SIZES);
 	txp_transaction_begin();
-	if (txp_extension_exists())
+	if (txp_extension_hold())
 		keepers = read_keepers(context);
 	txp_transaction_commit();
 	kind = 0;
@@ -151,7 +151,7 @@ prune_kind(const Keeper *keeper)
 	if (keeper->days[kind] <= 0)
 		return false;
 	txp_transaction_begin();
-	if (txp_extension_exists())
+	if (txp_extension_hold())
 		deleted = delete_some(keeper, kind);
 	txp_transaction_commit();
 	return deleted > 0;

@@ -12,7 +12,7 @@
 #include "link.h"
 #include "sample.h"
 
-#define LINGER_MS 20
+#define GATHER_MS 20
 #define MAX_FIELDS 100
 
 /* How far one partition is to be read. */
@@ -374,7 +374,8 @@ txp_sample_take(TxpIo *io, const TxpStream *stream, const TxpRowPlan *plan,
 	TxpFrame frame;
 
 	source.batch_rows = wish->max_messages;
-	source.linger_ms = LINGER_MS;
+	source.linger_ms = 0;
+	source.gather_ms = GATHER_MS;
 	source.rows_per_second = 0;
 	source.bytes_per_second = 0;
 	source.stop_on_error = false;

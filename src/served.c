@@ -263,6 +263,18 @@ decide(TxpServed *served, const TxpFrame *frame)
 		note_running(served);
 }
 
+/* One that only tells fields does not show that all is well. */
+static bool
+has_moved(const TxpBatch *batch)
+{
+	for (uint32 i = 0; i < batch->nranges; i++)
+	{
+		if (batch->ranges[i].next > batch->ranges[i].from)
+			return true;
+	}
+	return false;
+}
+
 /* One batch, one transaction. */
 static void
 write_batch(TxpServed *served, const TxpFrame *frame)
@@ -298,7 +310,8 @@ write_batch(TxpServed *served, const TxpFrame *frame)
 	served->conflicts = 0;
 	txp_rates_add(served->claim, served->id, served->part, batch.nrows, batch.bytes);
 	txp_io_send(link->io, TXP_BATCH_DONE, link->channel, frame->seq, NULL);
-	note_running(served);
+	if (has_moved(&batch))
+		note_running(served);
 }
 
 static void

@@ -3,8 +3,10 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_extension.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -118,4 +120,14 @@ bool
 txp_extension_exists(void)
 {
 	return OidIsValid(get_extension_oid("txpipe", true));
+}
+
+bool
+txp_extension_hold(void)
+{
+	Oid extension = get_extension_oid("txpipe", true);
+
+	return OidIsValid(extension) &&
+		   ConditionalLockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock) &&
+		   txp_extension_exists();
 }

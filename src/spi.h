@@ -48,4 +48,10 @@ extern Datum txp_spi_array(Oid element, Datum *values, bool *nulls, int n);
 /* Does `txpipe` exist in this database, with its catalogs? */
 extern bool txp_extension_exists(void);
 
+/*
+ * The same, and it stays until the transaction ends; false also while somebody drops it. For workers' looks: DROP
+ * EXTENSION takes this lock before those of our tables, so that neither waits for the other in a circle.
+ */
+extern bool txp_extension_hold(void);
+
 #endif

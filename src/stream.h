@@ -31,6 +31,7 @@ typedef struct TxpStream
 	uint32 batch_rows; /* of the options, as the following */
 	uint32 batch_bytes;
 	uint32 linger_ms;
+	uint32 gather_ms; /* from the first message of a batch; 0 where batches follow each other */
 	uint32 workers;
 	Bitmapset *partitions; /* to be read; NULL: all */
 	int64 rows_per_second; /* 0: no limit */

@@ -137,25 +137,30 @@ drop_unwanted(bool claimed)
 	}
 }
 
-static List *
-read_runnable(void)
+/* False while the extension is being dropped: to be read again when that is done, or was rolled back. */
+static bool
+read_runnable(List **streams)
 {
-	List *streams = NIL;
+	bool held;
 
+	*streams = NIL;
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (txp_extension_exists())
+	held = txp_extension_hold();
+	if (held)
 	{
 		MemoryContext old = MemoryContextSwitchTo(batch_context);
 
 		txp_copied_pause();
-		streams = txp_stream_runnable();
+		*streams = txp_stream_runnable();
 		MemoryContextSwitchTo(old);
 	}
+	else
+		held = !txp_extension_exists();
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(batch_context);
-	return streams;
+	return held;
 }
 
 /* Fits what is served to what the catalogs say of it now. */
@@ -188,7 +193,8 @@ refresh_streams(void)
 	if (looked && generation == seen_generation)
 		return;
 	MemoryContextSwitchTo(batch_context);
-	streams = read_runnable();
+	if (!read_runnable(&streams))
+		return;
 	units = txp_units_list(streams, &n, &parts);
 	txp_worker_report(n - parts, parts, generation);
 	seen_generation = generation;

@@ -450,6 +450,12 @@ txd_fields_seen(TxdDecoder *d, const TxdFieldSeen **fields, uint64_t *unlisted)
 	return txd_track_list(d->track, fields);
 }
 
+bool
+txd_fields_news(const TxdDecoder *d)
+{
+	return d->track != NULL && txd_track_has_news(d->track);
+}
+
 void
 txd_fields_reset(TxdDecoder *d)
 {

@@ -232,6 +232,8 @@ typedef struct TxdFieldSeen
  */
 extern size_t txd_fields_seen(TxdDecoder *decoder, const TxdFieldSeen **fields, uint64_t *unlisted);
 extern void txd_fields_reset(TxdDecoder *decoder);
+/* Is there among them a field, or a type of one, that no reset has forgotten yet? */
+extern bool txd_fields_news(const TxdDecoder *decoder);
 
 /* CSV with a header: binds columns to the names in the record (BOM allowed). Call once, first. */
 extern bool txd_bind_header(TxdDecoder *decoder, const char *record, size_t len, TxdError *err);

@@ -182,10 +182,24 @@ txd_track_list(TxdTrack *t, const TxdFieldSeen **fields)
 	return n;
 }
 
+bool
+txd_track_has_news(const TxdTrack *t)
+{
+	for (int i = 1; i < t->nfields; i++)
+		if ((t->fields[i].seen.types & ~t->fields[i].told) != 0)
+			return true;
+	return false;
+}
+
 void
 txd_track_reset(TxdTrack *t)
 {
 	for (int i = 1; i < t->nfields; i++)
-		t->fields[i].seen = (TxdFieldSeen){.path = t->fields[i].seen.path};
+	{
+		TxdTracked *f = &t->fields[i];
+
+		f->told |= f->seen.types;
+		f->seen = (TxdFieldSeen){.path = f->seen.path};
+	}
 	t->unlisted = 0;
 }

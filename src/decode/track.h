@@ -25,6 +25,7 @@ typedef struct TxdTracked
 	bool plain;          /* the name is written in JSON as it is */
 	const TxdEdge *edge; /* what the columns make of it; NULL: not asked yet */
 	TxdFieldSeen seen;
+	unsigned told; /* types listed before the last reset */
 } TxdTracked;
 
 typedef struct TxdTrack
@@ -58,6 +59,7 @@ extern void txd_track_grow(TxdTrack *track);
 /* What was counted since the last reset, parents first; valid until the next call. */
 extern size_t txd_track_list(TxdTrack *track, const TxdFieldSeen **fields);
 extern void txd_track_reset(TxdTrack *track);
+extern bool txd_track_has_news(const TxdTrack *track);
 
 /* The field to expect after `last`, or -1. */
 static inline int

@@ -350,7 +350,7 @@ put_place(TxdBuf *out, const TxdFieldPlace *place)
 	txp_put_i64(out, place->offset);
 }
 
-/* What the decoder saw since the batch before. */
+/* What the decoder saw since the last time. */
 static void
 put_fields(TxdBuf *out, TxdDecoder *decoder)
 {
@@ -371,7 +371,7 @@ put_fields(TxdBuf *out, TxdDecoder *decoder)
 }
 
 void
-txp_window_emit(TxpWindow *w, TxdDecoder *decoder)
+txp_window_emit(TxpWindow *w, TxdDecoder *decoder, bool with_fields)
 {
 	TxpBatch *batch = txp_window_open(w);
 	TxdBuf frame = {0};
@@ -382,7 +382,8 @@ txp_window_emit(TxpWindow *w, TxdDecoder *decoder)
 		if (batch->range[i].last != NULL)
 			batch->range[i].last_hash = txp_message_hash(batch->range[i].last);
 	}
-	put_fields(&batch->fields, decoder);
+	if (with_fields)
+		put_fields(&batch->fields, decoder);
 	txp_put_batch(&frame, batch);
 	txp_send(w->channel, TXP_BATCH, batch->seq, &frame);
 	w->unacked++;

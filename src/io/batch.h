@@ -107,8 +107,8 @@ extern void txp_put_reject(TxdBuf *out, const TxdMessage *m, const TxdError *err
 /* The payload of BATCH, or what BATCH_RAW begins with. */
 extern void txp_put_batch(TxdBuf *out, const TxpBatch *batch);
 
-/* Sends the open batch, with the fields the decoder saw in it. */
-extern void txp_window_emit(TxpWindow *w, TxdDecoder *decoder);
+/* Sends the open batch; `with_fields`: with those the decoder saw since it was last done. */
+extern void txp_window_emit(TxpWindow *w, TxdDecoder *decoder, bool with_fields);
 
 /* BATCH_DONE or BATCH_REPEAT; an unexpected one fails the channel and returns false. */
 extern bool txp_window_mail(TxpWindow *w, const TxpMail *mail);

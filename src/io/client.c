@@ -12,6 +12,7 @@
 
 #include "client.h"
 #include "link.h"
+#include "nudge.h"
 
 #define REFRESH_MS 5000    /* between looks at the topics, */
 #define RECHECK_MS 1000    /* while one is missing or the brokers are away, */
@@ -273,11 +274,14 @@ is_to_be_quick(const unsigned char *digest)
 static bool
 open_kafka(TxpClient *c, TxpChannel *channel, TxpReader *properties, const TxpProperty *own)
 {
-	TxpProperty all[MAX_PROPERTIES + 2] = {
+	TxpProperty all[MAX_PROPERTIES + 3] = {
 		{true, "fetch.wait.max.ms", c->quick ? QUICK_WAIT : SLOW_WAIT}};
+	int n = 1;
 
+	if (txp_nudge_has_property())
+		all[n++] = (TxpProperty){true, TXP_NUDGE_PROPERTY, TXP_NUDGE_MS};
 	for (int i = 0; i < MAX_PROPERTIES && own[i].name != NULL; i++)
-		all[i + 1] = own[i];
+		all[n++] = own[i];
 	return txp_kafka_open(&c->kafka, channel, RD_KAFKA_CONSUMER, properties, all);
 }
 

@@ -2,16 +2,18 @@
  * consume.c — the loop of a stream: messages in, batches out, at most two of them unacknowledged.
  *
  * The thread sleeps in librdkafka's queue or, when it may take no message, on its mailbox; mail and news of
- * the scout interrupt both. A batch goes out when it is full, or linger_ms after it was begun when no other is
- * unacknowledged: so batches grow with the load, and a lone message does not wait.
+ * the scout interrupt both. A batch goes out when it is full or, when no other is unacknowledged, linger_ms after the
+ * one before: so batches grow with the load, and a lone message does not wait.
  */
 #include "headers.h"
 #include "link.h"
+#include "nudge.h"
 #include "stream.h"
 
-#define FETCH 1000    /* messages taken from librdkafka at once */
-#define IDLE_MS 60000 /* there is nothing to do before somebody wakes us */
-#define GATHER_MS 10  /* nap while a batch grows beside an unacknowledged one */
+#define FETCH 1000     /* messages taken from librdkafka at once */
+#define IDLE_MS 60000  /* there is nothing to do before somebody wakes us */
+#define FIELDS_MS 1000 /* between counts of fields; news of them go out at once */
+#define NAP_MS 10      /* while a batch grows beside an unacknowledged one */
 
 typedef struct Loop
 {
@@ -19,9 +21,16 @@ typedef struct Loop
 	rd_kafka_message_t *fetched[FETCH];
 	size_t nfetched;
 	size_t taken;
+	TxpNudge nudge;
 	int64_t batch_since; /* when the open batch was begun; 0: it is empty */
-	TxpMail *starts;     /* STREAM_STARTs that wait for the end of the open batch */
-	bool stopped;        /* a batch went out that ends before a reject: nothing is read any more */
+	int64_t sent_at;     /* the batch before */
+	uint32_t last_topic; /* of the message taken last */
+	int32_t last_partition;
+	int64_t fields_at; /* fields were told last */
+	bool fields_wait;  /* batches went out without theirs */
+	bool retell;       /* a batch went out since troubles were told */
+	TxpMail *starts;   /* STREAM_STARTs that wait for the end of the open batch */
+	bool stopped;      /* a batch went out that ends before a reject: nothing is read any more */
 } Loop;
 
 static void
@@ -66,6 +75,8 @@ take_message(Loop *l, TxpPartition *p, uint32_t topic, rd_kafka_message_t *m)
 	is_row = txp_batch_add(&s->window, s->decoder, &message, m);
 	txd_buf_free(&headers);
 	range = range_of(l, p, topic, m->partition);
+	l->last_topic = topic;
+	l->last_partition = m->partition;
 	if (txp_window_open(&s->window)->stopped)
 		range->next = m->offset;
 	else
@@ -172,6 +183,18 @@ fetch(Loop *l, int wait_ms)
 									 FETCH - l->nfetched);
 	if (n > 0)
 		l->nfetched += (size_t) n;
+	if (l->nfetched > 0 && txp_nudge_due(&l->nudge, l->s->queue, l->fetched, l->nfetched))
+		txp_places_nudge(l->s);
+}
+
+/* Behind the last of what was fetched, whose batches made the stream look well. */
+static void
+tell_again(Loop *l)
+{
+	if (!l->retell || l->batch_since != 0 || rd_kafka_queue_length(l->s->queue) > 0)
+		return;
+	l->retell = false;
+	txp_topics_tell_again(l->s);
 }
 
 static void
@@ -224,11 +247,46 @@ start_places(Loop *l)
 	}
 }
 
+/*
+ * Before a message that stops the stream all are counted anew: nothing older may wait. Where batches are gathered
+ * each is for itself.
+ */
+static bool
+tells_fields(const Loop *l)
+{
+	const TxpStream *s = l->s;
+
+	return s->window.stop_at_reject || s->gather_ms > 0 ||
+		   txp_now_ms() >= l->fields_at + FIELDS_MS || txd_fields_news(s->decoder);
+}
+
+/* Do fields wait that no batch is there for, nor under way? */
+static bool
+fields_alone(const Loop *l)
+{
+	return l->fields_wait && l->batch_since == 0 && l->s->window.unacked == 0;
+}
+
+/* No batch came that could tell the fields that wait: one without messages does. */
+static void
+begin_for_fields(Loop *l)
+{
+	TxpPartition *p = txp_stream_place(l->s, l->last_topic, l->last_partition);
+
+	if (!fields_alone(l) || txp_now_ms() < l->fields_at + FIELDS_MS)
+		return;
+	if (p != NULL && p->state == TXP_PLACE_READING)
+		(void) range_of(l, p, l->last_topic, l->last_partition);
+	else
+		l->fields_at = txp_now_ms(); /* with what is read next, or later */
+}
+
 static void
 emit(Loop *l)
 {
 	TxpStream *s = l->s;
 	TxpBatch *batch = txp_window_open(&s->window);
+	bool with_fields = tells_fields(l);
 
 	for (uint32_t i = 0; i < batch->nranges; i++)
 	{
@@ -239,8 +297,23 @@ emit(Loop *l)
 			range->end = range->next;
 		txp_stream_place(s, range->topic, range->partition)->end_told = range->end;
 	}
-	txp_window_emit(&s->window, s->decoder);
+	txp_window_emit(&s->window, s->decoder, with_fields);
+	l->fields_wait = !with_fields && s->schema->track_fields;
+	if (with_fields)
+		l->fields_at = txp_now_ms();
+	l->retell = true;
 	l->batch_since = 0;
+	l->sent_at = txp_now_ms();
+}
+
+/* When the open batch has waited long enough for company. */
+static int64_t
+due_at(const Loop *l)
+{
+	int64_t lingered = l->sent_at + l->s->linger_ms;
+	int64_t gathered = l->batch_since + l->s->gather_ms;
+
+	return lingered > gathered ? lingered : gathered;
 }
 
 /* Is the open batch to be sent as soon as the window allows? What was fetched while it lingered goes with it. */
@@ -255,7 +328,7 @@ is_ripe(const Loop *l)
 		return false;
 	return txp_window_full(&s->window) || s->unsettled > 0 ||
 		   (l->starts != NULL && !has_fetched(l)) ||
-		   (s->window.unacked == 0 && txp_now_ms() >= l->batch_since + s->linger_ms &&
+		   (s->window.unacked == 0 && txp_now_ms() >= due_at(l) &&
 			(!has_fetched(l) || !txp_pace_allows(&s->pace)));
 }
 
@@ -276,7 +349,9 @@ patience(const Loop *l)
 	int wait = due != 0 ? until(due, IDLE_MS) : IDLE_MS;
 
 	if (l->batch_since != 0 && s->window.unacked == 0)
-		wait = until(l->batch_since + s->linger_ms, wait);
+		wait = until(due_at(l), wait);
+	if (fields_alone(l))
+		wait = until(l->fields_at + FIELDS_MS, wait);
 	return wait;
 }
 
@@ -315,7 +390,10 @@ step(Loop *l)
 {
 	TxpStream *s = l->s;
 	int wait_ms;
-	bool may = may_take(l, &wait_ms);
+	bool may;
+
+	begin_for_fields(l);
+	may = may_take(l, &wait_ms);
 
 	if (s->window.unacked < TXP_WINDOW && is_ripe(l))
 	{
@@ -329,7 +407,10 @@ step(Loop *l)
 	else if (has_fetched(l))
 		take_fetched(l);
 	else if (l->starts == NULL)
-		fetch(l, l->batch_since != 0 && s->window.unacked > 0 ? GATHER_MS : wait_ms);
+	{
+		tell_again(l);
+		fetch(l, l->batch_since != 0 && s->window.unacked > 0 ? NAP_MS : wait_ms);
+	}
 }
 
 void
@@ -337,6 +418,7 @@ txp_stream_consume(TxpStream *s)
 {
 	Loop l = {.s = s};
 
+	txp_nudge_init(&l.nudge, s->kafka.rk);
 	txp_channel_set_wake(s->channel, wake_queue, s->queue);
 	/* In this order: what came before the queue could be woken must not wait. */
 	while (!s->failed && !txp_channel_ended(s->channel))

@@ -244,7 +244,7 @@ emit(FileReader *f)
 	range = &txp_window_open(&f->window)->range[0];
 	range->bytes = bytes_taken(f);
 	range->end = f->source->st.st_size;
-	txp_window_emit(&f->window, f->decoder);
+	txp_window_emit(&f->window, f->decoder, true);
 	return true;
 }
 

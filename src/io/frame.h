@@ -16,7 +16,7 @@
 
 #include <stdint.h>
 
-#define TXP_PROTOCOL_VERSION 5
+#define TXP_PROTOCOL_VERSION 6
 #define TXP_IO_SOCKET 3          /* the child's end of the socket pair */
 #define TXP_FRAME_MAX (1u << 29) /* a larger size is a broken stream */
 #define TXP_ABSENT 0xFFFFFFFFu
@@ -39,8 +39,9 @@ typedef enum TxpFrameType
 	/*
 	 * Stream: [str property, str value] librdkafka properties; str topics (a name, a list "a,b", or a pattern
 	 * "^…"); i32 start kind (see TxpStartAt); i64 start timestamp (Unix ms); u32 timeout_ms for the broker's
-	 * first answer; schema; u32 batch_rows; u32 batch_bytes; u32 linger_ms; i64 rows_per_second; i64
-	 * bytes_per_second (0: no limit); u8 stop_at_reject. Answer: PARTITIONS, or ERROR.
+	 * first answer; schema; u32 batch_rows; u32 batch_bytes; u32 linger_ms from batch to batch; u32
+	 * gather_ms from the first message; i64 rows_per_second; i64 bytes_per_second (0: no limit); u8
+	 * stop_at_reject. Answer: PARTITIONS, or ERROR.
 	 */
 	TXP_STREAM_OPEN = 2,
 	/*

@@ -6,6 +6,7 @@
  * It ends with status 0 when the socket ends or SIGTERM comes, 1 when the protocol is broken.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +20,13 @@
 #include "handlers.h"
 #include "link.h"
 #include "wire.h"
+
+/*
+ * What is fetched comes in blocks of megabytes. The kernel would clear their pages anew for each fetch, which costs
+ * more than all that librdkafka does, if they were given back in between.
+ */
+#define KEEP_BLOCKS (32 << 20) /* larger ones are given back at once; there is no higher limit */
+#define KEEP_FREE (128 << 20)
 
 static TxpChannel *channels;
 static bool greeted;
@@ -71,6 +79,10 @@ set_up_process(pid_t parent)
 	/* Passwords are in this memory: no core file, no reading by other processes of the same user. */
 	setrlimit(RLIMIT_CORE, &no_core);
 	prctl(PR_SET_DUMPABLE, 0);
+
+	mallopt(M_MMAP_THRESHOLD, KEEP_BLOCKS);
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_TRIM_THRESHOLD, KEEP_FREE);
 
 	/* Each client has several descriptors for each broker: many streams exceed the usual soft limit. */
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0)

@@ -8,6 +8,7 @@
 
 #define ASK_MS 5000 /* for the watermarks of a partition that is lost */
 #define ENTRY_BYTES 32
+#define NUDGED 8 /* places asked for at once to wake brokers */
 
 static void
 fetch_from(TxpStream *s, uint32_t topic, int32_t partition, int64_t offset)
@@ -219,4 +220,32 @@ txp_places_tell(TxpStream *s)
 				tell_fate(s, (uint32_t) t, i);
 		}
 	}
+}
+
+void
+txp_places_nudge(TxpStream *s)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(NUDGED);
+	unsigned n = 0;
+	unsigned first;
+
+	for (int t = 0; t < s->ntopics; t++)
+		n += (unsigned) s->topic[t].npartitions;
+	first = n == 0 ? 0 : s->nudged % n;
+	n = 0;
+	for (int t = 0; t < s->ntopics; t++)
+	{
+		for (int p = 0; p < s->topic[t].npartitions; p++, n++)
+		{
+			if (n >= first && list->cnt < NUDGED &&
+				s->topic[t].partition[p].state == TXP_PLACE_READING)
+				rd_kafka_topic_partition_list_add(list, s->topic[t].name, p)->offset =
+					RD_KAFKA_OFFSET_END;
+		}
+	}
+	s->nudged = first + NUDGED;
+	/* One request for each leader; the answers are of no interest. */
+	if (list->cnt > 0)
+		(void) rd_kafka_offsets_for_times(s->kafka.rk, list, 0);
+	rd_kafka_topic_partition_list_destroy(list);
 }

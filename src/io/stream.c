@@ -13,7 +13,7 @@
  * each time it is reached.
  */
 static const TxpProperty own_properties[] = {
-	{true, "queued.max.messages.kbytes", "65536"}, {false, "queued.min.messages", "10000000"},
+	{true, "queued.max.messages.kbytes", "32768"}, {false, "queued.min.messages", "10000000"},
 	{true, "isolation.level", "read_committed"},   {false, "enable.auto.commit", "false"},
 	{false, "enable.auto.offset.store", "false"},  {false, "auto.offset.reset", "error"},
 	{false, "enable.partition.eof", "true"},       {false, "allow.auto.create.topics", "false"},
@@ -43,6 +43,7 @@ unpack_rest(TxpStream *s, TxpReader *r)
 	batch_rows = txp_read_u32(r);
 	batch_bytes = txp_read_u32(r);
 	s->linger_ms = txp_read_u32(r);
+	s->gather_ms = txp_read_u32(r);
 	rows_per_second = txp_read_i64(r);
 	txp_pace_init(&s->pace, rows_per_second, txp_read_i64(r));
 	txp_window_init(&s->window, s->channel, batch_rows, batch_bytes);

@@ -49,6 +49,7 @@ typedef struct TxpStream
 	int64_t start_timestamp;
 	uint32_t timeout_ms;
 	uint32_t linger_ms;
+	uint32_t gather_ms;
 	bool wants_headers;
 	TxdSchema *schema;
 	TxdDecoder *decoder;
@@ -63,7 +64,8 @@ typedef struct TxpStream
 	int64_t sick_seen;  /* the last of them */
 	int64_t sick_told;  /* to the server; 0: not yet */
 	rd_kafka_queue_t *queue;
-	bool told; /* PARTITIONS was sent, once at least */
+	unsigned nudged; /* places asked for to wake brokers, of all */
+	bool told;       /* PARTITIONS was sent, once at least */
 	bool trouble_told;
 	bool failed;
 } TxpStream;
@@ -82,6 +84,8 @@ txp_stream_place(const TxpStream *s, uint32_t topic, int32_t partition)
 extern bool txp_topics_open(TxpStream *s);
 /* Looks at what the scout told: new partitions, topics that vanished, troubles. */
 extern void txp_topics_news(TxpStream *s);
+/* Behind a batch: what was fetched before the brokers went away does not show that they are back. */
+extern void txp_topics_tell_again(TxpStream *s);
 /* An error of a partition that librdkafka goes on trying to read: told when it does not pass. */
 extern void txp_topics_sick(TxpStream *s, const rd_kafka_message_t *m);
 /* When txp_topics_news has something to do without news; 0: never. */
@@ -100,6 +104,8 @@ extern bool txp_places_start(TxpStream *s, const TxpMail *mail);
 extern void txp_places_stop(TxpStream *s);
 /* The topic's number and partition of a message; NULL when it is not being read. */
 extern TxpPartition *txp_places_of(TxpStream *s, const rd_kafka_message_t *m, uint32_t *topic);
+/* Wakes the threads of brokers by asking for a few of the places being read, others each time; waits for nothing. */
+extern void txp_places_nudge(TxpStream *s);
 /* Compares the first record; true when the message is to be taken. */
 extern bool txp_places_verify(TxpStream *s, uint32_t topic, const rd_kafka_message_t *m);
 /* The partition's end was reached before any record. */

@@ -256,6 +256,15 @@ tell_trouble(TxpStream *s)
 	s->trouble_told = true;
 }
 
+void
+txp_topics_tell_again(TxpStream *s)
+{
+	if (!s->trouble_told)
+		return;
+	s->trouble_told = false;
+	tell_trouble(s);
+}
+
 int64_t
 txp_topics_known_end(const TxpStream *s, uint32_t topic, int32_t partition)
 {

@@ -66,8 +66,15 @@ test_paths(void)
 			  "2\tx\t\\N\t{\"o\":{\"p\":7},\"l\":{\"no\":1}}");
 	CHECK_SEEN(&rig, "id sn 2; s s 1; t b 1; z z 1; l oa 2; o o 2; o.p no 2; o.p.q n 1; o.e o 1; "
 					 "m o 1; m.a s 1; m.b n 1; l.no n 1");
+	CHECK_INT(txd_fields_news(rig.d), true);
 	txd_fields_reset(rig.d);
 	CHECK_SEEN(&rig, "");
+	/* what was listed before is no news, another type of it is */
+	DECODE(&rig, "{\"id\":4,\"s\":\"y\"}");
+	CHECK_INT(txd_fields_news(rig.d), false);
+	DECODE(&rig, "{\"s\":5}");
+	CHECK_INT(txd_fields_news(rig.d), true);
+	txd_fields_reset(rig.d);
 	CHECK_ROW(&rig, "{\"d\":{\"e\":{\"f\":\"f\",\"g\":1}},\"id\":3}",
 			  "3\t\\N\tf\t{\"d\":{\"e\":{\"g\":1}}}");
 	CHECK_ROW(&rig, "{}", "\\N\t\\N\t\\N\t{}");

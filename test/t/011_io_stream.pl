@@ -23,7 +23,7 @@ sub test_stream
 	produce($c, 1, undef, key => 'gone');
 	produce($c, 0, '{"a": 2}');
 	my @columns = ([ 'a', 1 ], [ 'o', 2, 5 ], [ 'h', 7, 8 ], [ 'k', 7, 7 ]);
-	say_frame($c, 'STREAM_OPEN', 1, 0, stream_frame('t', columns => \@columns, linger => 300));
+	say_frame($c, 'STREAM_OPEN', 1, 0, stream_frame('t', columns => \@columns, gather => 300));
 	my $f = hear($c);
 	is($f->{type}, 'PARTITIONS', 'stream opened') or diag(explain(read_error($f)));
 	is_deeply(read_partitions($f), { topics => ['t'], places => [ [ 0, 0, 0, 1, 0 ], [ 0, 1, 0, 3, 0 ] ] }, '... ends and start');
@@ -58,7 +58,7 @@ sub test_stream
 	  or diag(explain(\@rejects));
 	is($rejects[0]{headers}, '{"src": "x"}', 'headers of a reject');
 
-	# The first message after an idle time comes at once (linger apart).
+	# The first message after an idle time comes at once (but for what gathers).
 	produce($c, 0, '{"a": 3}');
 	my $start = time;
 	$b = read_batch(hear($c));

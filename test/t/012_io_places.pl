@@ -90,7 +90,7 @@ sub test_verdicts
 {
 	my $c = start_child();
 	feed('same', 0, '{"a": 1}', '{"a": 2}', '{"a": 3}');
-	open_stream($c, 1, 'same', rows => 3, linger => 5000);
+	open_stream($c, 1, 'same', rows => 3, gather => 5000);
 	start($c, 1, [ 0, 0 ]);
 	my $range = next_batch($c)->{ranges}[0];
 	is("$range->{next} $range->{last_offset}", '3 2', 'a batch tells the last record');

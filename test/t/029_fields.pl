@@ -34,8 +34,9 @@ is( query(q{SELECT path, array_to_string(json_types, '+'), occurrences, first_of
 	'every path with types, count, first and last offset');
 produce_lines($broker, 'f1', 0, map { qq({"id": $_}) } 1 .. 50);
 wait_for_offset($node, 'f1', 54);
-is(query(q{SELECT occurrences, last_offset FROM txpipe.stream_field WHERE stream = 'f1' AND path = 'id'}),
-	'53|53', 'counts go on');
+wait_for($node, q{SELECT occurrences, last_offset FROM txpipe.stream_field WHERE stream = 'f1' AND path = 'id'},
+	'counts go on', value => '53|53');
+is(query(q{SELECT sum(messages) FROM txpipe.batch_history WHERE stream = 'f1'}), '54', 'what tells them late is no batch');
 is(query(q{SELECT count(*) FROM txpipe.stream_event WHERE stream = 'f1' AND event = 'new_field'}),
 	'7', 'each new field is one event');
 

@@ -8,7 +8,7 @@ use Test::More;
 use Time::HiRes qw(time);
 use TxpipeTest;
 
-my $broker = start_broker(3, qw(down:6 moved:2 failing:2 opened:2 slow:4));
+my $broker = start_broker(3, qw(down:6 gated:1 moved:2 failing:2 opened:2 slow:4));
 my $node   = new_node('brokers');
 my %sent;
 
@@ -124,6 +124,28 @@ topic_control($broker, "up $_") for 1 .. 3;
 all_there('down', 'all brokers were away');
 finished('down');
 
+# --- all of them, behind messages that were fetched before ---
+
+my $gate = $node->background_psql('postgres');
+$gate->query_safe('SELECT pg_advisory_lock(4711)');
+sql(q{CREATE FUNCTION await_gate() RETURNS void LANGUAGE plpgsql SET lock_timeout = 0 AS
+	'BEGIN PERFORM pg_advisory_xact_lock(4711); END'});
+create('gated');
+sql(q{SELECT txpipe.on_batch('gated', 'waits', 'SELECT public.await_gate()')});
+send_ids('gated', 0, 120);
+wait_for($node, q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted}, 'the first of three batches waits');
+topic_control($broker, "down $_") for 1 .. 3;
+isnt($node->psql('postgres', q{SELECT * FROM txpipe.topics('shop')}), 0, 'no broker answers');
+$gate->quit;
+wait_for(
+	$node,
+	q{SELECT sum(next_offset) >= 40 AND bool_and(state = 'error' AND reason ~ 'do not answer')
+	FROM txpipe.stream_partition JOIN txpipe.stream_status USING (stream) WHERE stream = 'gated'},
+	'what was fetched before is a row, and the status says that no broker answers');
+topic_control($broker, "up $_") for 1 .. 3;
+all_there('gated', 'brokers were away behind what was fetched');
+finished('gated');
+
 # --- a stream is opened while they are away ---
 
 create('opened');
@@ -192,6 +214,6 @@ all_there('slow', 'one more message');
 note sprintf 'it took %.1f s', time() - $start;
 
 $node->stop('fast');
-log_is_clean($node, qr/terminating .* due to administrator command/);
+log_is_clean($node, qr/terminating .* due to administrator command|could not reach the Kafka brokers/);
 stop_broker($broker);
 done_testing();

@@ -140,6 +140,6 @@ is($primary->safe_psql('postgres', q{SELECT count(*) FROM txpipe.stream_event WH
 
 $standby->stop('fast');
 $primary->stop('fast');
-log_is_clean($primary, qr/terminating .* due to administrator command/, qr/min_free_space/);
+log_is_clean($primary, qr/terminating .* due to administrator command/, qr/min_free_space/, qr/the database system is shutting down/);
 stop_broker($broker);
 done_testing();

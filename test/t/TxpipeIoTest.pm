@@ -48,7 +48,7 @@ sub start_child
 	}
 	close $theirs;
 	my $c = { pid => $pid, sock => $ours, in => '', logs => [], mail => [] };
-	say_frame($c, 'HELLO', 0, 0, pack('L', $arg{version} // 5)) unless $arg{silent};
+	say_frame($c, 'HELLO', 0, 0, pack('L', $arg{version} // 6)) unless $arg{silent};
 	return $c;
 }
 
@@ -276,7 +276,7 @@ sub stream_frame
 	return properties('bootstrap.servers' => $o{brokers} // $brokers, %{ $o{properties} // {} })
 	  . str($topic) . pack('l q L', $o{start} // 0, 0, $o{timeout} // 20_000)
 	  . schema(0, 1, @{ $o{columns} // [ [ 'a', 1 ], [ 'o', 2, 5 ] ] })
-	  . pack('L3 q2 C', $o{rows} // 1000, $o{bytes} // 1 << 20, $o{linger} // 20, $o{rps} // 0, $o{bps} // 0, $o{stop} // 0);
+	  . pack('L4 q2 C', $o{rows} // 1000, $o{bytes} // 1 << 20, $o{linger} // 0, $o{gather} // 20, $o{rps} // 0, $o{bps} // 0, $o{stop} // 0);
 }
 
 sub produce
