@@ -6,7 +6,7 @@
 -- time and the next delivery's; only these are looked at, by index.
 
 -- Placeholders of a template: {d} the dimension, {columns} its attributes, {x.columns} those of the alias x,
--- {greatest} the order that has the greatest values of alias l first, {shown} whether versions o and d look different
+-- {last} the order that has the delivery l first that counts of those at one time, {shown} whether versions o and d look different
 -- in the daily files.
 CREATE FUNCTION txpipe.dimension_sql(template text, dimension text)
 RETURNS text
@@ -20,8 +20,9 @@ DECLARE
     alias text[];
 BEGIN
     template := replace(replace(template, '{d}', dimension), '{shown}', shown);
-    template := replace(template, '{greatest}',
-                        (SELECT string_agg(format('l.%I DESC NULLS LAST', c), ', ') FROM unnest(columns) AS c));
+    template := replace(template, '{last}', (
+        SELECT format('l.group_order DESC, l.line_no DESC, %s, l.file_id DESC', string_agg(format('l.%I DESC NULLS LAST', c), ', '))
+        FROM unnest(columns) AS c));
     FOR alias IN SELECT DISTINCT m FROM regexp_matches(template, '\{([^{} ]+\.)?columns\}', 'g') AS m LOOP
         template := replace(template, format('{%scolumns}', alias[1]),
                             (SELECT string_agg(coalesce(alias[1], '') || c, ', ') FROM unnest(columns) AS c));
@@ -80,24 +81,25 @@ AS $body$
 DECLARE
     dimension text;
     -- The deliveries around one time: p before it, c at it, n after it; of several at one time the last. Of lines of one
-    -- number in several files of a group the greatest counts, whichever came first.
+    -- number in several files of a group the greatest counts, whichever came first. A plan is kept for the session, and may
+    -- have been made for empty tables: it must stay with the index.
     near CONSTANT text := $sql$
-        WITH near AS (
+        WITH near AS MATERIALIZED (
             SELECT i.id, p, c, n,
                    (c).file_id IS NOT NULL AND ((p).file_id IS NULL OR ({(c).columns}) IS DISTINCT FROM ({(p).columns})) AS c_new,
                    (n).file_id IS NOT NULL AND CASE WHEN (c).file_id IS NOT NULL
                        THEN ({(n).columns}) IS DISTINCT FROM ({(c).columns})
                        ELSE (p).file_id IS NULL OR ({(n).columns}) IS DISTINCT FROM ({(p).columns}) END AS n_new
             FROM unnest(ids) AS i (id)
-            LEFT JOIN LATERAL (SELECT l AS p FROM dwh.{d}_delivery l WHERE l.{d}_id = i.id AND l.delivered_at < at
-                               ORDER BY l.delivered_at DESC, l.group_order DESC, l.line_no DESC, {greatest}, l.file_id DESC
-                               LIMIT 1) before ON true
+            CROSS JOIN LATERAL (
+                SELECT (SELECT max(l.delivered_at) FROM dwh.{d}_delivery l WHERE l.{d}_id = i.id AND l.delivered_at < at) AS before,
+                       (SELECT min(l.delivered_at) FROM dwh.{d}_delivery l WHERE l.{d}_id = i.id AND l.delivered_at > at) AS after) t
+            LEFT JOIN LATERAL (SELECT l AS p FROM dwh.{d}_delivery l WHERE l.{d}_id = i.id AND l.delivered_at = t.before
+                               ORDER BY {last} LIMIT 1) before ON true
             LEFT JOIN LATERAL (SELECT l AS c FROM dwh.{d}_delivery l WHERE l.{d}_id = i.id AND l.delivered_at = at
-                               ORDER BY l.group_order DESC, l.line_no DESC, {greatest}, l.file_id DESC
-                               LIMIT 1) current ON true
-            LEFT JOIN LATERAL (SELECT l AS n FROM dwh.{d}_delivery l WHERE l.{d}_id = i.id AND l.delivered_at > at
-                               ORDER BY l.delivered_at, l.group_order DESC, l.line_no DESC, {greatest}, l.file_id DESC
-                               LIMIT 1) after ON true
+                               ORDER BY {last} LIMIT 1) current ON true
+            LEFT JOIN LATERAL (SELECT l AS n FROM dwh.{d}_delivery l WHERE l.{d}_id = i.id AND l.delivered_at = t.after
+                               ORDER BY {last} LIMIT 1) after ON true
         )
     $sql$;
     template CONSTANT text := $sql$
@@ -117,7 +119,8 @@ DECLARE
         RETURNS TABLE (line_no bigint, outcome text, code text, message text, column_name text, file_id bigint)
         LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
         SET search_path = pg_catalog, pg_temp
-        SET plan_cache_mode = force_custom_plan
+        SET enable_seqscan = off SET enable_bitmapscan = off
+        SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
         AS $function$
         #variable_conflict use_column
         DECLARE
@@ -130,9 +133,10 @@ DECLARE
                             THEN CASE WHEN ({l.columns}) IS NOT DISTINCT FROM ({(c).columns}) THEN 'duplicate' ELSE 'superseded' END
                             WHEN CASE WHEN l.delivered_at = at THEN c_new ELSE n_new END THEN 'loaded'
                             ELSE 'duplicate' END AS after
-                FROM near JOIN dwh.{d}_delivery l ON l.{d}_id = near.id
-                     AND (l.delivered_at = at OR l.delivered_at = (n).delivered_at)
-                     AND (l.delivered_at = at OR (l.file_id, l.line_no) = ((n).file_id, (n).line_no))
+                FROM near CROSS JOIN LATERAL (
+                    SELECT * FROM dwh.{d}_delivery l WHERE l.{d}_id = near.id AND l.delivered_at = at
+                    UNION ALL
+                    SELECT * FROM dwh.{d}_delivery l WHERE l.file_id = (n).file_id AND l.line_no = (n).line_no) l
             ), changed AS (
                 UPDATE dwh.{d}_delivery l SET outcome = s.after FROM settled s
                 WHERE l.file_id = s.file_id AND l.line_no = s.line_no AND s.before IS DISTINCT FROM s.after
@@ -199,7 +203,8 @@ DECLARE
         RETURNS void
         LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
         SET search_path = pg_catalog, pg_temp
-        SET plan_cache_mode = force_custom_plan
+        SET enable_seqscan = off SET enable_bitmapscan = off
+        SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
         AS $function$
         DECLARE
             files bigint[];

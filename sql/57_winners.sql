@@ -354,30 +354,47 @@ BEGIN
     'Settles the sales of a batch whose ids were there before, or are there twice. Returns what became of lines that
     are not loaded, and of lines of other files that are something else now (file_id), in the shape a step has';
 
+    -- Most sales are in one place only: they are deleted as they are found. The others are settled. A plan is kept for the
+    -- session, and may have been made for empty tables: it must stay with the index.
     CREATE OR REPLACE FUNCTION dwh.unload_sales(unloaded bigint)
     RETURNS TABLE (line_no bigint, outcome text, code text, message text, column_name text, file_id bigint)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
-    SET plan_cache_mode = force_custom_plan
-    SET enable_seqscan = off
+    SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
     AS $function$
     DECLARE
         lines_at_once CONSTANT bigint := 20000;
         first_line bigint := 0;
-        ids text[];
+        next_line bigint;
+        contested text[];
+        days date[];
     BEGIN
         LOOP
-            SELECT array_agg(p.transaction_id) INTO ids FROM (
+            next_line := first_line + lines_at_once;
+            SELECT array_agg(p.transaction_id) INTO contested FROM (
                 SELECT f.transaction_id FROM dwh.fact_sales f
-                WHERE f.file_id = unloaded AND f.line_no >= first_line AND f.line_no < first_line + lines_at_once
+                WHERE f.file_id = unloaded AND f.line_no >= first_line AND f.line_no < next_line
+                  AND (EXISTS (SELECT FROM dwh.sale_duplicate d WHERE d.transaction_id = f.transaction_id)
+                       OR EXISTS (SELECT FROM dwh.sale_conflict c WHERE c.transaction_id = f.transaction_id))
                 UNION ALL SELECT d.transaction_id FROM dwh.sale_duplicate d
-                WHERE d.file_id = unloaded AND d.line_no >= first_line AND d.line_no < first_line + lines_at_once
+                WHERE d.file_id = unloaded AND d.line_no >= first_line AND d.line_no < next_line
                 UNION ALL SELECT c.transaction_id FROM dwh.sale_conflict c
-                WHERE c.file_id = unloaded AND c.line_no >= first_line AND c.line_no < first_line + lines_at_once) p;
-            RETURN QUERY
-            SELECT m.line_no, m.after, m.before, NULL::text, NULL::text, m.file_id
-            FROM dwh.settle_sales(ids, '{}', unloaded) m WHERE m.after IS NOT NULL;
-            first_line := first_line + lines_at_once;
+                WHERE c.file_id = unloaded AND c.line_no >= first_line AND c.line_no < next_line) p;
+            IF contested IS NOT NULL THEN
+                RETURN QUERY
+                SELECT m.line_no, m.after, m.before, NULL::text, NULL::text, m.file_id
+                FROM dwh.settle_sales(contested, '{}', unloaded) m WHERE m.after IS NOT NULL;
+            END IF;
+            WITH gone AS (
+                DELETE FROM dwh.fact_sales f
+                WHERE f.file_id = unloaded AND f.line_no >= first_line AND f.line_no < next_line
+                RETURNING f.transaction_id, f.transaction_date
+            ), forgotten AS (
+                DELETE FROM dwh.sale_key k USING gone g WHERE k.transaction_id = g.transaction_id AND k.file_id = unloaded
+            )
+            SELECT array_agg(DISTINCT g.transaction_date) INTO days FROM gone g;
+            PERFORM dwh.touch_days(days, unloaded);
+            first_line := next_line;
             EXIT WHEN NOT EXISTS (SELECT FROM dwh.fact_sales f WHERE f.file_id = unloaded AND f.line_no >= first_line)
                 AND NOT EXISTS (SELECT FROM dwh.sale_duplicate d WHERE d.file_id = unloaded AND d.line_no >= first_line)
                 AND NOT EXISTS (SELECT FROM dwh.sale_conflict c WHERE c.file_id = unloaded AND c.line_no >= first_line);

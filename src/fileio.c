@@ -40,6 +40,12 @@ child(TxpFileIo *files)
 	return files->io;
 }
 
+void
+txp_fileio_start(TxpFileIo *files)
+{
+	(void) child(files);
+}
+
 static void
 raise_gone(void)
 {

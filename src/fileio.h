@@ -24,6 +24,9 @@ extern TxpFileIo *txp_fileio_new(MemoryContext parent);
 /* Ends the child and whatever it was doing; the next request starts another. */
 extern void txp_fileio_reset(TxpFileIo *files);
 
+/* Starts the child, for who will ask it soon and has other work until then. */
+extern void txp_fileio_start(TxpFileIo *files);
+
 /*
  * Hash of a landing file as it is stored, and its size and time then; false (and a LOG line) when it cannot be
  * read.

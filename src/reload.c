@@ -276,9 +276,8 @@ find_content(const TxpStoredFile *stored)
 
 /* False: it is over the limits of its feed. */
 static bool
-load_stored(const TxpStoredFile *stored)
+load_stored(const TxpStoredFile *stored, TxpFileIo *files)
 {
-	TxpFileIo *files = txp_fileio_new(CurrentMemoryContext);
 	bool loaded;
 
 	find_content(stored);
@@ -317,7 +316,7 @@ load_heir(int64 file_id)
 	SPI_finish();
 	txp_stored_file_lock(heir, &stored);
 	if (!displaces_another(heir) && txp_ledger_ready(GetUserId(), &stored.group, 1) != NIL)
-		(void) load_stored(&stored);
+		(void) load_stored(&stored, txp_fileio_new(CurrentMemoryContext));
 }
 
 void
@@ -418,6 +417,7 @@ static void
 reload(void *arg)
 {
 	int64 file_id = *(int64 *) arg;
+	TxpFileIo *files = txp_fileio_new(CurrentMemoryContext);
 	TxpStoredFile stored;
 	bool replaced = false;
 
@@ -430,6 +430,7 @@ reload(void *arg)
 		raise_state(&stored, "reloaded", "Deliver it again.");
 	if (is_in(&stored, "waiting") || is_in(&stored, "loading"))
 		raise_state(&stored, "reloaded", "It loads with its group: CALL txpipe.run_hourly().");
+	txp_fileio_start(files);
 	if (is_in(&stored, "loaded"))
 		take_back(stored.feed, file_id, stored.group.key, done_by("reloaded"), "waiting");
 	else
@@ -439,7 +440,7 @@ reload(void *arg)
 			return;
 		set_waiting(file_id, done_by("reloaded"));
 	}
-	if (load_stored(&stored) || (is_in(&stored, "rejected") && !replaced))
+	if (load_stored(&stored, files) || (is_in(&stored, "rejected") && !replaced))
 		return;
 	/* What was loaded in its place, itself or another file, is not given up for nothing. */
 	ereport(

@@ -9,6 +9,7 @@
 #include "utils/memutils.h"
 
 #include "discover.h"
+#include "fileio.h"
 #include "guc.h"
 #include "landing.h"
 #include "load.h"
@@ -52,6 +53,7 @@ enter_arrivals(Run *run)
 
 	if (arrivals == NIL)
 		return;
+	txp_fileio_start(run->files);
 	txp_ledger_notice(arrivals);
 	/* No transaction, no lock and no snapshot while files settle and are hashed. */
 	commit(run);
