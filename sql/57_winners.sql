@@ -190,9 +190,11 @@ BEGIN
     SET search_path = pg_catalog, pg_temp
     AS $function$
     BEGIN
+        UPDATE dwh.sales_day s SET version = s.version + 1, file_id = cause, changed_at = now()
+        WHERE s.transaction_date = ANY (days) AND s.changed_at <> now();
         INSERT INTO dwh.sales_day AS s (transaction_date, version, file_id, changed_at)
         SELECT DISTINCT day, 1, cause, now() FROM unnest(days) AS day
-        WHERE NOT EXISTS (SELECT FROM dwh.sales_day d WHERE d.transaction_date = day AND d.changed_at = now())
+        WHERE NOT EXISTS (SELECT FROM dwh.sales_day d WHERE d.transaction_date = day)
         ON CONFLICT (transaction_date) DO UPDATE
         SET version = s.version + 1, file_id = EXCLUDED.file_id, changed_at = EXCLUDED.changed_at;
     END
@@ -201,7 +203,8 @@ BEGIN
     'Counts in dwh.sales_day that the figures of these days change, once in a transaction. cause: the file that does
     it. Returns no rows, in the shape a step of a feed has.';
 
-    -- enable_seqscan: a batch may settle a few of many millions of sales; each is found by its place.
+    -- enable_seqscan: a batch may settle a few of many millions of sales; each is found by its place. Plans for few are kept:
+    -- making them takes longer than they run. Plans for many know how many.
     EXECUTE txpipe.sale_sql($sql$
     CREATE OR REPLACE FUNCTION dwh.settle_sales(ids text[], lines dwh.sale_conflict[], leaving bigint)
     RETURNS SETOF dwh.sale_move
@@ -223,6 +226,9 @@ BEGIN
         to_fact dwh.sale_conflict[];
         to_conflict dwh.sale_conflict[];
     BEGIN
+        IF cardinality(ids) <= 100 AND cardinality(lines) <= 100 THEN
+            SET LOCAL plan_cache_mode = force_generic_plan;
+        END IF;
         WITH id AS (
             SELECT DISTINCT transaction_id COLLATE "C" AS transaction_id FROM unnest(ids) AS transaction_id
         ), known AS (

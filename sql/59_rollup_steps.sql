@@ -257,8 +257,8 @@ BEGIN
         RETURNS TABLE (line_no bigint, outcome text, code text, message text, column_name text, file_id bigint)
         LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
         SET search_path = pg_catalog, pg_temp
-        SET plan_cache_mode = force_custom_plan
-        SET enable_hashjoin = off SET enable_mergejoin = off
+        SET plan_cache_mode = force_custom_plan SET enable_seqscan = on
+        SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
         AS %L$sql$, format($function$
     #variable_conflict use_column
     DECLARE
@@ -272,12 +272,17 @@ BEGIN
         IF NOT FOUND THEN
             RETURN;
         END IF;
+        -- Making a plan takes longer than noting few sales; one for many knows which files they are of.
+        SET LOCAL plan_cache_mode = force_generic_plan;
+        SET LOCAL enable_seqscan = off;
         SELECT array_agg(d.transaction_date), sum(d.sales) INTO days, moved
         FROM (SELECT f.transaction_date, count(*) AS sales FROM dwh.fact_sales f
               WHERE f.file_id = ANY (loaded) GROUP BY f.transaction_date) d;
         IF moved <= %3$s THEN
             %2$s
         ELSIF moved > 0 THEN
+            SET LOCAL plan_cache_mode = force_custom_plan;
+            SET LOCAL enable_seqscan = on;
             PERFORM FROM dwh.version FOR NO KEY UPDATE;
             PERFORM dwh.fold_rollups(0, false);
             -- Very many are added month by month: what is summed at a time fits in memory, and lies in one partition.

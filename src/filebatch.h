@@ -32,14 +32,15 @@ typedef struct TxpFileLoad
 	Relation target; /* or NULL */
 	TxpRowReader *reader;
 	TxpFileChannel *channel;
-	MemoryContext batch_context; /* reset after every batch */
-	TxpLedgerFile *file;         /* counts go there */
-	TxpRuleCounts rules;         /* and there */
-	bool replays;                /* its lines were rejected before */
-	bool ends_later;             /* its steps on_file_end are the caller's */
-	bool dry_run;                /* everything is undone: no line is stored */
-	TxpSample *sample;           /* or NULL */
-	char *over_limit;            /* what the feed's limits say against the file, or NULL */
+	MemoryContext batch_context;    /* reset after every batch */
+	TxpLedgerFile *file;            /* counts go there */
+	TxpRuleCounts rules;            /* and there */
+	bool replays;                   /* its lines were rejected before */
+	bool ends_later;                /* its steps on_file_end are the caller's */
+	const struct TxpFileTask *next; /* is read meanwhile, or NULL */
+	bool dry_run;                   /* everything is undone: no line is stored */
+	TxpSample *sample;              /* or NULL */
+	char *over_limit;               /* what the feed's limits say against the file, or NULL */
 } TxpFileLoad;
 
 /*

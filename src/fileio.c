@@ -3,6 +3,7 @@
  */
 #include "postgres.h"
 
+#include "common/cryptohash.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -28,6 +29,7 @@ txp_fileio_reset(TxpFileIo *files)
 {
 	MemoryContextReset(files->context);
 	files->io = NULL;
+	files->ahead = NULL;
 }
 
 static TxpIo *
@@ -54,6 +56,18 @@ raise_gone(void)
 							"more.")));
 }
 
+static void
+keep(TxpFileChannel *channel, const TxpFrame *frame)
+{
+	MemoryContext old = MemoryContextSwitchTo(channel->context);
+	TxpFrame *kept = palloc(sizeof(TxpFrame));
+
+	*kept = *frame;
+	kept->data = memcpy(palloc(Max(frame->size, 1)), frame->data, frame->size);
+	channel->pending = lappend(channel->pending, kept);
+	MemoryContextSwitchTo(old);
+}
+
 /* Waits for a frame of the channel. Allocates in the current memory context. */
 static void
 receive(TxpFileIo *files, uint32 channel, TxpFrame *frame)
@@ -64,6 +78,8 @@ receive(TxpFileIo *files, uint32 channel, TxpFrame *frame)
 			raise_gone();
 		if (frame->channel == channel)
 			return;
+		if (files->ahead != NULL && frame->channel == files->ahead->channel)
+			keep(files->ahead, frame);
 		pfree(frame->data);
 	}
 }
@@ -179,30 +195,92 @@ put_lines(StringInfo request, const TxpFileLines *only)
 	txp_put_str(request, only ? only->record : NULL);
 }
 
-TxpFileChannel *
-txp_fileio_open(TxpFileIo *files, const char *top, const char *name, const TxpFeedPlan *plan)
+static void
+put_opening(StringInfo request, const char *top, const char *name, const TxpFeedPlan *plan)
+{
+	initStringInfo(request);
+	txp_put_str(request, top);
+	txp_put_str(request, name);
+	txp_put_str(request, plan->encoding);
+	txp_put_str(request, plan->header);
+	txp_rowplan_pack(plan->rows, request);
+	txp_put_u32(request, plan->batch_rows);
+	txp_put_u32(request, plan->batch_bytes);
+	put_lines(request, plan->only);
+}
+
+/* The request may hold a key: it does not stay in memory, and its hash stands for it. */
+static TxpFileChannel *
+open_channel(TxpFileIo *files, StringInfo request)
 {
 	TxpFileChannel *channel = palloc0(sizeof(TxpFileChannel));
 	TxpIo *io = child(files);
-	StringInfoData request;
 	bool sent;
 
 	channel->files = files;
 	channel->channel = txp_io_new_channel(io);
 	channel->context = CurrentMemoryContext;
-	initStringInfo(&request);
-	txp_put_str(&request, top);
-	txp_put_str(&request, name);
-	txp_put_str(&request, plan->encoding);
-	txp_put_str(&request, plan->header);
-	txp_rowplan_pack(plan->rows, &request);
-	txp_put_u32(&request, plan->batch_rows);
-	txp_put_u32(&request, plan->batch_bytes);
-	put_lines(&request, plan->only);
-	sent = txp_io_send(io, TXP_FILE_OPEN, channel->channel, 0, &request);
-	explicit_bzero(request.data, request.len);
+	sent = txp_io_send(io, TXP_FILE_OPEN, channel->channel, 0, request);
+	explicit_bzero(request->data, request->len);
+	pfree(request->data);
 	if (!sent)
 		raise_gone();
+	return channel;
+}
+
+static void
+hash_request(const StringInfoData *request, uint8 *sha256)
+{
+	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
+
+	if (context == NULL || pg_cryptohash_init(context) < 0 ||
+		pg_cryptohash_update(context, (const uint8 *) request->data, request->len) < 0 ||
+		pg_cryptohash_final(context, sha256, TXP_SHA256_SIZE) < 0)
+		elog(ERROR, "could not compute a SHA-256 hash");
+	pg_cryptohash_free(context);
+}
+
+void
+txp_fileio_open_ahead(TxpFileIo *files, const char *top, const char *name, const TxpFeedPlan *plan)
+{
+	MemoryContext old = MemoryContextSwitchTo(files->context);
+	StringInfoData request;
+
+	put_opening(&request, top, name, plan);
+	hash_request(&request, files->ahead_request);
+	files->ahead = open_channel(files, &request);
+	MemoryContextSwitchTo(old);
+}
+
+/* What was opened ahead, unless something has changed since. */
+static TxpFileChannel *
+take_ahead(TxpFileIo *files, const StringInfoData *request)
+{
+	TxpFileChannel *ahead = files->ahead;
+	uint8 sha256[TXP_SHA256_SIZE];
+
+	if (ahead == NULL)
+		return NULL;
+	files->ahead = NULL;
+	hash_request(request, sha256);
+	if (!txp_io_gone(files->io) && memcmp(sha256, files->ahead_request, sizeof(sha256)) == 0)
+		return ahead;
+	if (!txp_io_gone(files->io))
+		txp_fileio_close(ahead);
+	return NULL;
+}
+
+TxpFileChannel *
+txp_fileio_open(TxpFileIo *files, const char *top, const char *name, const TxpFeedPlan *plan)
+{
+	TxpFileChannel *channel;
+	StringInfoData request;
+
+	put_opening(&request, top, name, plan);
+	channel = take_ahead(files, &request);
+	if (channel == NULL)
+		return open_channel(files, &request);
+	explicit_bzero(request.data, request.len);
 	return channel;
 }
 
@@ -217,6 +295,19 @@ txp_fileio_is_content(TxpReader *end, const uint8 *sha256)
 }
 
 static TxpFrame *
+checked(TxpFrame *frame)
+{
+	TxpIoError error;
+
+	if (frame->type == TXP_ERROR)
+	{
+		txp_io_read_error(frame, &error);
+		txp_io_raise(&error);
+	}
+	return frame;
+}
+
+static TxpFrame *
 next_frame(TxpFileChannel *channel)
 {
 	MemoryContext old = MemoryContextSwitchTo(channel->context);
@@ -224,14 +315,7 @@ next_frame(TxpFileChannel *channel)
 
 	receive(channel->files, channel->channel, frame);
 	MemoryContextSwitchTo(old);
-	if (frame->type == TXP_ERROR)
-	{
-		TxpIoError error;
-
-		txp_io_read_error(frame, &error);
-		txp_io_raise(&error);
-	}
-	return frame;
+	return checked(frame);
 }
 
 TxpFrame *
@@ -243,7 +327,7 @@ txp_fileio_next(TxpFileChannel *channel)
 		return next_frame(channel);
 	frame = linitial(channel->pending);
 	channel->pending = list_delete_first(channel->pending);
-	return frame;
+	return checked(frame);
 }
 
 TxpFrame *
@@ -275,6 +359,7 @@ void
 txp_fileio_close(TxpFileChannel *channel)
 {
 	TxpFrame frame;
+	ListCell *lc;
 
 	if (!txp_io_send(channel->files->io, TXP_CLOSE, channel->channel, 0, NULL))
 		raise_gone();
@@ -283,4 +368,8 @@ txp_fileio_close(TxpFileChannel *channel)
 		receive(channel->files, channel->channel, &frame);
 		pfree(frame.data);
 	} while (frame.type != TXP_CLOSED);
+	foreach (lc, channel->pending)
+		pfree(((TxpFrame *) lfirst(lc))->data);
+	list_free_deep(channel->pending);
+	pfree(channel);
 }

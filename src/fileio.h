@@ -18,6 +18,8 @@ typedef struct TxpFileIo
 {
 	MemoryContext context; /* the child's lifetime; a child of the caller's */
 	TxpIo *io;
+	struct TxpFileChannel *ahead; /* what will be read next */
+	uint8 ahead_request[TXP_SHA256_SIZE];
 } TxpFileIo;
 
 extern TxpFileIo *txp_fileio_new(MemoryContext parent);
@@ -54,6 +56,9 @@ typedef struct TxpFileChannel
 /* Begins to read a file below `top`, the landing or lake directory; frames are allocated in the current memory context. */
 extern TxpFileChannel *txp_fileio_open(TxpFileIo *files, const char *top, const char *name,
 									   const TxpFeedPlan *plan);
+/* The same for the file that is opened after the present one, so that it is read while that one is loaded. */
+extern void txp_fileio_open_ahead(TxpFileIo *files, const char *top, const char *name,
+								  const TxpFeedPlan *plan);
 /* Next BATCH or FILE_END; errors of the child are raised. */
 extern TxpFrame *txp_fileio_next(TxpFileChannel *channel);
 /* The batch again, with the records themselves. */

@@ -70,6 +70,30 @@ txp_load_end(void)
 	txp_progress_end();
 }
 
+/* The files of the group, each with its copy in the lake, as a chain. */
+static const TxpFileTask *
+plan_tasks(GroupLoad *load, List *feeds)
+{
+	const TxpFileTask *first = NULL;
+	const TxpFileTask **end = &first;
+	ListCell *lc;
+
+	foreach (lc, txp_ledger_files(load->group))
+	{
+		TxpFileTask *task = palloc0(sizeof(TxpFileTask));
+
+		load->current = lfirst(lc);
+		txp_load_file_copy(load->files, load->current);
+		task->file = load->current;
+		task->feed = txp_feed_by_id(feeds, task->file->feed_id);
+		task->group_key = load->group->key;
+		task->ends_later = load->ends_later;
+		*end = task;
+		end = &task->next;
+	}
+	return first;
+}
+
 /* With the feeds locked, what the ledger says now is what counts. */
 static bool
 load_files(void *arg)
@@ -77,6 +101,7 @@ load_files(void *arg)
 	GroupLoad *load = arg;
 	List *feeds = txp_feeds_lock(load->group->name);
 	List *displaced;
+	const TxpFileTask *task;
 	TxpRights saved;
 	TxpFeed *first;
 	ListCell *lc;
@@ -93,13 +118,12 @@ load_files(void *arg)
 								  psprintf("feed \"%s\"", feed->name));
 	}
 	displaced = txp_takeover(load->group, feeds);
-	foreach (lc, txp_ledger_files(load->group))
+	for (task = plan_tasks(load, feeds); task != NULL; task = task->next)
 	{
-		TxpLedgerFile *file = lfirst(lc);
+		TxpLedgerFile *file = task->file;
 
 		load->current = file;
-		if (txp_load_file(load->files, txp_feed_by_id(feeds, file->feed_id), load->group->key, file,
-						  load->ends_later))
+		if (txp_load_file(load->files, task))
 			load->loaded = lappend(load->loaded, file);
 		/* What it was to replace is not given up for nothing. */
 		else if (txp_takeover_by(displaced, file->file_id))

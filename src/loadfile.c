@@ -26,13 +26,16 @@
 /* Lines kept of a file that is rejected as a whole. */
 #define KEPT_LINES 100
 
-static void
-copy_to_lake(TxpFileIo *files, TxpLedgerFile *file)
+void
+txp_load_file_copy(TxpFileIo *files, TxpLedgerFile *file)
 {
 	const char *slash = strrchr(file->file.name, '/');
 	const char *base = slash ? slash + 1 : file->file.name;
-	char *name = txp_fileio_copy(files, file->file.name, file->directory, base, file->sha256);
+	char *name;
 
+	if (file->lake_path != NULL)
+		return;
+	name = txp_fileio_copy(files, file->file.name, file->directory, base, file->sha256);
 	file->lake_path = psprintf("%s/%s", file->directory, name);
 }
 
@@ -56,6 +59,17 @@ open_target(const TxpFeed *feed, const TxpLedgerFile *file, const char *group_ke
 	txp_feed_plan(feed, target, psprintf(INT64_FORMAT, file->file_id), group_key, plan);
 	txp_rights_restore(&saved);
 	return target;
+}
+
+void
+txp_load_file_ahead(TxpFileIo *files, const TxpFileTask *task)
+{
+	TxpFeedPlan plan;
+	Relation target = open_target(task->feed, task->file, task->group_key, &plan);
+
+	txp_fileio_open_ahead(files, txp_lake_directory, task->file->lake_path, &plan);
+	if (target != NULL)
+		table_close(target, NoLock);
 }
 
 /*
@@ -192,6 +206,8 @@ read_file(TxpFileLoad *load, TxpFileIo *files, const char *group_key, const TxpF
 	load->channel =
 		load->dry_run ? txp_fileio_open(files, txp_landing_directory, load->file->file.name, &plan)
 					  : txp_fileio_open(files, txp_lake_directory, load->file->lake_path, &plan);
+	if (load->next != NULL)
+		txp_load_file_ahead(files, load->next);
 	read_batches(load);
 	if ((load->over_limit == NULL || load->dry_run) && !load->ends_later)
 		txp_load_end_steps(load->feed, list_make1(&ended));
@@ -247,27 +263,28 @@ reject_file(const TxpFileLoad *load)
 }
 
 bool
-txp_load_file(TxpFileIo *files, const TxpFeed *feed, const char *group_key, TxpLedgerFile *file,
-			  bool ends_later)
+txp_load_file(TxpFileIo *files, const TxpFileTask *task)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "txpipe file", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old;
-	TxpFileLoad load = {.feed = feed, .file = file, .ends_later = ends_later};
+	const TxpFeed *feed = task->feed;
+	TxpLedgerFile *file = task->file;
+	TxpFileLoad load = {
+		.feed = feed, .file = file, .ends_later = task->ends_later, .next = task->next};
 	TxpSample sample = {.context = context, .most = KEPT_LINES};
 	bool loaded;
 
 	txp_progress_file(feed->feed_id, file->file_id, file->file.bytes);
-	if (file->lake_path == NULL)
-		copy_to_lake(files, file);
+	txp_load_file_copy(files, file);
 	old = MemoryContextSwitchTo(context);
 	if (txp_option_text(TXP_OPTION_FEED, feed->options, "reject_limit") == NULL &&
 		txp_option_text(TXP_OPTION_FEED, feed->options, "reject_percent") == NULL)
-		read_file(&load, files, group_key, NULL);
+		read_file(&load, files, task->group_key, NULL);
 	else
 	{
 		load.sample = &sample;
-		read_file_undoable(&load, files, group_key);
+		read_file_undoable(&load, files, task->group_key);
 	}
 	loaded = load.over_limit == NULL;
 	if (loaded)

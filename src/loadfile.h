@@ -8,14 +8,26 @@
 
 #include "filebatch.h"
 
+/* A file of a feed that is locked, about to be loaded. */
+typedef struct TxpFileTask
+{
+	const TxpFeed *feed;
+	const char *group_key;
+	TxpLedgerFile *file;
+	bool ends_later;                /* txp_load_end_steps is left to the caller */
+	const struct TxpFileTask *next; /* what the child reads meanwhile, or NULL */
+} TxpFileTask;
+
+/* Makes its copy in the lake, where lake_path is not set. */
+extern void txp_load_file_copy(TxpFileIo *files, TxpLedgerFile *file);
+/* Has the child read it, from the copy, until it is loaded. */
+extern void txp_load_file_ahead(TxpFileIo *files, const TxpFileTask *task);
 /*
- * Loads one file of a feed that is locked, from its copy in the lake, which is made first when lake_path is not
- * set. Counts go into `file` and the ledger; what fails is raised. False: more of it is rejected than the feed's
- * options allow, nothing of it is loaded, and the ledger and a WARNING say so. ends_later: txp_load_end_steps is
- * left to the caller.
+ * Loads it from its copy, which is made first when there is none. Counts go into `file` and the ledger; what fails is
+ * raised. False: more of it is rejected than the feed's options allow, nothing of it is loaded, and the ledger and a
+ * WARNING say so.
  */
-extern bool txp_load_file(TxpFileIo *files, const TxpFeed *feed, const char *group_key,
-						  TxpLedgerFile *file, bool ends_later);
+extern bool txp_load_file(TxpFileIo *files, const TxpFileTask *task);
 
 /* What the feed does for whole files (of TxpStepFile), with all their rows in place. */
 extern void txp_load_end_steps(const TxpFeed *feed, const List *files);

@@ -274,16 +274,28 @@ find_content(const TxpStoredFile *stored)
 	file->lake_path = NULL;
 }
 
+/* The child reads it while what has been loaded of it is taken back. */
+static void
+read_ahead(const TxpStoredFile *stored, TxpFileIo *files)
+{
+	TxpFileTask task = {stored->feed, stored->group.key, stored->file};
+
+	find_content(stored);
+	txp_load_file_copy(files, stored->file);
+	txp_load_file_ahead(files, &task);
+}
+
 /* False: it is over the limits of its feed. */
 static bool
 load_stored(const TxpStoredFile *stored, TxpFileIo *files)
 {
+	TxpFileTask task = {stored->feed, stored->group.key, stored->file};
 	bool loaded;
 
 	find_content(stored);
 	txp_progress_stage(TXP_LOADING_FILES, 1, stored->file->file.bytes);
 	txp_progress_item(stored->file->file.bytes);
-	loaded = txp_load_file(files, stored->feed, stored->group.key, stored->file, false);
+	loaded = txp_load_file(files, &task);
 	txp_progress_done(1);
 	txp_fileio_reset(files);
 	return loaded;
@@ -432,7 +444,10 @@ reload(void *arg)
 		raise_state(&stored, "reloaded", "It loads with its group: CALL txpipe.run_hourly().");
 	txp_fileio_start(files);
 	if (is_in(&stored, "loaded"))
+	{
+		read_ahead(&stored, files);
 		take_back(stored.feed, file_id, stored.group.key, done_by("reloaded"), "waiting");
+	}
 	else
 	{
 		replaced = replace_namesake(&stored);
