@@ -395,6 +395,21 @@ run_hourly();
 is(sql(q{SELECT string_agg(feed || ':' || group_key, ' ' ORDER BY feed) FROM txpipe.file WHERE file_name ~ 'ß'}), 'first:é1 second:é1',
 	'group keys of paths beyond ASCII');
 
+# A file is read while the one before it is loaded; when that has changed its table, it is read anew.
+sql(<<'SQL');
+CREATE TABLE widened (id integer, file_id bigint);
+CREATE FUNCTION widen() RETURNS boolean LANGUAGE plpgsql AS
+	'BEGIN ALTER TABLE public.widened ADD COLUMN IF NOT EXISTS note text; RETURN false; END';
+SELECT txpipe.create_feed('widens', '(w[0-9])/1\.csv', NULL, columns => '{"id": {"path": "id", "type": "integer"}}', group_name => 'widened',
+	options => '{"ordinal": 1}');
+SELECT txpipe.on_load('widens', 'widen', 'SELECT line_no, $$filtered$$, NULL::text, NULL::text, NULL::text FROM batch WHERE public.widen()');
+SELECT txpipe.create_feed('is_widened', '(w[0-9])/2\.csv', 'widened', group_name => 'widened', options => '{"ordinal": 2}');
+SQL
+deliver('w1/1.csv', "id\n1\n");
+deliver('w1/2.csv', "id,note\n2,new\n");
+run_hourly();
+is(sql('SELECT id, note FROM widened'), '2|new', 'a step that adds a column to the table of the next file');
+
 log_is_clean($node, qr/invalid value for option|invalid input syntax for type interval|terminating connection|was terminated|recovery|not yet accepting connections|starting up/);
 $node->stop;
 done_testing();
