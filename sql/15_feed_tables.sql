@@ -94,11 +94,12 @@ CREATE UNIQUE INDEX file_ledger_content ON txpipe.file_ledger (feed_id, sha256)
 CREATE UNIQUE INDEX file_ledger_settling ON txpipe.file_ledger (feed_id, file_name) WHERE state = 'settling';
 CREATE INDEX file_ledger_name ON txpipe.file_ledger (feed_id, file_name);
 CREATE INDEX file_ledger_group ON txpipe.file_ledger (feed_id, group_key);
-CREATE INDEX file_ledger_open ON txpipe.file_ledger (feed_id)
+-- Not by feed: without statistics it would be taken for the best way to one file or group of thousands that are open.
+CREATE INDEX file_ledger_open ON txpipe.file_ledger (file_id)
     WHERE state IN ('settling', 'waiting', 'loading', 'failed', 'poison');
 CREATE INDEX file_ledger_displaces ON txpipe.file_ledger (feed_id) WHERE displaces IS NOT NULL;
 CREATE INDEX file_ledger_original ON txpipe.file_ledger (duplicate_of) WHERE duplicate_of IS NOT NULL;
-CREATE INDEX file_ledger_landing ON txpipe.file_ledger (feed_id) WHERE NOT landing_removed;
+CREATE INDEX file_ledger_landing ON txpipe.file_ledger (feed_id, file_name) WHERE NOT landing_removed;
 SELECT pg_catalog.pg_extension_config_dump('txpipe.file_ledger', '');
 SELECT pg_catalog.pg_extension_config_dump('txpipe.file_ledger_file_id_seq', '');
 REVOKE ALL ON txpipe.file_ledger FROM PUBLIC;

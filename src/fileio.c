@@ -209,18 +209,17 @@ put_opening(StringInfo request, const char *top, const char *name, const TxpFeed
 	put_lines(request, plan->only);
 }
 
-/* The request may hold a key: it does not stay in memory, and its hash stands for it. */
+/* Of the child that is there. The request may hold a key: it does not stay in memory, and its hash stands for it. */
 static TxpFileChannel *
 open_channel(TxpFileIo *files, StringInfo request)
 {
 	TxpFileChannel *channel = palloc0(sizeof(TxpFileChannel));
-	TxpIo *io = child(files);
 	bool sent;
 
 	channel->files = files;
-	channel->channel = txp_io_new_channel(io);
+	channel->channel = txp_io_new_channel(files->io);
 	channel->context = CurrentMemoryContext;
-	sent = txp_io_send(io, TXP_FILE_OPEN, channel->channel, 0, request);
+	sent = txp_io_send(files->io, TXP_FILE_OPEN, channel->channel, 0, request);
 	explicit_bzero(request->data, request->len);
 	pfree(request->data);
 	if (!sent)
@@ -243,9 +242,12 @@ hash_request(const StringInfoData *request, uint8 *sha256)
 void
 txp_fileio_open_ahead(TxpFileIo *files, const char *top, const char *name, const TxpFeedPlan *plan)
 {
-	MemoryContext old = MemoryContextSwitchTo(files->context);
+	MemoryContext old;
 	StringInfoData request;
 
+	/* First, since starting another one empties the context. */
+	(void) child(files);
+	old = MemoryContextSwitchTo(files->context);
 	put_opening(&request, top, name, plan);
 	hash_request(&request, files->ahead_request);
 	files->ahead = open_channel(files, &request);
@@ -279,7 +281,10 @@ txp_fileio_open(TxpFileIo *files, const char *top, const char *name, const TxpFe
 	put_opening(&request, top, name, plan);
 	channel = take_ahead(files, &request);
 	if (channel == NULL)
+	{
+		(void) child(files);
 		return open_channel(files, &request);
+	}
 	explicit_bzero(request.data, request.len);
 	return channel;
 }

@@ -252,21 +252,21 @@ txp_ledger_withdraw_removed(Oid user)
 static bool
 enter_settled(const TxpArrival *a)
 {
-	/* c: the loaded file of that name; n: the one before it, whatever became of it; o: the content's. */
+	/* n: the files of that name, the last and the loaded one, found by name (OFFSET 0) and not from the newest on; o: the content's. */
 	static TxpStatement update = {
 		"UPDATE txpipe.file_ledger s SET sha256 = $3, bytes = $4, modified_at = $5, "
 		"state = e.state, by_content = f.by_content, lake_path = o.lake_path, "
 		"duplicate_of = CASE e.state WHEN 'duplicate' THEN o.file_id END, "
-		"displaces = CASE WHEN e.state IN ('waiting', 'duplicate') AND c.file_id IS NOT NULL "
-		"        THEN c.file_id "
+		"displaces = CASE WHEN e.state IN ('waiting', 'duplicate') AND n.loaded IS NOT NULL "
+		"        THEN n.loaded "
 		"    WHEN e.state = 'duplicate' AND o.state = 'loaded' AND txpipe.can_unload(s.feed_id) "
 		"        AND txpipe.file_order(s.group_key, $2) COLLATE \"C\" < "
 		"            txpipe.file_order(o.group_key, o.file_name) THEN o.file_id END, "
 		"reason = CASE "
 		"    WHEN e.state = 'changed' THEN format('file %s, which is loaded, has the same name and "
-		"other content; reload(%s) loads this one in its place', c.file_id, s.file_id) "
+		"other content; reload(%s) loads this one in its place', n.loaded, s.file_id) "
 		"    WHEN e.state = 'superseded' THEN format('file %s of the same name is loaded, and "
-		"changes are ignored', c.file_id) "
+		"changes are ignored', n.loaded) "
 		"    WHEN e.state = 'duplicate' THEN format('same content as file %s, %s', o.file_id, "
 		"o.file_name) "
 		"    WHEN n.file_id IS NOT NULL THEN format('file %s had the same name and other "
@@ -277,13 +277,13 @@ enter_settled(const TxpArrival *a)
 		"LEFT JOIN txpipe.file_ledger o ON o.feed_id = f.feed_id AND o.sha256 = $3 "
 		"    AND f.by_content AND o.by_content "
 		"    AND o.state NOT IN ('settling', 'duplicate', 'changed', 'superseded', 'unloaded') "
-		"CROSS JOIN LATERAL (SELECT max(n.file_id) AS file_id FROM txpipe.file_ledger n "
-		"    WHERE n.feed_id = f.feed_id AND n.file_name = $2 AND n.state <> 'settling') n "
-		"CROSS JOIN LATERAL (SELECT max(c.file_id) AS file_id FROM txpipe.file_ledger c "
-		"    WHERE c.feed_id = f.feed_id AND c.file_name = $2 AND c.state = 'loaded') c "
+		"CROSS JOIN LATERAL (SELECT max(n.file_id) AS file_id, "
+		"        max(n.file_id) FILTER (WHERE n.state = 'loaded') AS loaded "
+		"    FROM (SELECT l.file_id, l.state FROM txpipe.file_ledger l WHERE l.feed_id = f.feed_id "
+		"        AND l.file_name = $2 AND l.state <> 'settling' OFFSET 0) n) n "
 		"CROSS JOIN LATERAL (SELECT CASE "
-		"    WHEN c.file_id IS NOT NULL AND f.on_change = 'error' THEN 'changed' "
-		"    WHEN c.file_id IS NOT NULL AND f.on_change = 'ignore' THEN 'superseded' "
+		"    WHEN n.loaded IS NOT NULL AND f.on_change = 'error' THEN 'changed' "
+		"    WHEN n.loaded IS NOT NULL AND f.on_change = 'ignore' THEN 'superseded' "
 		"    WHEN o.file_id IS NOT NULL THEN 'duplicate' ELSE 'waiting' END AS state) e "
 		"WHERE f.feed_id = $1 AND s.feed_id = $1 AND s.file_name = $2 AND s.state = 'settling'",
 		7,

@@ -26,58 +26,63 @@ read_group(uint64 row)
 	return group;
 }
 
+/*
+ * Groups that can be loaded, and a condition on which: of f, its feed, and l or d, the file that makes it so. Conditions
+ * inside let one group be found by index among thousands that wait.
+ */
+#define READY(which_l, which_d)                                                                    \
+	"SELECT g.group_name, g.group_key, g.owner_oid, "                                              \
+	"t.bytes, t.tried FROM ("                                                                      \
+	"  SELECT f.group_name, l.group_key, f.owner_oid FROM txpipe.file_ledger l "                   \
+	"  JOIN txpipe.feed f USING (feed_id) WHERE (l.state IN ('waiting', 'loading') "               \
+	"      OR l.state = 'failed' AND l.retry_at <= clock_timestamp()) " which_l "  UNION "         \
+	"  SELECT f.group_name, d.group_key, f.owner_oid FROM txpipe.file_ledger l "                   \
+	"  JOIN txpipe.file_ledger d ON d.duplicate_of = l.file_id "                                   \
+	"  JOIN txpipe.feed f ON f.feed_id = d.feed_id "                                               \
+	"  WHERE d.state = 'duplicate' AND (l.state IN ('waiting', 'loading') "                        \
+	"      OR l.state = 'failed' AND l.retry_at <= clock_timestamp()) " which_d "  UNION "         \
+	"  SELECT f.group_name, d.group_key, f.owner_oid FROM txpipe.file_ledger d "                   \
+	"  JOIN txpipe.file_ledger l ON l.file_id = d.displaces "                                      \
+	"  JOIN txpipe.feed f ON f.feed_id = d.feed_id "                                               \
+	"  WHERE d.state = 'duplicate' AND d.displaces IS NOT NULL AND l.state = 'loaded' "            \
+	"  AND coalesce(d.retry_at <= clock_timestamp(), true) "                                       \
+	"  AND d.attempts < coalesce((f.options->>'max_attempts')::integer, $3) " which_d ") g "       \
+	"CROSS JOIN LATERAL (SELECT coalesce(sum(p.bytes), 0)::bigint AS bytes, "                      \
+	"    coalesce(bool_or(p.attempts > 0), false) AS tried "                                       \
+	"    FROM txpipe.feed r JOIN txpipe.file_ledger p USING (feed_id) "                            \
+	"    WHERE r.group_name = g.group_name AND p.group_key = g.group_key "                         \
+	"    AND p.state IN ('waiting', 'loading', 'failed')) t "                                      \
+	"WHERE (pg_has_role($1, g.owner_oid, 'USAGE') "                                                \
+	"    OR has_function_privilege($1, " TXP_OPERATE ")) "                                         \
+	"AND (NOT EXISTS (SELECT FROM txpipe.feed r WHERE r.group_name = g.group_name "                \
+	"        AND r.required AND NOT EXISTS (SELECT FROM txpipe.file_ledger p "                     \
+	"            WHERE p.feed_id = r.feed_id AND p.group_key = g.group_key "                       \
+	"            AND p.state " PRESENT ")) "                                                       \
+	"    OR (SELECT bool_or(p.state = 'loaded') OR clock_timestamp() >= "                          \
+	"            min(p.arrived_at) + min((r.options->>'group_timeout')::interval) "                \
+	"        FROM txpipe.feed r LEFT JOIN txpipe.file_ledger p ON p.feed_id = r.feed_id "          \
+	"            AND p.group_key = g.group_key AND p.state <> 'superseded' "                       \
+	"        WHERE r.group_name = g.group_name)) "                                                 \
+	"ORDER BY txpipe.natural_key(g.group_key) COLLATE \"C\", g.group_key COLLATE \"C\", "          \
+	"g.group_name COLLATE \"C\" LIMIT $2"
+
 List *
 txp_ledger_ready(Oid user, const TxpGroup *only, int64 limit)
 {
-	static TxpStatement query = {
-		"SELECT g.group_name, g.group_key, g.owner_oid, "
-		"t.bytes, t.tried FROM ("
-		"  SELECT f.group_name, l.group_key, f.owner_oid FROM txpipe.file_ledger l "
-		"  JOIN txpipe.feed f USING (feed_id) WHERE l.state IN ('waiting', 'loading') "
-		"      OR l.state = 'failed' AND l.retry_at <= clock_timestamp() "
-		"  UNION "
-		"  SELECT f.group_name, d.group_key, f.owner_oid FROM txpipe.file_ledger l "
-		"  JOIN txpipe.file_ledger d ON d.duplicate_of = l.file_id "
-		"  JOIN txpipe.feed f ON f.feed_id = d.feed_id "
-		"  WHERE d.state = 'duplicate' AND (l.state IN ('waiting', 'loading') "
-		"      OR l.state = 'failed' AND l.retry_at <= clock_timestamp()) UNION "
-		"  SELECT f.group_name, d.group_key, f.owner_oid FROM txpipe.file_ledger d "
-		"  JOIN txpipe.file_ledger l ON l.file_id = d.displaces "
-		"  JOIN txpipe.feed f ON f.feed_id = d.feed_id "
-		"  WHERE d.state = 'duplicate' AND d.displaces IS NOT NULL AND l.state = 'loaded' "
-		"  AND coalesce(d.retry_at <= clock_timestamp(), true) "
-		"  AND d.attempts < coalesce((f.options->>'max_attempts')::integer, $5)) g "
-		"CROSS JOIN LATERAL (SELECT coalesce(sum(p.bytes), 0)::bigint AS bytes, "
-		"    coalesce(bool_or(p.attempts > 0), false) AS tried "
-		"    FROM txpipe.feed r JOIN txpipe.file_ledger p USING (feed_id) "
-		"    WHERE r.group_name = g.group_name AND p.group_key = g.group_key "
-		"    AND p.state IN ('waiting', 'loading', 'failed')) t "
-		"WHERE (pg_has_role($1, g.owner_oid, 'USAGE') "
-		"    OR has_function_privilege($1, " TXP_OPERATE ")) "
-		"AND ($2 IS NULL OR (g.group_name, g.group_key) = ($2, $3)) "
-		"AND (NOT EXISTS (SELECT FROM txpipe.feed r WHERE r.group_name = g.group_name "
-		"        AND r.required AND NOT EXISTS (SELECT FROM txpipe.file_ledger p "
-		"            WHERE p.feed_id = r.feed_id AND p.group_key = g.group_key "
-		"            AND p.state " PRESENT ")) "
-		"    OR (SELECT bool_or(p.state = 'loaded') OR clock_timestamp() >= "
-		"            min(p.arrived_at) + min((r.options->>'group_timeout')::interval) "
-		"        FROM txpipe.feed r LEFT JOIN txpipe.file_ledger p ON p.feed_id = r.feed_id "
-		"            AND p.group_key = g.group_key AND p.state <> 'superseded' "
-		"        WHERE r.group_name = g.group_name)) "
-		"ORDER BY txpipe.natural_key(g.group_key) COLLATE \"C\", g.group_key COLLATE \"C\", "
-		"g.group_name COLLATE \"C\" LIMIT $4",
-		5,
-		{OIDOID, TEXTOID, TEXTOID, INT8OID, INT4OID}};
+	static TxpStatement all = {READY("", ""), 3, {OIDOID, INT8OID, INT4OID}};
+	static TxpStatement one = {READY("AND f.group_name = $4 AND l.group_key = $5 ",
+									 "AND f.group_name = $4 AND d.group_key = $5 "),
+							   5,
+							   {OIDOID, INT8OID, INT4OID, TEXTOID, TEXTOID}};
 	MemoryContext context = CurrentMemoryContext;
-	Datum values[] = {ObjectIdGetDatum(user), only ? CStringGetTextDatum(only->name) : 0,
-					  only ? CStringGetTextDatum(only->key) : 0, Int64GetDatum(limit),
-					  Int32GetDatum(txp_ledger_max_attempts())};
-	char nulls[] = {' ', only ? ' ' : 'n', only ? ' ' : 'n', limit < 0 ? 'n' : ' ', ' ', '\0'};
+	Datum values[] = {
+		ObjectIdGetDatum(user), Int64GetDatum(limit), Int32GetDatum(txp_ledger_max_attempts()),
+		only ? CStringGetTextDatum(only->name) : 0, only ? CStringGetTextDatum(only->key) : 0};
 	List *groups = NIL;
 	uint64 n;
 
 	SPI_connect();
-	n = txp_spi_run(&query, values, nulls);
+	n = txp_spi_run(only ? &one : &all, values, limit < 0 ? " n   " : NULL);
 	for (uint64 i = 0; i < n; i++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);

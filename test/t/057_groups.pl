@@ -410,6 +410,21 @@ deliver('w1/2.csv', "id,note\n2,new\n");
 run_hourly();
 is(sql('SELECT id, note FROM widened'), '2|new', 'a step that adds a column to the table of the next file');
 
+# What a file costs does not depend on how many others wait.
+sub ledger_reads
+{
+	my ($files) = @_;
+
+	deliver("many/$files.$_.csv", "id\n$files$_\n") foreach 1 .. $files;
+	my $reads = sql(q{BEGIN; CALL txpipe.run_hourly();
+		SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_all_tables WHERE relid = 'txpipe.file_ledger'::regclass; COMMIT});
+	is(sql("SELECT count(*) FROM many WHERE id::text LIKE '$files%'"), $files, "$files files are loaded");
+	return $reads / $files;
+}
+sql(q{CREATE TABLE many (id integer); SELECT txpipe.create_feed('many', 'many/(.*)[.]csv', 'many')});
+my @reads = map { ledger_reads($_) } 40, 400;
+cmp_ok($reads[1], '<', 2 * $reads[0], "for each of 400 files the ledger's rows are read about as often as for each of 40") or diag("@reads");
+
 log_is_clean($node, qr/invalid value for option|invalid input syntax for type interval|terminating connection|was terminated|recovery|not yet accepting connections|starting up/);
 $node->stop;
 done_testing();

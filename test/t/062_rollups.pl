@@ -411,6 +411,25 @@ foreach my $report (sort keys %after)
 my $pages = sql("SELECT relpages FROM pg_class WHERE oid = 'dwh.rollup_product_offer_base'::regclass");
 cmp_ok($after{$one_day}, '<', $pages / 2, "a day's report reads its part of the rollup, not all of its $pages pages");
 
+# --- nor what a delivery of branches costs on those before it ---
+
+sub settle_buffers
+{
+	my ($deliveries) = @_;
+
+	sql('TRUNCATE dwh.branch_delivery; INSERT INTO dwh.branch_delivery (branch_id, delivered_at, group_order, file_id, line_no, outcome, location)'
+		  . " SELECT b, timestamptz '2022-01-01 00:00Z' + n * interval '1 hour', n, n, b, 'duplicate', 'Cairo' FROM generate_series(1, 12) b,"
+		  . " generate_series(1, $deliveries) n");
+	my $explain = sql(q{BEGIN; SET LOCAL timezone = 'UTC'; EXPLAIN (ANALYZE, BUFFERS) SELECT * FROM dwh.settle_branch(ARRAY(SELECT generate_series(1, 12)),
+		'2022-01-03 00:00Z', 7); ROLLBACK});
+	my ($line) = $explain =~ /Function Scan.*\n\s+Buffers: (.*)/ or die $explain;
+	my $buffers = 0;
+	$buffers += $1 while $line =~ /(?:hit|read)=(\d+)/g;
+	return $buffers;
+}
+my ($few, $many) = map { settle_buffers($_) } 50, 2000;
+cmp_ok($many, '<', 1.5 * $few, "a delivery of branches behind 2,000 others reads hardly more than behind 50: $many and $few buffers");
+
 log_is_clean($node, qr/the rollups of the (?:day|month|year) of|keys without a member/, qr/belongs to role/, qr/has no rollups yet/);
 $node->stop;
 done_testing();
