@@ -25,7 +25,8 @@ txd_realloc(void *ptr, size_t size)
 char *
 txd_buf_reserve(TxdBuf *buf, size_t more)
 {
-	if (more > buf->cap - buf->len)
+	/* Room for nothing is a place all the same, which NULL is not. */
+	if (more > buf->cap - buf->len || buf->data == NULL)
 	{
 		size_t cap = buf->cap > 0 ? buf->cap : 256;
 

@@ -23,6 +23,9 @@ txp_window_init(TxpWindow *w, TxpChannel *channel, uint32_t batch_rows, uint32_t
 	*w = (TxpWindow){.channel = channel};
 	w->batch_rows = batch_rows > 0 ? batch_rows : 1;
 	w->batch_bytes = batch_bytes < MAX_BATCH_BYTES ? batch_bytes : MAX_BATCH_BYTES;
+	/* A batch without anything in it is never full. */
+	if (w->batch_bytes == 0)
+		w->batch_bytes = 1;
 }
 
 static void

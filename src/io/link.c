@@ -241,17 +241,21 @@ txp_link_read(bool *eof)
 	return mail;
 }
 
-/* Formats text that is valid UTF-8 whatever a path or a library put into it: other bytes become '?'. */
+/* Makes it valid UTF-8, whatever a path, a broker or a library put into it: other bytes become '?'. */
+static void
+mend_text(char *text, size_t len)
+{
+	size_t good = 0;
+
+	while ((good += txd_utf8_prefix(text + good, len - good)) < len)
+		text[good] = '?';
+}
+
 static void
 format_text(char *text, size_t size, const char *fmt, va_list args)
 {
-	size_t len;
-	size_t good = 0;
-
 	vsnprintf(text, size, fmt, args);
-	len = strlen(text);
-	while ((good += txd_utf8_prefix(text + good, len - good)) < len)
-		text[good] = '?';
+	mend_text(text, strlen(text));
 }
 
 void
@@ -284,6 +288,8 @@ txp_error(TxpChannel *channel, TxpError error, const char *fmt, ...)
 	txp_put_str(&payload, error.sqlstate);
 	txp_put_str(&payload, text);
 	txp_put_str(&payload, error.detail);
+	if (error.detail != NULL)
+		mend_text(payload.data + payload.len - strlen(error.detail), strlen(error.detail));
 	txp_put_str(&payload, error.hint);
 	if (error.answer)
 		txp_answer(channel, TXP_ERROR, &payload);

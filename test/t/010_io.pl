@@ -161,6 +161,25 @@ sub read_file
 	return ($rows, $f);
 }
 
+# Found by fuzzing frames.
+sub test_odd_openings
+{
+	my $c = start_child();
+	my $file = spew("$dir/odd.csv", "1\n2\n");
+	my $rest = schema(1, 1, ['a', 1]);
+
+	say_frame($c, 'FILE_OPEN', 3, 0, opening('odd.csv', header => 'a') . $rest . pack('L4', 10, 0, 0, 0xFFFFFFFF));
+	is(read_batch(hear($c))->{block}, "1\n", 'batches of no bytes: a row each');
+	is(read_batch(hear_type($c, 'BATCH'))->{block}, "2\n", '... and the next');
+	hear_type($c, 'FILE_END');
+	say_frame($c, 'CLOSE', 3, 0, '');
+	hear_type($c, 'CLOSED');
+
+	say_frame($c, 'FILE_OPEN', 4, 0, opening('odd.csv', encoding => "UTF\xED") . $rest . pack('L4', 10, 100, 0, 0xFFFFFFFF));
+	is(read_error(hear($c))->{detail}, 'UTF?', 'the detail of an error is UTF-8 whatever it quotes');
+	is(end_child($c), 0, 'exit status 0');
+}
+
 sub test_file_open
 {
 	my $c = start_child();
@@ -343,6 +362,7 @@ sub test_produce_and_topics
 
 test_life();
 test_hash_and_copy();
+test_odd_openings();
 test_file_open();
 test_packed();
 test_text();
