@@ -96,6 +96,34 @@ check_csv(const TxdCsvOptions *csv, TxdError *err)
 	return true;
 }
 
+/* What the server's catalog can say of a type; the encoders compute with it. */
+static bool
+check_modifiers(const TxdColumn *col, TxdError *err)
+{
+	bool ok = true;
+
+	if (col->type == TXD_NUMERIC)
+		ok = col->precision >= 0 && col->precision <= 1000 && col->scale >= -1000 &&
+			 col->scale <= 1000;
+	else if (col->type >= TXD_DATE && col->type <= TXD_TIMESTAMPTZ)
+		ok = col->precision >= -1 && col->precision <= 6;
+	return ok || txd_refuse(err, "bad_value", col, "no type has precision %d and scale %d",
+							(int) col->precision, (int) col->scale);
+}
+
+static bool
+check_zone(const TxdZone *zone, TxdError *err)
+{
+	const int32_t day = 86400;
+
+	if (zone->nchanges > 0 && (zone->at == NULL || zone->offset == NULL))
+		return txd_refuse(err, "bad_value", NULL, "time zone has no offsets");
+	for (int i = 0; zone->offset != NULL && i <= zone->nchanges; i++)
+		if (zone->offset[i] <= -day || zone->offset[i] >= day)
+			return txd_refuse(err, "bad_value", NULL, "time zone is a day or more off UTC");
+	return true;
+}
+
 static bool
 check_column(const TxdSchema *schema, const TxdColumn *col, int *nplain, TxdError *err)
 {
@@ -127,15 +155,16 @@ txd_schema_check(const TxdSchema *schema, TxdError *err)
 
 	if (schema->ncolumns < 1 || schema->ncolumns > MAX_COLUMNS)
 		return txd_refuse(err, "bad_value", NULL, "%d columns, not 1 to 1600", schema->ncolumns);
-	if (schema->zone.nchanges > 0 && (schema->zone.at == NULL || schema->zone.offset == NULL))
-		return txd_refuse(err, "bad_value", NULL, "time zone has no offsets");
+	if (!check_zone(&schema->zone, err))
+		return false;
 	if (schema->format == TXD_CSV && !check_csv(&schema->csv, err))
 		return false;
 	for (int i = 0; i < schema->ncolumns; i++)
 	{
 		if (schema->columns[i].name == NULL)
 			return txd_refuse(err, "bad_value", NULL, "column %d has no name", i + 1);
-		if (!check_column(schema, &schema->columns[i], &nplain, err))
+		if (!check_modifiers(&schema->columns[i], err) ||
+			!check_column(schema, &schema->columns[i], &nplain, err))
 			return false;
 	}
 	return true;

@@ -178,6 +178,28 @@ check_refused(TxdSchema *schema, const char *code, const char *column)
 	CHECK_STR(err.column, column);
 }
 
+/* What no catalog says, a broken frame may: the encoders compute with these. */
+static void
+test_bad_modifiers(void)
+{
+	static const int32_t offsets[] = {3600, -86400};
+	static const int64_t changes[] = {0};
+	TxdColumn col = {.name = "c", .type = TXD_TIMESTAMPTZ, .precision = 7};
+	TxdSchema schema = {.format = TXD_JSON, .ncolumns = 1, .columns = &col};
+
+	check_refused(&schema, "bad_value", "c");
+	col.precision = -2;
+	check_refused(&schema, "bad_value", "c");
+	col = (TxdColumn){.name = "c", .type = TXD_NUMERIC, .precision = 1001};
+	check_refused(&schema, "bad_value", "c");
+	col.precision = 5;
+	col.scale = INT32_MIN;
+	check_refused(&schema, "bad_value", "c");
+	col.scale = 2;
+	schema.zone = (TxdZone){1, changes, offsets};
+	check_refused(&schema, "bad_value", NULL);
+}
+
 static void
 test_bad_schemas(void)
 {
@@ -214,6 +236,7 @@ main(void)
 	test_key_bytes();
 	test_plain();
 	test_conversions();
+	test_bad_modifiers();
 	test_bad_schemas();
 	return check_done("rows");
 }
