@@ -96,17 +96,36 @@ FORMATTED = $(sort $(wildcard src/*.[ch] src/*/*.[ch] test/decode/*.[ch] test/ka
 format:
 	clang-format-14 -i $(FORMATTED)
 
-# Speed and fuzzing of the decoders; not part of the tests.
+# Speed of the decoders, which is no test; fuzzing of them and of the child.
 FUZZ_SECONDS ?= 60
+FUZZ_KEPT ?= build/fuzz/kept
+FUZZ_CLANG ?= clang-14
 
 build/test/bench_decode: test/decode/bench_decode.c $(DECODE_OBJS)
 	@mkdir -p $(@D)
 	$(CC) $(IO_CFLAGS) -Isrc -o $@ $< $(DECODE_OBJS) -lm
 
-build/fuzz/%: test/decode/fuzz_%.c $(wildcard src/decode/*.[ch])
-	@mkdir -p $@.corpus
-	clang-14 -std=c11 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all -Isrc -o $@ $< $(filter src/decode/%.c,$^) -lm
+FUZZ_TARGETS = $(patsubst test/decode/fuzz_%.c,%,$(sort $(wildcard test/decode/fuzz_*.c)))
+FUZZ_CC = $(FUZZ_CLANG) -std=c11 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-sanitize-recover=all -Wall -Wextra -Isrc -pthread
+FUZZ_DECODE = $(patsubst src/%.c,build/fuzz/%.o,$(sort $(wildcard src/decode/*.c)))
+# Of the child, for frames: fuzz_frame.c has channel.c, link.c and main.c in itself.
+FUZZ_IO = build/fuzz/fake_kafka.o $(patsubst %,build/fuzz/io/%.o,batch charset decode_request file kafka lake pace \
+	places request schema source stream unpack)
+
+build/fuzz/%.o: src/%.c $(wildcard src/*/*.h)
+	@mkdir -p $(@D)
+	$(FUZZ_CC) -c -o $@ $<
+
+build/fuzz/%.o: test/decode/%.c test/decode/fuzz.h $(wildcard src/*/*.[ch])
+	@mkdir -p $(@D)
+	$(FUZZ_CC) -c -o $@ $<
+
+build/fuzz/%: build/fuzz/fuzz_%.o $(FUZZ_DECODE)
+	$(FUZZ_CC) -fsanitize=fuzzer -o $@ $^ $(FUZZ_LIBS) -lm
+
+build/fuzz/frame: FUZZ_LIBS = -lcrypto -lz -lzstd
+build/fuzz/frame: $(FUZZ_IO)
 
 .PHONY: bench bench-decode fuzz
 bench:
@@ -115,6 +134,10 @@ bench:
 bench-decode: build/test/bench_decode
 	$<
 
-fuzz: build/fuzz/json build/fuzz/csv
-	@set -e; for f in json csv; do build/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -max_len=600 \
-		-dict=test/decode/fuzz_$$f.dict build/fuzz/$$f.corpus; done
+.PHONY: fuzz-compiler
+# Is it there, with its run-time libraries?
+fuzz-compiler:
+	@echo 'int main(void) { return 0; }' | $(FUZZ_CLANG) -fsanitize=address,undefined -x c -o /dev/null - 2>/dev/null
+
+fuzz: $(addprefix build/fuzz/,$(FUZZ_TARGETS))
+	test/decode/fuzz $(FUZZ_SECONDS) $(FUZZ_KEPT) $(FUZZ_TARGETS)
