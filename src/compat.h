@@ -1,11 +1,60 @@
 /*
  * compat.h — every difference between server versions, and nothing else.
+ *
+ * The sources are written for the newest server; here is what older ones call otherwise.
  */
 #ifndef TXP_COMPAT_H
 #define TXP_COMPAT_H
 
+#include "access/htup_details.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_proc.h"
+#include "common/jsonapi.h"
+#include "utils/acl.h"
+
 #if PG_VERSION_NUM < 150000
 #error "txpipe needs PostgreSQL 15 or later"
+#endif
+
+#if PG_VERSION_NUM < 160000
+/* A function for each kind of object became one. */
+static inline AclResult
+object_aclcheck(Oid class, Oid object, Oid role, AclMode mode)
+{
+	if (class == DatabaseRelationId)
+		return pg_database_aclcheck(object, role, mode);
+	if (class == ForeignServerRelationId)
+		return pg_foreign_server_aclcheck(object, role, mode);
+	Assert(class == ProcedureRelationId);
+	return pg_proc_aclcheck(object, role, mode);
+}
+#endif
+
+/* Actions of the JSON parser return whether it goes on: return TXP_JSON_SUCCESS; */
+#if PG_VERSION_NUM < 160000
+typedef void TxpJsonResult;
+#define TXP_JSON_SUCCESS
+#else
+typedef JsonParseErrorType TxpJsonResult;
+#define TXP_JSON_SUCCESS JSON_SUCCESS
+#endif
+
+/* The lexer's memory may be the caller's; NULL has it allocated. */
+#if PG_VERSION_NUM < 170000
+#define makeJsonLexContextCstringLen(lex, json, len, encoding, need_escapes)                       \
+	makeJsonLexContextCstringLen(json, len, encoding, need_escapes)
+#endif
+
+/* Room may be asked for in front of the tuple. */
+#if PG_VERSION_NUM < 180000
+#define heap_form_minimal_tuple(desc, values, nulls, extra)                                        \
+	(AssertMacro((extra) == 0), heap_form_minimal_tuple(desc, values, nulls))
+#endif
+
+/* What does not return says so before its declaration. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn __attribute__((noreturn))
 #endif
 
 #endif

@@ -33,6 +33,7 @@
 #include "utils/syscache.h"
 
 #include "args.h"
+#include "compat.h"
 #include "cron.h"
 
 PG_FUNCTION_INFO_V1(txpipe_ask_cron);
@@ -122,7 +123,7 @@ check_role(Oid home, const char *home_name)
 						errmsg("role \"%s\" may not log in, as its jobs would have to", role),
 						errhint("ALTER ROLE %s LOGIN; or SET ROLE to one that may.",
 								quote_identifier(role))));
-	if (pg_database_aclcheck(home, GetUserId(), ACL_CONNECT) != ACLCHECK_OK)
+	if (object_aclcheck(DatabaseRelationId, home, GetUserId(), ACL_CONNECT) != ACLCHECK_OK)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("role \"%s\" may not connect to \"%s\", the database of pg_cron",
 							   role, home_name),

@@ -11,6 +11,7 @@
 #include "postgres.h"
 #include "lib/stringinfo.h"
 
+#include "compat.h"
 #include "payload.h"
 
 typedef struct TxpIo TxpIo;
@@ -66,6 +67,6 @@ typedef struct TxpIoError
 } TxpIoError;
 
 extern void txp_io_read_error(const TxpFrame *frame, TxpIoError *error);
-extern void txp_io_raise(const TxpIoError *error) pg_attribute_noreturn();
+pg_noreturn extern void txp_io_raise(const TxpIoError *error);
 
 #endif

@@ -10,6 +10,7 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
+#include "compat.h"
 #include "json_facts.h"
 
 /* As deep as the decoders read. */
@@ -197,7 +198,7 @@ kind_of_number(const char *text)
 	return errno == 0 && *end == '\0' ? KIND_INTEGER : KIND_NUMBER;
 }
 
-static void
+static TxpJsonResult
 on_object(void *state)
 {
 	Walk *walk = state;
@@ -206,42 +207,46 @@ on_object(void *state)
 		walk->is_object = true;
 	else if (walk->lex->lex_level == 1 && walk->field != NULL)
 		walk->field->kinds |= KIND_JSON;
+	return TXP_JSON_SUCCESS;
 }
 
-static void
+static TxpJsonResult
 on_array(void *state)
 {
 	Walk *walk = state;
 
 	if (walk->lex->lex_level == 1 && walk->field != NULL)
 		walk->field->kinds |= KIND_JSON;
+	return TXP_JSON_SUCCESS;
 }
 
-static void
+static TxpJsonResult
 on_field(void *state, char *name, bool isnull)
 {
 	Walk *walk = state;
 
 	if (walk->lex->lex_level != 1 || !walk->is_object)
-		return;
+		return TXP_JSON_SUCCESS;
 	walk->field = fact_of(walk->facts, name);
 	if (walk->field != NULL)
 		walk->field->count++;
+	return TXP_JSON_SUCCESS;
 }
 
-static void
+static TxpJsonResult
 on_scalar(void *state, char *token, JsonTokenType type)
 {
 	Walk *walk = state;
 
 	if (walk->lex->lex_level != 1 || walk->field == NULL)
-		return;
+		return TXP_JSON_SUCCESS;
 	if (type == JSON_TOKEN_STRING)
 		walk->field->kinds |= is_time(token) ? KIND_TIME : KIND_TEXT;
 	else if (type == JSON_TOKEN_NUMBER)
 		walk->field->kinds |= kind_of_number(token);
 	else if (type == JSON_TOKEN_TRUE || type == JSON_TOKEN_FALSE)
 		walk->field->kinds |= KIND_BOOLEAN;
+	return TXP_JSON_SUCCESS;
 }
 
 /* The parser recurses, and raises an error when that goes too deep: look before. */
@@ -272,7 +277,7 @@ is_valid(const char *json, uint32 len)
 
 	if (!pg_verify_mbstr(PG_UTF8, json, len, true) || is_too_deep(json, len))
 		return false;
-	lex = makeJsonLexContextCstringLen(unconstify(char *, json), len, PG_UTF8, true);
+	lex = makeJsonLexContextCstringLen(NULL, unconstify(char *, json), len, PG_UTF8, true);
 	return pg_parse_json(lex, &nullSemAction) == JSON_SUCCESS;
 }
 
@@ -291,7 +296,7 @@ txp_json_facts_add(TxpJsonFacts *facts, const char *json, uint32 len)
 
 	if (is_valid(json, len))
 	{
-		walk.lex = makeJsonLexContextCstringLen(unconstify(char *, json), len, PG_UTF8, true);
+		walk.lex = makeJsonLexContextCstringLen(NULL, unconstify(char *, json), len, PG_UTF8, true);
 		(void) pg_parse_json(walk.lex, &actions);
 	}
 	MemoryContextSwitchTo(old);

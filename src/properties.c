@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/syscache.h"
 
+#include "compat.h"
 #include "io_client.h"
 #include "options.h"
 #include "properties.h"
@@ -179,7 +180,8 @@ txp_server_by_name(const char *name)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("server \"%s\" is not one of the wrapper " WRAPPER_NAME, name),
 				 errhint("Name a server created with FOREIGN DATA WRAPPER " WRAPPER_NAME ".")));
-	if (pg_foreign_server_aclcheck(server->serverid, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
+	if (object_aclcheck(ForeignServerRelationId, server->serverid, GetUserId(), ACL_USAGE) !=
+		ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_SERVER, name);
 	return server->serverid;
 }

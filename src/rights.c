@@ -16,6 +16,7 @@
 #include "utils/rls.h"
 #include "utils/syscache.h"
 
+#include "compat.h"
 #include "rights.h"
 
 /* Searching pg_catalog first and the temporary schema last leaves no room for planted objects. */
@@ -115,7 +116,8 @@ txp_rights_may_operate(Oid oid, const char *name)
 	right = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum("operate"),
 							PointerGetDatum(buildoidvector(NULL, 0)),
 							ObjectIdGetDatum(get_namespace_oid("txpipe", false)));
-	return OidIsValid(right) && pg_proc_aclcheck(right, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK;
+	return OidIsValid(right) &&
+		   object_aclcheck(ProcedureRelationId, right, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK;
 }
 
 /* By name: the OID of a target means another table once it was restored elsewhere. */

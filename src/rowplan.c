@@ -39,9 +39,20 @@ new_plan(TxdFormat format, const TxdCsvOptions *csv)
 	plan->form = TXD_BINARY;
 	plan->csv = *csv;
 	plan->columns = palloc0(sizeof(TxdColumn) * MAX_COLUMNS);
-	plan->desc = CreateTemplateTupleDesc(MAX_COLUMNS);
-	plan->desc->natts = 0;
+	plan->desc = CreateTemplateTupleDesc(0);
 	return plan;
+}
+
+/* The number of attributes decides where they are in a descriptor: one more means a copy. */
+static TupleDesc
+widen(TupleDesc desc)
+{
+	TupleDesc wider = CreateTemplateTupleDesc(desc->natts + 1);
+
+	for (int i = 1; i <= desc->natts; i++)
+		TupleDescCopyEntry(wider, i, desc, i);
+	pfree(desc);
+	return wider;
 }
 
 /* Next free column of the plan, its name and type set. */
@@ -57,7 +68,7 @@ append_column(TxpRowPlan *plan, const char *name, Oid type, int32 typmod, Oid co
 	txp_column_set_type(column, type, typmod);
 	if (column->type == TXD_OTHER)
 		plan->form = TXD_TEXT;
-	plan->desc->natts = plan->ncolumns;
+	plan->desc = widen(plan->desc);
 	TupleDescInitEntry(plan->desc, plan->ncolumns, name, type, typmod, 0);
 	TupleDescInitEntryCollation(plan->desc, plan->ncolumns, collation);
 	plan->names = lappend(plan->names, makeString(pstrdup(name)));

@@ -13,6 +13,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "compat.h"
 #include "rowreader.h"
 
 struct TxpRowReader
@@ -339,7 +340,7 @@ txp_rows_tuple(TxpRowReader *reader, TxpRows *rows, uint32 row)
 	if (reader->desc->natts > reader->plan->ncolumns)
 		reader->values[reader->plan->ncolumns] = Int64GetDatum(row);
 	MemoryContextSwitchTo(rows->context);
-	rows->tuples[row] = heap_form_minimal_tuple(reader->desc, reader->values, reader->nulls);
+	rows->tuples[row] = heap_form_minimal_tuple(reader->desc, reader->values, reader->nulls, 0);
 	MemoryContextSwitchTo(old);
 	return rows->tuples[row];
 }
