@@ -180,7 +180,7 @@ DECLARE
                        '-infinity', 'infinity'
                 FROM around JOIN dwh.dim_{d} d ON d.{d}_id = id AND NOT d.is_inferred
                      AND (d.delivered_at = at AND NOT c_new OR d.delivered_at = (n).delivered_at AND NOT n_new)
-                WHERE NOT EXISTS (SELECT FROM version v WHERE v.key = d.{d}_key)
+                WHERE d.{d}_key NOT IN (SELECT v.key FROM version v WHERE v.key IS NOT NULL)
             )
             MERGE INTO dwh.dim_{d} d USING placed v ON d.{d}_key = v.key
             WHEN MATCHED AND v.is_gone THEN DELETE
@@ -199,12 +199,13 @@ DECLARE
         'Brings the versions of these members in line with dwh.{d}_delivery around one group time, and the sales with
         the versions. cause: the file this is about. Returns lines whose outcome is another now, in the shape a step has';
 
+        -- It may move the sales of many files: each plan is for those.
         CREATE OR REPLACE FUNCTION dwh.follow_{d}(before dwh.dim_{d}[], cause bigint)
         RETURNS void
         LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
         SET search_path = pg_catalog, pg_temp
-        SET enable_seqscan = off SET enable_bitmapscan = off
-        SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+        SET plan_cache_mode = force_custom_plan SET jit = off
+        SET enable_seqscan = on SET enable_bitmapscan = on SET enable_hashjoin = on SET enable_mergejoin = on
         AS $function$
         DECLARE
             files bigint[];

@@ -203,15 +203,15 @@ BEGIN
     'Counts in dwh.sales_day that the figures of these days change, once in a transaction. cause: the file that does
     it. Returns no rows, in the shape a step of a feed has.';
 
-    -- enable_seqscan: a batch may settle a few of many millions of sales; each is found by its place. Plans for few are kept:
-    -- making them takes longer than they run. Plans for many know how many.
+    -- enable_seqscan: a batch may settle a few of many millions of sales; each is found by its place. Plans for few are kept
+    -- and look into indexes: making them takes longer than they run. Plans for many know how many.
     EXECUTE txpipe.sale_sql($sql$
     CREATE OR REPLACE FUNCTION dwh.settle_sales(ids text[], lines dwh.sale_conflict[], leaving bigint)
     RETURNS SETOF dwh.sale_move
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     SET plan_cache_mode = force_custom_plan
-    SET enable_seqscan = off
+    SET enable_seqscan = off SET enable_hashjoin = on SET enable_mergejoin = on SET jit = off
     AS $function$
     DECLARE
         moves dwh.sale_move[];
@@ -228,6 +228,8 @@ BEGIN
     BEGIN
         IF cardinality(ids) <= 100 AND cardinality(lines) <= 100 THEN
             SET LOCAL plan_cache_mode = force_generic_plan;
+            SET LOCAL enable_hashjoin = off;
+            SET LOCAL enable_mergejoin = off;
         END IF;
         WITH id AS (
             SELECT DISTINCT transaction_id COLLATE "C" AS transaction_id FROM unnest(ids) AS transaction_id

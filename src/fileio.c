@@ -63,7 +63,7 @@ keep(TxpFileChannel *channel, const TxpFrame *frame)
 	TxpFrame *kept = palloc(sizeof(TxpFrame));
 
 	*kept = *frame;
-	kept->data = memcpy(palloc(Max(frame->size, 1)), frame->data, frame->size);
+	kept->data = memcpy(palloc0(frame->size + 1), frame->data, frame->size);
 	channel->pending = lappend(channel->pending, kept);
 	MemoryContextSwitchTo(old);
 }
@@ -245,7 +245,9 @@ txp_fileio_open_ahead(TxpFileIo *files, const char *top, const char *name, const
 	MemoryContext old;
 	StringInfoData request;
 
-	/* First, since starting another one empties the context. */
+	/* Another one would empty the context, in which the present file's channel may be. */
+	if (files->io != NULL && txp_io_gone(files->io))
+		raise_gone();
 	(void) child(files);
 	old = MemoryContextSwitchTo(files->context);
 	put_opening(&request, top, name, plan);

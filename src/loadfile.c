@@ -61,15 +61,38 @@ open_target(const TxpFeed *feed, const TxpLedgerFile *file, const char *group_ke
 	return target;
 }
 
-void
-txp_load_file_ahead(TxpFileIo *files, const TxpFileTask *task)
+typedef struct Opening
 {
+	TxpFileIo *files;
+	const TxpFileTask *task;
+} Opening;
+
+static bool
+open_ahead(void *arg)
+{
+	const Opening *opening = arg;
+	const TxpFileTask *task = opening->task;
 	TxpFeedPlan plan;
 	Relation target = open_target(task->feed, task->file, task->group_key, &plan);
 
-	txp_fileio_open_ahead(files, txp_lake_directory, task->file->lake_path, &plan);
+	txp_fileio_open_ahead(opening->files, txp_lake_directory, task->file->lake_path, &plan);
 	if (target != NULL)
 		table_close(target, NoLock);
+	return true;
+}
+
+/* What fails now may be put right until it is the file's turn, by the steps of the one before; else it is raised then. */
+void
+txp_load_file_ahead(TxpFileIo *files, const TxpFileTask *task)
+{
+	Opening opening = {files, task};
+	ErrorData *error = txp_subtransaction_try(open_ahead, &opening, CurrentMemoryContext);
+
+	if (error == NULL)
+		return;
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+	FreeErrorData(error);
 }
 
 /*

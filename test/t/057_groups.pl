@@ -410,6 +410,19 @@ deliver('w1/2.csv', "id,note\n2,new\n");
 run_hourly();
 is(sql('SELECT id, note FROM widened'), '2|new', 'a step that adds a column to the table of the next file');
 
+# What cannot be read ahead yet is read when it is its turn.
+sql(<<'SQL');
+SELECT txpipe.create_feed('maps', '(m[0-9])/1\.csv', NULL, columns => '{"id": {"path": "id", "type": "integer"}}', group_name => 'mapped',
+	options => '{"ordinal": 1}');
+SELECT txpipe.on_load('maps', 'widen', 'SELECT line_no, $$filtered$$, NULL::text, NULL::text, NULL::text FROM batch WHERE public.widen()');
+SELECT txpipe.create_feed('is_mapped', '(m[0-9])/2\.csv', 'widened', columns => '{"id": "id", "note": "note"}', group_name => 'mapped',
+	options => '{"ordinal": 2}');
+ALTER TABLE widened DROP COLUMN note;
+SQL
+deliver('m1/1.csv', "id\n1\n");
+deliver('m1/2.csv', "id,note\n3,mapped\n");
+is(run_hourly() =~ /not loaded/ ? 'not loaded' : sql('SELECT note FROM widened WHERE id = 3'), 'mapped', 'a step that adds a column the next feed names');
+
 # What a file costs does not depend on how many others wait.
 sub ledger_reads
 {
