@@ -183,7 +183,8 @@ sub wait_for
 
 	while (1)
 	{
-		my $rc = $node->psql($db, $sql, stdout => \$out, stderr => \$err);
+		# While the server restarts psql may end before it has read its input: a broken pipe is one more try.
+		my $rc = eval { $node->psql($db, $sql, stdout => \$out, stderr => \$err) } // -1;
 		return 1 if $rc == 0 && $out eq $wanted;
 		last     if time() > $end;
 		select(undef, undef, undef, 0.05);
