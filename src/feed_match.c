@@ -15,6 +15,17 @@
 #include "ledger.h"
 #include "spi.h"
 
+static void *
+read_pattern(uint64 row)
+{
+	TxpFeedPattern *pattern = palloc(sizeof(TxpFeedPattern));
+
+	pattern->feed_id = DatumGetInt32(txp_spi_datum(row, 1));
+	pattern->group_name = txp_spi_text(row, 2);
+	pattern->regex = cstring_to_text(txp_spi_text(row, 3));
+	return pattern;
+}
+
 List *
 txp_feed_patterns(Oid user, bool operates)
 {
@@ -25,25 +36,8 @@ txp_feed_patterns(Oid user, bool operates)
 		2,
 		{OIDOID, BOOLOID}};
 	Datum values[] = {ObjectIdGetDatum(user), BoolGetDatum(operates)};
-	MemoryContext context = CurrentMemoryContext;
-	List *patterns = NIL;
-	uint64 n;
 
-	SPI_connect();
-	n = txp_spi_run(&query, values, NULL);
-	for (uint64 i = 0; i < n; i++)
-	{
-		MemoryContext old = MemoryContextSwitchTo(context);
-		TxpFeedPattern *pattern = palloc(sizeof(TxpFeedPattern));
-
-		pattern->feed_id = DatumGetInt32(txp_spi_datum(i, 1));
-		pattern->group_name = txp_spi_text(i, 2);
-		pattern->regex = cstring_to_text(txp_spi_text(i, 3));
-		patterns = lappend(patterns, pattern);
-		MemoryContextSwitchTo(old);
-	}
-	SPI_finish();
-	return patterns;
+	return txp_spi_list(&query, values, NULL, read_pattern);
 }
 
 /* The part of the path that the first capture group has matched; its places count characters. */

@@ -13,7 +13,7 @@
 /* The states of a file that is there for its group. */
 #define PRESENT "NOT IN ('settling', 'superseded')"
 
-static TxpGroup *
+static void *
 read_group(uint64 row)
 {
 	TxpGroup *group = palloc(sizeof(TxpGroup));
@@ -74,24 +74,11 @@ txp_ledger_ready(Oid user, const TxpGroup *only, int64 limit)
 									 "AND f.group_name = $4 AND d.group_key = $5 "),
 							   5,
 							   {OIDOID, INT8OID, INT4OID, TEXTOID, TEXTOID}};
-	MemoryContext context = CurrentMemoryContext;
 	Datum values[] = {
 		ObjectIdGetDatum(user), Int64GetDatum(limit), Int32GetDatum(txp_ledger_max_attempts()),
 		only ? CStringGetTextDatum(only->name) : 0, only ? CStringGetTextDatum(only->key) : 0};
-	List *groups = NIL;
-	uint64 n;
 
-	SPI_connect();
-	n = txp_spi_run(only ? &one : &all, values, limit < 0 ? " n   " : NULL);
-	for (uint64 i = 0; i < n; i++)
-	{
-		MemoryContext old = MemoryContextSwitchTo(context);
-
-		groups = lappend(groups, read_group(i));
-		MemoryContextSwitchTo(old);
-	}
-	SPI_finish();
-	return groups;
+	return txp_spi_list(only ? &one : &all, values, limit < 0 ? " n   " : NULL, read_group);
 }
 
 void
@@ -219,6 +206,16 @@ txp_ledger_read_file(uint64 row)
 	return file;
 }
 
+static void *
+read_group_file(uint64 row)
+{
+	TxpLedgerFile *file = txp_ledger_read_file(row);
+
+	/* It was a duplicate, and left the landing directory as one. */
+	file->lake_path = txp_spi_text(row, TXP_LEDGER_FILE_COLUMNS + 1);
+	return file;
+}
+
 List *
 txp_ledger_files(const TxpGroup *group)
 {
@@ -230,22 +227,7 @@ txp_ledger_files(const TxpGroup *group)
 		"ORDER BY f.ordinal, f.feed_id, txpipe.natural_key(l.file_name) COLLATE \"C\", l.file_id",
 		2,
 		{TEXTOID, TEXTOID}};
-	MemoryContext context = CurrentMemoryContext;
 	Datum values[] = {CStringGetTextDatum(group->name), CStringGetTextDatum(group->key)};
-	List *files = NIL;
-	uint64 n;
 
-	SPI_connect();
-	n = txp_spi_run(&query, values, NULL);
-	for (uint64 i = 0; i < n; i++)
-	{
-		MemoryContext old = MemoryContextSwitchTo(context);
-
-		files = lappend(files, txp_ledger_read_file(i));
-		/* It was a duplicate, and left the landing directory as one. */
-		((TxpLedgerFile *) llast(files))->lake_path = txp_spi_text(i, TXP_LEDGER_FILE_COLUMNS + 1);
-		MemoryContextSwitchTo(old);
-	}
-	SPI_finish();
-	return files;
+	return txp_spi_list(&query, values, NULL, read_group_file);
 }

@@ -106,6 +106,20 @@ txp_offsets_store(int32 stream_id, const TxpPartitions *parts)
 	return added;
 }
 
+static void *
+read_position(uint64 row)
+{
+	TxpPosition *position = palloc(sizeof(TxpPosition));
+
+	position->topic = txp_spi_text(row, 1);
+	position->partition = DatumGetInt32(txp_spi_datum(row, 2));
+	position->next = DatumGetInt64(txp_spi_datum(row, 3));
+	position->end = DatumGetInt64(txp_spi_datum(row, 4));
+	position->last_offset = DatumGetInt64(txp_spi_datum(row, 5));
+	position->last_hash = DatumGetInt64(txp_spi_datum(row, 6));
+	return position;
+}
+
 List *
 txp_offsets_read(int32 stream_id)
 {
@@ -115,29 +129,9 @@ txp_offsets_read(int32 stream_id)
 		"WHERE stream_id = $1 ORDER BY topic, partition",
 		1,
 		{INT4OID}};
-	MemoryContext context = CurrentMemoryContext;
 	Datum values[1] = {Int32GetDatum(stream_id)};
-	List *positions = NIL;
-	uint64 n;
 
-	SPI_connect();
-	n = txp_spi_run(&statement, values, NULL);
-	for (uint64 i = 0; i < n; i++)
-	{
-		MemoryContext old = MemoryContextSwitchTo(context);
-		TxpPosition *position = palloc(sizeof(TxpPosition));
-
-		position->topic = txp_spi_text(i, 1);
-		position->partition = DatumGetInt32(txp_spi_datum(i, 2));
-		position->next = DatumGetInt64(txp_spi_datum(i, 3));
-		position->end = DatumGetInt64(txp_spi_datum(i, 4));
-		position->last_offset = DatumGetInt64(txp_spi_datum(i, 5));
-		position->last_hash = DatumGetInt64(txp_spi_datum(i, 6));
-		positions = lappend(positions, position);
-		MemoryContextSwitchTo(old);
-	}
-	SPI_finish();
-	return positions;
+	return txp_spi_list(&statement, values, NULL, read_position);
 }
 
 bool

@@ -78,7 +78,7 @@ take_round(TimestampTz now)
 	return due;
 }
 
-static Keeper *
+static void *
 read_keeper(uint64 row)
 {
 	Keeper *keeper = palloc(sizeof(Keeper));
@@ -90,26 +90,14 @@ read_keeper(uint64 row)
 	return keeper;
 }
 
-/* All streams, paused ones too; allocated in `target`. */
+/* All streams, paused ones too. */
 static List *
-read_keepers(MemoryContext target)
+read_keepers(void)
 {
 	static TxpStatement statement = {
 		"SELECT stream_id, options FROM txpipe.stream ORDER BY stream_id", 0, {0}};
-	List *list = NIL;
-	uint64 n;
 
-	SPI_connect();
-	n = txp_spi_run(&statement, NULL, NULL);
-	for (uint64 i = 0; i < n; i++)
-	{
-		MemoryContext old = MemoryContextSwitchTo(target);
-
-		list = lappend(list, read_keeper(i));
-		MemoryContextSwitchTo(old);
-	}
-	SPI_finish();
-	return list;
+	return txp_spi_list(&statement, NULL, NULL, read_keeper);
 }
 
 static void
@@ -119,7 +107,12 @@ begin_round(void)
 		context = AllocSetContextCreate(TopMemoryContext, "txpipe prune", ALLOCSET_SMALL_SIZES);
 	txp_transaction_begin();
 	if (txp_extension_hold())
-		keepers = read_keepers(context);
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+
+		keepers = read_keepers();
+		MemoryContextSwitchTo(old);
+	}
 	txp_transaction_commit();
 	kind = 0;
 }
@@ -210,7 +203,7 @@ txp_prune_some(void)
 Datum
 txpipe_prune_streams(PG_FUNCTION_ARGS)
 {
-	List *all = read_keepers(CurrentMemoryContext);
+	List *all = read_keepers();
 	int64 deleted = 0;
 	ListCell *lc;
 

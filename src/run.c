@@ -236,6 +236,16 @@ load_ready(Run *run, List *groups, bool all)
 							run->totals.rejects, run->totals.groups_failed)));
 }
 
+static void *
+read_group_name(uint64 row)
+{
+	TxpGroup *name = palloc0(sizeof(TxpGroup));
+
+	name->name = txp_spi_text(row, 1);
+	name->owner = DatumGetObjectId(txp_spi_datum(row, 2));
+	return name;
+}
+
 /* Behind all groups, so that nothing waits for it. */
 static void
 end_run(Run *run)
@@ -249,24 +259,10 @@ end_run(Run *run)
 		1,
 		{OIDOID}};
 	Datum values[] = {ObjectIdGetDatum(run->user)};
-	MemoryContext context = CurrentMemoryContext;
-	List *names = NIL;
+	List *names;
 	ListCell *lc;
-	uint64 n;
 
-	SPI_connect();
-	n = txp_spi_run(&query, values, NULL);
-	for (uint64 i = 0; i < n; i++)
-	{
-		MemoryContext old = MemoryContextSwitchTo(context);
-		TxpGroup *name = palloc0(sizeof(TxpGroup));
-
-		name->name = txp_spi_text(i, 1);
-		name->owner = DatumGetObjectId(txp_spi_datum(i, 2));
-		names = lappend(names, name);
-		MemoryContextSwitchTo(old);
-	}
-	SPI_finish();
+	names = txp_spi_list(&query, values, NULL, read_group_name);
 	foreach (lc, names)
 	{
 		const TxpGroup *name = lfirst(lc);

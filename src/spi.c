@@ -66,6 +66,26 @@ txp_spi_ask(TxpStatement *statement, Datum *values, const char *nulls)
 	return answer;
 }
 
+List *
+txp_spi_list(TxpStatement *statement, Datum *values, const char *nulls, void *(*read)(uint64 row))
+{
+	MemoryContext context = CurrentMemoryContext;
+	List *list = NIL;
+	uint64 n;
+
+	SPI_connect();
+	n = txp_spi_run(statement, values, nulls);
+	for (uint64 row = 0; row < n; row++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+
+		list = lappend(list, read(row));
+		MemoryContextSwitchTo(old);
+	}
+	SPI_finish();
+	return list;
+}
+
 void
 txp_spi_commit_as(Oid owner)
 {

@@ -6,6 +6,7 @@
 
 #include "postgres.h"
 #include "executor/spi.h"
+#include "nodes/pg_list.h"
 
 #define TXP_MAX_ARGS 16
 
@@ -29,6 +30,10 @@ extern uint64 txp_spi_do(TxpStatement *statement, Datum *values, const char *nul
 
 /* The same for a statement that gives one row of one column: never NULL, of a type passed by value. */
 extern Datum txp_spi_ask(TxpStatement *statement, Datum *values, const char *nulls);
+
+/* The same for a statement of many rows: `read` makes something of each, in the caller's memory context. */
+extern List *txp_spi_list(TxpStatement *statement, Datum *values, const char *nulls,
+						  void *(*read)(uint64 row));
 
 /*
  * Commits in a procedure that may, with the rights of `owner`: triggers that still are deferred run in the

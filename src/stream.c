@@ -203,6 +203,19 @@ txp_stream_of_user_locked(const char *name)
 	return txp_stream_load(NULL, stream->id);
 }
 
+static void *
+read_runnable(uint64 row)
+{
+	TxpRunnable *stream = palloc(sizeof(TxpRunnable));
+
+	stream->id = DatumGetInt32(txp_spi_datum(row, 1));
+	stream->epoch = DatumGetInt64(txp_spi_datum(row, 2));
+	stream->healthy = DatumGetBool(txp_spi_datum(row, 3));
+	stream->workers =
+		txp_option_int(TXP_OPTION_STREAM, DatumGetJsonbP(txp_spi_datum(row, 4)), "workers");
+	return stream;
+}
+
 List *
 txp_stream_runnable(void)
 {
@@ -212,27 +225,8 @@ txp_stream_runnable(void)
 		"ORDER BY stream_id",
 		0,
 		{0}};
-	MemoryContext context = CurrentMemoryContext;
-	List *streams = NIL;
-	uint64 n;
 
-	SPI_connect();
-	n = txp_spi_run(&statement, NULL, NULL);
-	for (uint64 i = 0; i < n; i++)
-	{
-		MemoryContext old = MemoryContextSwitchTo(context);
-		TxpRunnable *stream = palloc(sizeof(TxpRunnable));
-
-		stream->id = DatumGetInt32(txp_spi_datum(i, 1));
-		stream->epoch = DatumGetInt64(txp_spi_datum(i, 2));
-		stream->healthy = DatumGetBool(txp_spi_datum(i, 3));
-		stream->workers =
-			txp_option_int(TXP_OPTION_STREAM, DatumGetJsonbP(txp_spi_datum(i, 4)), "workers");
-		streams = lappend(streams, stream);
-		MemoryContextSwitchTo(old);
-	}
-	SPI_finish();
-	return streams;
+	return txp_spi_list(&statement, NULL, NULL, read_runnable);
 }
 
 void

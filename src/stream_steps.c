@@ -51,6 +51,19 @@ read_rule(uint64 row, char *name)
 	return rule;
 }
 
+static void *
+read_step(uint64 row)
+{
+	TxpStreamStep *step = palloc0(sizeof(TxpStreamStep));
+
+	step->name = txp_spi_text(row, 1);
+	step->sql = txp_spi_text(row, 2);
+	step->ordinal = DatumGetInt32(txp_spi_datum(row, 3));
+	step->on_error = txp_step_policy(txp_spi_text(row, 4));
+	step->rule = read_rule(row, step->name);
+	return step;
+}
+
 List *
 txp_stream_steps_load(int32 stream_id)
 {
@@ -63,33 +76,15 @@ txp_stream_steps_load(int32 stream_id)
 		1,
 		{INT4OID}};
 	Datum values[1] = {Int32GetDatum(stream_id)};
-	MemoryContext context = CurrentMemoryContext;
 	MemoryContextCallback *callback;
-	List *steps = NIL;
-	uint64 n;
+	List *steps = txp_spi_list(&statement, values, NULL, read_step);
 
-	SPI_connect();
-	n = txp_spi_run(&statement, values, NULL);
-	for (uint64 i = 0; i < n; i++)
-	{
-		MemoryContext old = MemoryContextSwitchTo(context);
-		TxpStreamStep *step = palloc0(sizeof(TxpStreamStep));
-
-		step->name = txp_spi_text(i, 1);
-		step->sql = txp_spi_text(i, 2);
-		step->ordinal = DatumGetInt32(txp_spi_datum(i, 3));
-		step->on_error = txp_step_policy(txp_spi_text(i, 4));
-		step->rule = read_rule(i, step->name);
-		steps = lappend(steps, step);
-		MemoryContextSwitchTo(old);
-	}
-	SPI_finish();
 	if (steps == NIL)
 		return NIL;
 	callback = palloc(sizeof(MemoryContextCallback));
 	callback->func = free_plans;
 	callback->arg = steps;
-	MemoryContextRegisterResetCallback(context, callback);
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
 	return steps;
 }
 

@@ -24,6 +24,21 @@ typedef struct Displacement
 	int64 heir; /* a duplicate of the loaded one, or 0 */
 } Displacement;
 
+static void *
+read_displacement(uint64 row)
+{
+	Displacement *d = palloc(sizeof(Displacement));
+
+	d->file = DatumGetInt64(txp_spi_datum(row, 1));
+	d->name = txp_spi_text(row, 2);
+	d->loaded = DatumGetInt64(txp_spi_datum(row, 3));
+	d->group_key = txp_spi_text(row, 4);
+	d->feed_id = DatumGetInt32(txp_spi_datum(row, 5));
+	d->same_content = DatumGetBool(txp_spi_datum(row, 6));
+	d->heir = DatumGetInt64(txp_spi_datum(row, 7));
+	return d;
+}
+
 /* Of several with the same content the first in the order of files. */
 static List *
 displacements(const TxpGroup *group)
@@ -40,30 +55,9 @@ displacements(const TxpGroup *group)
 		"ORDER BY o.file_id, txpipe.file_order(d.group_key, d.file_name) COLLATE \"C\", d.file_id",
 		2,
 		{TEXTOID, TEXTOID}};
-	MemoryContext context = CurrentMemoryContext;
 	Datum values[] = {CStringGetTextDatum(group->name), CStringGetTextDatum(group->key)};
-	List *found = NIL;
-	uint64 n;
 
-	SPI_connect();
-	n = txp_spi_run(&query, values, NULL);
-	for (uint64 i = 0; i < n; i++)
-	{
-		MemoryContext old = MemoryContextSwitchTo(context);
-		Displacement *d = palloc(sizeof(Displacement));
-
-		d->file = DatumGetInt64(txp_spi_datum(i, 1));
-		d->name = txp_spi_text(i, 2);
-		d->loaded = DatumGetInt64(txp_spi_datum(i, 3));
-		d->group_key = txp_spi_text(i, 4);
-		d->feed_id = DatumGetInt32(txp_spi_datum(i, 5));
-		d->same_content = DatumGetBool(txp_spi_datum(i, 6));
-		d->heir = DatumGetInt64(txp_spi_datum(i, 7));
-		found = lappend(found, d);
-		MemoryContextSwitchTo(old);
-	}
-	SPI_finish();
-	return found;
+	return txp_spi_list(&query, values, NULL, read_displacement);
 }
 
 /* The loaded one, with its duplicates, is a duplicate of the file from now on. */

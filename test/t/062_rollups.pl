@@ -356,6 +356,16 @@ foreach my $function ('check_warehouse', 'repair_rollups')
 
 my $one_day = "top_products('2022-02-03', '2022-02-03')";
 
+sub buffers_in
+{
+	my ($explain) = @_;
+
+	my ($line) = $explain =~ /Function Scan.*\n\s+Buffers: (.*)/ or die $explain;
+	my $buffers = 0;
+	$buffers += $1 while $line =~ /(?:hit|read)=(\d+)/g;
+	return $buffers;
+}
+
 sub buffers
 {
 	my %buffers;
@@ -364,10 +374,7 @@ sub buffers
 		"sales_trend('2022-01-10', NULL)", "sales_trend(grain => 'month')", "sales_by_category('2022-01-05', '2022-02-20')",
 		"sales_by_branch()", "sales_by_payment_method('2022-01-05', '2022-02-20')", "offer_discounts(NULL, '2022-02-03')", $one_day)
 	{
-		my $explain = sql("SELECT * FROM txpipe.$report; EXPLAIN (ANALYZE, BUFFERS) SELECT * FROM txpipe.$report");
-		my ($line) = $explain =~ /Function Scan.*\n\s+Buffers: (.*)/ or die $explain;
-		$buffers{$report} = 0;
-		$buffers{$report} += $1 while $line =~ /(?:hit|read)=(\d+)/g;
+		$buffers{$report} = buffers_in(sql("SELECT * FROM txpipe.$report; EXPLAIN (ANALYZE, BUFFERS) SELECT * FROM txpipe.$report"));
 	}
 	return %buffers;
 }
@@ -427,14 +434,10 @@ sub settle_buffers
 
 	my $call = 'SELECT * FROM dwh.settle_branch(ARRAY(SELECT generate_series(1, 12)),';
 	# The plan that is kept is made while there are none.
-	my $explain = sql('SET plan_cache_mode = force_generic_plan; TRUNCATE dwh.branch_delivery; BEGIN;' . " SET LOCAL timezone = 'UTC'; $call '2022-01-03 00:00Z', 7);"
+	return buffers_in(sql('SET plan_cache_mode = force_generic_plan; TRUNCATE dwh.branch_delivery; BEGIN;' . " SET LOCAL timezone = 'UTC'; $call '2022-01-03 00:00Z', 7);"
 		  . ' INSERT INTO dwh.branch_delivery (branch_id, delivered_at, group_order, file_id, line_no, outcome, location)'
 		  . " SELECT b, timestamptz '2022-01-01 00:00Z' + n * interval '1 hour', n, n, b, 'duplicate', 'Cairo' FROM generate_series(1, 12) b,"
-		  . " generate_series(1, $deliveries) n; EXPLAIN (ANALYZE, BUFFERS) $call '2022-01-05 00:00Z', 7); ROLLBACK");
-	my ($line) = $explain =~ /Function Scan.*\n\s+Buffers: (.*)/ or die $explain;
-	my $buffers = 0;
-	$buffers += $1 while $line =~ /(?:hit|read)=(\d+)/g;
-	return $buffers;
+		  . " generate_series(1, $deliveries) n; EXPLAIN (ANALYZE, BUFFERS) $call '2022-01-05 00:00Z', 7); ROLLBACK"));
 }
 foreach my $deliveries (50, 2000)
 {
