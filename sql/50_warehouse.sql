@@ -38,8 +38,6 @@ BEGIN
     PERFORM txpipe.warehouse_rollups();
     PERFORM txpipe.warehouse_dimension_feeds();
     PERFORM txpipe.warehouse_sales_feed();
-    -- Of earlier versions.
-    DROP FUNCTION IF EXISTS dwh.add_pending_rollups(bigint[], bigint), dwh.audit_noted();
     PERFORM txpipe.warehouse_rollup_steps();
     PERFORM txpipe.warehouse_live_tables();
     PERFORM txpipe.warehouse_live_rules();
