@@ -78,7 +78,8 @@ BEGIN
     IF needs_hll AND txpipe.hll_schema() IS NULL THEN
         RAISE EXCEPTION 'the extension hll is not installed in this database'
             USING ERRCODE = 'undefined_object',
-                  HINT = 'CREATE EXTENSION hll (Debian package postgresql-15-hll), or use count(distinct x), which is exact.';
+                  HINT = format('CREATE EXTENSION hll (Debian package postgresql-%s-hll), or use count(distinct x), which is exact.',
+                                current_setting('server_version_num')::integer / 10000);
     END IF;
     SELECT t INTO taken FROM unnest(array[w.name::text, w.name || '_state', w.name || '_late', w.name || '_closed']) t
     WHERE to_regclass(format('%I.%I', w.table_schema, t)) IS NOT NULL LIMIT 1;

@@ -33,8 +33,9 @@ BEGIN
     IF home IS NULL THEN
         RAISE EXCEPTION 'pg_cron is not loaded, so nothing can be scheduled'
             USING ERRCODE = 'feature_not_supported',
-                  HINT = 'ALTER SYSTEM SET shared_preload_libraries = ''pg_cron'', ''txpipe''; -- then restart the server '
-                         'and CREATE EXTENSION pg_cron (Debian package postgresql-15-cron)';
+                  HINT = format('ALTER SYSTEM SET shared_preload_libraries = ''pg_cron'', ''txpipe''; -- then restart the server '
+                                'and CREATE EXTENSION pg_cron (Debian package postgresql-%s-cron)',
+                                current_setting('server_version_num')::integer / 10000);
     ELSIF home = current_database() AND NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') THEN
         RAISE EXCEPTION 'the extension pg_cron is not installed in this database'
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'CREATE EXTENSION pg_cron';

@@ -55,6 +55,18 @@ for my $call (@calls)
 	unlike($error->{text}, qr/hush/, "$what: keeps the secret");
 }
 
+# Packages are those of the server that runs.
+my $major = int($node->safe_psql('postgres', 'SHOW server_version_num') / 10000);
+$node->safe_psql('postgres', "CREATE TABLE timed (id bigint, at timestamptz); ${create}'timed', 'shop', 'there', 'timed', paused => true)");
+for my $call ([ 'SELECT txpipe.schedule()', 'cron' ],
+	[ q{SELECT txpipe.create_window('w', 'timed', 'at', '1 hour', aggregates => '{"n": "hll(id)"}')}, 'hll' ])
+{
+	my ($sql, $package) = @$call;
+
+	like(error_of($node, $sql)->{hint}, qr/\(Debian package postgresql-$major-$package\)/, "no $package: the hint has the server's package");
+}
+$node->safe_psql('postgres', q{SELECT txpipe.drop_stream('timed')});
+
 # A missing directory: named, with what to set.
 $node->append_conf('postgresql.conf', "txpipe.landing_directory = '/nonexistent/landing'");
 $node->restart;
