@@ -23,7 +23,7 @@ DATA_built = txpipe--$(EXTVERSION).sql
 REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 REGRESS_OPTS = --inputdir=test
 
-PG_CPPFLAGS = -Isrc
+PG_CPPFLAGS = -Isrc -DTXP_VERSION='"$(EXTVERSION)"'
 EXTRA_CLEAN = $(DATA_built) $(IO) build/ results/ output_iso/ tmp_check/ regression.diffs regression.out
 
 PG_CONFIG ?= pg_config
@@ -43,6 +43,7 @@ endif
 all: $(IO)
 
 $(OBJS): $(wildcard src/*.h src/io/*.h src/decode/*.h)
+src/version.o: Makefile
 
 txpipe--$(EXTVERSION).sql: $(SQL_PIECES)
 	cat $^ > $@

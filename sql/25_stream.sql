@@ -113,7 +113,14 @@ CREATE FUNCTION txpipe.stream_hindrance(
     AS 'MODULE_PATHNAME', 'txpipe_stream_hindrance';
 COMMENT ON FUNCTION txpipe.stream_hindrance() IS
     'Part of the view stream_status: what the streams of this database wait for: the guard that holds (txpipe.min_free_space, '
-    'txpipe.max_replication_lag) and since when, and why there are fewer workers than wanted. NULL: nothing';
+    'txpipe.max_replication_lag) and since when, and why there are fewer workers than wanted, '
+    'or none because library and extension are of different versions. NULL: nothing';
+
+CREATE FUNCTION txpipe.library_version() RETURNS text
+    LANGUAGE c STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'txpipe_library_version';
+COMMENT ON FUNCTION txpipe.library_version() IS
+    'Part of check_setup(): the version of the library that this server, or without preloading this session, has loaded';
 
 CREATE FUNCTION txpipe.guard_problem() RETURNS text
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp

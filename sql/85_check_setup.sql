@@ -51,6 +51,25 @@ END
 $body$;
 COMMENT ON FUNCTION txpipe.check_preload() IS 'Part of check_setup(): preloaded libraries and the budget of workers';
 
+CREATE FUNCTION txpipe.check_version(OUT item text, OUT ok boolean, OUT detail text, OUT hint text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    files text := (SELECT e.default_version FROM pg_available_extensions e WHERE e.name = 'txpipe');
+    library text := txpipe.library_version();
+    here text := (SELECT x.extversion FROM pg_extension x WHERE x.extname = 'txpipe');
+BEGIN
+    item := 'version';
+    ok := coalesce(library = here AND library = files, false);
+    detail := format('library %s, extension %s, installed files %s', library, here, coalesce(files, 'none'));
+    hint := CASE WHEN here IS DISTINCT FROM files AND library = files THEN 'ALTER EXTENSION txpipe UPDATE'
+                 WHEN NOT ok THEN 'sudo systemctl restart postgresql' END;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.check_version() IS
+'Part of check_setup(): that the library in memory, the extension of this database and the installed files are of one version';
+
 CREATE FUNCTION txpipe.check_guards(OUT item text, OUT ok boolean, OUT detail text, OUT hint text)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
@@ -218,6 +237,7 @@ DECLARE
     earlier timestamptz;
 BEGIN
     RETURN QUERY SELECT * FROM txpipe.check_preload();
+    RETURN QUERY SELECT * FROM txpipe.check_version();
     RETURN QUERY SELECT * FROM txpipe.check_guards();
     RETURN QUERY SELECT * FROM txpipe.check_cron();
     FOREACH setting IN ARRAY ARRAY['landing_directory', 'lake_directory', 'export_directory']
@@ -248,7 +268,7 @@ END
 $body$;
 COMMENT ON FUNCTION txpipe.check_setup() IS
 'What an installation needs, one line each: item, ok, detail, and a hint to paste where it is not ok. Looks at preloaded
-libraries, the worker budget, the guards, pg_cron and its login, the three directories, the brokers of every server, feeds
+libraries, the worker budget, versions, the guards, pg_cron and its login, the three directories, the brokers of every server, feeds
 that nobody loads, a dwh without its feeds, streams of a copied database, owners that are gone, the clock.';
 
 -- With the rights of the extension's owner, since a probe reads no target; so it gives numbers, no names and no messages.

@@ -52,6 +52,13 @@ typedef JsonParseErrorType TxpJsonResult;
 	(AssertMacro((extra) == 0), heap_form_minimal_tuple(desc, values, nulls))
 #endif
 
+/* The number of this process's transaction has moved. */
+#if PG_VERSION_NUM < 170000
+#define TXP_MY_LXID (MyProc->lxid)
+#else
+#define TXP_MY_LXID (MyProc->vxid.lxid)
+#endif
+
 /* What does not return says so before its declaration. */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn __attribute__((noreturn))

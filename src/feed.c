@@ -20,6 +20,7 @@
 #include "rules.h"
 #include "spi.h"
 #include "steps.h"
+#include "version.h"
 
 static const char *const phase_names[] = {"load", "end", "unload", "run"};
 
@@ -356,6 +357,8 @@ txp_feeds_lock(const char *group_name)
 
 	SPI_connect();
 	n = txp_spi_run(&query, values, NULL);
+	/* Whom an update of the extension kept waiting. */
+	txp_version_check();
 	for (uint64 i = 0; i < n; i++)
 	{
 		TxpFeed *feed = read_feed(i, context);

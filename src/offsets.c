@@ -13,6 +13,7 @@
 #include "partition_set.h"
 #include "spi.h"
 #include "unixtime.h"
+#include "version.h"
 
 #define TIMESTAMPTZARRAYOID 1185
 #define PLACE_BYTES 32
@@ -259,6 +260,8 @@ txp_offsets_lock(int32 stream_id, TimestampTz created_at, int64 epoch, const cha
 		same = batch->ranges[DatumGetInt64(txp_spi_datum(i, 1)) - 1].from ==
 			   DatumGetInt64(txp_spi_datum(i, 2));
 	SPI_finish();
+	/* Whom an update of the extension kept waiting. */
+	txp_version_check();
 	return same;
 }
 

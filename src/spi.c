@@ -13,6 +13,7 @@
 
 #include "rights.h"
 #include "spi.h"
+#include "version.h"
 
 static void
 prepare(TxpStatement *statement)
@@ -32,6 +33,7 @@ txp_spi_run(TxpStatement *statement, Datum *values, const char *nulls)
 	TxpRights saved;
 	int code;
 
+	txp_version_check_once();
 	txp_rights_catalog(&saved);
 	if (statement->plan == NULL)
 		prepare(statement);

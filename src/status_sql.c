@@ -14,6 +14,7 @@
 #include "rates.h"
 #include "rights.h"
 #include "shared.h"
+#include "version.h"
 
 PG_FUNCTION_INFO_V1(txpipe_stream_workers);
 Datum
@@ -48,7 +49,8 @@ txpipe_stream_hindrance(PG_FUNCTION_ARGS)
 	TupleDesc desc;
 	TimestampTz since = 0;
 	char *guard = txp_guard_shown(&since);
-	char *shortage = txp_shared_shortage();
+	char *misfit = txp_version_problem();
+	char *shortage = misfit ? misfit : txp_shared_shortage();
 	Datum values[3] = {0};
 	bool nulls[3] = {guard == NULL, guard == NULL, shortage == NULL};
 

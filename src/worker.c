@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "commands/extension.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -23,10 +22,10 @@
 
 #include "claims.h"
 #include "copied.h"
-#include "dblock.h"
 #include "guard.h"
 #include "guc.h"
 #include "io_client.h"
+#include "lookout.h"
 #include "outbox_worker.h"
 #include "page.h"
 #include "prune.h"
@@ -38,9 +37,6 @@
 #include "watch.h"
 #include "worker.h"
 
-#define LOOK_MS 1000
-/* How long a database is left alone for the one who needs it. */
-#define YIELD_MS 1000
 #define CHILD_PROVES_MS 5000
 #define LOCK_TIMEOUT_MS "900"
 #define DEADLOCK_TIMEOUT_MS "300"
@@ -51,42 +47,7 @@ static TimestampTz child_since = 0; /* it was started */
 static MemoryContext batch_context; /* reset after each frame */
 static uint32 seen_generation = 0;  /* of the catalogs */
 static bool looked = false;         /* into the catalogs, ever */
-static Oid extension = InvalidOid;  /* another OID is another extension, with other streams */
-static TimestampTz next_look = 0;   /* at the database's lock */
 static TimestampTz next_due = 0;    /* of all streams; idle ones are not looked at before */
-
-/* Is the extension this worker began with still here, and nobody waiting for the database? */
-static bool
-may_stay(void)
-{
-	bool stay = true;
-
-	if (GetCurrentTimestamp() < next_look)
-		return true;
-	next_look = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOOK_MS);
-	StartTransactionCommand();
-	if (!txp_database_try_lock(MyDatabaseId))
-	{
-		txp_worker_yield_database(YIELD_MS);
-		stay = false;
-	}
-	else
-	{
-		Oid now = get_extension_oid("txpipe", true);
-
-		if (!OidIsValid(extension))
-			extension = now;
-		stay = OidIsValid(now) && now == extension;
-		if (!OidIsValid(now))
-		{
-			txp_worker_report(0, 0, txp_worker_generation());
-			txp_page_end();
-		}
-	}
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(batch_context);
-	return stay;
-}
 
 static TxpServed *
 find_served(int32 id, uint32 part)
@@ -366,7 +327,7 @@ static void
 wait_for_work(void)
 {
 	int events = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;
-	long ms = txp_prune_wait() < 0 ? LOOK_MS : txp_prune_wait();
+	long ms = txp_prune_wait() < 0 ? TXP_LOOK_MS : txp_prune_wait();
 
 	ms = Min(ms, TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next_due));
 	if (io && !txp_io_gone(io))
@@ -405,12 +366,61 @@ connect_to_database(Datum arg)
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
+/* All streams, to be begun anew from the offsets of our table. */
+static void
+close_all(void)
+{
+	ListCell *lc;
+
+	foreach (lc, all)
+		txp_served_close(lfirst(lc));
+	txp_outbox_reset();
+	txp_io_stop(io);
+	io = NULL;
+	looked = false;
+	next_due = 0;
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+static void
+sleep_until_next_look(void)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, TXP_LOOK_MS,
+					 PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+}
+
+/*
+ * Until library and extension are of one version. What the catalogs hold is not known, so one worker stays as if
+ * there were a stream.
+ */
+static void
+wait_for_version(void)
+{
+	ListCell *lc;
+
+	close_all();
+	foreach (lc, all)
+		((TxpServed *) lfirst(lc))->wanted = false;
+	drop_unwanted(true);
+	txp_worker_report(1, 0, txp_worker_generation());
+	sleep_until_next_look();
+}
+
 /* One round; false when there is nothing left to do here. */
 static bool
 work(void)
 {
-	if (!may_stay())
-		return false;
+	switch (txp_look_out())
+	{
+		case TXP_LEAVE:
+			return false;
+		case TXP_OUTDATED:
+			wait_for_version();
+			return true;
+		case TXP_STAY:
+			break;
+	}
 	txp_worker_check_slow();
 	refresh_streams();
 	txp_prune_some();
@@ -427,13 +437,11 @@ work(void)
 
 /*
  * An error outside of any stream's own catch: a cancel, a failed look into the catalogs. Everything is begun
- * anew, from the offsets of our table.
+ * anew.
  */
 static void
 recover(void)
 {
-	ListCell *lc;
-
 	HOLD_INTERRUPTS();
 	EmitErrorReport();
 	AbortCurrentTransaction();
@@ -442,17 +450,8 @@ recover(void)
 	RESUME_INTERRUPTS();
 	txp_watch_unlimit();
 	txp_watch_end();
-	foreach (lc, all)
-		txp_served_close(lfirst(lc));
-	txp_outbox_reset();
-	txp_io_stop(io);
-	io = NULL;
-	looked = false;
-	next_due = 0;
-	pgstat_report_activity(STATE_IDLE, NULL);
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOOK_MS,
-					 PG_WAIT_EXTENSION);
-	ResetLatch(MyLatch);
+	close_all();
+	sleep_until_next_look();
 }
 
 void
