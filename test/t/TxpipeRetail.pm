@@ -18,12 +18,12 @@ our $tree = $ENV{TXPIPE_TREE} // dirname(__FILE__) . '/../..';
 my $node;
 my $db = 'retail';
 
-# A running server; conf: further lines of postgresql.conf.
+# A running server; conf: further lines of postgresql.conf; install_path: of another installation.
 sub retail_node
 {
 	my ($name, %opt) = @_;
 
-	$node = PostgreSQL::Test::Cluster->new($name);
+	$node = PostgreSQL::Test::Cluster->new($name, map { $_ => $opt{$_} } grep { $opt{$_} } 'install_path');
 	my $base = $node->basedir;
 	$node->init(extra => [ '-E', 'UTF8', '--locale=C.UTF-8' ]);
 	make_path(map { "$base/$_" } qw(landing lake export source));

@@ -26,11 +26,11 @@ my %brokers;
 
 # --- server ---
 
-# A stopped server that has txpipe preloaded; conf: further lines of postgresql.conf.
+# A stopped server that has txpipe preloaded; conf: further lines of postgresql.conf; install_path: of another installation.
 sub new_node
 {
 	my ($name, %opt) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $node = PostgreSQL::Test::Cluster->new($name, map { $_ => $opt{$_} } grep { $opt{$_} } 'install_path');
 
 	$node->init(extra => [ '-E', 'UTF8', '--locale=C.UTF-8' ]);
 	my $dirs = $node->basedir . '/dirs';
