@@ -5,7 +5,9 @@ EXTVERSION = 0.1.0
 MODULE_big = txpipe
 
 # Read by the server: extension modules, and the files both sides need.
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c))) src/decode/names.o src/decode/fieldname.o src/io/below.o
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c))) src/decode/names.o src/decode/fieldname.o src/decode/openpgp.o src/decode/openpgp_read.o \
+	src/io/below.o
+SHLIB_LINK = -lcrypto
 
 # The child process: pure C11, no PostgreSQL header.
 IO = txpipe_io
@@ -84,7 +86,7 @@ PURE_OBJS = build/io/below.o
 
 $(DECODE_TESTS): build/test/%: test/decode/%.c $(wildcard test/decode/*.h) $(DECODE_OBJS) $(PURE_OBJS)
 	@mkdir -p $(@D)
-	$(CC) $(IO_CFLAGS) -Isrc -o $@ $< $(DECODE_OBJS) $(PURE_OBJS) -lm
+	$(CC) $(IO_CFLAGS) -Isrc -o $@ $< $(DECODE_OBJS) $(PURE_OBJS) -lcrypto -lm
 
 .PHONY: check-decode lint format
 check-decode: $(DECODE_TESTS)
@@ -104,7 +106,7 @@ FUZZ_CLANG ?= clang-14
 
 build/test/bench_decode: test/decode/bench_decode.c $(DECODE_OBJS)
 	@mkdir -p $(@D)
-	$(CC) $(IO_CFLAGS) -Isrc -o $@ $< $(DECODE_OBJS) -lm
+	$(CC) $(IO_CFLAGS) -Isrc -o $@ $< $(DECODE_OBJS) -lcrypto -lm
 
 FUZZ_TARGETS = $(patsubst test/decode/fuzz_%.c,%,$(sort $(wildcard test/decode/fuzz_*.c)))
 FUZZ_CC = $(FUZZ_CLANG) -std=c11 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
@@ -123,9 +125,9 @@ build/fuzz/%.o: test/decode/%.c test/decode/fuzz.h $(wildcard src/*/*.[ch])
 	$(FUZZ_CC) -c -o $@ $<
 
 build/fuzz/%: build/fuzz/fuzz_%.o $(FUZZ_DECODE)
-	$(FUZZ_CC) -fsanitize=fuzzer -o $@ $^ $(FUZZ_LIBS) -lm
+	$(FUZZ_CC) -fsanitize=fuzzer -o $@ $^ $(FUZZ_LIBS) -lcrypto -lm
 
-build/fuzz/frame: FUZZ_LIBS = -lcrypto -lz -lzstd
+build/fuzz/frame: FUZZ_LIBS = -lz -lzstd
 build/fuzz/frame: $(FUZZ_IO)
 
 .PHONY: bench bench-decode fuzz

@@ -1,0 +1,200 @@
+/*
+ * test_openpgp.c — OpenPGP messages: what is written is read again, and nothing else is. The tests of the
+ * server have pgcrypto and gpg read them.
+ */
+#include <stdlib.h>
+
+#include "check.h"
+#include "decode/openpgp.h"
+
+#define KEY "0123456789abcdef0123456789abcdef"
+#define OTHER "fedcba9876543210fedcba9876543210"
+
+static void
+test_keys(void)
+{
+	CHECK(txd_pgp_new("") == NULL);
+	CHECK(txd_pgp_new("\n\n") == NULL);
+	CHECK(txd_pgp_new("0123456789abcdef0123456789abcde") == NULL);
+	CHECK(txd_pgp_new(KEY "\nshort") == NULL);
+}
+
+/* A copy of exactly that size, so that a sanitiser sees reads beyond it. */
+static TxdPgpResult
+open_copy(TxdPgp *pgp, const char *message, size_t len, char **plain, size_t *plain_len)
+{
+	char *copy = malloc(len > 0 ? len : 1);
+	TxdPgpResult result;
+
+	memcpy(copy, message, len);
+	*plain = malloc(len > 0 ? len : 1);
+	result = txd_pgp_open(pgp, copy, len, *plain, plain_len);
+	free(copy);
+	return result;
+}
+
+static void
+check_length(TxdPgp *pgp, size_t len)
+{
+	char *data = malloc(len + 1);
+	size_t size = txd_pgp_sealed_size(len);
+	char *sealed = malloc(size);
+	char *again;
+	size_t again_len;
+
+	for (size_t i = 0; i < len; i++)
+		data[i] = (char) (i * 7 + len);
+	CHECK(txd_pgp_seal(pgp, len % 2 == 0, data, len, sealed));
+	CHECK(txd_pgp_is_message(sealed, size));
+	CHECK_INT(open_copy(pgp, sealed, size, &again, &again_len), TXD_PGP_OK);
+	CHECK_INT(again_len, len);
+	CHECK(memcmp(again, data, len) == 0);
+	free(again);
+	free(sealed);
+	free(data);
+}
+
+static void
+test_lengths(void)
+{
+	static const size_t lengths[] = {0,   1,    15,   16,   130,  131,   132,   133,    150,    185,
+									 186, 8192, 8330, 8331, 8350, 65535, 65536, 100000, 1 << 20};
+	TxdPgp *pgp = txd_pgp_new(KEY);
+
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
+		check_length(pgp, lengths[i]);
+	for (size_t len = 100; len < 200; len++)
+		check_length(pgp, len);
+	txd_pgp_free(pgp);
+}
+
+/* No bit may be other, and no byte missing or too many. */
+static void
+test_damage(void)
+{
+	static const char value[] = "Ada L\xc3\xb6we";
+	TxdPgp *pgp = txd_pgp_new(KEY);
+	size_t size = txd_pgp_sealed_size(sizeof(value));
+	char *sealed = malloc(size + 1);
+	char *again;
+	size_t again_len;
+
+	CHECK(txd_pgp_seal(pgp, true, value, sizeof(value), sealed));
+	for (size_t bit = 0; bit < size * 8; bit++)
+	{
+		sealed[bit / 8] ^= (char) (1 << (bit % 8));
+		CHECK(open_copy(pgp, sealed, size, &again, &again_len) != TXD_PGP_OK);
+		free(again);
+		sealed[bit / 8] ^= (char) (1 << (bit % 8));
+	}
+	for (size_t len = 0; len < size; len++)
+	{
+		TxdPgpResult result = open_copy(pgp, sealed, len, &again, &again_len);
+
+		CHECK_INT(result, len < TXD_PGP_MAGIC ? TXD_PGP_NO_MESSAGE : TXD_PGP_DAMAGED);
+		free(again);
+	}
+	sealed[size] = 0;
+	CHECK_INT(open_copy(pgp, sealed, size + 1, &again, &again_len), TXD_PGP_DAMAGED);
+	free(again);
+	CHECK_INT(open_copy(pgp, "{\"a\": 1}", 8, &again, &again_len), TXD_PGP_NO_MESSAGE);
+	free(again);
+	free(sealed);
+	txd_pgp_free(pgp);
+}
+
+/* The first key encrypts, all decrypt; no two messages are equal. */
+static void
+test_rotation(void)
+{
+	TxdPgp *old = txd_pgp_new(KEY "\n");
+	TxdPgp *both = txd_pgp_new(OTHER "\r\n" KEY "\r\n");
+	TxdPgp *new = txd_pgp_new(OTHER);
+	size_t size = txd_pgp_sealed_size(4);
+	char first[200];
+	char second[200];
+	char *again;
+	size_t again_len;
+
+	CHECK(txd_pgp_seal(old, true, "text", 4, first));
+	CHECK(txd_pgp_seal(old, true, "text", 4, second));
+	CHECK(memcmp(first + TXD_PGP_MAGIC, second + TXD_PGP_MAGIC, 8) != 0);
+	CHECK(memcmp(first + 17, second + 17, size - 17) != 0);
+	CHECK_INT(open_copy(both, first, size, &again, &again_len), TXD_PGP_OK);
+	CHECK(again_len == 4 && memcmp(again, "text", 4) == 0);
+	free(again);
+	CHECK_INT(open_copy(new, first, size, &again, &again_len), TXD_PGP_WRONG_KEY);
+	free(again);
+	CHECK(txd_pgp_seal(both, true, "text", 4, first));
+	CHECK_INT(open_copy(new, first, size, &again, &again_len), TXD_PGP_OK);
+	free(again);
+	CHECK_INT(open_copy(old, first, size, &again, &again_len), TXD_PGP_WRONG_KEY);
+	free(again);
+	txd_pgp_free(old);
+	txd_pgp_free(both);
+	txd_pgp_free(new);
+}
+
+/* Writes `len` bytes of content in steps and reads the message in other steps. */
+static void
+check_pieces(size_t len, size_t write_step, size_t read_step)
+{
+	TxdPgp *pgp = txd_pgp_new(KEY);
+	TxdPgpWriter *w = txd_pgp_writer(pgp);
+	TxdPgpReader *r = txd_pgp_reader(pgp);
+	char *data = malloc(len + 1);
+	char *message = malloc(txd_pgp_write_room(len));
+	char *again = malloc(len + read_step + TXD_PGP_HELD);
+	size_t size = 0;
+	size_t got = 0;
+	size_t some;
+
+	for (size_t i = 0; i < len; i++)
+		data[i] = (char) (i * 31 + i / 1000);
+	for (size_t at = 0; at < len; at += write_step)
+		size += txd_pgp_write(w, data + at, len - at < write_step ? len - at : write_step, false,
+							  message + size);
+	size += txd_pgp_write(w, NULL, 0, true, message + size);
+	CHECK(size <= txd_pgp_write_room(len));
+	for (size_t at = 0; at < size; at += read_step)
+	{
+		CHECK_INT(txd_pgp_read(r, message + at, size - at < read_step ? size - at : read_step,
+							   again + got, &some),
+				  TXD_PGP_OK);
+		got += some;
+	}
+	CHECK_INT(txd_pgp_read_end(r), TXD_PGP_OK);
+	CHECK_INT(got, len);
+	CHECK(memcmp(again, data, len) == 0);
+	free(again);
+	free(message);
+	free(data);
+	txd_pgp_reader_free(r);
+	txd_pgp_writer_free(w);
+	txd_pgp_free(pgp);
+}
+
+static void
+test_pieces(void)
+{
+	static const size_t lengths[] = {0, 1, 5, 65529, 65530, 65531, 131000, 131066, 200000, 600000};
+
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
+	{
+		check_pieces(lengths[i], 262144, 262144);
+		check_pieces(lengths[i], 1000, 17);
+		check_pieces(lengths[i], 65536, 4096);
+	}
+	check_pieces(3000, 1, 1);
+}
+
+int
+main(void)
+{
+	test_keys();
+	test_lengths();
+	test_damage();
+	test_rotation();
+	test_pieces();
+	return check_done("openpgp");
+}
