@@ -111,7 +111,8 @@ CREATE TABLE txpipe.dead_letter_store (
     state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'replayed', 'dismissed')),
     attempts integer NOT NULL DEFAULT 0,
     stored_at timestamptz NOT NULL DEFAULT now(),
-    settled_at timestamptz
+    settled_at timestamptz,
+    encrypted boolean NOT NULL DEFAULT false
 );
 -- What is open, by place; without the topic, which made it twice as slow. Not unique: a topic that was created anew
 -- has other messages at the same offsets. It is the only index that finds the letters of a stream: the plan of
@@ -139,4 +140,6 @@ COMMENT ON COLUMN txpipe.dead_letter_store.state IS 'open, replayed or dismissed
 COMMENT ON COLUMN txpipe.dead_letter_store.attempts IS 'How often it was replayed in vain';
 COMMENT ON COLUMN txpipe.dead_letter_store.stored_at IS 'When it was stored';
 COMMENT ON COLUMN txpipe.dead_letter_store.settled_at IS 'When it was replayed or dismissed';
+COMMENT ON COLUMN txpipe.dead_letter_store.encrypted IS
+    'kafka_key and payload are OpenPGP messages, kafka_headers is a string with one in hexadecimal';
 

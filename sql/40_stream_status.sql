@@ -134,7 +134,8 @@ CREATE VIEW txpipe.dead_letter WITH (security_barrier) AS
            d.stored_at,
            d.attempts,
            d.settled_at,
-           d.payload_fixed
+           d.payload_fixed,
+           d.encrypted
       FROM txpipe.dead_letter_store d
       JOIN txpipe.stream s USING (stream_id)
      WHERE txpipe.is_owner(s.owner_oid, s.owner_name);
@@ -157,5 +158,7 @@ COMMENT ON COLUMN txpipe.dead_letter.state IS 'open, replayed or dismissed';
 COMMENT ON COLUMN txpipe.dead_letter.stored_at IS 'When it was stored';
 COMMENT ON COLUMN txpipe.dead_letter.attempts IS 'How often it was replayed in vain';
 COMMENT ON COLUMN txpipe.dead_letter.settled_at IS 'When it was replayed or dismissed';
-COMMENT ON COLUMN txpipe.dead_letter.payload_fixed IS 'The message it was replayed with, where that was another';
+COMMENT ON COLUMN txpipe.dead_letter.payload_fixed IS 'The message it was replayed with, where that was another; encrypted where the stream encrypted then';
+COMMENT ON COLUMN txpipe.dead_letter.encrypted IS
+    'The stream encrypts: kafka_key and payload are for txpipe.decrypt_bytes(), and so is kafka_headers, which is a string with the message in hexadecimal';
 

@@ -121,6 +121,8 @@ txp_batch_insert(const TxpLink *link, const TxpBatch *batch, List **refusals)
 	if (target)
 		table_close(target, NoLock);
 	txp_rights_restore(&saved);
+	if (link->plan->encrypts)
+		txp_refusals_hide_values(*refusals);
 	if (stopped == NULL)
 		return fits ? TXP_BATCH_WRITTEN : TXP_BATCH_STALE;
 	txp_stream_pause_for(link->stream->id, stopped);
@@ -252,7 +254,7 @@ txp_batch_write(TxpLink *link, TxpBatch *batch, const char *states)
 	else if (batch->stopped)
 		stop_at(link, &batch->stopped_at, txp_span_text(batch->stopped_at.code),
 				txp_span_text(batch->stopped_at.message));
-	txp_dead_letters_store(stream, link->topics, batch, refusals);
+	txp_dead_letters_store(stream, link->topics, batch, refusals, link->plan->encrypts);
 	txp_offsets_move(stream->id, link->topics, batch, count_refused(batch, refusals));
 	txp_fields_store(link, batch);
 	txp_history_add(link, batch, list_length(refusals), &times);

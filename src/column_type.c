@@ -58,6 +58,9 @@ txp_column_check_type(const TxdColumn *column)
 {
 	bool ok = true;
 
+	/* Then it is bytea, which the decoder checks. */
+	if (column->convert == TXD_AS_ENCRYPTED)
+		return;
 	switch (column->source)
 	{
 		case TXD_FROM_PARTITION:

@@ -101,16 +101,18 @@ were_read_before(const TxpStream *stream, const TxpBatch *batch)
 
 /*
  * A message that is read again, because a stream was moved back, and is bad again is no second letter while
- * the first one is open. Another message in its place, of a topic created anew, is one.
+ * the first one is open. Another message in its place, of a topic created anew, is one; of encrypted ones only the time
+ * can tell.
  */
 static void
-insert_letters(const TxpStream *stream, const TxpBatch *batch, Letters *letters)
+insert_letters(const TxpStream *stream, const TxpBatch *batch, Letters *letters, bool encrypted)
 {
 	static TxpStatement statement = {
 		"INSERT INTO txpipe.dead_letter_store (stream_id, kafka_topic, kafka_partition, "
 		"kafka_offset, "
-		"kafka_timestamp, kafka_key, kafka_headers, payload, code, message, column_name) "
-		"SELECT $1, i, p, o, t, k, h::pg_catalog.jsonb, v, c, m, n "
+		"kafka_timestamp, kafka_key, kafka_headers, payload, code, message, column_name, "
+		"encrypted) "
+		"SELECT $1, i, p, o, t, k, h::pg_catalog.jsonb, v, c, m, n, $13 "
 		"FROM (SELECT unnest($2::text[]) AS i, unnest($3::int[]) AS p, unnest($4::bigint[]) AS o, "
 		"unnest($5::timestamptz[]) AS t, unnest($6::bytea[]) AS k, unnest($7::text[]) AS h, "
 		"unnest($8::bytea[]) AS v, unnest($9::text[]) AS c, unnest($10::text[]) AS m, "
@@ -118,13 +120,13 @@ insert_letters(const TxpStream *stream, const TxpBatch *batch, Letters *letters)
 		"WHERE NOT $12 OR (SELECT true FROM txpipe.dead_letter_store d WHERE d.stream_id = $1 "
 		"AND d.kafka_topic = i AND d.kafka_partition = p AND d.kafka_offset = o "
 		"AND d.state = 'open' AND d.kafka_timestamp IS NOT DISTINCT FROM t "
-		"AND d.kafka_key IS NOT DISTINCT FROM k AND d.payload IS NOT DISTINCT FROM v LIMIT 1) IS "
-		"NULL",
-		2 + NCOLS,
+		"AND (d.encrypted AND $13 OR d.kafka_key IS NOT DISTINCT FROM k "
+		"AND d.payload IS NOT DISTINCT FROM v) LIMIT 1) IS NULL",
+		3 + NCOLS,
 		{INT4OID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, 1185 /* timestamptz[] */, BYTEAARRAYOID,
-		 TEXTARRAYOID, BYTEAARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLOID}};
+		 TEXTARRAYOID, BYTEAARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLOID, BOOLOID}};
 	int nest_level = NewGUCNestLevel();
-	Datum values[2 + NCOLS];
+	Datum values[3 + NCOLS];
 
 	/*
 	 * unnest in the target list streams; in FROM it would store all messages once more, on disk. The plans are
@@ -138,13 +140,14 @@ insert_letters(const TxpStream *stream, const TxpBatch *batch, Letters *letters)
 		values[1 + c] =
 			txp_spi_array(element_type[c], letters->values[c], letters->nulls[c], letters->n);
 	values[1 + NCOLS] = BoolGetDatum(were_read_before(stream, batch));
+	values[2 + NCOLS] = BoolGetDatum(encrypted);
 	(void) txp_spi_do(&statement, values, NULL);
 	AtEOXact_GUC(true, nest_level);
 }
 
 void
 txp_dead_letters_store(const TxpStream *stream, char *const *topics, const TxpBatch *batch,
-					   List *refusals)
+					   List *refusals, bool encrypted)
 {
 	Size count = (Size) batch->nrejects + list_length(refusals);
 	Letters letters = {0};
@@ -176,5 +179,5 @@ txp_dead_letters_store(const TxpStream *stream, char *const *topics, const TxpBa
 			refusal->column == NULL);
 		letters.n++;
 	}
-	insert_letters(stream, batch, &letters);
+	insert_letters(stream, batch, &letters, encrypted);
 }

@@ -251,9 +251,9 @@ txp_feed_plan(const TxpFeed *feed, Relation target, const char *file_id, const c
 	plan->rows = target ? txp_rowplan_for_target(target, format, feed->columns, false, &csv)
 						: txp_rowplan_for_mapping(format, feed->columns, &csv);
 	/* Feeds have no server of their own: one they name lends them its mapping. */
-	txp_rowplan_set_key(plan->rows,
-						txp_option_text(TXP_OPTION_FEED, feed->options, "pseudonym_server"),
-						GetUserId());
+	txp_rowplan_set_keys(plan->rows, &(TxpPlanKeys){txp_option_text(TXP_OPTION_FEED, feed->options,
+																	"pseudonym_server"),
+													"", false, GetUserId()});
 	if (target != NULL && for_steps)
 		txp_sink_check(target, plan->rows);
 	for (int i = 0; i < (int) lengthof(origin); i++)

@@ -113,8 +113,24 @@ note_refusal(Search *search, uint32 row, ErrorData *error)
 	refusal->code = pstrdup(unpack_sql_state(error->sqlerrcode));
 	refusal->message =
 		error->detail ? psprintf("%s: %s", error->message, error->detail) : pstrdup(error->message);
+	refusal->discreet = error->constraint_name
+							? psprintf("refused by the constraint \"%s\"", error->constraint_name)
+							: pstrdup("refused by PostgreSQL with this SQLSTATE");
 	refusal->column = error->column_name ? pstrdup(error->column_name) : NULL;
 	search->refusals = lappend(search->refusals, refusal);
+}
+
+void
+txp_refusals_hide_values(List *refusals)
+{
+	ListCell *lc;
+
+	foreach (lc, refusals)
+	{
+		TxpRefusal *refusal = lfirst(lc);
+
+		refusal->message = refusal->discreet;
+	}
 }
 
 static void search_range(Search *search, uint32 first, uint32 count, bool trust);

@@ -14,7 +14,8 @@ typedef struct TxpRefusal
 	uint32 row; /* position in the batch, from 0 */
 	char *code; /* SQLSTATE */
 	char *message;
-	char *column; /* or NULL */
+	char *discreet; /* the message without values */
+	char *column;   /* or NULL */
 } TxpRefusal;
 
 /* Applies rows first … first + count - 1, except those in `skip`; ERRORs when they are refused. */
@@ -29,6 +30,9 @@ extern bool txp_error_is_of_rows(int sqlerrcode);
 
 /* Is it of rows or of the statement they met (no such table, no privilege), so that another try would not help? */
 extern bool txp_error_is_of_statement(int sqlerrcode);
+
+/* The discreet messages take the others' place. */
+extern void txp_refusals_hide_values(List *refusals);
 
 /*
  * Finds the rows out of `nrows` that make `apply` fail, by halving in subtransactions which are all rolled

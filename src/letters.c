@@ -35,8 +35,8 @@ txp_letters_open(const TxpLetterChoice *choice)
 {
 	static const char sql[] =
 		"SELECT dead_letter_id, kafka_topic, kafka_partition, kafka_offset, kafka_timestamp, "
-		"kafka_key, kafka_headers::text, payload FROM txpipe.dead_letter_store WHERE " CHOSEN
-		" ORDER BY kafka_topic, kafka_partition, kafka_offset, dead_letter_id "
+		"kafka_key, kafka_headers::text, payload, encrypted FROM txpipe.dead_letter_store "
+		"WHERE " CHOSEN " ORDER BY kafka_topic, kafka_partition, kafka_offset, dead_letter_id "
 		"FOR UPDATE SKIP LOCKED";
 	Oid types[3] = {INT4OID, INT8ARRAY, TEXTARRAYOID};
 	Datum values[3];
@@ -81,6 +81,7 @@ read_letter(void)
 	letter->message.key = span_of_column(6);
 	letter->message.headers = span_of_column(7);
 	letter->message.payload = span_of_column(8);
+	letter->encrypted = DatumGetBool(txp_spi_datum(0, 9));
 	return letter;
 }
 

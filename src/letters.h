@@ -22,6 +22,7 @@ typedef struct TxpLetter
 {
 	int64 id;
 	char *topic;
+	bool encrypted;
 	TxpMessage message; /* spans NULL where the message had none; no topic number yet */
 } TxpLetter;
 

@@ -52,7 +52,8 @@ plan_rows(TxpLink *link)
 	txp_sink_check(target, link->plan);
 	if (link->steps != NIL)
 		txp_rowplan_add_for_steps(link->plan, stream->columns);
-	txp_rowplan_set_key(link->plan, stream->server, stream->owner);
+	txp_rowplan_set_keys(
+		link->plan, &(TxpPlanKeys){stream->server, stream->server, stream->encrypt, stream->owner});
 	link->upsert = txp_upsert_new(stream, target, link->plan);
 	link->target_desc = CreateTupleDescCopyConstr(RelationGetDescr(target));
 	table_close(target, AccessShareLock);

@@ -142,7 +142,7 @@ set_member(TxdColumn *column, const char *member, JsonbValue *v, Oid *type, int3
 			bad_mapping(column, psprintf("has the unknown conversion \"%s\"", name),
 						"Conversions: whole, trim, email, address_street, address_city, "
 						"address_state, address_postal_code, epoch_s, epoch_ms, epoch_us, "
-						"pseudonym.");
+						"pseudonym, encrypt.");
 		column->convert = convert;
 	}
 	else if (strcmp(member, "type") == 0 && type != NULL)

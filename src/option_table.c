@@ -94,6 +94,12 @@ const TxpOption txp_options[] = {
 	 "pseudonym.key"},
 	{TXP_OPTION_MAPPING, "pseudonym_key_file", TXP_TYPE_SECRET_FILE, NULL, 0, 0, NULL,
 	 "File on the server with the key of the conversion pseudonym", "pseudonym.key"},
+	{TXP_OPTION_MAPPING, "encryption_key", TXP_TYPE_SECRET, NULL, 0, 0, NULL,
+	 "Key of encryption, 32 random bytes in hexadecimal, say; of several, one a line, the first "
+	 "encrypts and each decrypts",
+	 "encryption.key"},
+	{TXP_OPTION_MAPPING, "encryption_key_file", TXP_TYPE_SECRET_FILE, NULL, 0, 0, NULL,
+	 "File on the server with the key of encryption, or several, one a line", "encryption.key"},
 
 	{TXP_OPTION_STREAM, "batch_rows", TXP_TYPE_INTEGER, "10000", 1, 1000000, "rows",
 	 "Most messages in one batch, which is one transaction"},
@@ -114,6 +120,9 @@ const TxpOption txp_options[] = {
 	{TXP_OPTION_STREAM, "on_error", TXP_TYPE_CHOICE, "dead_letter", 0, 0, "dead_letter stop",
 	 "What a message that cannot become a row does: is stored as a dead letter, or pauses the "
 	 "stream right before it"},
+	{TXP_OPTION_STREAM, "encrypt", TXP_TYPE_BOOLEAN, "false", 0, 0, NULL,
+	 "Keep dead letters encrypted, with the encryption key of the owner's user mapping, and no "
+	 "value in their messages; always so where a column is encrypted"},
 	{TXP_OPTION_STREAM, "on_lost_offset", TXP_TYPE_CHOICE, "stop", 0, 0, "stop earliest latest",
 	 "Where a stream goes on whose place in the topic is lost, because messages expired or the "
 	 "topic was created anew; stop pauses it"},

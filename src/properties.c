@@ -21,7 +21,12 @@
 #include "secret_file.h"
 
 #define WRAPPER_NAME "txpipe_kafka"
-#define PSEUDONYM_KEY "pseudonym.key" /* no property of librdkafka */
+
+/* They are no properties of librdkafka. */
+static const char *const key_property[] = {
+	[TXP_KEY_OF_PSEUDONYMS] = "pseudonym.key",
+	[TXP_KEY_OF_ENCRYPTION] = "encryption.key",
+};
 
 /* librdkafka's name of an option's property. */
 static const char *
@@ -241,9 +246,9 @@ put_options(StringInfo buf, TxpOptionScope scope, List *defs)
 	}
 }
 
-/* Takes the key of pseudonyms, or its file, out of the options, for it is not the brokers'; NULL: there is none. */
+/* Takes the key, or its file, out of the options, for it is not the brokers'; NULL: there is none. */
 static DefElem *
-take_pseudonym_key(List **of_mapping)
+take_key(TxpKey which, List **of_mapping)
 {
 	ListCell *lc;
 
@@ -251,8 +256,9 @@ take_pseudonym_key(List **of_mapping)
 	{
 		DefElem *def = lfirst(lc);
 
-		if (strcmp(PSEUDONYM_KEY, property_of(txp_option_check(TXP_OPTION_MAPPING, def->defname,
-															   defGetString(def)))) == 0)
+		if (strcmp(key_property[which],
+				   property_of(
+					   txp_option_check(TXP_OPTION_MAPPING, def->defname, defGetString(def)))) == 0)
 		{
 			*of_mapping = list_delete_ptr(*of_mapping, def);
 			return def;
@@ -261,22 +267,37 @@ take_pseudonym_key(List **of_mapping)
 	return NULL;
 }
 
-void
-txp_pack_pseudonym_key(StringInfo buf, Oid server_id, Oid user, const char *column)
+char *
+txp_mapping_key(TxpKey which, Oid server_id, Oid user)
 {
 	List *of_mapping = OidIsValid(server_id) ? mapping_options(server_id, user) : NIL;
-	DefElem *def = take_pseudonym_key(&of_mapping);
+	DefElem *def = take_key(which, &of_mapping);
+	const TxpOption *option;
 
 	if (def == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("there is no key to make pseudonyms for column \"%s\" with", column),
-						errhint("Write 32 random bytes in hexadecimal to a file that only the "
-								"server's user may read, "
-								"and name it in the option pseudonym_key_file of the owner's user "
-								"mapping. A feed names "
-								"the mapping's server in its option pseudonym_server.")));
-	put_value(buf, txp_option_check(TXP_OPTION_MAPPING, def->defname, defGetString(def)),
-			  defGetString(def));
+		return NULL;
+	option = txp_option_check(TXP_OPTION_MAPPING, def->defname, defGetString(def));
+	if (TXP_TYPE_IS_FILE(option->type))
+		return txp_secret_file_read(option->name, defGetString(def), true);
+	return pstrdup(defGetString(def));
+}
+
+void
+txp_mapping_lacks_key(TxpKey which, const char *column)
+{
+	bool pseudonyms = which == TXP_KEY_OF_PSEUDONYMS;
+
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		 pseudonyms ? errmsg("there is no key to make pseudonyms for column \"%s\" with", column)
+		 : column   ? errmsg("there is no key to encrypt column \"%s\" with", column)
+					: errmsg("there is no key of encryption in the user mapping"),
+		 errhint("Write 32 random bytes in hexadecimal to a file that only the server's user may "
+				 "read, and name it in the option %s_key_file of the owner's user mapping. A "
+				 "feed names the mapping's server in its option %s_server.",
+				 pseudonyms ? "pseudonym" : "encryption",
+				 pseudonyms ? "pseudonym" : "encryption")));
 }
 
 /*
@@ -319,7 +340,8 @@ txp_pack_properties(StringInfo buf, Oid server_id, Oid user)
 
 	check_server(server->options);
 	check_options(TXP_OPTION_MAPPING, of_mapping);
-	(void) take_pseudonym_key(&of_mapping);
+	(void) take_key(TXP_KEY_OF_PSEUDONYMS, &of_mapping);
+	(void) take_key(TXP_KEY_OF_ENCRYPTION, &of_mapping);
 	check_server_owner(server, of_mapping);
 	txp_put_u32(buf, list_length(server->options) + list_length(of_mapping));
 	put_options(buf, TXP_OPTION_SERVER, server->options);

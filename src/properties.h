@@ -16,10 +16,17 @@ extern Oid txp_server_by_name(const char *name);
  */
 extern void txp_pack_properties(StringInfo buf, Oid server, Oid user);
 
-/*
- * Writes the key of pseudonyms that `user`'s mapping of the server has. ERRORs, naming the column that needs it,
- * where there is none. The buffer then holds it: its owner wipes it.
- */
-extern void txp_pack_pseudonym_key(StringInfo buf, Oid server, Oid user, const char *column);
+/* Keys in a mapping that are not the brokers'. */
+typedef enum TxpKey
+{
+	TXP_KEY_OF_PSEUDONYMS,
+	TXP_KEY_OF_ENCRYPTION /* one a line */
+} TxpKey;
+
+/* The key that `user`'s mapping of the server has, which the caller wipes; NULL where there is none. */
+extern char *txp_mapping_key(TxpKey which, Oid server, Oid user);
+
+/* ERRORs because there is none, for a column or, NULL, for what is kept of messages. */
+extern void txp_mapping_lacks_key(TxpKey which, const char *column) pg_attribute_noreturn();
 
 #endif

@@ -17,6 +17,7 @@
 
 #include "args.h"
 #include "batch.h"
+#include "encryption.h"
 #include "isolate.h"
 #include "letters.h"
 #include "progress.h"
@@ -35,6 +36,7 @@ typedef struct Replay
 	uint32 channel;
 	TxpLetterChoice choice;
 	Datum fixed; /* payload to be used instead, bytea; 0: none */
+	Datum kept;  /* that as it is stored, encrypted where the stream encrypts */
 	int64 replayed;
 	int64 failed;
 	int64 left_open; /* of the stream, chosen or not */
@@ -66,7 +68,8 @@ fetch_chunk(Replay *replay, Portal portal, Chunk *chunk)
 			break;
 		if (replay->fixed)
 		{
-			struct varlena *fixed = PG_DETOAST_DATUM_COPY(replay->fixed);
+			Datum given = letter->encrypted ? replay->kept : replay->fixed;
+			struct varlena *fixed = PG_DETOAST_DATUM_COPY(given);
 
 			letter->message.payload = (TxpSpan){VARDATA(fixed), VARSIZE(fixed) - VARHDRSZ};
 		}
@@ -119,6 +122,7 @@ decode(Replay *replay, Chunk *chunk, TxpFrame *decoded)
 	{
 		const TxpMessage *m = &chunk->letters[i]->message;
 
+		txp_put_u8(&buf, chunk->letters[i]->encrypted);
 		txp_put_u32(&buf, m->topic);
 		txp_put_i32(&buf, m->partition);
 		txp_put_i64(&buf, m->offset);
@@ -207,7 +211,7 @@ write_rows(Replay *replay, Chunk *chunk)
 		if (!refused[i])
 			ids[n++] = chunk->letters[chunk->letter_of_row[i]]->id;
 	}
-	txp_letters_replayed(ids, n, replay->fixed);
+	txp_letters_replayed(ids, n, replay->kept);
 	replay->replayed += n;
 }
 
@@ -277,12 +281,26 @@ replay_dry(Replay *replay)
 }
 
 static void
+keep_fixed(Replay *replay)
+{
+	const TxpRowPlan *plan = replay->link->plan;
+	bytea *given = replay->fixed ? DatumGetByteaPP(replay->fixed) : NULL;
+
+	replay->kept = replay->fixed;
+	if (given != NULL && plan->encrypts)
+		replay->kept = PointerGetDatum(txp_encrypt(
+			txp_encryption_keys(CurrentMemoryContext, plan->encryption_server, plan->key_user),
+			false, VARDATA_ANY(given), VARSIZE_ANY_EXHDR(given)));
+}
+
+static void
 replay_stream(Replay *replay, TxpStream *stream, bool dry_run)
 {
 	SPI_connect();
 	txp_sink_fire_deferred();
 	replay->link = txp_link_plan(stream);
 	replay->link->replay = true;
+	keep_fixed(replay);
 	txp_progress_begin(TXP_JOB_REPLAY_LETTERS);
 	PG_TRY();
 	{

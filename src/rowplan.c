@@ -302,6 +302,21 @@ add_further(TxpRowPlan *plan, Jsonb *columns)
 	}
 }
 
+/* Steps shall not see in clear what a column encrypts. */
+static bool
+encrypts_key(const TxpRowPlan *plan)
+{
+	for (int i = 0; i < plan->ncolumns; i++)
+	{
+		const TxdColumn *column = &plan->columns[i];
+
+		if (column->convert == TXD_AS_ENCRYPTED &&
+			(column->source == TXD_FROM_KEY || column->source == TXD_FROM_KEY_FIELD))
+			return true;
+	}
+	return false;
+}
+
 void
 txp_rowplan_add_for_steps(TxpRowPlan *plan, Jsonb *columns)
 {
@@ -309,9 +324,12 @@ txp_rowplan_add_for_steps(TxpRowPlan *plan, Jsonb *columns)
 		add_further(plan, columns);
 	for (int i = 0; i < (int) lengthof(kafka_columns); i++)
 	{
-		if (!has_column(plan, kafka_columns[i].name))
-			txp_rowplan_add_hidden(plan, kafka_columns[i].name, kafka_columns[i].type,
-								   TXD_FROM_TOPIC + i);
+		if (has_column(plan, kafka_columns[i].name))
+			continue;
+		txp_rowplan_add_hidden(plan, kafka_columns[i].name, kafka_columns[i].type,
+							   TXD_FROM_TOPIC + i);
+		if (TXD_FROM_TOPIC + i == TXD_FROM_KEY && encrypts_key(plan))
+			plan->columns[plan->ncolumns - 1].convert = TXD_AS_ENCRYPTED;
 	}
 }
 
@@ -357,7 +375,7 @@ txp_rowplan_pack(const TxpRowPlan *plan, StringInfo buf)
 	txp_put_u8(buf, plan->tombstones);
 	txp_put_u8(buf, plan->track_fields);
 	txp_put_str(buf, plan->csv.null_text);
-	txp_pack_key(plan, buf);
+	txp_pack_keys(plan, buf);
 	txp_pack_zone(buf);
 	txp_put_u32(buf, plan->ncolumns);
 	for (int i = 0; i < plan->ncolumns; i++)

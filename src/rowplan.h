@@ -29,7 +29,9 @@ typedef struct TxpRowPlan
 	TxdCsvOptions csv;
 	bool tombstones;   /* messages without a value are rows (upsert_delete) */
 	bool track_fields; /* the child lists the fields it sees */
+	bool encrypts;     /* what is kept of messages beside their rows, and no error shows a value */
 	Oid key_server;    /* whose mapping for key_user has the key of pseudonyms; or InvalidOid */
+	Oid encryption_server; /* the same for the keys of encryption */
 	Oid key_user;
 } TxpRowPlan;
 
@@ -65,8 +67,8 @@ extern void txp_rowplan_add_for_steps(TxpRowPlan *plan, Jsonb *columns);
 extern void txp_rowplan_leave_out(TxpRowPlan *plan, const Bitmapset *needs);
 
 /*
- * Writes the plan as the protocol's `schema`, with the changes of txpipe.input_time_zone, and with the key where
- * it makes pseudonyms: then the buffer's owner wipes it.
+ * Writes the plan as the protocol's `schema`, with the changes of txpipe.input_time_zone, and with the keys where
+ * it has some: then the buffer's owner wipes it.
  */
 extern void txp_rowplan_pack(const TxpRowPlan *plan, StringInfo buf);
 
@@ -80,12 +82,18 @@ extern void txp_column_check_type(const TxdColumn *column);
  * *type and *typmod are set). */
 extern void txp_mapping_column(TxdColumn *column, JsonbValue *spec, Oid *type, int32 *typmod);
 
-/*
- * pseudonym.c: the key of pseudonyms, where there are some, is in the mapping of `user` for the server, on which the
- * current user needs USAGE; appends the schema's key.
- */
-extern void txp_rowplan_set_key(TxpRowPlan *plan, const char *server, Oid user);
-extern void txp_pack_key(const TxpRowPlan *plan, StringInfo buf);
+/* Names of servers, "": none, whose mappings for `user` have the keys. */
+typedef struct TxpPlanKeys
+{
+	const char *pseudonym_server;
+	const char *encryption_server;
+	bool encrypts; /* even when no column does */
+	Oid user;
+} TxpPlanKeys;
+
+/* plan_keys.c: the current user needs USAGE on the servers whose keys are used; appends the schema's keys. */
+extern void txp_rowplan_set_keys(TxpRowPlan *plan, const TxpPlanKeys *keys);
+extern void txp_pack_keys(const TxpRowPlan *plan, StringInfo buf);
 
 /* tzchanges.c: appends the schema's time zone part. */
 extern void txp_pack_zone(StringInfo buf);

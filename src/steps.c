@@ -192,6 +192,7 @@ note_rejected(StepRun *run, uint32 row, HeapTuple tuple, TupleDesc desc)
 	refusal->row = row;
 	refusal->code = code ? code : pstrdup("rejected");
 	refusal->message = message ? message : pstrdup("rejected by a step");
+	refusal->discreet = pstrdup("rejected by a step");
 	refusal->column = SPI_getvalue(tuple, desc, 5);
 	run->outcomes->rejected = lappend(run->outcomes->rejected, refusal);
 	MemoryContextSwitchTo(old);

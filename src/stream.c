@@ -61,6 +61,7 @@ txp_stream_apply_options(TxpStream *stream)
 		txp_option_int(TXP_OPTION_STREAM, stream->options, "bytes_per_second");
 	stream->stop_on_error =
 		strcmp(txp_option_text(TXP_OPTION_STREAM, stream->options, "on_error"), "stop") == 0;
+	stream->encrypt = txp_option_bool(TXP_OPTION_STREAM, stream->options, "encrypt");
 	stream->mode = txp_option_text(TXP_OPTION_STREAM, stream->options, "mode");
 	stream->on_lost_offset = txp_option_text(TXP_OPTION_STREAM, stream->options, "on_lost_offset");
 	stream->on_new_field = txp_option_text(TXP_OPTION_STREAM, stream->options, "on_new_field");

@@ -37,6 +37,7 @@ typedef struct TxpStream
 	int64 rows_per_second; /* 0: no limit */
 	int64 bytes_per_second;
 	bool stop_on_error;
+	bool encrypt;         /* dead letters, even when no column is encrypted */
 	char *mode;           /* append, upsert, upsert_delete */
 	char *on_lost_offset; /* stop, earliest, latest */
 	char *on_new_field;   /* rest, column, stop */

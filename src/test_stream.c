@@ -108,7 +108,8 @@ plan_of(TxpIo *io, TxpStream *stream)
 	tell_columns(stream, columns);
 	plan = txp_rowplan_for_mapping(txp_format_by_name(stream->format),
 								   txp_infer_mapping(stream, columns, true), &csv);
-	txp_rowplan_set_key(plan, stream->server, stream->owner);
+	txp_rowplan_set_keys(
+		plan, &(TxpPlanKeys){stream->server, stream->server, stream->encrypt, stream->owner});
 	return plan;
 }
 

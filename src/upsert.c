@@ -47,6 +47,21 @@ typedef struct UpsertRun
 	SPIPlanPtr delete; /* NULL: nothing is ever deleted */
 } UpsertRun;
 
+/* Each encryption of a value is another. */
+static void
+check_keys(const TxpUpsert *upsert)
+{
+	for (int i = 0; i < upsert->nkeys; i++)
+	{
+		const TxdColumn *column = &upsert->plan->columns[upsert->keys[i].column];
+
+		if (column->convert == TXD_AS_ENCRYPTED)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("column \"%s\" is encrypted and cannot be a key", column->name),
+							errhint("Let a column with \"as\": \"pseudonym\" be the key.")));
+	}
+}
+
 static bool
 is_key(const TxpUpsert *upsert, int column)
 {
@@ -132,6 +147,7 @@ txp_upsert_new(const TxpStream *stream, Relation target, TxpRowPlan *plan)
 	upsert->tombstone = -1;
 	upsert->nkeys = txp_rowkey_find(stream, target, plan, &upsert->keys);
 	plan->tombstones = strcmp(stream->mode, "upsert_delete") == 0;
+	check_keys(upsert);
 	check_privileges(upsert, stream, target);
 	check_identities(upsert, target);
 	if (plan->tombstones)

@@ -115,6 +115,7 @@ txd_clean(const TxdColumn *column, const char **text, size_t *len, TxdBuf *scrat
 		case TXD_AS_EPOCH_MS:
 		case TXD_AS_EPOCH_US:
 		case TXD_AS_PSEUDONYM:
+		case TXD_AS_ENCRYPTED:
 			break;
 	}
 	return true;

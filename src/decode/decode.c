@@ -60,9 +60,8 @@ prepare(TxdDecoder *d, TxdError *err)
 
 	if (!encode_presets(d, err))
 		return false;
-	if (d->schema.key != NULL)
-		txd_hmac_init(&d->hmac, d->schema.key, strlen(d->schema.key));
-	d->schema.key = NULL;
+	if (!txd_conceal_prepare(d, err))
+		return false;
 	for (int i = 0; i < n; i++)
 	{
 		TxdSource source = d->schema.columns[i].source;
@@ -140,6 +139,7 @@ txd_free(TxdDecoder *d)
 	free(d->presets);
 	free(d->arena);
 	explicit_bzero(&d->hmac, sizeof(d->hmac));
+	txd_pgp_free(d->pgp);
 	free(d);
 }
 
@@ -155,24 +155,14 @@ txd_check_text(const TxdColumn *column, const char *text, size_t len, TxdError *
 	return txd_refuse(err, "bad_encoding", column, "invalid UTF-8 at byte %zu", good + 1);
 }
 
-/* Names must not come back out of an error or a count of what was changed, so this is no cleaning. */
-static bool
-put_pseudonym(TxdDecoder *d, const TxdColumn *column, const char *text, size_t len, TxdBuf *rows,
-			  TxdError *err)
-{
-	char hex[TXD_HMAC_HEX];
-
-	txd_hmac_hex(&d->hmac, text, len, hex);
-	return txd_value(column, d->schema.form, zone_of(d), TXD_KIND_TEXT, hex, sizeof(hex), true,
-					 rows, err);
-}
-
 bool
 txd_put_text(TxdDecoder *d, const TxdColumn *column, TxdKind kind, const char *text, size_t len,
 			 bool checked, TxdBuf *rows, TxdError *err)
 {
 	TxdConvert as = column->convert;
 
+	if (as == TXD_AS_ENCRYPTED || as == TXD_AS_PSEUDONYM)
+		return txd_conceal(d, column, kind, text, len, checked, rows, err);
 	if (as != TXD_AS_IS && as != TXD_AS_EPOCH_S && as != TXD_AS_EPOCH_MS && as != TXD_AS_EPOCH_US)
 	{
 		const char *given = text;
@@ -182,8 +172,6 @@ txd_put_text(TxdDecoder *d, const TxdColumn *column, TxdKind kind, const char *t
 			return txd_refuse(err, "wrong_type", column, "expected a text or a number");
 		if (!checked && !txd_check_text(column, text, len, err))
 			return false;
-		if (as == TXD_AS_PSEUDONYM)
-			return put_pseudonym(d, column, text, len, rows, err);
 		checked = true;
 		d->cleaned.len = 0;
 		if (!txd_clean(column, &text, &len, &d->cleaned, err))
@@ -431,6 +419,12 @@ txd_decode(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err
 	for (int i = 0; ok && i < d->nchanged; i++)
 		d->fixed[d->changed[i]]++;
 	return ok;
+}
+
+TxdPgp *
+txd_pgp_of(TxdDecoder *d)
+{
+	return d->pgp;
 }
 
 const uint64_t *

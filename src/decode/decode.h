@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "buf.h"
+#include "openpgp.h"
 
 typedef enum TxdFormat
 {
@@ -86,8 +87,9 @@ typedef enum TxdConvert
 	TXD_AS_EPOCH_S = 7, /* "epoch_s": number of seconds since 1970, fraction allowed */
 	TXD_AS_EPOCH_MS = 8,
 	TXD_AS_EPOCH_US = 9,
-	TXD_AS_TRIM = 10,     /* "trim": white space at both ends cut; nothing left is NULL */
-	TXD_AS_PSEUDONYM = 11 /* "pseudonym": HMAC-SHA256 with the schema's key, in hexadecimal */
+	TXD_AS_TRIM = 10,      /* "trim": white space at both ends cut; nothing left is NULL */
+	TXD_AS_PSEUDONYM = 11, /* "pseudonym": HMAC-SHA256 with the schema's key, in hexadecimal */
+	TXD_AS_ENCRYPTED = 12  /* "encrypt": an OpenPGP message with the schema's key, a bytea */
 } TxdConvert;
 
 typedef struct TxdColumn
@@ -105,6 +107,7 @@ typedef struct TxdColumn
 							  /* meaning from a dot, a backslash and a "$" that begins the path; */
 							  /* CSV: a header name, or without header a field number from 1 */
 	const char *default_text; /* used where the field is absent; NULL: SQL NULL */
+	bool discreet;            /* refusals show no values; set by txd_new */
 } TxdColumn;
 
 typedef struct TxdCsvOptions
@@ -138,6 +141,8 @@ typedef struct TxdSchema
 	bool tombstones;   /* a message without a value is a row, see txd_decode */
 	bool track_fields; /* JSON: list the fields seen, see txd_fields_seen */
 	const char *key;   /* of pseudonyms; NULL: none. The decoder keeps no copy */
+	/* Of encryption, as txd_pgp_new takes them; NULL: none. With them refusals show no values. */
+	const char *encryption_keys;
 } TxdSchema;
 
 /* One message of Kafka, or one record of a file (then key, topic and offset are unset). */
@@ -186,6 +191,9 @@ extern void txd_free(TxdDecoder *decoder);
  * fields, to json and to columns that are NOT NULL.
  */
 extern bool txd_decode(TxdDecoder *decoder, const TxdMessage *message, TxdBuf *rows, TxdError *err);
+
+/* With the schema's keys, for what is kept of the messages; NULL: it has none. */
+extern TxdPgp *txd_pgp_of(TxdDecoder *decoder);
 
 /* Per column of the schema, in how many rows its conversion made another value of the field's text. */
 extern const uint64_t *txd_fixed(const TxdDecoder *decoder);

@@ -51,6 +51,7 @@ struct TxdDecoder
 	int *changed;    /* and the columns of the present row where it did */
 	int nchanged;
 	TxdHmac hmac; /* of pseudonyms */
+	TxdPgp *pgp;  /* of encryption */
 
 	/* JSON */
 	TxdMatch *match;
@@ -104,6 +105,11 @@ extern bool txd_check_text(const TxdColumn *column, const char *text, size_t len
 /* Applies the column's conversion and appends the value; `checked` as in txd_value. */
 extern bool txd_put_text(TxdDecoder *d, const TxdColumn *column, TxdKind kind, const char *text,
 						 size_t len, bool checked, TxdBuf *rows, TxdError *err);
+
+/* conceal.c: takes the schema's keys over; appends what the value is for columns of pseudonyms and encrypted ones. */
+extern bool txd_conceal_prepare(TxdDecoder *d, TxdError *err);
+extern bool txd_conceal(TxdDecoder *d, const TxdColumn *column, TxdKind kind, const char *text,
+						size_t len, bool checked, TxdBuf *rows, TxdError *err);
 
 /* Appends what a format without fields makes of its payload. */
 extern bool txd_put_plain(TxdDecoder *d, const TxdColumn *column, const TxdMessage *message,

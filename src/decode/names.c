@@ -16,7 +16,7 @@ txd_convert_by_name(const char *name)
 		[TXD_AS_STATE] = "address_state",   [TXD_AS_POSTAL_CODE] = "address_postal_code",
 		[TXD_AS_EPOCH_S] = "epoch_s",       [TXD_AS_EPOCH_MS] = "epoch_ms",
 		[TXD_AS_EPOCH_US] = "epoch_us",     [TXD_AS_TRIM] = "trim",
-		[TXD_AS_PSEUDONYM] = "pseudonym",
+		[TXD_AS_PSEUDONYM] = "pseudonym",   [TXD_AS_ENCRYPTED] = "encrypt",
 	};
 	int i;
 

@@ -74,6 +74,8 @@ txd_refuse_value(TxdError *err, const char *code, const TxdColumn *column, const
 {
 	char shown[SHOWN_BYTES + 4];
 
+	if (column != NULL && column->discreet)
+		return txd_refuse(err, code, column, "%s", what);
 	shorten(shown, text, len);
 	return txd_refuse(err, code, column, "%s: \"%s\"", what, shown);
 }

@@ -125,12 +125,86 @@ check_zone(const TxdZone *zone, TxdError *err)
 }
 
 static bool
+check_encrypted(const TxdSchema *schema, const TxdColumn *col, TxdError *err)
+{
+	if (schema->encryption_keys == NULL)
+		return txd_refuse(err, "bad_value", col, "there is no key to encrypt with");
+	if (col->type != TXD_BYTEA)
+		return txd_refuse(err, "wrong_type", col, "an encrypted value is bytea");
+	if (col->default_text != NULL)
+		return txd_refuse(err, "bad_value", col, "a default would not be encrypted");
+	if (col->source == TXD_FROM_FIELD || col->source == TXD_FROM_REST ||
+		col->source == TXD_FROM_VALUE || col->source == TXD_FROM_KEY ||
+		col->source == TXD_FROM_KEY_FIELD || col->source == TXD_FROM_HEADERS)
+		return true;
+	return txd_refuse(err, "bad_value", col, "the message's place and time are not encrypted");
+}
+
+/* Has the column an object of which another one encrypts a field? */
+static bool
+holds_encrypted(const TxdSchema *schema, const TxdColumn *col)
+{
+	for (int i = 0; i < schema->ncolumns; i++)
+	{
+		const TxdColumn *other = &schema->columns[i];
+
+		for (int k = 0;
+			 k < col->npaths && other->source == col->source && other->convert == TXD_AS_ENCRYPTED;
+			 k++)
+		{
+			size_t len = strlen(col->paths[k]);
+
+			for (int n = 0; n < other->npaths; n++)
+				if (strncmp(other->paths[n], col->paths[k], len) == 0 &&
+					other->paths[n][len] == '.')
+					return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * What holds a whole message or key would hold in clear what another column encrypts of it. The rest of a message
+ * may have a field that lost against its alternative.
+ */
+static bool
+check_leaks(const TxdSchema *schema, TxdError *err)
+{
+	bool of_value = false;
+	bool of_key = false;
+
+	for (int i = 0; i < schema->ncolumns; i++)
+	{
+		const TxdColumn *col = &schema->columns[i];
+		bool key = col->source == TXD_FROM_KEY || col->source == TXD_FROM_KEY_FIELD;
+
+		if (col->convert == TXD_AS_ENCRYPTED && col->source != TXD_FROM_HEADERS)
+			*(key ? &of_key : &of_value) = true;
+	}
+	for (int i = 0; i < schema->ncolumns; i++)
+	{
+		const TxdColumn *col = &schema->columns[i];
+		bool whole = col->source == TXD_FROM_REST || col->source == TXD_FROM_VALUE;
+
+		if (col->convert != TXD_AS_ENCRYPTED &&
+			((whole && of_value) || (col->source == TXD_FROM_KEY && of_key) ||
+			 holds_encrypted(schema, col)))
+			return txd_refuse(
+				err, "bad_value", col,
+				"it would have in clear what another column encrypts: encrypt it, too");
+	}
+	return true;
+}
+
+static bool
 check_column(const TxdSchema *schema, const TxdColumn *col, int *nplain, TxdError *err)
 {
 	if (col->convert == TXD_AS_PSEUDONYM && schema->key == NULL)
 		return txd_refuse(err, "bad_value", col, "there is no key to make pseudonyms with");
 	if (col->convert == TXD_AS_PSEUDONYM && col->type != TXD_STRING)
 		return txd_refuse(err, "wrong_type", col, "a pseudonym is text");
+	if (col->convert == TXD_AS_ENCRYPTED && !check_encrypted(schema, col, err))
+		return false;
 	if (col->type == TXD_OTHER && schema->form != TXD_TEXT)
 		return txd_refuse(err, "wrong_type", col, "type needs the text form");
 	for (int k = 0; k < col->npaths; k++)
@@ -167,5 +241,5 @@ txd_schema_check(const TxdSchema *schema, TxdError *err)
 			!check_column(schema, &schema->columns[i], &nplain, err))
 			return false;
 	}
-	return true;
+	return check_leaks(schema, err);
 }

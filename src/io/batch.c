@@ -8,6 +8,7 @@
 #include "headers.h"
 #include "link.h"
 #include "put.h"
+#include "seal.h"
 
 /*
  * A batch that is not full takes one more message: with its raw payloads it still fits a frame. Messages are
@@ -171,30 +172,29 @@ txp_range_count(TxpRange *range, rd_kafka_message_t *m, bool is_row)
 }
 
 void
-txp_put_message(TxdBuf *out, const TxdMessage *m)
+txp_put_message(TxdBuf *out, const TxdMessage *m, TxdPgp *pgp)
 {
 	txp_put_u32(out, m->topic_index);
 	txp_put_i32(out, m->partition);
 	txp_put_i64(out, place_of(m));
 	txp_put_i64(out, m->timestamp_ms);
+	if (pgp != NULL)
+	{
+		txp_put_sealed(out, pgp, m->key, m->key_len);
+		txp_put_sealed_text(out, pgp, m->headers, m->headers_len);
+		txp_put_sealed(out, pgp, m->payload, m->payload_len);
+		return;
+	}
 	txp_put_opt(out, m->key, m->key_len);
 	txp_put_opt(out, m->headers, m->headers_len);
 	txp_put_opt(out, m->payload, m->payload_len);
 }
 
-void
-txp_put_reject(TxdBuf *out, const TxdMessage *m, const TxdError *err)
-{
-	txp_put_message(out, m);
-	txp_put_str(out, err->code);
-	txp_put_str(out, err->message);
-	txp_put_str(out, err->column);
-}
-
 /* With the headers, which the decoder may not have needed. */
 static void
-add_reject(TxpBatch *batch, const TxdMessage *m, const TxdError *err, rd_kafka_message_t *source)
+add_reject(TxpWindow *w, const TxdMessage *m, const TxdError *err, rd_kafka_message_t *source)
 {
+	TxdBuf *out = &txp_window_open(w)->rejects;
 	TxdMessage whole = *m;
 	TxdBuf headers = {0};
 
@@ -203,7 +203,10 @@ add_reject(TxpBatch *batch, const TxdMessage *m, const TxdError *err, rd_kafka_m
 		whole.headers = headers.data;
 		whole.headers_len = headers.len;
 	}
-	txp_put_reject(&batch->rejects, &whole, err);
+	txp_put_message(out, &whole, w->pgp);
+	txp_put_str(out, err->code);
+	txp_put_str(out, err->message);
+	txp_put_str(out, err->column);
 	txd_buf_free(&headers);
 }
 
@@ -266,7 +269,7 @@ txp_batch_add(TxpWindow *w, TxdDecoder *decoder, const TxdMessage *m, rd_kafka_m
 		snprintf(err.message, sizeof(err.message),
 				 "the message and its row take more than %zu MB together", MAX_ROW_BYTES >> 20);
 	}
-	add_reject(batch, m, &err, source);
+	add_reject(w, m, &err, source);
 	if (w->stop_at_reject)
 	{
 		batch->stopped = true;
@@ -321,7 +324,7 @@ txp_put_batch(TxdBuf *out, const TxpBatch *batch)
 }
 
 static void
-put_raw(TxdBuf *out, const TxpBatch *batch, const TxpRow *row)
+put_raw(TxdBuf *out, const TxpBatch *batch, const TxpRow *row, TxdPgp *pgp)
 {
 	TxdMessage m = {.line = row->line, .timestamp_ms = -1};
 	TxdBuf headers = {0};
@@ -341,7 +344,7 @@ put_raw(TxdBuf *out, const TxpBatch *batch, const TxpRow *row)
 		}
 	}
 	txp_put_u32(out, row->bytes);
-	txp_put_message(out, &m);
+	txp_put_message(out, &m, pgp);
 	txd_buf_free(&headers);
 }
 
@@ -399,7 +402,7 @@ repeat(TxpWindow *w, const TxpBatch *batch)
 
 	txp_put_batch(&frame, batch);
 	for (uint32_t i = 0; i < batch->nrows; i++)
-		put_raw(&frame, batch, &batch->row[i]);
+		put_raw(&frame, batch, &batch->row[i], w->pgp);
 	txp_send(w->channel, TXP_BATCH_RAW, batch->seq, &frame);
 }
 

@@ -67,6 +67,7 @@ typedef struct TxpWindow
 	uint32_t batch_rows;
 	uint32_t batch_bytes;
 	bool stop_at_reject;
+	TxdPgp *pgp; /* seals messages that leave, but for their rows; NULL: they leave as they are */
 	uint32_t last_seq;
 	int oldest;  /* slot of the oldest unacknowledged batch */
 	int unacked; /* how many follow it; the next slot is under construction */
@@ -100,10 +101,11 @@ extern TxdMessage txp_message_of(const rd_kafka_message_t *m, uint32_t topic);
 /* Tells records apart: FNV-1a over key, value and timestamp. */
 extern int64_t txp_message_hash(const rd_kafka_message_t *m);
 
-/* place, offset, timestamp, key, headers, payload as frames have them */
-extern void txp_put_message(TxdBuf *out, const TxdMessage *m);
-/* The same and why it was refused. */
-extern void txp_put_reject(TxdBuf *out, const TxdMessage *m, const TxdError *err);
+/*
+ * place, offset, timestamp, key, headers, payload as frames have them. Sealed, key and payload are OpenPGP messages, and
+ * the headers a JSON string with one in hexadecimal. Of the library's failures the child dies, as of memory's.
+ */
+extern void txp_put_message(TxdBuf *out, const TxdMessage *m, TxdPgp *pgp);
 /* The payload of BATCH, or what BATCH_RAW begins with. */
 extern void txp_put_batch(TxdBuf *out, const TxpBatch *batch);
 

@@ -7,6 +7,7 @@
 #include "link.h"
 #include "put.h"
 #include "schema.h"
+#include "seal.h"
 
 typedef struct Request
 {
@@ -17,6 +18,7 @@ typedef struct Request
 	char **topics;
 	TxdBuf results;
 	TxdBuf block;
+	TxdBuf plain; /* of a message that came sealed */
 } Request;
 
 static char *
@@ -42,12 +44,13 @@ read_topics(Request *q)
 }
 
 static bool
-read_message(Request *q, TxdMessage *m)
+read_message(Request *q, TxdMessage *m, bool *sealed)
 {
 	TxpSpan key;
 	TxpSpan headers;
 	TxpSpan payload;
 
+	*sealed = txp_read_u8(&q->r) != 0;
 	*m = (TxdMessage){.topic_index = txp_read_u32(&q->r)};
 	m->partition = txp_read_i32(&q->r);
 	m->offset = txp_read_i64(&q->r);
@@ -68,12 +71,13 @@ read_message(Request *q, TxdMessage *m)
 }
 
 static void
-decode_one(Request *q, const TxdMessage *m)
+decode_one(Request *q, TxdMessage *m, bool sealed)
 {
 	size_t before = q->block.len;
 	TxdError err = {0};
 
-	if (txd_decode(q->decoder, m, &q->block, &err))
+	if ((!sealed || txp_unseal(txd_pgp_of(q->decoder), m, &q->plain, &err)) &&
+		txd_decode(q->decoder, m, &q->block, &err))
 	{
 		txp_put_u32(&q->results, (uint32_t) (q->block.len - before));
 		return;
@@ -88,11 +92,12 @@ static bool
 decode_all(Request *q, TxdError *err)
 {
 	TxdMessage message;
+	bool sealed;
 	uint32_t n;
 
 	q->schema = txp_schema_read(&q->r);
 	read_topics(q);
-	n = txp_read_count(&q->r, 36);
+	n = txp_read_count(&q->r, 37);
 	if (q->r.bad)
 		return false;
 	q->decoder = txd_new(q->schema, err);
@@ -101,9 +106,9 @@ decode_all(Request *q, TxdError *err)
 	txp_put_u32(&q->results, n);
 	for (uint32_t i = 0; i < n; i++)
 	{
-		if (!read_message(q, &message))
+		if (!read_message(q, &message, &sealed))
 			return false;
-		decode_one(q, &message);
+		decode_one(q, &message, sealed);
 	}
 	return q->r.p == q->r.end;
 }
@@ -134,6 +139,9 @@ txp_decode_main(TxpChannel *channel, TxpMail *opening)
 	for (uint32_t i = 0; i < q.ntopics; i++)
 		free(q.topics[i]);
 	free(q.topics);
+	if (q.plain.data != NULL)
+		explicit_bzero(q.plain.data, q.plain.len);
+	txd_buf_free(&q.plain);
 	txd_buf_free(&q.results);
 	txd_buf_free(&q.block);
 }

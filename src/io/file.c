@@ -110,6 +110,7 @@ unpack(FileReader *f, const TxpMail *mail)
 		fail(f, "22023", err.column, NULL, err.message);
 		return false;
 	}
+	f->window.pgp = txd_pgp_of(f->decoder);
 	f->needs_header = f->schema->format == TXD_CSV && f->schema->csv.header;
 	f->line = 1;
 	if (header.data != NULL)

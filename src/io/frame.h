@@ -16,7 +16,7 @@
 
 #include <stdint.h>
 
-#define TXP_PROTOCOL_VERSION 6
+#define TXP_PROTOCOL_VERSION 7
 #define TXP_IO_SOCKET 3          /* the child's end of the socket pair */
 #define TXP_FRAME_MAX (1u << 29) /* a larger size is a broken stream */
 #define TXP_ABSENT 0xFFFFFFFFu
@@ -74,7 +74,8 @@ typedef enum TxpFrameType
 	 * u32 batch_rows; u32 batch_bytes; [i64 line] lines to be read, ascending, none: all; opt record to be read
 	 * in place of those. Answer: BATCH …, FILE_END, or ERROR. */
 	TXP_FILE_OPEN = 11,
-	/* schema; [str topic]; [place, i64 offset, i64 timestamp_ms, opt key, opt headers, opt payload].
+	/* schema; [str topic]; [u8 sealed: key, headers and payload are as BATCH sends them; place, i64 offset,
+	 * i64 timestamp_ms, opt key, opt headers, opt payload].
 	 * Answer: DECODED, or ERROR. */
 	TXP_DECODE = 12,
 	/* properties; str topic; [opt key; opt value; [str name, opt value] headers]; u32 timeout_ms: sent in this
@@ -98,7 +99,8 @@ typedef enum TxpFrameType
 	 * i64 offset of the first, place, i64 offset of the last] fields seen; bytes row block (TxdForm of the
 	 * schema); rejects times: place, i64 offset (file: line), i64 timestamp_ms, opt key, opt headers, opt
 	 * payload (file: the record), str code, str message, opt column. When stopped, one more reject follows
-	 * them: the message before which the batch ends; nothing is read after it.
+	 * them: the message before which the batch ends; nothing is read after it. With keys of encryption in the schema
+	 * the keys, headers and payloads of messages are sealed (batch.h) here, in BATCH_RAW and in DECODED.
 	 */
 	TXP_BATCH = 33,
 	/* as BATCH, with for every row after the rejects: u32 length in the row block, place, i64 offset,
@@ -164,7 +166,7 @@ typedef enum TxpStartAt
 
 /*
  * schema: u8 TxdFormat; u8 TxdForm; u8 delimiter; u8 quote; u8 header; u8 ragged;
- *   u8 tombstones; u8 track_fields; str null_text; opt key of pseudonyms;
+ *   u8 tombstones; u8 track_fields; str null_text; opt key of pseudonyms; opt keys of encryption (one a line);
  *   [i64 at] and then count+1 i32 offset: the input time zone;
  *   [str name; u8 type; i32 length; i32 precision; i32 scale; u8 not_null; u8 source; u8 convert;
  *    [str path]; opt default_text] columns

@@ -40,7 +40,7 @@ read_column(TxpReader *r, TxdColumn *column)
 	}
 	column->default_text = read_text(r);
 	r->bad |= column->name == NULL || column->type > TXD_OTHER ||
-			  column->source > TXD_FROM_IS_TOMBSTONE || column->convert > TXD_AS_PSEUDONYM;
+			  column->source > TXD_FROM_IS_TOMBSTONE || column->convert > TXD_AS_ENCRYPTED;
 }
 
 static void
@@ -70,6 +70,7 @@ txp_schema_read(TxpReader *r)
 	schema->track_fields = txp_read_u8(r) != 0;
 	schema->csv.null_text = read_text(r);
 	schema->key = read_text(r);
+	schema->encryption_keys = read_text(r);
 	read_zone(r, &schema->zone);
 	schema->ncolumns = (int) txp_read_count(r, 16);
 	schema->columns = txd_alloc(((size_t) schema->ncolumns + 1) * sizeof(TxdColumn));
@@ -79,6 +80,14 @@ txp_schema_read(TxpReader *r)
 	r->bad |=
 		schema->format > TXD_BYTES || schema->form > TXD_TEXT || schema->csv.null_text == NULL;
 	return schema;
+}
+
+static void
+free_secret(const char *text)
+{
+	if (text != NULL)
+		explicit_bzero((void *) text, strlen(text));
+	free((void *) text);
 }
 
 void
@@ -98,9 +107,8 @@ txp_schema_free(TxdSchema *schema)
 	free((void *) schema->zone.at);
 	free((void *) schema->zone.offset);
 	free((void *) schema->csv.null_text);
-	if (schema->key != NULL)
-		explicit_bzero((void *) schema->key, strlen(schema->key));
-	free((void *) schema->key);
+	free_secret(schema->key);
+	free_secret(schema->encryption_keys);
 	free(schema);
 }
 

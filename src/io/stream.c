@@ -53,7 +53,10 @@ unpack_rest(TxpStream *s, TxpReader *r)
 	s->wants_headers = txp_schema_uses(s->schema, TXD_FROM_HEADERS);
 	s->decoder = txd_new(s->schema, &err);
 	if (s->decoder != NULL)
+	{
+		s->window.pgp = txd_pgp_of(s->decoder);
 		return true;
+	}
 	txp_error(s->channel, (TxpError){.fatal = true, .sqlstate = "22023", .detail = err.column},
 			  "%s", err.message);
 	return false;

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 
 #include "check.h"
+#include "decode/decode.h"
 #include "decode/openpgp.h"
+#include "rig.h"
 
 #define KEY "0123456789abcdef0123456789abcdef"
 #define OTHER "fedcba9876543210fedcba9876543210"
@@ -188,6 +190,118 @@ test_pieces(void)
 	check_pieces(3000, 1, 1);
 }
 
+/* The value of the only column of the last row, which is in the text form: \\x and digits. */
+static const char *
+shown_value(Rig *rig)
+{
+	static char plain[500];
+	char sealed[500];
+	size_t n = 0;
+	size_t len = 0;
+	TxdPgp *pgp = txd_pgp_new(KEY);
+
+	CHECK(strncmp(rig->shown, "\\\\x", 3) == 0);
+	for (const char *p = rig->shown + 3; sscanf(p, "%2hhx", (unsigned char *) &sealed[n]) == 1;
+		 p += 2)
+		n++;
+	CHECK_INT(txd_pgp_open(pgp, sealed, n, plain, &len), TXD_PGP_OK);
+	plain[len] = '\0';
+	txd_pgp_free(pgp);
+	return plain;
+}
+
+#define CHECK_VALUE(rig, text, want) (DECODE(rig, text), CHECK_STR(shown_value(rig), want))
+
+static void
+test_column(void)
+{
+	TxdColumn column = {.name = "c", .type = TXD_BYTEA, .convert = TXD_AS_ENCRYPTED};
+	TxdSchema schema = {
+		.format = TXD_JSON, .ncolumns = 1, .columns = &column, .encryption_keys = KEY};
+	Rig rig;
+
+	rig_open(&rig, &schema);
+	CHECK_VALUE(&rig, "{\"c\": \"Ada \\u00fc\\n\"}", "Ada \xc3\xbc\n");
+	CHECK_VALUE(&rig, "{\"c\": \"\"}", "");
+	CHECK_VALUE(&rig, "{\"c\": 1.50}", "1.50");
+	CHECK_VALUE(&rig, "{\"c\": true}", "true");
+	CHECK_VALUE(&rig, "{\"c\": {\"a\":  [1]}}", "{\"a\":  [1]}");
+	CHECK_ROW(&rig, "{\"c\": null}", "\\N");
+	CHECK_ROW(&rig, "{}", "\\N");
+	rig_close(&rig);
+	column.source = TXD_FROM_REST;
+	rig_open(&rig, &schema);
+	CHECK_VALUE(&rig, "{\"c\": 1}", "{\"c\":1}");
+	rig_close(&rig);
+}
+
+/* What a schema is refused for: the code and the column. */
+static void
+check_refused(const TxdSchema *schema, const char *code, const char *column)
+{
+	TxdError err = {0};
+	TxdDecoder *d = txd_new(schema, &err);
+
+	CHECK(d == NULL);
+	txd_free(d);
+	CHECK_STR(err.code, code);
+	CHECK_STR(err.column, column);
+}
+
+static void
+test_schema(void)
+{
+	TxdColumn columns[2] = {{.name = "c", .type = TXD_BYTEA, .convert = TXD_AS_ENCRYPTED},
+							{.name = "rest", .type = TXD_JSONB, .source = TXD_FROM_REST}};
+	TxdSchema schema = {.format = TXD_JSON, .ncolumns = 1, .columns = columns};
+
+	check_refused(&schema, "bad_value", "c");
+	schema.encryption_keys = "too short";
+	check_refused(&schema, "bad_value", NULL);
+	schema.encryption_keys = KEY;
+	columns[0].type = TXD_STRING;
+	check_refused(&schema, "wrong_type", "c");
+	columns[0].type = TXD_BYTEA;
+	columns[0].default_text = "x";
+	check_refused(&schema, "bad_value", "c");
+	columns[0].default_text = NULL;
+	columns[0].source = TXD_FROM_OFFSET;
+	check_refused(&schema, "bad_value", "c");
+	columns[0].source = TXD_FROM_FIELD;
+	schema.ncolumns = 2;
+	check_refused(&schema, "bad_value", "rest");
+	columns[1].source = TXD_FROM_VALUE;
+	check_refused(&schema, "bad_value", "rest");
+	columns[0].source = columns[1].source = TXD_FROM_KEY;
+	check_refused(&schema, "bad_value", "rest");
+	columns[0].source = columns[1].source = TXD_FROM_FIELD;
+	columns[0].paths = (const char *[]){"id", "who.mail.address"};
+	columns[0].npaths = 2;
+	columns[1].paths = (const char *[]){"who.mail"};
+	columns[1].npaths = 1;
+	check_refused(&schema, "bad_value", "rest");
+}
+
+/* With keys no refusal shows a value. */
+static void
+test_discreet(void)
+{
+	TxdColumn column = {.name = "c", .type = TXD_INT4};
+	TxdSchema schema = {.format = TXD_JSON, .ncolumns = 1, .columns = &column};
+	Rig rig;
+
+	rig_open(&rig, &schema);
+	DECODE(&rig, "{\"c\": \"Ada\"}");
+	CHECK_MESSAGE(&rig, "Ada");
+	rig_close(&rig);
+	schema.encryption_keys = KEY;
+	rig_open(&rig, &schema);
+	DECODE(&rig, "{\"c\": \"Ada\"}");
+	CHECK_STR(rig.err.code, "bad_value");
+	CHECK(strstr(rig.err.message, "Ada") == NULL);
+	rig_close(&rig);
+}
+
 int
 main(void)
 {
@@ -196,5 +310,8 @@ main(void)
 	test_damage();
 	test_rotation();
 	test_pieces();
+	test_column();
+	test_schema();
+	test_discreet();
 	return check_done("openpgp");
 }

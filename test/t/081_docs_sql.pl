@@ -37,6 +37,7 @@ my @prepared = (
 	[ 'operations.md', qr// => sub { kafka_server($main::node, 'shop', $main::broker, 'shop') } ],
 	[ 'reports.md', qr// => sub { warehouse() } ],
 	[ 'security.md', qr// => 'CREATE ROLE loader' ],
+	[ 'security.md', qr/encryption_key_file/ => sub { append_to_file($main::key_file, '0123456789abcdef' x 4) ; chmod 0600, $main::key_file } ],
 	[ 'serving.md', qr// => sub { warehouse() } ],
 	[ 'serving.md', qr/grant_reader/ => 'CREATE ROLE analyst; CREATE ROLE crm; CREATE ROLE oncall' ],
 	[ 'streams.md', qr// => sub { produce_orders() } ],
@@ -153,7 +154,7 @@ sub run_statement
 		ok(0, "$name has an end") or return unless $statement->{done};
 		# The broker of the examples listens where this one does.
 		$sql =~ s/localhost:9092/$broker->{servers}/g;
-		$sql =~ s{/etc/txpipe/pseudonym\.key}{$key_file}g;
+		$sql =~ s{/etc/txpipe/(?:pseudonym|encryption)\.key}{$key_file}g;
 		my $status = $node->psql($database, $sql, stdout => \$out, stderr => \$err, on_error_stop => 1);
 		is($status, 0, $name) or diag($err);
 		like($out, $_->[2], "$name: what it shows") for grep { $_->[0] eq $document && $sql =~ $_->[1] } @shown;

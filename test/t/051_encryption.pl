@@ -1,0 +1,171 @@
+# Personal columns are encrypted where messages and files are decoded: what the server keeps of them, who can read it, and
+# that pgcrypto and gpg read it, too.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+use TxpipeFiles;
+use TxpipeTest;
+
+my $node   = files_node('encryption');
+my $broker = start_broker('people:1', 'letters:1', 'keyed:1', 'plain:1');
+my $dir    = PostgreSQL::Test::Utils::tempdir();
+my @key    = map { join '', map { ('a' .. 'f', 0 .. 9)[ rand 16 ] } 1 .. 64 } 1 .. 2;
+kafka_server($node, 'shop', $broker);
+
+sub write_file
+{
+	my ($name, $text) = @_;
+
+	open my $fh, '>:raw', "$dir/$name" or die "$dir/$name: $!";
+	print $fh $text;
+	close $fh;
+	chmod 0600, "$dir/$name";
+	return "$dir/$name";
+}
+
+# Is the text anywhere in what the database has of the streams and feeds? The places that have it.
+sub places_of
+{
+	my ($text) = @_;
+	my $dump   = $node->safe_psql('postgres', q{SELECT string_agg(format('SELECT %L WHERE EXISTS (SELECT FROM %s AS t WHERE
+		t::text ~ %L OR t::text ~ %L)', oid::regclass, oid::regclass, '} . $text . q{', encode('} . $text . q{', 'hex')), ' UNION ALL ')
+		FROM pg_class WHERE relkind = 'r' AND relnamespace::regnamespace::text IN ('txpipe', 'public')});
+	return join ',', split /\n/, $node->safe_psql('postgres', $dump);
+}
+
+# --- a stream ---
+
+my $mapping = q{{"id": "id", "name": {"path": "name", "as": "encrypt"}, "units": "units"}};
+sql(q{CREATE EXTENSION pgcrypto; CREATE TABLE people (id integer PRIMARY KEY, name bytea, units integer CHECK (units < 100))});
+my $error = error_of($node, qq{SELECT txpipe.create_stream('people', 'shop', 'people', 'people', columns => '$mapping')});
+is($error->{state}, '55000', 'without a key nothing is encrypted');
+like($error->{hint}, qr/encryption_key_file/, '... and the hint says where it belongs');
+my $key_file = write_file('key', "$key[0]\n");
+sql("CREATE USER MAPPING FOR CURRENT_USER SERVER shop OPTIONS (encryption_key_file '$key_file')");
+
+is(error_of($node, q{SELECT txpipe.create_stream('people', 'shop', 'people', 'people',
+	columns => '{"id": "id", "units": {"path": "name", "as": "encrypt"}}')})->{state}, '22023', 'an encrypted column is bytea');
+sql(q{CREATE TABLE whole (id integer, name bytea, rest jsonb)});
+$error = error_of($node, q{SELECT txpipe.create_stream('whole', 'shop', 'people', 'whole',
+	columns => '{"id": "id", "name": {"path": "name", "as": "encrypt"}, "rest": "$rest"}')});
+is($error->{state}, '22023', 'the rest of a message beside an encrypted field is encrypted, too');
+like($error->{message}, qr/in clear/, '... says the error');
+sql(q{CREATE TABLE named (name bytea PRIMARY KEY)});
+is(error_of($node, q{SELECT txpipe.create_stream('named', 'shop', 'people', 'named',
+	columns => '{"name": {"path": "name", "as": "encrypt"}}', options => '{"mode": "upsert"}')})->{state}, '22023',
+	'an encrypted column is no key');
+
+sql(qq{SELECT txpipe.create_stream('people', 'shop', 'people', 'people', columns => '$mapping')});
+produce_lines($broker, 'people', 0,
+	'{"id": 1, "name": "Ada Löwe", "units": 1}',
+	'{"id": 2, "name": "Ada Löwe", "units": 2}',
+	'{"id": 3, "name": null, "units": 3}',
+	'{"id": 4, "name": {"first": "Ada Löwe"}, "units": 4}',
+	'{"id": 5, "name": "Ada Löwe", "units": "Ada Löwe"}',
+	'{"id": 6, "name": "Ada Löwe", "units": 600}',
+	'{"id": 7, "name": "Ada Löwe", "units": ',
+	'{"id": 1, "name": "Ada Löwe", "units": 1}');
+wait_for_offset($node, 'people', 8);
+is(sql(q{SELECT string_agg(id::text || ':' || coalesce(txpipe.decrypt(name, 'shop'), 'NULL'), ', ' ORDER BY id) FROM people}),
+	'1:Ada Löwe, 2:Ada Löwe, 3:NULL, 4:{"first": "Ada Löwe"}', 'decrypt() gives the values');
+is(sql(qq{SELECT string_agg(pgp_sym_decrypt(name, '$key[0]'), ', ' ORDER BY id) FROM people WHERE id < 3}), 'Ada Löwe, Ada Löwe',
+	'pgcrypto reads them');
+is(sql(q{SELECT count(DISTINCT name) FROM people}), '3', 'no two are equal');
+is(places_of('Löwe'), '', 'the name is in no table in clear');
+is(sql(q{SELECT string_agg(kafka_offset || ' ' || code || ' ' || message, '; ' ORDER BY kafka_offset) FROM txpipe.dead_letter}),
+	'4 bad_value invalid input for integer; 5 23514 refused by the constraint "people_units_check"; '
+	. '6 bad_json message ends too early at byte 41; 7 23505 refused by the constraint "people_pkey"', 'reasons show no values');
+is(sql(q{SELECT convert_from(txpipe.decrypt_bytes(payload, 'shop'), 'UTF8') FROM txpipe.dead_letter WHERE kafka_offset = 6}),
+	'{"id": 7, "name": "Ada Löwe", "units": ', 'the letter is there');
+is(sql(qq{SELECT convert_from(pgp_sym_decrypt_bytea(payload, '$key[0]'), 'UTF8') FROM txpipe.dead_letter WHERE kafka_offset = 5}),
+	'{"id": 6, "name": "Ada Löwe", "units": 600}', '... and that of a row PostgreSQL refused, for pgcrypto, too');
+
+SKIP:
+{
+	skip 'there is no gpg', 1 unless grep { -x "$_/gpg" } split /:/, $ENV{PATH};
+	my $home = PostgreSQL::Test::Utils::tempdir_short();
+	my $message = write_file('value.pgp', pack 'H*', sql(q{SELECT encode(name, 'hex') FROM people WHERE id = 1}));
+	my $read = `gpg --homedir $home --batch --quiet --pinentry-mode loopback --passphrase $key[0] --decrypt $message 2>/dev/null`;
+	utf8::decode($read);
+	is($read, "Ada L\x{f6}we", 'gpg reads a value');
+}
+
+# --- replay ---
+
+is(sql(q{SELECT * FROM txpipe.replay_dead_letters('people')}), '0|4|4', 'nothing can be replayed while nothing has changed');
+is(places_of('Löwe'), '', '... and no value has come out');
+sql(q{ALTER TABLE people DROP CONSTRAINT people_units_check});
+is(sql(q{SELECT * FROM txpipe.replay_dead_letters('people', codes => '{23514}')}), '1|0|3', 'a letter is replayed');
+is(sql(q{SELECT txpipe.decrypt(name, 'shop') FROM people WHERE id = 6}), 'Ada Löwe', '... and encrypted again');
+my $id = sql(q{SELECT dead_letter_id FROM txpipe.dead_letter WHERE kafka_offset = 6});
+is(sql(qq{SELECT * FROM txpipe.replay_dead_letters('people', ids => '{$id}',
+	payload => convert_to('{"id": 7, "name": "Ada Löwe", "units": 7}', 'UTF8'))}), '1|0|2', 'a mended letter is replayed');
+is(sql(qq{SELECT convert_from(txpipe.decrypt_bytes(payload_fixed, 'shop'), 'UTF8') FROM txpipe.dead_letter WHERE dead_letter_id = $id}),
+	'{"id": 7, "name": "Ada Löwe", "units": 7}', '... and what mended it is kept');
+is(places_of('Löwe'), '', '... encrypted');
+
+# --- key and headers; the option alone; messages read again ---
+
+sql(q{CREATE TABLE keyed (name bytea, kafka_headers bytea); CREATE TABLE seen (key bytea, headers jsonb);
+	SELECT txpipe.create_stream('keyed', 'shop', 'keyed', 'keyed', paused => true,
+		columns => '{"name": {"path": "$key.name", "as": "encrypt"}, "kafka_headers": {"path": "kafka_headers", "as": "encrypt"}}');
+	SELECT txpipe.on_batch('keyed', 'see', 'INSERT INTO public.seen SELECT kafka_key, NULL FROM batch')});
+sql(q{SELECT txpipe.produce('shop', 'keyed', '{}', key => '{"name": "Bert Uhu"}', headers => '{"who": "Bert Uhu"}');
+	SELECT txpipe.produce('shop', 'keyed', 'no JSON', key => '{"name": "Bert Uhu"}', headers => '{"who": "Bert Uhu"}');
+	SELECT txpipe.resume_stream('keyed')});
+wait_for_offset($node, 'keyed', 2);
+is(sql(q{SELECT txpipe.decrypt(name, 'shop'), txpipe.decrypt(kafka_headers, 'shop') FROM keyed}),
+	'Bert Uhu|{"who": "Bert Uhu"}', 'a field of the key and headers are encrypted');
+is(sql(q{SELECT convert_from(txpipe.decrypt_bytes(key, 'shop'), 'UTF8') FROM seen}), '{"name": "Bert Uhu"}', '... and what steps see of them');
+is(sql(q{SELECT convert_from(txpipe.decrypt_bytes(kafka_key, 'shop'), 'UTF8'),
+	convert_from(txpipe.decrypt_bytes(decode(kafka_headers #>> '{}', 'hex'), 'shop'), 'UTF8') FROM txpipe.dead_letter
+	WHERE stream = 'keyed'}), '{"name": "Bert Uhu"}|{"who": "Bert Uhu"}', '... and the key and headers of a letter');
+is(places_of('Bert'), '', '... everywhere');
+
+sql(q{CREATE TABLE letters (id integer); SELECT txpipe.create_stream('letters', 'shop', 'letters', 'letters', options => '{"encrypt": true}')});
+produce_lines($broker, 'letters', 0, '{"id": "Carl"}', '{"id": 1}');
+wait_for_offset($node, 'letters', 2);
+is(sql(q{SELECT encrypted, payload_text, message FROM txpipe.dead_letter WHERE stream = 'letters'}), 't||invalid input for integer',
+	'with the option alone dead letters are encrypted');
+sql(q{SELECT txpipe.pause_stream('letters'); SELECT txpipe.seek_stream('letters', 'earliest'); SELECT txpipe.resume_stream('letters')});
+wait_for($node, 'SELECT count(*) FROM letters', 'the messages are read again', value => 2);
+is(sql(q{SELECT count(*) FROM txpipe.dead_letter WHERE stream = 'letters'}), '1', 'a letter that is read again is no second one');
+sql(q{SELECT txpipe.alter_stream('letters', options => '{"encrypt": false}')});
+is(sql(q{SELECT * FROM txpipe.replay_dead_letters('letters')}), '0|1|1', 'without a key it cannot be replayed');
+is(sql(q{SELECT code FROM txpipe.dead_letter WHERE stream = 'letters'}), 'sealed', '... and says so');
+
+# --- who may decrypt ---
+
+sql(q{CREATE ROLE analyst; GRANT USAGE ON SCHEMA txpipe TO analyst; GRANT SELECT ON people TO analyst});
+my $read = q{SET ROLE analyst; SELECT txpipe.decrypt(name, 'shop') FROM people WHERE id = 1};
+is(error_of($node, $read)->{state}, '42501', 'nobody decrypts who was not granted it');
+sql(q{GRANT EXECUTE ON FUNCTION txpipe.decrypt(bytea, text) TO analyst});
+is(error_of($node, $read)->{state}, '42501', '... nor without USAGE on the server');
+sql(q{GRANT USAGE ON FOREIGN SERVER shop TO analyst});
+is(error_of($node, $read)->{state}, '55000', '... nor without a mapping of his own');
+sql("CREATE USER MAPPING FOR analyst SERVER shop OPTIONS (encryption_key_file '$key_file')");
+is(sql($read), 'Ada Löwe', 'with the three he does');
+unlike(sql(q{SET ROLE analyst; SELECT umoptions FROM pg_user_mappings WHERE usename = 'analyst'}), qr/$key[0]/, '... and does not see the key');
+
+# --- errors, and another key ---
+
+is(error_of($node, q{SELECT txpipe.decrypt('Ada Löwe'::text::bytea, 'shop')})->{state}, '22023', 'what is in clear is not decrypted');
+is(error_of($node, q{SELECT txpipe.decrypt(set_byte(name, 60, get_byte(name, 60) # 1), 'shop') FROM people WHERE id = 1})->{state}, 'XX001',
+	'nor what is damaged');
+is(error_of($node, q{SELECT txpipe.decrypt(substring(name, 1, length(name) - 1), 'shop') FROM people WHERE id = 1})->{state}, 'XX001',
+	'... or cut short');
+write_file('key', "$key[1]\n$key[0]\n");
+is(sql(q{SELECT count(txpipe.decrypt(name, 'shop')) FROM people WHERE name IS NOT NULL}), '5', 'with a new key above the old one all is read');
+sql(q{UPDATE people SET name = txpipe.encrypt(txpipe.decrypt(name, 'shop'), 'shop')});
+write_file('key', "$key[1]\n");
+is(sql(q{SELECT count(txpipe.decrypt(name, 'shop')) FROM people WHERE name IS NOT NULL}), '5', '... and with that alone, once it is encrypted anew');
+$error = error_of($node, q{SELECT txpipe.decrypt_bytes(payload, 'shop') FROM txpipe.dead_letter WHERE stream = 'people'});
+is($error->{state}, '22000', 'what has the old key is told');
+like($error->{message}, qr/another key/, '... as that');
+write_file('key', "too short\n");
+is(error_of($node, q{SELECT txpipe.encrypt('x', 'shop')})->{state}, '22023', 'a short key is refused');
+
+log_is_clean($node, qr/051_encryption.pl.*ERROR:  /);
+done_testing();
