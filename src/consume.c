@@ -141,8 +141,7 @@ wait_for_batch(TxpLink *link, int timeout_ms, bool nonatomic, TxpFrame *frame)
 		if (!txp_io_receive(link->io, (int) left, frame))
 		{
 			if (txp_io_gone(link->io))
-				ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE), errmsg("txpipe_io has ended"),
-								errhint("Nothing was lost; call again.")));
+				txp_io_raise_gone(link->io);
 			return false;
 		}
 		if (frame->type == TXP_BATCH)

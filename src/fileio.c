@@ -49,14 +49,6 @@ txp_fileio_start(TxpFileIo *files)
 }
 
 static void
-raise_gone(void)
-{
-	ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE), errmsg("txpipe_io has ended"),
-					errhint("Nothing was lost; the call can be repeated. The server log may say "
-							"more.")));
-}
-
-static void
 keep(TxpFileChannel *channel, const TxpFrame *frame)
 {
 	MemoryContext old = MemoryContextSwitchTo(channel->context);
@@ -75,7 +67,7 @@ receive(TxpFileIo *files, uint32 channel, TxpFrame *frame)
 	for (;;)
 	{
 		if (!txp_io_receive(files->io, -1, frame))
-			raise_gone();
+			txp_io_raise_gone(files->io);
 		if (frame->channel == channel)
 			return;
 		if (files->ahead != NULL && frame->channel == files->ahead->channel)
@@ -93,7 +85,7 @@ ask(TxpFileIo *files, TxpFrameType type, StringInfo request, TxpFrameType answer
 	uint32 channel = txp_io_new_channel(io);
 
 	if (!txp_io_send(io, type, channel, 0, request))
-		raise_gone();
+		txp_io_raise_gone(io);
 	receive(files, channel, frame);
 	if (frame->type == answer)
 		return true;
@@ -223,7 +215,7 @@ open_channel(TxpFileIo *files, StringInfo request)
 	explicit_bzero(request->data, request->len);
 	pfree(request->data);
 	if (!sent)
-		raise_gone();
+		txp_io_raise_gone(files->io);
 	return channel;
 }
 
@@ -247,7 +239,7 @@ txp_fileio_open_ahead(TxpFileIo *files, const char *top, const char *name, const
 
 	/* Another one would empty the context, in which the present file's channel may be. */
 	if (files->io != NULL && txp_io_gone(files->io))
-		raise_gone();
+		txp_io_raise_gone(files->io);
 	(void) child(files);
 	old = MemoryContextSwitchTo(files->context);
 	put_opening(&request, top, name, plan);
@@ -341,7 +333,7 @@ TxpFrame *
 txp_fileio_repeat(TxpFileChannel *channel, uint32 seq)
 {
 	if (!txp_io_send(channel->files->io, TXP_BATCH_REPEAT, channel->channel, seq, NULL))
-		raise_gone();
+		txp_io_raise_gone(channel->files->io);
 	for (;;)
 	{
 		TxpFrame *frame = next_frame(channel);
@@ -359,7 +351,7 @@ void
 txp_fileio_done(TxpFileChannel *channel, uint32 seq)
 {
 	if (!txp_io_send(channel->files->io, TXP_BATCH_DONE, channel->channel, seq, NULL))
-		raise_gone();
+		txp_io_raise_gone(channel->files->io);
 }
 
 void
@@ -369,7 +361,7 @@ txp_fileio_close(TxpFileChannel *channel)
 	ListCell *lc;
 
 	if (!txp_io_send(channel->files->io, TXP_CLOSE, channel->channel, 0, NULL))
-		raise_gone();
+		txp_io_raise_gone(channel->files->io);
 	do
 	{
 		receive(channel->files, channel->channel, &frame);

@@ -11,6 +11,7 @@
 #include "guc.h"
 
 int txp_max_workers = 2;
+int txp_child_timeout = 30000;
 char *txp_input_time_zone = NULL;
 char *txp_landing_directory = NULL;
 char *txp_lake_directory = NULL;
@@ -53,6 +54,10 @@ txp_guc_init(void)
 	DefineCustomIntVariable("txpipe.max_workers", "Stream workers per database.",
 							"Each serves many streams, a batch at a time.", &txp_max_workers, 2, 1,
 							32, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"txpipe.child_timeout", "A txpipe_io that does not answer for so long is ended.",
+		"What it was at is begun anew by another one. 0: it is never ended.", &txp_child_timeout,
+		30000, 0, INT_MAX / 1000, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomStringVariable(
 		"txpipe.input_time_zone", "Time zone of times in messages and files that carry none.", NULL,
 		&txp_input_time_zone, "UTC", PGC_USERSET, 0, check_time_zone, NULL, NULL);

@@ -14,6 +14,7 @@ typedef enum TxpLakeCompression
 } TxpLakeCompression;
 
 extern int txp_max_workers;         /* txpipe.max_workers: pool size per database */
+extern int txp_child_timeout;       /* txpipe.child_timeout, in milliseconds; 0: off */
 extern char *txp_input_time_zone;   /* txpipe.input_time_zone: zone of zone-less times */
 extern char *txp_landing_directory; /* txpipe.landing_directory; superuser only, "" when unset */
 extern char *txp_lake_directory;    /* txpipe.lake_directory */

@@ -1,9 +1,8 @@
 /*
- * io_client.c — the server's end of a txpipe_io child: spawning, frames, and its end.
+ * io_client.c — the server's end of a txpipe_io child: frames, whether it lives, and its end.
  */
 #include "postgres.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -15,11 +14,12 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
+#include "guc.h"
+#include "io/clock.h"
 #include "io_client.h"
+#include "io_process.h"
 
-#define TXP_IO_PROGRAM "txpipe_io"
 #define READ_CHUNK (256 * 1024)
 #define KEEP_BYTES (32 * 1024 * 1024)
 
@@ -28,6 +28,9 @@ struct TxpIo
 	pid_t pid;   /* 0 once reaped */
 	pgsocket fd; /* PGINVALID_SOCKET once closed */
 	bool gone;
+	bool hung;       /* it was ended because it did not answer */
+	int64 heard_us;  /* CLOCK_MONOTONIC: when something came from it */
+	int64 asked_us;  /* when it was asked since then whether it lives; 0: it was not */
 	int exit_status; /* of waitpid, valid once pid is 0 */
 	uint32 last_channel;
 	MemoryContext context; /* holds this struct; its end is the child's */
@@ -90,88 +93,6 @@ end_on_reset(void *arg)
 	end_child(io);
 }
 
-/*
- * Between fork and exec only async-signal-safe calls: everything but the socket is closed, since a child
- * that held a data file or the logger's pipe would keep it open for as long as it lives.
- */
-static void
-become_io(const char *program, int sock, const char *parent)
-{
-	sigset_t none;
-	int null;
-
-	setpgid(0, 0);
-	for (int sig = 1; sig < 32; sig++)
-		signal(sig, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-
-	null = open("/dev/null", O_RDWR);
-	/* Out of the way first: either may be one of the numbers to be filled. */
-	null = fcntl(null, F_DUPFD, 10);
-	sock = fcntl(sock, F_DUPFD, 10);
-	if (null < 0 || sock < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0 ||
-		dup2(sock, TXP_IO_SOCKET) < 0)
-		_exit(127);
-	closefrom(TXP_IO_SOCKET + 1);
-	{
-		char *argv[] = {TXP_IO_PROGRAM, (char *) parent, NULL};
-		char *envp[] = {"LC_ALL=C", "PATH=/usr/bin:/bin", NULL};
-
-		execve(program, argv, envp);
-	}
-	_exit(127);
-}
-
-static void
-spawn(TxpIo *io)
-{
-	char program[MAXPGPATH];
-	char parent[16];
-	int pair[2];
-	pid_t pid;
-	sigset_t all;
-	sigset_t before;
-
-	snprintf(program, sizeof(program), "%s/%s", pkglib_path, TXP_IO_PROGRAM);
-	snprintf(parent, sizeof(parent), "%d", (int) getpid());
-	if (access(program, X_OK) != 0)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FILE),
-						errmsg("could not find the program \"%s\": %m", program),
-						errhint("Install txpipe completely: \"make install\" puts it there.")));
-	if (!AcquireExternalFD())
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-						errmsg("no file descriptor is left for %s", TXP_IO_PROGRAM)));
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-	{
-		ReleaseExternalFD();
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-						errmsg("could not create a socket pair for %s: %m", TXP_IO_PROGRAM)));
-	}
-
-	/* A handler of ours must not run in the child before exec. */
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &before);
-	pid = fork();
-	if (pid == 0)
-		become_io(program, pair[1], parent);
-	sigprocmask(SIG_SETMASK, &before, NULL);
-	close(pair[1]);
-	if (pid < 0)
-	{
-		int save_errno = errno;
-
-		close(pair[0]);
-		ReleaseExternalFD();
-		errno = save_errno;
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-						errmsg("could not start %s: %m", TXP_IO_PROGRAM)));
-	}
-	io->pid = pid;
-	io->fd = pair[0];
-	pg_set_noblock(io->fd);
-}
-
 TxpIo *
 txp_io_start(MemoryContext lifetime)
 {
@@ -192,7 +113,8 @@ txp_io_start(MemoryContext lifetime)
 	io->on_reset.func = end_on_reset;
 	io->on_reset.arg = io;
 	HOLD_INTERRUPTS();
-	spawn(io);
+	io->pid = txp_io_spawn(&io->fd);
+	io->heard_us = txp_now_us();
 	io->next = children;
 	children = io;
 	MemoryContextRegisterResetCallback(context, &io->on_reset);
@@ -225,6 +147,12 @@ txp_io_gone(const TxpIo *io)
 	return io->gone;
 }
 
+bool
+txp_io_hung(const TxpIo *io)
+{
+	return io->hung;
+}
+
 uint32
 txp_io_new_channel(TxpIo *io)
 {
@@ -249,13 +177,30 @@ wait_for_socket(TxpIo *io, int socket_event, long timeout_ms)
 	return (rc & WL_TIMEOUT) == 0;
 }
 
+/* How long since a time of txp_now_us() a child may do nothing; -1: for ever. */
+static long
+patience_ms(int64 since_us)
+{
+	if (txp_child_timeout == 0)
+		return -1;
+	return Max(txp_child_timeout - (txp_now_us() - since_us) / 1000, 0);
+}
+
+static void
+end_hung(TxpIo *io)
+{
+	io->hung = true;
+	end_child(io);
+}
+
 /* Waits until more can be sent. An error in the middle of a frame leaves the child without its place. */
 static void
-wait_to_send(TxpIo *io)
+wait_to_send(TxpIo *io, int64 since_us)
 {
 	PG_TRY();
 	{
-		(void) wait_for_socket(io, WL_SOCKET_WRITEABLE, -1);
+		if (!wait_for_socket(io, WL_SOCKET_WRITEABLE, patience_ms(since_us)))
+			end_hung(io);
 	}
 	PG_CATCH();
 	{
@@ -268,6 +213,8 @@ wait_to_send(TxpIo *io)
 static bool
 send_all(TxpIo *io, const char *data, size_t len)
 {
+	int64 since_us = txp_now_us();
+
 	while (len > 0 && !io->gone)
 	{
 		ssize_t n = send(io->fd, data, len, MSG_NOSIGNAL);
@@ -276,9 +223,10 @@ send_all(TxpIo *io, const char *data, size_t len)
 		{
 			data += n;
 			len -= n;
+			since_us = txp_now_us();
 		}
 		else if (errno == EAGAIN || errno == EWOULDBLOCK)
-			wait_to_send(io);
+			wait_to_send(io, since_us);
 		else if (errno != EINTR)
 			end_child(io);
 	}
@@ -322,6 +270,8 @@ read_some(TxpIo *io)
 	if (n > 0)
 	{
 		io->in.len += n;
+		io->heard_us = txp_now_us();
+		io->asked_us = 0;
 		return true;
 	}
 	if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
@@ -375,52 +325,95 @@ write_log(TxpFrame *frame)
 
 		ereport(severity, (errmsg_internal("%s: %s", TXP_IO_PROGRAM, text), errhidestmt(true)));
 	}
+}
+
+/*
+ * Nothing is there to be read. A child that was silent for half its time is asked whether it lives; its main thread waits
+ * for nothing but frames and answers at once. Returns in how many milliseconds to look again, -1: never.
+ */
+static long
+check_alive(TxpIo *io)
+{
+	const int64 half_us = (int64) txp_child_timeout * 1000 / 2;
+	int64 now_us = txp_now_us();
+
+	if (half_us == 0)
+		return -1;
+	if (io->asked_us == 0 && now_us - io->heard_us >= half_us)
+	{
+		(void) txp_io_send(io, TXP_PING, 0, 0, NULL);
+		io->asked_us = now_us;
+	}
+	else if (io->asked_us != 0 && now_us - io->asked_us >= half_us)
+		end_hung(io);
+	return half_us / 4000 + 1;
+}
+
+/* What concerns nobody but this module. */
+static bool
+is_internal(TxpFrame *frame)
+{
+	if (frame->type == TXP_LOG)
+		write_log(frame);
+	else if (frame->type != TXP_PONG)
+		return false;
 	pfree(frame->data);
+	return true;
 }
 
 bool
 txp_io_receive(TxpIo *io, int timeout_ms, TxpFrame *frame)
 {
-	TimestampTz deadline = 0;
+	int64 deadline_us = txp_now_us() + (int64) timeout_ms * 1000;
 
-	if (timeout_ms > 0)
-		deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
 	for (;;)
 	{
-		long left = timeout_ms;
+		long wait_ms;
 
 		while (take_frame(io, frame))
 		{
-			if (frame->type != TXP_LOG)
+			if (!is_internal(frame))
 				return true;
-			write_log(frame);
 		}
 		if (io->gone)
 			return false;
 		if (read_some(io))
 			continue;
+		wait_ms = check_alive(io);
 		if (timeout_ms == 0 || io->gone)
 			return false;
 		if (timeout_ms > 0)
 		{
-			left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+			long left = (long) ((deadline_us - txp_now_us() + 999) / 1000);
+
 			if (left <= 0)
 				return false;
+			wait_ms = wait_ms < 0 ? left : Min(left, wait_ms);
 		}
-		(void) wait_for_socket(io, WL_SOCKET_READABLE, left);
+		(void) wait_for_socket(io, WL_SOCKET_READABLE, wait_ms);
 	}
 }
 
 char *
 txp_io_end(const TxpIo *io)
 {
+	if (io->hung)
+		return psprintf("%s did not answer within txpipe.child_timeout (%d ms) and was ended",
+						TXP_IO_PROGRAM, txp_child_timeout);
 	if (WIFSIGNALED(io->exit_status))
-		return psprintf("%s was ended by signal %d", TXP_IO_PROGRAM, WTERMSIG(io->exit_status));
+	{
+		int signo = WTERMSIG(io->exit_status);
+
+		/* Nobody else ends it so; it aborts itself when it gets no memory. */
+		return psprintf("%s was ended by signal %d: %s%s", TXP_IO_PROGRAM, signo,
+						pg_strsignal(signo),
+						signo == SIGKILL || signo == SIGABRT ? ", as when memory runs out" : "");
+	}
 	return psprintf("%s has ended with status %d", TXP_IO_PROGRAM, WEXITSTATUS(io->exit_status));
 }
 
-static void
-raise_gone(TxpIo *io)
+void
+txp_io_raise_gone(const TxpIo *io)
 {
 	ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE), errmsg("%s", txp_io_end(io)),
 					errhint("Nothing was lost; the call can be repeated. The server log may say "
@@ -435,7 +428,7 @@ txp_io_expect(TxpIo *io, uint32 channel, TxpFrameType type, int timeout_ms, TxpF
 		if (!txp_io_receive(io, timeout_ms, frame))
 		{
 			if (io->gone)
-				raise_gone(io);
+				txp_io_raise_gone(io);
 			ereport(ERROR,
 					(errcode(ERRCODE_CONNECTION_FAILURE),
 					 errmsg("no answer from the brokers within %d ms", timeout_ms),

@@ -343,8 +343,7 @@ read_messages(Sampler *s, int timeout_ms)
 	MemoryContextSwitchTo(s->context);
 	MemoryContextDelete(scratch);
 	if (txp_io_gone(s->io))
-		ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE), errmsg("txpipe_io has ended"),
-						errhint("Nothing was changed; call again. The server log may say more.")));
+		txp_io_raise_gone(s->io);
 }
 
 static int

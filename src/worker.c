@@ -204,13 +204,14 @@ start_child(void)
 }
 
 /*
- * A child that died takes the channels of all streams with it. One that lived long enough is replaced at once,
- * the streams of another are put off, and show why.
+ * A child that died takes the channels of all streams with it. One that lived long enough, and did not hang, is replaced
+ * at once, the streams of another are put off, and show why.
  */
 static void
 bury_child(void)
 {
-	bool proven = TimestampDifferenceExceeds(child_since, GetCurrentTimestamp(), CHILD_PROVES_MS);
+	bool proven = !txp_io_hung(io) &&
+				  TimestampDifferenceExceeds(child_since, GetCurrentTimestamp(), CHILD_PROVES_MS);
 	char *why;
 	ListCell *lc;
 

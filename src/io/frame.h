@@ -16,7 +16,7 @@
 
 #include <stdint.h>
 
-#define TXP_PROTOCOL_VERSION 7
+#define TXP_PROTOCOL_VERSION 8
 #define TXP_IO_SOCKET 3          /* the child's end of the socket pair */
 #define TXP_FRAME_MAX (1u << 29) /* a larger size is a broken stream */
 #define TXP_ABSENT 0xFFFFFFFFu
@@ -81,6 +81,8 @@ typedef enum TxpFrameType
 	/* properties; str topic; [opt key; opt value; [str name, opt value] headers]; u32 timeout_ms: sent in this
 	 * order, each to the partition of its key. Answer: PRODUCED_ALL or ERROR. */
 	TXP_PRODUCE_ALL = 13,
+	/* On channel 0. Answer: PONG, at once, whatever the channels are at. */
+	TXP_PING = 14,
 
 	/* --- child to server --- */
 
@@ -140,7 +142,9 @@ typedef enum TxpFrameType
 	 * column; the count comes first; bytes row block */
 	TXP_DECODED = 46,
 	/* for each message, in order: u8 TxpDelivered, opt reason why not */
-	TXP_PRODUCED_ALL = 47
+	TXP_PRODUCED_ALL = 47,
+	/* on channel 0: the process lives */
+	TXP_PONG = 48
 } TxpFrameType;
 
 typedef enum TxpDelivered

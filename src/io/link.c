@@ -129,6 +129,14 @@ txp_link_closed_answer(uint32_t channel_id)
 	queue_frame(NULL, (TxpFrameHeader){.type = TXP_CLOSED, .channel = channel_id}, &none, false);
 }
 
+void
+txp_link_pong(void)
+{
+	TxdBuf none = {0};
+
+	queue_frame(NULL, (TxpFrameHeader){.type = TXP_PONG}, &none, false);
+}
+
 bool
 txp_link_pending(void)
 {

@@ -24,6 +24,9 @@ extern bool txp_link_is_closed(TxpChannel *channel);
 extern void txp_link_close(TxpChannel *channel);
 extern void txp_link_closed_answer(uint32_t channel_id);
 
+/* PONG. */
+extern void txp_link_pong(void);
+
 /* Text for the server log, level as syslog's. channel NULL: of the process itself. */
 extern void txp_log(TxpChannel *channel, int level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -157,6 +157,19 @@ take_hello(TxpMail *mail)
 	txp_mail_free(mail);
 }
 
+/* A frame for the process itself. */
+static void
+take_own(TxpMail *mail)
+{
+	if (!greeted || mail->header.type != TXP_PING)
+	{
+		take_hello(mail);
+		return;
+	}
+	txp_link_pong();
+	txp_mail_free(mail);
+}
+
 static void
 close_channel(TxpMail *mail, TxpChannel **at)
 {
@@ -182,7 +195,7 @@ dispatch(TxpMail *mail)
 
 	if (!greeted || mail->header.channel == 0)
 	{
-		take_hello(mail);
+		take_own(mail);
 		return;
 	}
 	at = find_channel(mail->header.channel);

@@ -25,10 +25,10 @@ our $patience = 30;
 
 my %TYPE = (
 	HELLO => 1, STREAM_OPEN => 2, STREAM_START => 3, BATCH_DONE => 4, BATCH_REPEAT => 5, CLOSE => 6,
-	TOPICS => 7, PRODUCE => 8, FILE_HASH => 9, FILE_COPY => 10, FILE_OPEN => 11, DECODE => 12, PARTITIONS => 32,
+	TOPICS => 7, PRODUCE => 8, FILE_HASH => 9, FILE_COPY => 10, FILE_OPEN => 11, DECODE => 12, PING => 14, PARTITIONS => 32,
 	BATCH => 33, BATCH_RAW => 34, CLOSED => 35, TOPIC_LIST => 36, PRODUCED => 37, FILE_HASHED => 38,
 	FILE_COPIED => 39, FILE_END => 40, ERROR => 41, LOG => 42, ENDS => 43, VERIFIED => 44,
-	LOST => 45, DECODED => 46, PRODUCED_ALL => 47);
+	LOST => 45, DECODED => 46, PRODUCED_ALL => 47, PONG => 48);
 my %NAME = reverse %TYPE;
 
 # --- the child ---
@@ -48,7 +48,7 @@ sub start_child
 	}
 	close $theirs;
 	my $c = { pid => $pid, sock => $ours, in => '', logs => [], mail => [] };
-	say_frame($c, 'HELLO', 0, 0, pack('L', $arg{version} // 7)) unless $arg{silent};
+	say_frame($c, 'HELLO', 0, 0, pack('L', $arg{version} // 8)) unless $arg{silent};
 	return $c;
 }
 
