@@ -75,6 +75,11 @@ build/test/%: test/kafka/%.c
 	@mkdir -p $(@D)
 	$(CC) $(IO_CFLAGS) -o $@ $< -lrdkafka -lpthread
 
+# What tests load into a server's processes by LD_PRELOAD.
+build/test/%.so: test/preload/%.c
+	@mkdir -p $(@D)
+	$(CC) $(IO_CFLAGS) -fPIC -shared -o $@ $<
+
 build/test/%: bench/%.c $(wildcard bench/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(IO_CFLAGS) -o $@ $< -lrdkafka -lpthread
@@ -95,7 +100,7 @@ check-decode: $(DECODE_TESTS)
 lint:
 	test/lint
 
-FORMATTED = $(sort $(wildcard src/*.[ch] src/*/*.[ch] test/decode/*.[ch] test/kafka/*.[ch] bench/*.[ch]))
+FORMATTED = $(sort $(wildcard src/*.[ch] src/*/*.[ch] test/decode/*.[ch] test/kafka/*.[ch] test/preload/*.c bench/*.[ch]))
 format:
 	clang-format-14 -i $(FORMATTED)
 

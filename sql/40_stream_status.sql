@@ -51,7 +51,8 @@ CREATE VIEW txpipe.stream_status WITH (security_barrier) AS
                   s.state = 'running' AND h.guard IS NOT NULL AS waits) c
       LEFT JOIN LATERAL (
            SELECT sum(greatest(p.end_offset - p.next_offset, 0))::bigint AS lag_messages,
-                  coalesce(extract(epoch FROM clock_timestamp() -
+                  -- Brokers and producers may be ahead of us.
+                  greatest(extract(epoch FROM clock_timestamp() -
                       min(p.last_timestamp) FILTER (WHERE p.end_offset > p.next_offset)), 0)::numeric(20,3)
                       AS lag_seconds,
                   sum(p.rows_total)::bigint AS rows_total,

@@ -30,7 +30,7 @@ CREATE VIEW txpipe.progress WITH (security_barrier) AS
            p.rows_per_second::numeric(20,1) AS rows_per_second,
            p.bytes_per_second::numeric(20,1) AS bytes_per_second,
            p.started_at,
-           clock_timestamp() - p.started_at AS elapsed,
+           greatest(clock_timestamp() - p.started_at, interval '0') AS elapsed,
            pg_catalog.make_interval(secs => ceil(p.seconds_left)) AS time_left,
            f.feed,
            f.group_name,

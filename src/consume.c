@@ -23,6 +23,7 @@
 #include "shared.h"
 #include "sink.h"
 #include "spi.h"
+#include "steady.h"
 #include "stream.h"
 #include "transaction.h"
 
@@ -131,12 +132,12 @@ decide(TxpLink *link, const TxpFrame *frame, bool nonatomic)
 static bool
 wait_for_batch(TxpLink *link, int timeout_ms, bool nonatomic, TxpFrame *frame)
 {
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+	TimestampTz deadline = TimestampTzPlusMilliseconds(txp_steady_now(), timeout_ms);
 	TxpIoError error;
 
 	for (;;)
 	{
-		long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+		long left = TimestampDifferenceMilliseconds(txp_steady_now(), deadline);
 
 		if (!txp_io_receive(link->io, (int) left, frame))
 		{

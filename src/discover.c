@@ -13,6 +13,7 @@
 #include "landing.h"
 #include "ledger.h"
 #include "progress.h"
+#include "steady.h"
 
 /* With a longer settle time a run does not wait: the next one takes the file. */
 #define LONGEST_WAIT_MS 60000
@@ -35,10 +36,10 @@ unsettled_ms(const TxpArrival *arrival, TimestampTz now)
 static void
 wait_ms(int64 ms)
 {
-	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+	TimestampTz end = TimestampTzPlusMilliseconds(txp_steady_now(), ms);
 	long left;
 
-	while ((left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end)) > 0)
+	while ((left = TimestampDifferenceMilliseconds(txp_steady_now(), end)) > 0)
 	{
 		if (WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left,
 					  PG_WAIT_EXTENSION) &
@@ -74,7 +75,7 @@ hash_arrival(TxpArrival *arrival, TxpFileIo *files)
 void
 txp_discover_settle(List *arrivals, TxpFileIo *files)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = txp_steady_now();
 	int64 longest = 0;
 	int64 bytes = 0;
 	ListCell *lc;

@@ -15,6 +15,7 @@
 #include "guard.h"
 #include "guc.h"
 #include "shared_state.h"
+#include "steady.h"
 
 #define LOOK_MS 2000
 /* Nobody has looked for so long: there are no workers, and what was seen is old. */
@@ -119,7 +120,7 @@ txp_guard_problem(void)
 
 /* Tells the other workers of the database, and the log when it comes and when it is over. */
 static void
-store(const char *problem, TimestampTz now)
+store(const char *problem)
 {
 	TxpDatabaseEntry *entry;
 	bool came = false;
@@ -132,7 +133,7 @@ store(const char *problem, TimestampTz now)
 		came = problem && entry->guard[0] == '\0';
 		over = problem == NULL && entry->guard[0] != '\0';
 		if (came)
-			entry->guard_since = now;
+			entry->guard_since = GetCurrentTimestamp();
 		strlcpy(entry->guard, problem ? problem : "", sizeof(entry->guard));
 	}
 	LWLockRelease(txp_shared->lock);
@@ -145,7 +146,7 @@ store(const char *problem, TimestampTz now)
 bool
 txp_guard_holds(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = txp_steady_now();
 	TxpDatabaseEntry *entry;
 	bool holds = false;
 	bool due = false;
@@ -164,7 +165,7 @@ txp_guard_holds(void)
 	if (!due)
 		return holds;
 	problem = txp_guard_problem();
-	store(problem, now);
+	store(problem);
 	if (problem)
 		pfree(problem);
 	return problem != NULL;
@@ -181,7 +182,7 @@ txp_guard_shown(TimestampTz *since)
 	LWLockAcquire(txp_shared->lock, LW_SHARED);
 	entry = txp_shared_database(MyDatabaseId, false);
 	if (entry && entry->guard[0] != '\0' &&
-		!TimestampDifferenceExceeds(entry->guard_at, GetCurrentTimestamp(), STALE_MS))
+		!TimestampDifferenceExceeds(entry->guard_at, txp_steady_now(), STALE_MS))
 	{
 		problem = pstrdup(entry->guard);
 		*since = entry->guard_since;

@@ -29,6 +29,7 @@
 #include "guc.h"
 #include "launcher.h"
 #include "shared.h"
+#include "steady.h"
 #include "worker.h"
 
 #define DATABASE_SCAN_MS 60000
@@ -201,7 +202,7 @@ static long
 start_workers(void)
 {
 	TxpDatabaseState *states = palloc(sizeof(TxpDatabaseState) * TXP_MAX_DATABASES);
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = txp_steady_now();
 	long again = DATABASE_SCAN_MS;
 	int n;
 
@@ -253,10 +254,10 @@ txp_launcher_main(Datum arg)
 			next_scan = 0;
 		}
 		collect_ended();
-		if (GetCurrentTimestamp() >= next_scan)
+		if (txp_steady_now() >= next_scan)
 		{
 			scan_databases();
-			next_scan = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), DATABASE_SCAN_MS);
+			next_scan = TimestampTzPlusMilliseconds(txp_steady_now(), DATABASE_SCAN_MS);
 		}
 		wait_ms = start_workers();
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait_ms,

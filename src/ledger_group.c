@@ -26,6 +26,9 @@ read_group(uint64 row)
 	return group;
 }
 
+/* Nothing is put off for more than an hour: what is further away was stored before the clock was set back. */
+#define IS_DUE "BETWEEN clock_timestamp() AND clock_timestamp() + interval '1 hour') IS NOT TRUE"
+
 /*
  * Groups that can be loaded, and a condition on which: of f, its feed, and l or d, the file that makes it so. Conditions
  * inside let one group be found by index among thousands that wait.
@@ -35,17 +38,17 @@ read_group(uint64 row)
 	"t.bytes, t.tried FROM ("                                                                      \
 	"  SELECT f.group_name, l.group_key, f.owner_oid FROM txpipe.file_ledger l "                   \
 	"  JOIN txpipe.feed f USING (feed_id) WHERE (l.state IN ('waiting', 'loading') "               \
-	"      OR l.state = 'failed' AND l.retry_at <= clock_timestamp()) " which_l "  UNION "         \
+	"      OR l.state = 'failed' AND (l.retry_at " IS_DUE ") " which_l "  UNION "                  \
 	"  SELECT f.group_name, d.group_key, f.owner_oid FROM txpipe.file_ledger l "                   \
 	"  JOIN txpipe.file_ledger d ON d.duplicate_of = l.file_id "                                   \
 	"  JOIN txpipe.feed f ON f.feed_id = d.feed_id "                                               \
 	"  WHERE d.state = 'duplicate' AND (l.state IN ('waiting', 'loading') "                        \
-	"      OR l.state = 'failed' AND l.retry_at <= clock_timestamp()) " which_d "  UNION "         \
+	"      OR l.state = 'failed' AND (l.retry_at " IS_DUE ") " which_d "  UNION "                  \
 	"  SELECT f.group_name, d.group_key, f.owner_oid FROM txpipe.file_ledger d "                   \
 	"  JOIN txpipe.file_ledger l ON l.file_id = d.displaces "                                      \
 	"  JOIN txpipe.feed f ON f.feed_id = d.feed_id "                                               \
 	"  WHERE d.state = 'duplicate' AND d.displaces IS NOT NULL AND l.state = 'loaded' "            \
-	"  AND coalesce(d.retry_at <= clock_timestamp(), true) "                                       \
+	"  AND (d.retry_at " IS_DUE " "                                                                \
 	"  AND d.attempts < coalesce((f.options->>'max_attempts')::integer, $3) " which_d ") g "       \
 	"CROSS JOIN LATERAL (SELECT coalesce(sum(p.bytes), 0)::bigint AS bytes, "                      \
 	"    coalesce(bool_or(p.attempts > 0), false) AS tried "                                       \

@@ -13,6 +13,7 @@
 #include "lookout.h"
 #include "page.h"
 #include "shared.h"
+#include "steady.h"
 #include "version.h"
 
 /* How long a database is left alone for the one who needs it. */
@@ -52,9 +53,9 @@ txp_look_out(void)
 {
 	MemoryContext context = CurrentMemoryContext;
 
-	if (GetCurrentTimestamp() < next_look)
+	if (txp_steady_now() < next_look)
 		return outlook;
-	next_look = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), TXP_LOOK_MS);
+	next_look = TimestampTzPlusMilliseconds(txp_steady_now(), TXP_LOOK_MS);
 	StartTransactionCommand();
 	if (txp_database_try_lock(MyDatabaseId))
 		outlook = look_at_extension();

@@ -202,7 +202,8 @@ List *
 txp_outbox_routes(bool all, TimestampTz *next)
 {
 	static TxpStatement statement = {
-		"SELECT r.route_id, greatest(r.retry_at, o.retry_at) FROM txpipe.outbox_route r "
+		"SELECT r.route_id, greatest(CASE WHEN r.retry_at <= clock_timestamp() + interval '1 "
+		"minute' THEN r.retry_at END, o.retry_at) FROM txpipe.outbox_route r "
 		"JOIN txpipe.installation i ON i.token = r.home AND i.database = $1 "
 		"CROSS JOIN LATERAL (SELECT coalesce(m.retry_at, '-infinity') AS retry_at, m.outbox_id "
 		"FROM txpipe.outbox_store m WHERE m.route_id = r.route_id AND m.delivered_at IS NULL "
@@ -222,6 +223,9 @@ txp_outbox_routes(bool all, TimestampTz *next)
 	{
 		TimestampTz due = DatumGetTimestampTz(txp_spi_datum(i, 2));
 
+		/* Nothing is put off for longer: the clock was set back. */
+		if (due > now + USECS_PER_HOUR)
+			due = now;
 		if (all || due <= now)
 		{
 			MemoryContext old = MemoryContextSwitchTo(context);
@@ -279,8 +283,8 @@ txp_outbox_load(int32 route_id, bool all, TxpDelivery *delivery)
 		"SELECT o.outbox_id, o.key, o.value, coalesce(o.headers, '{}') || jsonb_build_object("
 		"'txpipe-id', r.home || '-' || o.outbox_id) FROM txpipe.outbox_store o "
 		"JOIN txpipe.outbox_route r USING (route_id) WHERE o.route_id = $1 "
-		"AND o.delivered_at IS NULL AND ($2 OR o.retry_at IS NULL OR o.retry_at <= "
-		"clock_timestamp()) ORDER BY o.outbox_id LIMIT $3",
+		"AND o.delivered_at IS NULL AND ($2 OR (o.retry_at BETWEEN clock_timestamp() AND "
+		"clock_timestamp() + interval '1 hour') IS NOT TRUE) ORDER BY o.outbox_id LIMIT $3",
 		3,
 		{INT4OID, BOOLOID, INT4OID}};
 	Datum values[3] = {Int32GetDatum(route_id), BoolGetDatum(all), Int32GetDatum(MAX_MESSAGES)};

@@ -11,6 +11,7 @@
 #include "outbox_worker.h"
 #include "shared_state.h"
 #include "spi.h"
+#include "steady.h"
 #include "transaction.h"
 
 /* Between looks of one worker at whether the outbox is due. */
@@ -33,7 +34,14 @@ static TimestampTz next_look;
 static TimestampTz
 in_ms(int ms)
 {
-	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+	return TimestampTzPlusMilliseconds(txp_steady_now(), ms);
+}
+
+/* A time of the tables. */
+static TimestampTz
+steady(TimestampTz when)
+{
+	return when == DT_NOEND ? when : txp_steady_now() + (when - GetCurrentTimestamp());
 }
 
 /* Until the next messages are due, and somebody has taken his turn. */
@@ -135,6 +143,7 @@ load_next(TxpDelivery *delivery)
 		MemoryContextSwitchTo(old);
 	}
 	txp_transaction_commit();
+	next = steady(next);
 	stay_for(next);
 	if (!there)
 		end_turn(Min(next, in_ms(locked ? IDLE_MS : LOOK_MS)));
@@ -177,7 +186,7 @@ send_next(TxpIo *io)
 void
 txp_outbox_some(TxpIo *io)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = txp_steady_now();
 
 	if (context == NULL)
 		context = AllocSetContextCreate(TopMemoryContext, "txpipe outbox", ALLOCSET_DEFAULT_SIZES);
@@ -238,7 +247,7 @@ txp_outbox_wants_child(void)
 bool
 txp_outbox_waits(void)
 {
-	return chosen || GetCurrentTimestamp() < stay_until;
+	return chosen || txp_steady_now() < stay_until;
 }
 
 void

@@ -16,6 +16,7 @@
 #include "rights.h"
 #include "shared_state.h"
 #include "spi.h"
+#include "steady.h"
 #include "transaction.h"
 #include "watch.h"
 
@@ -63,7 +64,7 @@ read_interval(void)
 static bool
 take_turn(int interval)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = txp_steady_now();
 	TxpDatabaseEntry *entry;
 	bool due;
 
@@ -98,7 +99,7 @@ put_off(void)
 	LWLockAcquire(txp_shared->lock, LW_EXCLUSIVE);
 	entry = txp_shared_database(MyDatabaseId, false);
 	if (entry)
-		entry->next_page = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RETRY_MS);
+		entry->next_page = TimestampTzPlusMilliseconds(txp_steady_now(), RETRY_MS);
 	LWLockRelease(txp_shared->lock);
 }
 
@@ -198,7 +199,7 @@ report_failure(const ErrorData *error)
 void
 txp_page_some(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = txp_steady_now();
 	int interval;
 
 	if (now < next_look)

@@ -13,6 +13,7 @@
 
 #include "guc.h"
 #include "progress.h"
+#include "steady.h"
 
 /* Behind what COPY uses itself. */
 #define FIRST_PARAM (PROGRESS_COPY_TYPE + 1)
@@ -148,7 +149,7 @@ counts(void)
 static void
 step(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = txp_steady_now();
 
 	txp_progress_show();
 	if (txp_progress_interval == 0 ||
@@ -161,7 +162,7 @@ step(void)
 void
 txp_progress_begin(TxpJob job)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = txp_steady_now();
 
 	if (call.depth++ > 0)
 		return;
@@ -170,7 +171,7 @@ txp_progress_begin(TxpJob job)
 	memset(&call.at, 0, sizeof(call.at));
 	call.at.mark = TXP_PROGRESS_MARK;
 	call.at.job = job;
-	call.at.started_at = now;
+	call.at.started_at = GetCurrentTimestamp();
 	call.at.stage_since = now;
 	call.noticed_at = now;
 	txp_progress_show();
@@ -198,7 +199,7 @@ txp_progress_stage(TxpStage stage, int64 items, int64 bytes)
 	if (at->stage != stage)
 	{
 		at->stage = stage;
-		at->stage_since = GetCurrentTimestamp();
+		at->stage_since = txp_steady_now();
 		at->items_done = at->rows = at->rejected = at->bytes_done = 0;
 		call.item_end = 0;
 	}

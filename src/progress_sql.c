@@ -15,6 +15,7 @@
 #include "progress.h"
 #include "rights.h"
 #include "spi.h"
+#include "steady.h"
 
 /* Of the query: where the parameters begin. */
 #define FIRST_FIELD 7
@@ -98,7 +99,7 @@ txpipe_session_progress(PG_FUNCTION_ARGS)
 		{INT8OID}};
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	Datum values[] = {Int64GetDatum(TXP_PROGRESS_MARK)};
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = txp_steady_now();
 	uint64 n;
 
 	InitMaterializedSRF(fcinfo, 0);

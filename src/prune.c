@@ -14,6 +14,7 @@
 #include "prune.h"
 #include "shared_state.h"
 #include "spi.h"
+#include "steady.h"
 #include "transaction.h"
 
 PG_FUNCTION_INFO_V1(txpipe_prune_streams);
@@ -168,13 +169,13 @@ step(void)
 long
 txp_prune_wait(void)
 {
-	return keepers == NIL ? -1 : TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next_step);
+	return keepers == NIL ? -1 : TimestampDifferenceMilliseconds(txp_steady_now(), next_step);
 }
 
 void
 txp_prune_some(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = txp_steady_now();
 
 	if (now < next_step)
 		return;

@@ -8,13 +8,14 @@
 
 #include "rates.h"
 #include "shared_state.h"
+#include "steady.h"
 
 #define BUCKETS (TXP_RATE_SECONDS + 1)
 
 static int64
 this_second(void)
 {
-	return GetCurrentTimestamp() / USECS_PER_SEC;
+	return txp_steady_now() / USECS_PER_SEC;
 }
 
 void

@@ -11,6 +11,7 @@
 
 #include "link.h"
 #include "sample.h"
+#include "steady.h"
 
 #define GATHER_MS 20
 #define MAX_FIELDS 100
@@ -324,7 +325,7 @@ on_frame(Sampler *s, const TxpFrame *frame)
 static void
 read_messages(Sampler *s, int timeout_ms)
 {
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+	TimestampTz deadline = TimestampTzPlusMilliseconds(txp_steady_now(), timeout_ms);
 	MemoryContext scratch =
 		AllocSetContextCreate(s->context, "txpipe sample", ALLOCSET_DEFAULT_SIZES);
 	TxpFrame frame;
@@ -332,7 +333,7 @@ read_messages(Sampler *s, int timeout_ms)
 	MemoryContextSwitchTo(scratch);
 	while (s->live > 0)
 	{
-		long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+		long left = TimestampDifferenceMilliseconds(txp_steady_now(), deadline);
 
 		if (!txp_io_receive(s->io, (int) left, &frame))
 			break;

@@ -25,6 +25,7 @@
 #include "served.h"
 #include "shared.h"
 #include "spi.h"
+#include "steady.h"
 #include "transaction.h"
 #include "watch.h"
 
@@ -41,7 +42,7 @@ static void
 put_off(TxpServed *served, int ms)
 {
 	txp_served_close(served);
-	served->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+	served->retry_at = TimestampTzPlusMilliseconds(txp_steady_now(), ms);
 }
 
 static void
@@ -186,7 +187,7 @@ txp_served_open(TxpServed *served, TxpIo *io)
 			served->wanted = false;
 		MemoryContextSwitchTo(old);
 		txp_transaction_commit();
-		served->opened_at = GetCurrentTimestamp();
+		served->opened_at = txp_steady_now();
 	}
 	PG_CATCH();
 	{
@@ -215,8 +216,7 @@ void
 txp_served_check_answer(TxpServed *served)
 {
 	if (served->link && !served->link->started &&
-		TimestampDifferenceExceeds(served->opened_at, GetCurrentTimestamp(),
-								   2 * TXP_OPEN_TIMEOUT_MS))
+		TimestampDifferenceExceeds(served->opened_at, txp_steady_now(), 2 * TXP_OPEN_TIMEOUT_MS))
 		note_trouble(served, "08001: the brokers did not answer in time.", true);
 }
 
@@ -228,7 +228,7 @@ txp_served_due(const TxpServed *served)
 	if (served->link == NULL)
 		return served->retry_at;
 	if (served->held)
-		return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), GUARD_LOOK_MS);
+		return TimestampTzPlusMilliseconds(txp_steady_now(), GUARD_LOOK_MS);
 	if (!served->link->started)
 		return TimestampTzPlusMilliseconds(served->opened_at, 2 * TXP_OPEN_TIMEOUT_MS);
 	return DT_NOEND;

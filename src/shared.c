@@ -14,6 +14,7 @@
 
 #include "shared.h"
 #include "shared_state.h"
+#include "steady.h"
 
 /* A worker that has not attached after so long never will. */
 #define STARTING_MS 30000
@@ -160,7 +161,7 @@ launcher_detach(int code, Datum arg)
 void
 txp_launcher_attach(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = txp_steady_now();
 
 	LWLockAcquire(txp_shared->lock, LW_EXCLUSIVE);
 	txp_shared->launcher = MyProc;
@@ -296,7 +297,7 @@ txp_worker_yield_database(int ms)
 	entry = txp_shared_database(MyDatabaseId, true);
 	if (entry)
 	{
-		entry->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+		entry->not_before = TimestampTzPlusMilliseconds(txp_steady_now(), ms);
 		entry->dirty = true;
 	}
 	LWLockRelease(txp_shared->lock);

@@ -11,6 +11,7 @@
 #include "guc.h"
 #include "shared.h"
 #include "shared_state.h"
+#include "steady.h"
 
 #define FIRST_BACKOFF_MS 1000
 #define MAX_BACKOFF_MS 60000
@@ -120,7 +121,7 @@ txp_shared_reserve_worker(Oid database, bool own)
 		int number = free_number(database);
 
 		txp_shared->workers[slot] = (TxpWorkerEntry){
-			.database = database, .number = number, .own = own, .since = GetCurrentTimestamp()};
+			.database = database, .number = number, .own = own, .since = txp_steady_now()};
 	}
 	LWLockRelease(txp_shared->lock);
 	return slot;
@@ -148,7 +149,7 @@ static void
 note_failure(const TxpWorkerEntry *worker)
 {
 	TxpDatabaseEntry *entry = txp_shared_database(worker->database, false);
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = txp_steady_now();
 	int ms = FIRST_BACKOFF_MS;
 
 	if (entry == NULL)
@@ -328,7 +329,7 @@ txp_worker_ends(void)
 	me->relieved = false;
 	me->slow_stream_id = me->stream_id;
 	me->slow_part = me->part;
-	me->slow_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SLOW_MS);
+	me->slow_until = TimestampTzPlusMilliseconds(txp_steady_now(), SLOW_MS);
 	LWLockRelease(txp_shared->lock);
 }
 
@@ -337,7 +338,7 @@ txp_worker_check_slow(void)
 {
 	TxpWorkerEntry *me = &txp_shared->workers[txp_my_slot];
 
-	if (me->slow_until == 0 || me->slow_until > GetCurrentTimestamp())
+	if (me->slow_until == 0 || me->slow_until > txp_steady_now())
 		return;
 	LWLockAcquire(txp_shared->lock, LW_EXCLUSIVE);
 	me->slow_until = 0;

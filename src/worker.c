@@ -32,6 +32,7 @@
 #include "served.h"
 #include "shared.h"
 #include "spi.h"
+#include "steady.h"
 #include "stream.h"
 #include "transaction.h"
 #include "watch.h"
@@ -211,7 +212,7 @@ static void
 bury_child(void)
 {
 	bool proven = !txp_io_hung(io) &&
-				  TimestampDifferenceExceeds(child_since, GetCurrentTimestamp(), CHILD_PROVES_MS);
+				  TimestampDifferenceExceeds(child_since, txp_steady_now(), CHILD_PROVES_MS);
 	char *why;
 	ListCell *lc;
 
@@ -235,7 +236,7 @@ bury_child(void)
 static void
 ensure_child(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = txp_steady_now();
 	bool wanted = txp_outbox_wants_child();
 	ListCell *lc;
 
@@ -254,7 +255,7 @@ ensure_child(void)
 static void
 open_due(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = txp_steady_now();
 	bool holds = txp_guard_holds();
 	ListCell *lc;
 
@@ -330,7 +331,7 @@ wait_for_work(void)
 	int events = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;
 	long ms = txp_prune_wait() < 0 ? TXP_LOOK_MS : txp_prune_wait();
 
-	ms = Min(ms, TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next_due));
+	ms = Min(ms, TimestampDifferenceMilliseconds(txp_steady_now(), next_due));
 	if (io && !txp_io_gone(io))
 		events |= WL_SOCKET_READABLE;
 	(void) pgstat_report_stat(true);
