@@ -19,6 +19,7 @@
 #define RETRY_MS 100       /* and while a stream waits for its first answer */
 #define FIRST_SLICE_MS 500 /* for an answer; growing: a refused password shows between two */
 #define LAST_SLICE_MS 4000
+#define SILENT_MS 15000  /* so long without an answer is a trouble, though connections are up */
 #define HANDOVER_MS 1000 /* for a stream that is closing, before its topic takes another client */
 #define DIGEST 32
 /*
@@ -36,6 +37,7 @@ struct TxpClient
 	unsigned char digest[DIGEST]; /* of the properties */
 	TxpKafka kafka;               /* the scout's; its trouble is what the callbacks heard */
 	rd_kafka_queue_t *callbacks;
+	int64_t failing_since; /* no question has been answered; 0: the last one was */
 	bool quick;
 	TxpUse *uses; /* under lock, as all below */
 	int nuses;
@@ -129,6 +131,25 @@ pass_trouble_on(TxpClient *c)
 	pthread_mutex_unlock(&lock);
 }
 
+/* Brokers whose connections are up and whose answers do not come, or make no sense, raise no error by themselves. */
+static void
+note_answer(TxpClient *c, rd_kafka_resp_err_t err)
+{
+	if (!err)
+	{
+		c->failing_since = 0;
+		c->kafka.trouble = RD_KAFKA_RESP_ERR_NO_ERROR;
+		return;
+	}
+	if (c->failing_since == 0)
+		c->failing_since = txp_now_ms();
+	if (c->kafka.trouble != RD_KAFKA_RESP_ERR_NO_ERROR ||
+		txp_now_ms() < c->failing_since + SILENT_MS)
+		return;
+	c->kafka.trouble = RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
+	snprintf(c->kafka.trouble_text, sizeof(c->kafka.trouble_text), "%s", rd_kafka_err2str(err));
+}
+
 /* Asks for the topics once, and tells what is new. */
 static void
 ask(TxpClient *c)
@@ -145,8 +166,7 @@ ask(TxpClient *c)
 		use->asked = true;
 	pthread_mutex_unlock(&lock);
 	err = rd_kafka_metadata(c->kafka.rk, all, NULL, &md, c->slice_ms);
-	if (!err)
-		c->kafka.trouble = RD_KAFKA_RESP_ERR_NO_ERROR;
+	note_answer(c, err);
 	pass_trouble_on(c);
 	pthread_mutex_lock(&lock);
 	for (TxpUse *use = c->uses; use != NULL && !err; use = use->next)

@@ -13,18 +13,70 @@
 
 #define FIRST_TRY_MS 500
 #define RETRY_MS 100
+#define LOG_KINDS 16
+#define LOG_MOST 20
+#define LOG_WHILE_MS 60000
+
+/* What is logged of one facility of librdkafka. */
+typedef struct LogKind
+{
+	char fac[20];
+	int64_t since;
+	int logged; /* since then */
+	int left_out;
+} LogKind;
+
+/*
+ * Brokers that answer with noise make it say the same thousands of times: of each facility a few are logged in a while,
+ * and the next one tells how many were not. Any thread.
+ */
+static bool
+may_log(const char *fac, int *left_out)
+{
+	static LogKind kinds[LOG_KINDS];
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	int64_t now = txp_now_ms();
+	LogKind *kind;
+	bool may;
+
+	pthread_mutex_lock(&lock);
+	/* The last one is for all that have no room. */
+	for (kind = kinds; kind < kinds + LOG_KINDS - 1; kind++)
+	{
+		if (kind->fac[0] == '\0')
+			snprintf(kind->fac, sizeof(kind->fac), "%s", fac);
+		if (strncmp(kind->fac, fac, sizeof(kind->fac) - 1) == 0)
+			break;
+	}
+	*left_out = 0;
+	if (now >= kind->since + LOG_WHILE_MS)
+	{
+		*left_out = kind->left_out;
+		kind->since = now;
+		kind->logged = kind->left_out = 0;
+	}
+	may = kind->logged < LOG_MOST;
+	kind->logged += may;
+	kind->left_out += !may;
+	pthread_mutex_unlock(&lock);
+	return may;
+}
 
 /* Any thread of librdkafka. */
 static void
 on_log(const rd_kafka_t *rk, int level, const char *fac, const char *text)
 {
 	TxpKafka *k = rd_kafka_opaque(rk);
+	int left_out;
 
 	/* One server's options serve readers and writers. */
-	if (strstr(text, "will be ignored by") != NULL)
+	if (strstr(text, "will be ignored by") != NULL || level > LOG_WARNING)
 		return;
-	if (level <= LOG_WARNING)
-		txp_log(k->shared ? NULL : k->channel, level, "librdkafka %s: %s", fac, text);
+	if (!may_log(fac, &left_out))
+		return;
+	if (left_out > 0)
+		txp_log(NULL, level, "librdkafka %s: %d more were left out", fac, left_out);
+	txp_log(k->shared ? NULL : k->channel, level, "librdkafka %s: %s", fac, text);
 }
 
 /* The thread that polls: a request's own, or a shared client's scout. */
