@@ -6,6 +6,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
@@ -190,9 +191,11 @@ run_query(SPIPlanPtr plan, CsvReceiver *csv)
 {
 	SPIExecuteOptions options = {.read_only = true, .dest = &csv->pub};
 	int level = NewGUCNestLevel();
+	bool was_read_only = XactReadOnly;
 	int code;
 
-	set("transaction_read_only", "on");
+	/* As a setting it cannot be undone from PostgreSQL 16 on; an error restores it with its (sub)transaction. */
+	XactReadOnly = true;
 	set("DateStyle", "ISO");
 	set("IntervalStyle", "postgres");
 	set("extra_float_digits", "1");
@@ -201,6 +204,7 @@ run_query(SPIPlanPtr plan, CsvReceiver *csv)
 	if (code < 0)
 		elog(ERROR, "SPI_execute_plan_extended returned %s", SPI_result_code_string(code));
 	AtEOXact_GUC(false, level);
+	XactReadOnly = was_read_only;
 }
 
 static bool
