@@ -70,13 +70,22 @@ $body$;
 COMMENT ON FUNCTION txpipe.cron_field(text, integer, integer, text[]) IS
 'Part of cron_due(): the numbers a field of a cron schedule stands for';
 
+CREATE FUNCTION txpipe.cron_setting(setting text)
+RETURNS text
+LANGUAGE c STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'txpipe_cron_setting';
+COMMENT ON FUNCTION txpipe.cron_setting(text) IS
+'Part of the view job_status and of check_setup(): cron.host, .max_running_jobs, .timezone or .use_background_workers, which pg_cron may show to
+superusers only; NULL where there is no such setting';
+
 CREATE FUNCTION txpipe.cron_due(schedule text, at timestamptz, is_next boolean DEFAULT false)
 RETURNS timestamptz
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
-    zone CONSTANT text := coalesce(current_setting('cron.timezone', true), 'GMT');
+    zone CONSTANT text := coalesce(txpipe.cron_setting('timezone'), 'GMT');
     here CONSTANT timestamp := at AT TIME ZONE zone;
     fields text[] := regexp_split_to_array(trim(schedule, E' \t'), '\s+');
     minutes integer[];

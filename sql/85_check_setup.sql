@@ -37,8 +37,8 @@ BEGIN
         FROM txpipe.stream WHERE (options ->> 'workers')::integer > 1;
     needed := 1 + own + coalesce(current_setting('txpipe.max_workers', true), '2')::integer
               + coalesce('pg_cron' = ANY (library), false)::integer
-              + CASE WHEN current_setting('cron.use_background_workers', true) = 'on'
-                     THEN least(current_setting('cron.max_running_jobs')::integer, 4) ELSE 0 END
+              + CASE WHEN txpipe.cron_setting('use_background_workers') = 'on'
+                     THEN least(txpipe.cron_setting('max_running_jobs')::integer, 4) ELSE 0 END
               + (current_setting('max_logical_replication_workers')::integer > 0)::integer;
     ok := limit_now >= needed;
     detail := format('max_worker_processes = %s, of which the launcher, its workers and other libraries need %s '
@@ -118,11 +118,11 @@ BEGIN
 
     item := 'pg_cron login';
     hint := NULL;
-    IF current_setting('cron.use_background_workers', true) = 'on' THEN
+    IF txpipe.cron_setting('use_background_workers') = 'on' THEN
         detail := 'jobs run in background workers and need no login';
     ELSE
         detail := format('jobs log in to host %L without a password; pg_hba.conf must allow it (trust, peer or .pgpass)',
-                         current_setting('cron.host', true));
+                         txpipe.cron_setting('host'));
         SELECT r.message INTO failure FROM json_to_recordset(records) AS r(status text, message text, started_at timestamptz)
             WHERE r.status = 'failed' AND r.message ~ 'connection failed|authentication|password'
             ORDER BY r.started_at DESC LIMIT 1;

@@ -46,6 +46,7 @@ GRANT EXECUTE ON FUNCTION
     txpipe.list_jobs(),
     txpipe.known_jobs(),
     txpipe.cron_database(),
+    txpipe.cron_setting(text),
     txpipe.cron_due(text, timestamptz, boolean),
     txpipe.cron_field(text, integer, integer, text[]),
     txpipe.may_read(name, name),

@@ -38,6 +38,7 @@
 
 PG_FUNCTION_INFO_V1(txpipe_ask_cron);
 PG_FUNCTION_INFO_V1(txpipe_cron_database);
+PG_FUNCTION_INFO_V1(txpipe_cron_setting);
 
 #define QUEUE_SIZE (64 * 1024)
 /* Answers, beside the errors and notices of the protocol. */
@@ -272,4 +273,26 @@ txpipe_cron_database(PG_FUNCTION_ARGS)
 	if (home == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(home));
+}
+
+/*
+ * cron_setting(setting text) RETURNS text: of pg_cron, which shows its settings to superusers only from 1.5 on. None of
+ * these is a secret. NULL when there is no such setting.
+ */
+Datum
+txpipe_cron_setting(PG_FUNCTION_ARGS)
+{
+	static const char *const shown[] = {"host", "max_running_jobs", "timezone",
+										"use_background_workers"};
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	const char *value = NULL;
+
+	for (int i = 0; i < lengthof(shown); i++)
+	{
+		if (strcmp(name, shown[i]) == 0)
+			value = GetConfigOption(psprintf("cron.%s", name), true, false);
+	}
+	if (value == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(value));
 }
