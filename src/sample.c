@@ -29,7 +29,8 @@ typedef struct Sampler
 	TxpIo *io;
 	uint32 channel;
 	uint32 max;
-	uint32 live; /* partitions with messages still wanted */
+	uint32 live;  /* partitions with messages still wanted */
+	uint32 asked; /* batches that come again with their messages */
 	int64 bytes_left;
 	Quota *quotas;
 	TxpSample *sample;
@@ -278,13 +279,16 @@ on_batch(Sampler *s, const TxpFrame *frame)
 	TxpBatch batch;
 
 	txp_batch_read(frame, &batch);
-	if (frame->type == TXP_BATCH && is_wanted(s, &batch))
+	/* Batches are done in their order: behind one that is asked for, the next is, too. */
+	if (frame->type == TXP_BATCH && (s->asked > 0 || is_wanted(s, &batch)))
 	{
 		txp_io_send(s->io, TXP_BATCH_REPEAT, s->channel, frame->seq, NULL);
+		s->asked++;
 		return;
 	}
 	if (frame->type == TXP_BATCH_RAW)
 	{
+		s->asked--;
 		take_batch(s, &batch);
 		note_fields(s, &batch);
 	}
