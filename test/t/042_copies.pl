@@ -164,7 +164,8 @@ is($node->safe_psql('template_copy', q{SELECT count(*) FROM txpipe.stream_event 
 
 # --- a restart is no copy ---
 
-$node->restart('immediate');
+$node->stop('immediate');
+$node->start;
 produce_some();
 holds_all($_) for 'original', 'restored', 'pieces', 'template_copy';
 

@@ -57,7 +57,8 @@ WITH member AS (
 	UNION ALL SELECT name, 'column ' || place, concat_ws(' ', attname, format_type(atttypid, atttypmod), attnotnull, attidentity, attgenerated,
 	  attstorage, attcollation::regcollation, attacl, pg_get_expr(d.adbin, d.adrelid)) FROM attribute LEFT JOIN pg_attrdef d ON adrelid = attrelid AND adnum = attnum
 	UNION ALL SELECT name, 'comment on column ' || attname, col_description(attrelid, attnum) FROM attribute
-	UNION ALL SELECT name, 'constraint ' || conname, pg_get_constraintdef(k.oid) FROM relation JOIN pg_constraint k ON k.conrelid = relation.oid
+	UNION ALL SELECT name, 'constraint ' || conname, pg_get_constraintdef(k.oid) FROM relation JOIN pg_constraint k
+	  ON k.conrelid = relation.oid AND k.contype <> 'n'
 	UNION ALL SELECT name, 'index ' || i.indexrelid::regclass, pg_get_indexdef(i.indexrelid) FROM relation JOIN pg_index i ON i.indrelid = relation.oid
 	UNION ALL SELECT name, 'trigger ' || tgname, pg_get_triggerdef(t.oid) FROM relation JOIN pg_trigger t ON t.tgrelid = relation.oid AND NOT tgisinternal
 	UNION ALL SELECT name, 'dumped', 'WHERE ' || c FROM relation, pg_extension x, unnest(extconfig, extcondition) AS u(r, c)

@@ -22,13 +22,20 @@ my $base = $node->basedir;
 my (%kills, $interrupted);
 my $tries = 0;
 
+# What a query yields; nothing while the server restarts, when psql may end before it has read its input.
+sub ask
+{
+	my ($sql) = @_;
+	my $out = '';
+
+	eval { $node->psql('retail', $sql, stdout => \$out) };
+	return $out;
+}
+
 # Pids of the backend that runs run_hourly, and of its child.
 sub loaders
 {
-	my ($out) = ('');
-
-	$node->psql('retail', q{SELECT pid FROM pg_stat_activity WHERE query LIKE 'CALL txpipe.run_hourly%' AND state = 'active'},
-		stdout => \$out);
+	my $out = ask(q{SELECT pid FROM pg_stat_activity WHERE query LIKE 'CALL txpipe.run_hourly%' AND state = 'active'});
 	return unless $out =~ /^(\d+)$/;
 	my ($child) = map { m{^/proc/(\d+)/} ? $1 : () } grep { is_child_of($_, $out) } glob '/proc/[0-9]*/stat';
 	return ($out, $child);
@@ -45,9 +52,8 @@ sub is_child_of
 
 sub loaded
 {
-	my ($out) = ('');
+	my $out = ask(q{SELECT count(DISTINCT group_key) FROM txpipe.file WHERE loaded_at IS NOT NULL});
 
-	$node->psql('retail', q{SELECT count(DISTINCT group_key) FROM txpipe.file WHERE loaded_at IS NOT NULL}, stdout => \$out);
 	return $out =~ /^\d+$/ ? $out : 0;
 }
 
@@ -110,7 +116,7 @@ while (loaded() < $groups && $limit-- > 0)
 	# A run survives the end of its child, and goes on with the next group.
 	kill_within($run) while is_running($run);
 	$run->finish;
-	wait_until('the server answers', sub { $node->psql('retail', 'SELECT 1') == 0 });
+	wait_until('the server answers', sub { ask('SELECT 1') eq '1' });
 	my ($event, $count) = unfinished($last_event);
 	$last_event = $event if $event;
 	$interrupted += $count if $count;

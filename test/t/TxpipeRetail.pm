@@ -12,10 +12,10 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(retail_node fresh_database sql run_hourly deliver land make_groups facts totals same_lines land_sales);
+our @EXPORT = qw(retail_node use_node fresh_database sql run_hourly deliver land make_groups facts totals same_lines land_sales);
 
 our $tree = $ENV{TXPIPE_TREE} // dirname(__FILE__) . '/../..';
-my $node;
+my ($node, $base);
 my $db = 'retail';
 
 # A running server; conf: further lines of postgresql.conf; install_path: of another installation.
@@ -24,7 +24,7 @@ sub retail_node
 	my ($name, %opt) = @_;
 
 	$node = PostgreSQL::Test::Cluster->new($name, map { $_ => $opt{$_} } grep { $opt{$_} } 'install_path');
-	my $base = $node->basedir;
+	$base = $node->basedir;
 	$node->init(extra => [ '-E', 'UTF8', '--locale=C.UTF-8' ]);
 	make_path(map { "$base/$_" } qw(landing lake export source));
 	$node->append_conf('postgresql.conf', <<"CONF");
@@ -37,6 +37,13 @@ CONF
 	$node->append_conf('postgresql.conf', $opt{conf}) if defined $opt{conf};
 	$node->start;
 	return $node;
+}
+
+# Another server with the same directories: what follows is about it.
+sub use_node
+{
+	($node) = @_;
+	return;
 }
 
 # An empty warehouse in a database of this name, which sql() and run_hourly() use from now on.
@@ -66,7 +73,7 @@ sub run_hourly
 sub land
 {
 	my ($name, $content) = @_;
-	my ($path, $part) = map { $node->basedir . "/landing/$_" } $name, $name =~ s{([^/]+)\z}{.$1}r;
+	my ($path, $part) = map { "$base/landing/$_" } $name, $name =~ s{([^/]+)\z}{.$1}r;
 
 	make_path(dirname($path));
 	open my $fh, '>:raw', $part or die "$part: $!";
