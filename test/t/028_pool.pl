@@ -246,9 +246,9 @@ sub shares_are
 
 sub set_workers
 {
-	my ($workers) = @_;
+	my ($workers, $rate) = (@_, 0);
 
-	$node->safe_psql('postgres', qq{SELECT txpipe.alter_stream('parts', options => '{"workers": $workers}')});
+	$node->safe_psql('postgres', qq{SELECT txpipe.alter_stream('parts', options => '{"workers": $workers, "rows_per_second": $rate}')});
 	return;
 }
 
@@ -257,10 +257,12 @@ shares_are(3, 250, 250, 500);
 my $loaded = 0;
 for my $workers (1, 3, 2, 3, 1, 2)
 {
-	feed_parts() for 1 .. 3;
-	set_workers($workers);
+	feed_parts();
+	# So slowly that they are at it however slow the machine is.
+	set_workers($workers, 1000);
 	$loaded += $node->safe_psql('postgres', 'SELECT lag_messages > 0 FROM txpipe.stream_status') eq 't';
 }
+set_workers(2);
 parts_hold_all('after changes while there was work');
 cmp_ok($loaded, '>', 0, "$loaded of 6 changes came in the middle of the work");
 shares_are(2, 500, 500);

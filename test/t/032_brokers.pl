@@ -21,10 +21,10 @@ sub sql { return $node->safe_psql('postgres', $_[0]); }
 
 sub create
 {
-	my ($name) = @_;
+	my ($name, $more) = @_;
 
 	sql("CREATE TABLE $name (id integer, p integer, o bigint); SELECT txpipe.create_stream('$name', 'shop', '$name', '$name',
-		columns => '{\"id\": \"id\", \"p\": \"kafka_partition\", \"o\": \"kafka_offset\"}', options => '{\"batch_rows\": 50}')");
+		columns => '{\"id\": \"id\", \"p\": \"kafka_partition\", \"o\": \"kafka_offset\"}', options => '{\"batch_rows\": 50}' || jsonb '{" . ($more // '') . "}')");
 	return;
 }
 
@@ -161,7 +161,8 @@ finished('opened');
 
 # --- partitions move from broker to broker while they are read ---
 
-create('moved');
+# So slowly that it is at it however slow the machine is.
+create('moved', '"rows_per_second": 2000');
 my $moves = 0;
 send_ids('moved', $_, 2000) for 0 .. 1;
 for my $id (2, 3, 1, 3, 2, 1)
