@@ -139,6 +139,7 @@ CREATE TABLE txpipe.rejected_line (
     state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'replayed', 'dismissed')),
     stored_at timestamptz NOT NULL DEFAULT now(),
     line_fixed text,
+    encrypted boolean NOT NULL DEFAULT false,
     PRIMARY KEY (file_id, line_no)
 );
 SELECT pg_catalog.pg_extension_config_dump('txpipe.rejected_line', '');
@@ -153,6 +154,7 @@ COMMENT ON COLUMN txpipe.rejected_line.message IS 'Why, as a sentence';
 COMMENT ON COLUMN txpipe.rejected_line.state IS 'open, replayed or dismissed';
 COMMENT ON COLUMN txpipe.rejected_line.stored_at IS 'When it was stored';
 COMMENT ON COLUMN txpipe.rejected_line.line_fixed IS 'What was replayed in its place; NULL: the record itself, or nothing';
+COMMENT ON COLUMN txpipe.rejected_line.encrypted IS 'line_bytes is an OpenPGP message, and line_fixed one in hexadecimal';
 
 CREATE TABLE txpipe.run (
     run_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

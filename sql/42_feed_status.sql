@@ -141,13 +141,15 @@ COMMENT ON COLUMN txpipe.file.landing_removed IS 'It has left the landing direct
 CREATE VIEW txpipe.rejected_row WITH (security_barrier) AS
     SELECT r.file_id,
            r.line_no,
-           coalesce(txpipe.utf8(r.line_bytes), pg_catalog.encode(r.line_bytes, 'escape')) AS line,
+           CASE WHEN NOT r.encrypted
+                THEN coalesce(txpipe.utf8(r.line_bytes), pg_catalog.encode(r.line_bytes, 'escape')) END AS line,
            r.column_name,
            r.code,
            r.message,
            r.state,
            r.stored_at,
-           r.line_fixed
+           r.line_fixed,
+           CASE WHEN r.encrypted THEN r.line_bytes END AS line_encrypted
       FROM txpipe.rejected_line r
       JOIN txpipe.file_ledger l USING (file_id)
       JOIN txpipe.feed f USING (feed_id)
@@ -157,10 +159,11 @@ GRANT SELECT ON txpipe.rejected_row TO PUBLIC;
 COMMENT ON VIEW txpipe.rejected_row IS 'Records of files that could not be used, with the reason';
 COMMENT ON COLUMN txpipe.rejected_row.file_id IS 'File, as in txpipe.file';
 COMMENT ON COLUMN txpipe.rejected_row.line_no IS 'Line in the file, the first being 1';
-COMMENT ON COLUMN txpipe.rejected_row.line IS 'The record; bytes that are not valid text are escaped as in bytea''s escape format';
+COMMENT ON COLUMN txpipe.rejected_row.line IS 'The record; bytes that are not valid text are escaped as in bytea''s escape format; NULL where it is encrypted';
 COMMENT ON COLUMN txpipe.rejected_row.column_name IS 'Column at fault, where there is one';
 COMMENT ON COLUMN txpipe.rejected_row.code IS 'Why: a code of the decoder or of a step, or an SQLSTATE';
 COMMENT ON COLUMN txpipe.rejected_row.message IS 'Why, as a sentence';
 COMMENT ON COLUMN txpipe.rejected_row.state IS 'open, replayed or dismissed';
 COMMENT ON COLUMN txpipe.rejected_row.stored_at IS 'When it was stored';
-COMMENT ON COLUMN txpipe.rejected_row.line_fixed IS 'What was replayed in its place; NULL: the record itself, or nothing';
+COMMENT ON COLUMN txpipe.rejected_row.line_fixed IS 'What was replayed in its place; NULL: the record itself, or nothing; of an encrypted record in hexadecimal';
+COMMENT ON COLUMN txpipe.rejected_row.line_encrypted IS 'The record of a feed that encrypts, for txpipe.decrypt()';

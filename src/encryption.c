@@ -24,14 +24,20 @@ forget(void *keys)
 TxdPgp *
 txp_encryption_keys(MemoryContext context, Oid server, Oid user)
 {
-	MemoryContextCallback *callback =
-		MemoryContextAllocZero(context, sizeof(MemoryContextCallback));
 	char *text = txp_mapping_key(TXP_KEY_OF_ENCRYPTION, server, user);
-	TxdPgp *keys;
 
 	if (text == NULL)
 		txp_mapping_lacks_key(TXP_KEY_OF_ENCRYPTION, NULL);
-	keys = txd_pgp_new(text);
+	return txp_encryption_keys_of(context, text);
+}
+
+TxdPgp *
+txp_encryption_keys_of(MemoryContext context, char *text)
+{
+	MemoryContextCallback *callback =
+		MemoryContextAllocZero(context, sizeof(MemoryContextCallback));
+	TxdPgp *keys = txd_pgp_new(text);
+
 	explicit_bzero(text, strlen(text));
 	pfree(text);
 	if (keys == NULL)

@@ -64,6 +64,8 @@ typedef struct TxpFeedPlan
 	char *header;   /* of CSV files that have none, as a record; or NULL */
 } TxpFeedPlan;
 
+/* The keys its option encryption_server leads to, which the caller wipes; NULL: it has none. */
+extern char *txp_feed_encryption_keys(const TxpFeed *feed);
 /* Is each value of a definition usable? ERRORs otherwise. */
 extern void txp_feed_check(const TxpFeed *feed);
 /* Builds the plan of a file once, for what it would complain about with the current user's rights; tries the rules. */

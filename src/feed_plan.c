@@ -15,6 +15,8 @@
 
 #include "feed.h"
 #include "options.h"
+#include "properties.h"
+#include "rights.h"
 #include "rules.h"
 #include "sink.h"
 #include "steps.h"
@@ -233,6 +235,29 @@ txp_feed_check_reading(const TxpFeed *feed)
 	check_encoding(txp_option_text(TXP_OPTION_FEED, feed->options, "encoding"));
 }
 
+static char *
+encryption_server(const TxpFeed *feed)
+{
+	return txp_option_text(TXP_OPTION_FEED, feed->options, "encryption_server");
+}
+
+char *
+txp_feed_encryption_keys(const TxpFeed *feed)
+{
+	char *server = encryption_server(feed);
+	TxpRights saved;
+	char *keys;
+
+	if (server[0] == '\0')
+		return NULL;
+	txp_rights_owner(feed->owner, &saved);
+	keys = txp_mapping_key(TXP_KEY_OF_ENCRYPTION, txp_server_by_name(server), feed->owner);
+	txp_rights_restore(&saved);
+	if (keys == NULL)
+		txp_mapping_lacks_key(TXP_KEY_OF_ENCRYPTION, NULL);
+	return keys;
+}
+
 void
 txp_feed_plan(const TxpFeed *feed, Relation target, const char *file_id, const char *group_key,
 			  TxpFeedPlan *plan)
@@ -251,9 +276,10 @@ txp_feed_plan(const TxpFeed *feed, Relation target, const char *file_id, const c
 	plan->rows = target ? txp_rowplan_for_target(target, format, feed->columns, false, &csv)
 						: txp_rowplan_for_mapping(format, feed->columns, &csv);
 	/* Feeds have no server of their own: one they name lends them its mapping. */
-	txp_rowplan_set_keys(plan->rows, &(TxpPlanKeys){txp_option_text(TXP_OPTION_FEED, feed->options,
-																	"pseudonym_server"),
-													"", false, GetUserId()});
+	txp_rowplan_set_keys(
+		plan->rows,
+		&(TxpPlanKeys){txp_option_text(TXP_OPTION_FEED, feed->options, "pseudonym_server"),
+					   encryption_server(feed), encryption_server(feed)[0] != '\0', GetUserId()});
 	if (target != NULL && for_steps)
 		txp_sink_check(target, plan->rows);
 	for (int i = 0; i < (int) lengthof(origin); i++)

@@ -235,7 +235,13 @@ server_text(TxpSpan span)
 static void
 store_rejects(FileBatch *b)
 {
-	TxpRejects rejects = {0};
+	TxpRejects rejects = {.encrypted = b->load->plan->rows->encrypts};
+
+	if (rejects.encrypted)
+	{
+		txp_refusals_hide_values(b->refusals);
+		txp_refusals_hide_values(b->outcomes.rejected);
+	}
 
 	for (uint32 i = 0; i < b->batch.nrejects; i++)
 	{

@@ -139,12 +139,13 @@ name_with_hash(const char *name, const uint8 *sha256)
 /* Name of the copy, or NULL with the error. */
 static char *
 copy_as(TxpFileIo *files, const char *source, const char *directory, const char *name,
-		const uint8 *sha256, TxpIoError *error)
+		const uint8 *sha256, const char *keys, TxpIoError *error)
 {
 	StringInfoData request;
 	TxpFrame frame;
 	TxpReader r;
 	TxpSpan used;
+	bool copied;
 
 	initStringInfo(&request);
 	txp_put_str(&request, txp_landing_directory);
@@ -154,7 +155,10 @@ copy_as(TxpFileIo *files, const char *source, const char *directory, const char 
 	txp_put_str(&request, name);
 	txp_put_bytes(&request, (const char *) sha256, TXP_SHA256_SIZE);
 	txp_put_u8(&request, txp_lake_compression == TXP_LAKE_ZSTD);
-	if (!ask(files, TXP_FILE_COPY, &request, TXP_FILE_COPIED, &frame, error))
+	txp_put_str(&request, keys);
+	copied = ask(files, TXP_FILE_COPY, &request, TXP_FILE_COPIED, &frame, error);
+	explicit_bzero(request.data, request.len);
+	if (!copied)
 		return NULL;
 	r = txp_reader(frame.data, frame.size);
 	used = txp_read_span(&r);
@@ -164,13 +168,14 @@ copy_as(TxpFileIo *files, const char *source, const char *directory, const char 
 
 char *
 txp_fileio_copy(TxpFileIo *files, const char *source, const char *directory, const char *name,
-				const uint8 *sha256)
+				const uint8 *sha256, const char *keys)
 {
 	TxpIoError error;
-	char *used = copy_as(files, source, directory, name, sha256, &error);
+	char *used = copy_as(files, source, directory, name, sha256, keys, &error);
 
 	if (used == NULL && error.sqlstate == ERRCODE_DUPLICATE_OBJECT)
-		used = copy_as(files, source, directory, name_with_hash(name, sha256), sha256, &error);
+		used =
+			copy_as(files, source, directory, name_with_hash(name, sha256), sha256, keys, &error);
 	if (used == NULL)
 		txp_io_raise(&error);
 	return used;

@@ -39,10 +39,10 @@ extern bool txp_fileio_hash(TxpFileIo *files, const char *name, uint8 *sha256, i
 /*
  * Copies a landing file with the expected content into a directory of the lake. A copy that is there is left
  * alone; where the name is taken by other content the first 8 digits of the hash go into it. Returns the name
- * used: with txpipe.lake_compression it ends in .zst, unless the file came packed.
+ * used: with txpipe.lake_compression it ends in .zst, unless the file came packed. With `keys` of encryption it is encrypted, and ends in .pgp.
  */
 extern char *txp_fileio_copy(TxpFileIo *files, const char *source, const char *directory,
-							 const char *name, const uint8 *sha256);
+							 const char *name, const uint8 *sha256, const char *keys);
 
 /* A file's records on their way. */
 typedef struct TxpFileChannel

@@ -160,7 +160,8 @@ txp_lake_has(const char *lake_path, int64 bytes)
 	struct stat st;
 
 	return txp_below_stat(txp_lake_directory, lake_path, &st) == 0 && S_ISREG(st.st_mode) &&
-		   (st.st_size == bytes || (st.st_size > 0 && pg_str_endswith(lake_path, ".zst")));
+		   (st.st_size == bytes || (st.st_size > 0 && (pg_str_endswith(lake_path, ".zst") ||
+													   pg_str_endswith(lake_path, ".pgp"))));
 }
 
 char *

@@ -66,6 +66,7 @@ typedef struct TxpRejects
 {
 	int count;
 	int allocated;
+	bool encrypted; /* the records are */
 	Datum *lines;
 	Datum *records;
 	Datum *columns;

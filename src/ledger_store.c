@@ -58,11 +58,11 @@ txp_rejects_store(int64 file_id, const TxpRejects *r)
 {
 	static TxpStatement insert = {
 		"INSERT INTO txpipe.rejected_line (file_id, line_no, line_bytes, column_name, code, "
-		"message) "
-		"SELECT $1, r.* FROM unnest($2, $3, $4, $5, $6) AS r",
-		6,
-		{INT8OID, INT8ARRAYOID, BYTEAARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}};
-	Datum values[6];
+		"message, encrypted) "
+		"SELECT $1, r.*, $7 FROM unnest($2, $3, $4, $5, $6) AS r",
+		7,
+		{INT8OID, INT8ARRAYOID, BYTEAARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLOID}};
+	Datum values[7];
 
 	if (r->count == 0)
 		return;
@@ -72,6 +72,7 @@ txp_rejects_store(int64 file_id, const TxpRejects *r)
 	values[3] = txp_spi_array(TEXTOID, r->columns, r->no_column, r->count);
 	values[4] = txp_spi_array(TEXTOID, r->codes, NULL, r->count);
 	values[5] = txp_spi_array(TEXTOID, r->messages, NULL, r->count);
+	values[6] = BoolGetDatum(r->encrypted);
 	(void) txp_spi_do(&insert, values, NULL);
 }
 

@@ -86,7 +86,7 @@ plan_tasks(GroupLoad *load, List *feeds)
 		task->file = load->current;
 		task->feed = txp_feed_by_id(feeds, task->file->feed_id);
 		txp_progress_file(task->feed->feed_id, task->file->file_id, task->file->file.bytes);
-		txp_load_file_copy(load->files, task->file);
+		txp_load_file_copy(load->files, task->feed, task->file);
 		task->group_key = load->group->key;
 		task->ends_later = load->ends_later;
 		*end = task;

@@ -27,15 +27,19 @@
 #define KEPT_LINES 100
 
 void
-txp_load_file_copy(TxpFileIo *files, TxpLedgerFile *file)
+txp_load_file_copy(TxpFileIo *files, const TxpFeed *feed, TxpLedgerFile *file)
 {
 	const char *slash = strrchr(file->file.name, '/');
 	const char *base = slash ? slash + 1 : file->file.name;
+	char *keys;
 	char *name;
 
 	if (file->lake_path != NULL)
 		return;
-	name = txp_fileio_copy(files, file->file.name, file->directory, base, file->sha256);
+	keys = txp_feed_encryption_keys(feed);
+	name = txp_fileio_copy(files, file->file.name, file->directory, base, file->sha256, keys);
+	if (keys != NULL)
+		explicit_bzero(keys, strlen(keys));
 	file->lake_path = psprintf("%s/%s", file->directory, name);
 }
 
@@ -222,6 +226,8 @@ read_file(TxpFileLoad *load, TxpFileIo *files, const char *group_key, const TxpF
 	load->target = open_target(load->feed, load->file, group_key, &plan);
 	plan.only = only;
 	load->plan = &plan;
+	if (load->sample != NULL)
+		load->sample->lines.encrypted = plan.rows->encrypts;
 	load->rules.context = CurrentMemoryContext;
 	load->reader = txp_rowreader_new(plan.rows);
 	load->batch_context =
@@ -299,7 +305,7 @@ txp_load_file(TxpFileIo *files, const TxpFileTask *task)
 	bool loaded;
 
 	txp_progress_file(feed->feed_id, file->file_id, file->file.bytes);
-	txp_load_file_copy(files, file);
+	txp_load_file_copy(files, feed, file);
 	old = MemoryContextSwitchTo(context);
 	if (txp_option_text(TXP_OPTION_FEED, feed->options, "reject_limit") == NULL &&
 		txp_option_text(TXP_OPTION_FEED, feed->options, "reject_percent") == NULL)

@@ -19,7 +19,7 @@ typedef struct TxpFileTask
 } TxpFileTask;
 
 /* Makes its copy in the lake, where lake_path is not set. */
-extern void txp_load_file_copy(TxpFileIo *files, TxpLedgerFile *file);
+extern void txp_load_file_copy(TxpFileIo *files, const TxpFeed *feed, TxpLedgerFile *file);
 /* Has the child read it, from the copy, until it is loaded. */
 extern void txp_load_file_ahead(TxpFileIo *files, const TxpFileTask *task);
 /*

@@ -166,6 +166,9 @@ const TxpOption txp_options[] = {
 	 "Names of the fields of CSV without header, in order, with commas between them"},
 	{TXP_OPTION_FEED, "pseudonym_server", TXP_TYPE_TEXT, "", 0, 0, NULL,
 	 "Server whose user mapping for the feed's owner has the key of the conversion pseudonym"},
+	{TXP_OPTION_FEED, "encryption_server", TXP_TYPE_TEXT, "", 0, 0, NULL,
+	 "Server whose user mapping for the feed's owner has the encryption key: with it copies in the "
+	 "lake and rejected records are encrypted, and columns that say so"},
 	{TXP_OPTION_FEED, "delimiter", TXP_TYPE_CHARACTER, ",", 0, 0, NULL,
 	 "Between the fields of CSV"},
 	{TXP_OPTION_FEED, "quote", TXP_TYPE_CHARACTER, "\"", 0, 0, NULL,

@@ -10,6 +10,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
+#include "encryption.h"
 #include "load.h"
 #include "loadfile.h"
 #include "reject_replay.h"
@@ -24,20 +25,43 @@ typedef struct Replay
 	TxpReplayed result;
 } Replay;
 
+/* A mended line as it is kept beside an encrypted one; NULL: the feed has no key any more. */
+static char *
+sealed_record(const TxpFeed *feed, const char *record)
+{
+	char *keys = txp_feed_encryption_keys(feed);
+	bytea *message;
+	char *hex;
+	Size len;
+
+	if (keys == NULL)
+		return NULL;
+	message = txp_encrypt(txp_encryption_keys_of(CurrentMemoryContext, keys), true, record,
+						  strlen(record));
+	len = VARSIZE(message) - VARHDRSZ;
+	hex = palloc0(2 * len + 1);
+	hex_encode(VARDATA(message), len, hex);
+	return hex;
+}
+
 /* The chosen lines that are open, marked as replayed; they are ours until the transaction ends. */
 static void
-claim_lines(const Replay *replay, TxpFileLines *lines)
+claim_lines(const Replay *replay, const TxpFeed *feed, TxpFileLines *lines)
 {
 	static TxpStatement claim = {
-		"WITH claimed AS (UPDATE txpipe.rejected_line SET state = 'replayed', line_fixed = $3 "
+		"WITH claimed AS (UPDATE txpipe.rejected_line SET state = 'replayed', "
+		"    line_fixed = CASE WHEN encrypted THEN $4 ELSE $3 END "
 		"    WHERE file_id = $1 AND state = 'open' AND ($2 IS NULL OR line_no = ANY ($2)) "
 		"    RETURNING line_no) "
 		"SELECT coalesce(array_agg(line_no ORDER BY line_no), '{}') FROM claimed",
-		3,
-		{INT8OID, INT8ARRAYOID, TEXTOID}};
+		4,
+		{INT8OID, INT8ARRAYOID, TEXTOID, TEXTOID}};
+	char *sealed = replay->record ? sealed_record(feed, replay->record) : NULL;
 	Datum values[] = {Int64GetDatum(replay->file_id), replay->chosen,
-					  replay->record ? CStringGetTextDatum(replay->record) : 0};
-	char nulls[] = {' ', replay->chosen ? ' ' : 'n', replay->record ? ' ' : 'n', '\0'};
+					  replay->record ? CStringGetTextDatum(replay->record) : 0,
+					  sealed ? CStringGetTextDatum(sealed) : 0};
+	char nulls[] = {' ', replay->chosen ? ' ' : 'n', replay->record ? ' ' : 'n', sealed ? ' ' : 'n',
+					'\0'};
 	MemoryContext context = CurrentMemoryContext;
 	MemoryContext old;
 	ArrayType *array;
@@ -130,7 +154,7 @@ replay_lines(void *arg)
 	txp_stored_file_lock(replay->file_id, &stored);
 	check_loaded(&stored);
 	file = stored.file;
-	claim_lines(replay, &lines);
+	claim_lines(replay, stored.feed, &lines);
 	if (lines.count > 0)
 	{
 		read_counts(file, lines.count);

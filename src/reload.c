@@ -281,7 +281,7 @@ read_ahead(const TxpStoredFile *stored, TxpFileIo *files)
 	TxpFileTask task = {stored->feed, stored->group.key, stored->file};
 
 	find_content(stored);
-	txp_load_file_copy(files, stored->file);
+	txp_load_file_copy(files, stored->feed, stored->file);
 	txp_load_file_ahead(files, &task);
 }
 

@@ -110,9 +110,10 @@ put_lines(const TxpSample *sample, ReturnSetInfo *result)
 						   text_or_null(lines->codes[n], &nulls[2]),
 						   lines->columns[n],
 						   text_or_null(lines->messages[n], &nulls[4]),
-						   line_text(lines->records[n])};
+						   lines->encrypted ? 0 : line_text(lines->records[n])};
 
 		nulls[3] = lines->no_column[n];
+		nulls[5] = lines->encrypted;
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 }

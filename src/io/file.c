@@ -118,6 +118,8 @@ unpack(FileReader *f, const TxpMail *mail)
 	if (f->failed)
 		return false;
 	f->source = txp_source_open(f->channel, false, top, path);
+	if (f->source != NULL)
+		f->source->pgp = f->window.pgp;
 	return f->source != NULL && set_encoding(f, encoding);
 }
 

@@ -67,7 +67,7 @@ typedef enum TxpFrameType
 	TXP_FILE_HASH = 9,
 	/* str top directory, str path of the source; str top directory, str directory below it (made where
 	 * missing, mode 0700), str name of the copy; bytes sha256 expected; u8 compress (1: with zstd, unless the
-	 * source is packed already; ".zst" is added to the name). Writes directory/.copying-HASH, fsync, rename,
+	 * source is packed already; ".zst" is added to the name); opt keys of encryption (".pgp" is added). Writes directory/.copying-HASH, fsync, rename,
 	 * fsync of the directory. A copy that is there is left alone. Answer: FILE_COPIED or ERROR. */
 	TXP_FILE_COPY = 10,
 	/* str top directory; str path below it; str encoding; opt header (of a CSV file without one); schema;

@@ -26,6 +26,9 @@ typedef struct Copy
 	TxpSpan source;
 	TxpSpan sha256;
 	bool compress;
+	TxdPgp *pgp; /* the copy is encrypted; or NULL */
+	TxdPgpWriter *writer;
+	TxdBuf sealed;
 	int dir;
 } Copy;
 
@@ -84,11 +87,35 @@ is_file_name(const char *name)
 		   strcmp(name, "..") != 0;
 }
 
+/* The frame's copy of them is wiped. */
+static bool
+take_keys(Copy *c, TxpSpan keys)
+{
+	char *text = txp_span_dup(keys);
+
+	explicit_bzero((char *) keys.data, keys.len);
+	if (text != NULL)
+	{
+		c->pgp = txd_pgp_new(text);
+		explicit_bzero(text, strlen(text));
+		free(text);
+	}
+	if (c->pgp == NULL)
+		txp_error(c->channel,
+				  (TxpError){.fatal = true,
+							 .answer = true,
+							 .sqlstate = "22023",
+							 .hint = "Each of its lines is a key of at least 32 characters."},
+				  "the encryption key cannot be used");
+	return c->pgp != NULL;
+}
+
 static bool
 unpack(Copy *c, const TxpMail *mail)
 {
 	TxpReader r = txp_reader(mail->data, mail->header.size);
 	TxpSpan name;
+	TxpSpan keys;
 
 	c->source_top = txp_read_span(&r);
 	c->source = txp_read_span(&r);
@@ -97,6 +124,7 @@ unpack(Copy *c, const TxpMail *mail)
 	name = txp_read_span(&r);
 	c->sha256 = txp_read_span(&r);
 	c->compress = txp_read_u8(&r) != 0;
+	keys = txp_read_span(&r);
 	if (!r.bad && name.len < sizeof(c->name))
 		snprintf(c->name, sizeof(c->name), "%.*s", (int) name.len, name.data);
 	if (r.bad || r.p != r.end || c->lake == NULL || c->directory == NULL ||
@@ -105,6 +133,8 @@ unpack(Copy *c, const TxpMail *mail)
 		broken_frame(c->channel);
 		return false;
 	}
+	if (keys.data != NULL && !take_keys(c, keys))
+		return false;
 	/* By content, so that what a killed process left behind is found and replaced. */
 	snprintf(c->temp, sizeof(c->temp), ".copying-");
 	for (int i = 0; i < 16; i++)
@@ -158,9 +188,24 @@ discard(const Copy *c)
 	errno = save_errno;
 }
 
+/* Writes the bytes, encrypted where the copy is; `last`: they end it. False with errno. */
+static bool
+write_bytes(Copy *c, int fd, const void *bytes, size_t len, bool last)
+{
+	size_t size;
+
+	if (c->pgp == NULL)
+		return write_all(fd, bytes, len);
+	c->sealed.len = 0;
+	size = txd_pgp_write(c->writer, bytes, len, last,
+						 txd_buf_reserve(&c->sealed, txd_pgp_write_room(len)));
+	errno = EIO;
+	return size != SIZE_MAX && write_all(fd, (const unsigned char *) c->sealed.data, size);
+}
+
 /* Writes the chunk compressed, or with `last` what ends the file; false with errno. */
 static bool
-write_compressed(ZSTD_CCtx *zstd, int fd, const TxpSource *s, TxdBuf *out, bool last)
+write_compressed(Copy *c, ZSTD_CCtx *zstd, int fd, const TxpSource *s, TxdBuf *out, bool last)
 {
 	ZSTD_inBuffer in = {s->chunk, last ? 0 : s->chunk_len, 0};
 	size_t left;
@@ -175,7 +220,7 @@ write_compressed(ZSTD_CCtx *zstd, int fd, const TxpSource *s, TxdBuf *out, bool 
 			errno = ENOMEM;
 			return false;
 		}
-		if (!write_all(fd, piece.dst, piece.pos))
+		if (!write_bytes(c, fd, piece.dst, piece.pos, false))
 			return false;
 	} while (last ? left > 0 : in.pos < in.size);
 	return true;
@@ -192,18 +237,23 @@ write_content(Copy *c, TxpSource *s, int fd)
 
 	if (zstd != NULL)
 		ZSTD_CCtx_setParameter(zstd, ZSTD_c_checksumFlag, 1);
+	c->writer = c->pgp != NULL ? txd_pgp_writer(c->pgp) : NULL;
 	errno = ENOMEM;
-	ok = zstd != NULL || !c->compress;
+	ok = (zstd != NULL || !c->compress) && (c->writer != NULL || c->pgp == NULL);
 	while (ok && txp_source_read(s))
 	{
 		if (txp_channel_ended(c->channel))
 			break;
-		ok = zstd != NULL ? write_compressed(zstd, fd, s, &out, false)
-						  : write_all(fd, s->chunk, s->chunk_len);
+		ok = zstd != NULL ? write_compressed(c, zstd, fd, s, &out, false)
+						  : write_bytes(c, fd, s->chunk, s->chunk_len, false);
 	}
 	if (ok && s->at_end && zstd != NULL)
-		ok = write_compressed(zstd, fd, s, &out, true);
+		ok = write_compressed(c, zstd, fd, s, &out, true);
+	if (ok && s->at_end && c->pgp != NULL)
+		ok = write_bytes(c, fd, NULL, 0, true);
 	err = ok ? 0 : errno;
+	txd_pgp_writer_free(c->writer);
+	c->writer = NULL;
 	ZSTD_freeCCtx(zstd);
 	txd_buf_free(&out);
 	errno = err;
@@ -250,7 +300,10 @@ holds_content(Copy *c, const char *name, bool may_be_packed, bool *error)
 	else
 		s = txp_source_of(c->channel, true, fd, c->target);
 	if (s != NULL)
+	{
 		s->forgiving = true;
+		s->pgp = c->pgp;
+	}
 	while (s != NULL && !ended && txp_source_content(s, &piece))
 	{
 		piece.len = 0;
@@ -301,7 +354,7 @@ verify(Copy *c)
 {
 	bool error = false;
 
-	if (!c->compress || holds_content(c, c->temp, true, &error))
+	if ((!c->compress && c->pgp == NULL) || holds_content(c, c->temp, c->compress, &error))
 		return true;
 	if (!error)
 		txp_error(c->channel,
@@ -309,7 +362,7 @@ verify(Copy *c)
 							 .answer = true,
 							 .sqlstate = "XX001",
 							 .hint = "The system log may tell more about the storage."},
-				  "the compressed copy \"%s\" does not hold what was written", c->target);
+				  "the copy \"%s\" does not hold what was written", c->target);
 	return false;
 }
 
@@ -400,12 +453,19 @@ copy(Copy *c, TxpSource *s)
 	ssize_t got = pread(s->fd, first, sizeof(first), 0);
 	bool packed = got > 0 && txp_packing_of(first, (size_t) got) != TXP_PLAIN;
 	char plain[NAME_MAX + 1];
-	char compressed[NAME_MAX + 8];
+	char compressed[NAME_MAX + 12];
+	const char *suffix = c->pgp != NULL ? TXP_SEALED_SUFFIX : "";
 	bool done = false;
 
-	memcpy(plain, c->name, sizeof(plain));
-	sprintf(compressed, "%s.zst", c->name);
+	sprintf(compressed, "%s.zst%s", c->name, suffix);
 	c->compress = c->compress && !packed && strlen(compressed) <= NAME_MAX;
+	if (strlen(c->name) + strlen(suffix) > NAME_MAX)
+	{
+		txp_file_error(c->channel, true, ENAMETOOLONG, "encrypt a copy of file", s->path);
+		return true;
+	}
+	strcat(c->name, suffix);
+	memcpy(plain, c->name, sizeof(plain));
 	if (c->compress)
 		memcpy(c->name, compressed, strlen(compressed) + 1);
 	/* The setting may have been another when a load failed after its copy was made. */
@@ -429,6 +489,8 @@ txp_copy_main(TxpChannel *channel, TxpMail *opening)
 		txp_answer(channel, TXP_FILE_COPIED, &answer);
 	}
 	txp_source_close(s);
+	txd_pgp_free(c->pgp);
+	txd_buf_free(&c->sealed);
 	if (c->dir >= 0)
 		close(c->dir);
 	free(c->lake);

@@ -158,6 +158,7 @@ txp_source_close(TxpSource *s)
 	if (s->converts)
 		txp_charset_end(&s->charset);
 	close(s->fd);
+	txd_pgp_reader_free(s->sealed);
 	EVP_MD_CTX_free(s->hash);
 	EVP_MD_CTX_free(s->content_hash);
 	txd_buf_free(&s->raw);
@@ -165,25 +166,85 @@ txp_source_close(TxpSource *s)
 	free(s);
 }
 
+static bool
+is_copy_name(const char *path)
+{
+	size_t len = strlen(path);
+
+	return len > 4 && strcmp(path + len - 4, TXP_SEALED_SUFFIX) == 0;
+}
+
+/* With the first bytes; false after an ERROR. Without a key a landing file may be what it likes. */
+static bool
+start_decrypting(TxpSource *s, size_t len)
+{
+	if (!txd_pgp_is_message(s->raw_chunk, len))
+		return true;
+	if (s->pgp != NULL)
+	{
+		s->sealed = txd_pgp_reader(s->pgp);
+		if (s->sealed == NULL)
+			fail(s, "53200", NULL, NULL, "out of memory for decrypting file");
+		return s->sealed != NULL;
+	}
+	if (s->answers || !is_copy_name(s->path))
+		return true;
+	fail(s, "55000", NULL, "Give the feed its option encryption_server back.",
+		 "there is no key for the encrypted file");
+	return false;
+}
+
+/* Takes `got` bytes, none at the end, into the chunk; false after an ERROR. */
+static bool
+take_chunk(TxpSource *s, size_t got)
+{
+	TxdPgpResult result;
+
+	if (s->bytes == 0 && !start_decrypting(s, got))
+		return false;
+	s->bytes += (int64_t) got;
+	s->chunk_len = got;
+	if (s->sealed == NULL)
+	{
+		memcpy(s->chunk, s->raw_chunk, got);
+		return true;
+	}
+	result = txd_pgp_read(s->sealed, s->raw_chunk, got, (char *) s->chunk, &s->chunk_len);
+	if (result == TXD_PGP_OK && got == 0)
+		result = txd_pgp_read_end(s->sealed);
+	if (result == TXD_PGP_OK)
+		return true;
+	s->damaged = true;
+	if (!s->forgiving)
+		fail(s, "XX001", NULL,
+			 result == TXD_PGP_WRONG_KEY
+				 ? "Keep old keys in the key's file, one a line below the new one."
+				 : "Move it out of the lake directory; the next run copies the file again.",
+			 result == TXD_PGP_WRONG_KEY ? "another key is needed to decrypt file"
+										 : "the encrypted data is damaged in file");
+	return false;
+}
+
 bool
 txp_source_read(TxpSource *s)
 {
 	ssize_t got;
 
-	do
-		got = read(s->fd, s->chunk, sizeof(s->chunk));
-	while (got < 0 && errno == EINTR);
-	if (got < 0)
-	{
-		txp_file_error(s->channel, s->answers, errno, "read file", s->path);
-		return false;
-	}
-	s->at_end = got == 0;
-	s->chunk_len = (size_t) got;
 	s->chunk_at = 0;
-	s->bytes += got;
-	EVP_DigestUpdate(s->hash, s->chunk, (size_t) got);
-	return got > 0;
+	do
+	{
+		s->chunk_len = 0;
+		got = read(s->fd, s->raw_chunk, sizeof(s->raw_chunk));
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			txp_file_error(s->channel, s->answers, errno, "read file", s->path);
+		if (got < 0 || !take_chunk(s, (size_t) got))
+			return false;
+		s->at_end = got == 0;
+	} while (s->chunk_len == 0 && !s->at_end);
+	EVP_DigestUpdate(s->hash, s->chunk, s->chunk_len);
+	return !s->at_end;
 }
 
 static void

@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 #include <sys/stat.h>
 
+#include "../decode/openpgp.h"
 #include "channel.h"
 #include "charset.h"
 #include "unpack.h"
@@ -14,6 +15,7 @@
 
 #define TXP_SHA256 32
 #define TXP_CHUNK (256 * 1024)
+#define TXP_SEALED_SUFFIX ".pgp" /* of copies in the lake that are encrypted */
 
 typedef struct TxpSource
 {
@@ -22,9 +24,11 @@ typedef struct TxpSource
 	char *path;   /* for messages */
 	int fd;
 	struct stat st;
+	TxdPgp *pgp;          /* set by the caller: of copies that are encrypted; or NULL */
+	TxdPgpReader *sealed; /* of such a copy */
 	EVP_MD_CTX *hash;
 	EVP_MD_CTX *content_hash;
-	int64_t bytes; /* read so far, as stored */
+	int64_t bytes; /* read so far, as stored, encrypted or not */
 	bool at_end;
 	bool packed;    /* and unpacked as it is read */
 	bool forgiving; /* damage of packed data is no ERROR, but sets `damaged` */
@@ -33,7 +37,8 @@ typedef struct TxpSource
 	bool converts;
 	TxpCharset charset;
 	TxdBuf raw; /* content before it is UTF-8 */
-	unsigned char chunk[TXP_CHUNK];
+	unsigned char chunk[TXP_CHUNK + TXD_PGP_HELD];
+	unsigned char raw_chunk[TXP_CHUNK]; /* before it is decrypted */
 	size_t chunk_len;
 	size_t chunk_at;
 } TxpSource;
@@ -46,7 +51,7 @@ extern TxpSource *txp_source_of(TxpChannel *channel, bool answers, int fd, const
 extern bool txp_source_set_encoding(TxpSource *s, const char *encoding);
 extern void txp_source_close(TxpSource *s);
 
-/* Reads the next chunk as stored, into s->chunk; false at the end (at_end) or after an ERROR. */
+/* Reads the next chunk as stored, decrypted, into s->chunk; false at the end (at_end) or after an ERROR. */
 extern bool txp_source_read(TxpSource *s);
 
 /*
@@ -55,7 +60,7 @@ extern bool txp_source_read(TxpSource *s);
  */
 extern bool txp_source_content(TxpSource *s, TxdBuf *to);
 
-/* SHA-256 of all that was read; once. */
+/* SHA-256 of all that was read, decrypted; once. */
 extern void txp_source_hash(TxpSource *s, unsigned char sha256[TXP_SHA256]);
 /* SHA-256 of the content of a packed file, unpacked; once. */
 extern void txp_source_content_hash(TxpSource *s, unsigned char sha256[TXP_SHA256]);

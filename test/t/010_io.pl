@@ -99,7 +99,7 @@ sub test_hash_and_copy
 		my ($name, $sum, %arg) = @_;
 		say_frame($c, 'FILE_COPY', 2, 0,
 			str($dir) . str($arg{source} // 'a.csv') . str("$dir/lake") . str($arg{directory} // 'raw/x') . str($name)
-			  . str($sum) . pack('C', $arg{compress} // 0));
+			  . str($sum) . pack('C', $arg{compress} // 0) . opt($arg{keys}));
 		return hear($c);
 	};
 	mkdir("$dir/lake");

@@ -35,6 +35,21 @@ sub places_of
 	return join ',', split /\n/, $node->safe_psql('postgres', $dump);
 }
 
+# One test point: gpg decrypts the file to these bytes.
+sub is_gpg
+{
+	my ($path, $want, $name) = @_;
+	my $home = PostgreSQL::Test::Utils::tempdir_short();
+
+  SKIP:
+	{
+		skip 'there is no gpg', 1 unless grep { -x "$_/gpg" } split /:/, $ENV{PATH};
+		my $read = `gpg --homedir $home --batch --quiet --pinentry-mode loopback --passphrase $key[0] --decrypt $path 2>/dev/null`;
+		ok($read eq $want, $name) or diag(length($read) . ' bytes, not ' . length $want);
+	}
+	return;
+}
+
 # --- a stream ---
 
 my $mapping = q{{"id": "id", "name": {"path": "name", "as": "encrypt"}, "units": "units"}};
@@ -82,15 +97,7 @@ is(sql(q{SELECT convert_from(txpipe.decrypt_bytes(payload, 'shop'), 'UTF8') FROM
 is(sql(qq{SELECT convert_from(pgp_sym_decrypt_bytea(payload, '$key[0]'), 'UTF8') FROM txpipe.dead_letter WHERE kafka_offset = 5}),
 	'{"id": 6, "name": "Ada Löwe", "units": 600}', '... and that of a row PostgreSQL refused, for pgcrypto, too');
 
-SKIP:
-{
-	skip 'there is no gpg', 1 unless grep { -x "$_/gpg" } split /:/, $ENV{PATH};
-	my $home = PostgreSQL::Test::Utils::tempdir_short();
-	my $message = write_file('value.pgp', pack 'H*', sql(q{SELECT encode(name, 'hex') FROM people WHERE id = 1}));
-	my $read = `gpg --homedir $home --batch --quiet --pinentry-mode loopback --passphrase $key[0] --decrypt $message 2>/dev/null`;
-	utf8::decode($read);
-	is($read, "Ada L\x{f6}we", 'gpg reads a value');
-}
+is_gpg(write_file('value.pgp', pack 'H*', sql(q{SELECT encode(name, 'hex') FROM people WHERE id = 1})), 'Ada Löwe', 'gpg reads a value');
 
 # --- replay ---
 
@@ -135,6 +142,64 @@ is(sql(q{SELECT count(*) FROM txpipe.dead_letter WHERE stream = 'letters'}), '1'
 sql(q{SELECT txpipe.alter_stream('letters', options => '{"encrypt": false}')});
 is(sql(q{SELECT * FROM txpipe.replay_dead_letters('letters')}), '0|1|1', 'without a key it cannot be replayed');
 is(sql(q{SELECT code FROM txpipe.dead_letter WHERE stream = 'letters'}), 'sealed', '... and says so');
+
+# --- a feed ---
+
+sub lake_file { return $node->basedir . '/dirs/lake/' . sql("SELECT lake_path FROM txpipe.file WHERE file_name = '$_[0]'") }
+
+sql(q{CREATE TABLE guest (id integer, name bytea, units integer CHECK (units < 100), file_id bigint)});
+my $guests = q{{"id": "id", "name": {"path": "name", "as": "encrypt"}, "units": "units"}};
+is(error_of($node, qq{SELECT txpipe.create_feed('guest', '^guest/(.*)\\.csv\$', 'guest', columns => '$guests')})->{state}, '22023',
+	'a feed names the server with the key');
+sql(qq{SELECT txpipe.create_feed('guest', '^guest/(.*)\\.csv\$', 'guest', columns => '$guests', options => '{"encryption_server": "shop"}')});
+my $lines = join '', "id,name,units\n1,Dora Emu,1\n2,Dora Emu,Dora Emu\n3,Dora Emu,300\n4,\"Dora\nEmu\",4\n",
+	map { "$_,Dora Emu,5\n" } 5 .. 40_000;
+deliver('guest/01.csv', $lines);
+my $told = sql(q{SELECT line IS NULL, message FROM txpipe.validate_file('guest/01.csv') WHERE outcome = 'rejected' ORDER BY line_no});
+is($told, "t|invalid input for integer\nt|refused by the constraint \"guest_units_check\"", 'validate_file shows no values');
+run_hourly();
+is(sql(q{SELECT state, rows_read, rows_loaded, rows_rejected, landing_removed FROM txpipe.file WHERE file_name = 'guest/01.csv'}),
+	'loaded_with_rejects|40000|39998|2|t', 'the file is loaded');
+is(sql(q{SELECT count(*), min(txpipe.decrypt(name, 'shop')) FROM guest WHERE id > 4}), '39996|Dora Emu', '... its column encrypted');
+is(sql(q{SELECT line IS NULL, txpipe.decrypt(line_encrypted, 'shop'), message FROM txpipe.rejected_row ORDER BY line_no}),
+	"t|2,Dora Emu,Dora Emu|invalid input for integer\nt|3,Dora Emu,300|refused by the constraint \"guest_units_check\"",
+	'... and the rejected records');
+is(places_of('Dora'), '', 'the name is in no table in clear');
+like(lake_file('guest/01.csv'), qr/01\.csv\.pgp$/, 'its copy is named after that');
+unlike(slurp_file(lake_file('guest/01.csv')), qr/Dora|Emu/, '... and encrypted');
+is_gpg(lake_file('guest/01.csv'), $lines, '... for gpg, too');
+my $file = sql(q{SELECT file_id FROM txpipe.file WHERE file_name = 'guest/01.csv'});
+sql("SELECT txpipe.reload($file)");
+is(sql('SELECT count(*) FROM guest'), '39998', 'it is reloaded from there');
+is(sql("SELECT * FROM txpipe.replay_rejected_rows($file, '{3}', '2,Dora Emu,2')"), '1|0|1', 'a mended record is replayed');
+is(sql("SELECT txpipe.decrypt(decode(line_fixed, 'hex'), 'shop') FROM txpipe.rejected_line WHERE line_no = 3"), '2,Dora Emu,2', '... and kept');
+is(places_of('Dora'), '', '... encrypted');
+
+sql(q{ALTER SYSTEM SET txpipe.lake_compression = 'zstd'; SELECT pg_reload_conf()});
+wait_for($node, 'SHOW txpipe.lake_compression', 'the setting is read', value => 'zstd');
+deliver('guest/02.csv', my $more = "id,name,units\n" . "50000,Dora Emu,1\n" x 20_000);
+run_hourly();
+like(lake_file('guest/02.csv'), qr/02\.csv\.zst\.pgp$/, 'a copy is compressed and then encrypted');
+cmp_ok(-s lake_file('guest/02.csv'), '<', 20_000, '... in that order');
+$file = sql(q{SELECT file_id FROM txpipe.file WHERE file_name = 'guest/02.csv'});
+sql("SELECT txpipe.reload($file)");
+is(sql('SELECT count(*) FROM guest WHERE id = 50000'), '20000', '... and reloaded');
+deliver('guest/03.csv', '');
+deliver('guest/04.csv', "id,name,units\n");
+run_hourly();
+is(sql(q{SELECT string_agg(state, ',' ORDER BY file_name) FROM txpipe.file WHERE file_name > 'guest/03'}), 'failed,loaded',
+	'files of nothing and of a header are as without encryption');
+
+sql(q{UPDATE txpipe.feed SET options = options - 'encryption_server', columns = columns - 'name' WHERE feed = 'guest'});
+$error = error_of($node, "SELECT txpipe.reload($file)");
+is($error->{state}, '55000', 'without the option a copy cannot be read');
+like($error->{message}, qr/no key for the encrypted file/, '... says the error');
+sql(q{SELECT txpipe.alter_feed('guest', options => '{"encryption_server": "shop"}')});
+my $copy = slurp_file(lake_file('guest/02.csv'));
+substr($copy, length($copy) / 2, 1) ^= "\x01";
+append_to_file(lake_file('guest/02.csv') . '.new', $copy);
+rename lake_file('guest/02.csv') . '.new', lake_file('guest/02.csv');
+is(error_of($node, "SELECT txpipe.reload($file)")->{state}, '22P04', 'nor when it is damaged');
 
 # --- who may decrypt ---
 
