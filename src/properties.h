@@ -7,6 +7,8 @@
 #include "postgres.h"
 #include "lib/stringinfo.h"
 
+#include "compat.h"
+
 /* The txpipe_kafka server of that name, on which the current user has USAGE. ERRORs otherwise. */
 extern Oid txp_server_by_name(const char *name);
 
@@ -27,6 +29,6 @@ typedef enum TxpKey
 extern char *txp_mapping_key(TxpKey which, Oid server, Oid user);
 
 /* ERRORs because there is none, for a column or, NULL, for what is kept of messages. */
-extern void txp_mapping_lacks_key(TxpKey which, const char *column) pg_attribute_noreturn();
+pg_noreturn extern void txp_mapping_lacks_key(TxpKey which, const char *column);
 
 #endif
