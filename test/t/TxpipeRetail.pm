@@ -12,7 +12,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(retail_node use_node fresh_database sql run_hourly deliver land make_groups facts totals same_lines land_sales);
+our @EXPORT = qw(retail_node use_node use_database fresh_database sql run_hourly deliver land make_groups facts totals same_lines land_sales);
 
 our $tree = $ENV{TXPIPE_TREE} // dirname(__FILE__) . '/../..';
 my ($node, $base);
@@ -43,6 +43,14 @@ CONF
 sub use_node
 {
 	($node) = @_;
+	return;
+}
+
+# Another database, and where its files are delivered to when that is not the server's.
+sub use_database
+{
+	$db = $_[0];
+	$base = $_[1] if $_[1];
 	return;
 }
 
