@@ -382,8 +382,9 @@ BEGIN
             SELECT array_agg(p.transaction_id) INTO contested FROM (
                 SELECT f.transaction_id FROM dwh.fact_sales f
                 WHERE f.file_id = unloaded AND f.line_no >= first_line AND f.line_no < next_line
-                  AND (EXISTS (SELECT FROM dwh.sale_duplicate d WHERE d.transaction_id = f.transaction_id)
-                       OR EXISTS (SELECT FROM dwh.sale_conflict c WHERE c.transaction_id = f.transaction_id))
+                  -- Not EXISTS, which may read the whole table for each month, to hash it.
+                  AND coalesce((SELECT true FROM dwh.sale_duplicate d WHERE d.transaction_id = f.transaction_id LIMIT 1),
+                               (SELECT true FROM dwh.sale_conflict c WHERE c.transaction_id = f.transaction_id LIMIT 1), false)
                 UNION ALL SELECT d.transaction_id FROM dwh.sale_duplicate d
                 WHERE d.file_id = unloaded AND d.line_no >= first_line AND d.line_no < next_line
                 UNION ALL SELECT c.transaction_id FROM dwh.sale_conflict c

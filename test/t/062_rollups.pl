@@ -444,6 +444,15 @@ foreach my $deliveries (50, 2000)
 	cmp_ok(settle_buffers($deliveries), '<', 12 * 60, "12 branches behind $deliveries other deliveries: less than 60 buffers each");
 }
 
+# --- nor what taking a file back costs on repetitions of other sales ---
+
+# In a session that has not planned it before.
+is(sql('BEGIN; ' . insert_sales(1000, 'u_') =~ s/, 1, n(?=\s)/, 9, n/r . "; ANALYZE dwh.fact_sales;
+	INSERT INTO dwh.sale_duplicate SELECT 'other_' || n, 8, n FROM generate_series(1, 2000) n; ANALYZE dwh.sale_duplicate;
+	SELECT count(*) FROM dwh.unload_sales(9);
+	SELECT idx_tup_fetch, seq_tup_read FROM pg_stat_xact_user_tables WHERE relid = 'dwh.sale_duplicate'::regclass; ROLLBACK"),
+	"0\n0|0", 'of 2,000 repetitions of other sales none is read when a file is taken back');
+
 log_is_clean($node, qr/the rollups of the (?:day|month|year) of|keys without a member/, qr/belongs to role/, qr/has no rollups yet/);
 $node->stop;
 done_testing();
