@@ -8,6 +8,8 @@
 #include "postgres.h"
 
 #include "access/table.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "batch.h"
@@ -96,6 +98,18 @@ write_plain(const TxpLink *link, Relation target, const TxpBatch *batch, List **
 	txp_sink_fire_deferred();
 }
 
+/* Its columns, and its name: by that a stream knows its target, which may be another table by now. */
+static bool
+is_as_planned(Relation target, const TxpLink *link)
+{
+	char *schema = get_namespace_name(RelationGetNamespace(target));
+
+	return schema != NULL &&
+		   strcmp(quote_qualified_identifier(schema, RelationGetRelationName(target)),
+				  link->stream->target_name) == 0 &&
+		   equalTupleDescs(RelationGetDescr(target), link->target_desc);
+}
+
 TxpBatchResult
 txp_batch_insert(const TxpLink *link, const TxpBatch *batch, List **refusals)
 {
@@ -109,7 +123,7 @@ txp_batch_insert(const TxpLink *link, const TxpBatch *batch, List **refusals)
 		return TXP_BATCH_WRITTEN;
 	txp_rights_owner(link->stream->owner, &saved);
 	target = try_table_open(link->stream->target, RowExclusiveLock);
-	fits = target != NULL && equalTupleDescs(RelationGetDescr(target), link->target_desc);
+	fits = target != NULL && is_as_planned(target, link);
 	if (fits)
 	{
 		txp_sink_check(target, link->plan);
