@@ -20,6 +20,7 @@ DECLARE
     limit_now integer := current_setting('max_worker_processes')::integer;
     own integer;
     needed integer;
+    lacking boolean;
 BEGIN
     item := 'preload';
     ok := coalesce('txpipe' = ANY (library), false);
@@ -40,12 +41,14 @@ BEGIN
               + CASE WHEN txpipe.cron_setting('use_background_workers') = 'on'
                      THEN least(txpipe.cron_setting('max_running_jobs')::integer, 4) ELSE 0 END
               + (current_setting('max_logical_replication_workers')::integer > 0)::integer;
-    ok := limit_now >= needed;
+    lacking := EXISTS (SELECT FROM txpipe.stream_hindrance() h WHERE h.worker_shortage ~ '^no background worker');
+    ok := limit_now >= needed AND NOT lacking;
     detail := format('max_worker_processes = %s, of which the launcher, its workers and other libraries need %s '
                      '(%s of them streams of this database with workers of their own); parallel queries and other '
-                     'databases use what is left', limit_now, needed, own);
+                     'databases use what is left%s', limit_now, needed, own,
+                     CASE WHEN lacking THEN '; a worker that is wanted now could not be started' ELSE '' END);
     hint := CASE WHEN NOT ok THEN format('ALTER SYSTEM SET max_worker_processes = %s; -- then restart the server',
-                                         needed + 4) END;
+                                         CASE WHEN lacking THEN greatest(needed, limit_now) ELSE needed END + 4) END;
     RETURN NEXT;
 END
 $body$;

@@ -12,6 +12,7 @@
 #include "catalog/pg_proc.h"
 #include "common/jsonapi.h"
 #include "utils/acl.h"
+#include "utils/guc.h"
 
 #if PG_VERSION_NUM < 150000
 #error "txpipe needs PostgreSQL 15 or later"
@@ -63,5 +64,14 @@ typedef JsonParseErrorType TxpJsonResult;
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn __attribute__((noreturn))
 #endif
+
+/* Batches have a limit of their own, which is an error of their stream: this one would end the worker. */
+static inline void
+txp_no_transaction_timeout(void)
+{
+#if PG_VERSION_NUM >= 170000
+	SetConfigOption("transaction_timeout", "0", PGC_USERSET, PGC_S_OVERRIDE);
+#endif
+}
 
 #endif

@@ -360,6 +360,7 @@ connect_to_database(Datum arg)
 	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_OVERRIDE);
 	/* A locked target puts its own stream off, not the others, nor DROP DATABASE. */
 	SetConfigOption("lock_timeout", LOCK_TIMEOUT_MS, PGC_USERSET, PGC_S_OVERRIDE);
+	txp_no_transaction_timeout();
 	/* A deadlock is told from a lock that somebody holds. */
 	SetConfigOption("deadlock_timeout", DEADLOCK_TIMEOUT_MS, PGC_SUSET, PGC_S_OVERRIDE);
 	batch_context = AllocSetContextCreate(TopMemoryContext, "txpipe batch", ALLOCSET_DEFAULT_SIZES);
