@@ -191,6 +191,52 @@ remove_unused(Datum paths)
 	return n;
 }
 
+/* Locks the feeds of these files that the current user owns; forgets the copies, and returns an array of their paths. */
+static Datum
+forget_files(Datum files)
+{
+	static TxpStatement feeds = {
+		"SELECT f.feed_id FROM txpipe.feed f WHERE f.owner_oid = $1 "
+		"AND f.owner_name = (SELECT rolname FROM pg_roles WHERE oid = $1) "
+		"AND f.feed_id IN (SELECT l.feed_id FROM txpipe.file_ledger l WHERE l.file_id = ANY ($2)) "
+		"ORDER BY f.feed_id FOR NO KEY UPDATE OF f",
+		2,
+		{OIDOID, INT8ARRAYOID}};
+	static TxpStatement update = {
+		"WITH old AS (SELECT file_id, lake_path FROM txpipe.file_ledger WHERE feed_id = ANY ($1) "
+		"    AND file_id = ANY ($2) AND lake_path IS NOT NULL), "
+		"forgotten AS (UPDATE txpipe.file_ledger l SET lake_path = NULL, "
+		"    reason = concat_ws('; ', l.reason, 'its copy was removed from the lake to erase a "
+		"person') "
+		"    WHERE l.lake_path IN (SELECT lake_path FROM old)) "
+		"SELECT coalesce(array_agg(DISTINCT lake_path), '{}') FROM old",
+		2,
+		{INT4ARRAYOID, INT8ARRAYOID}};
+	Datum values[] = {ObjectIdGetDatum(GetUserId()), files};
+	uint64 n = txp_spi_run(&feeds, values, NULL);
+	Datum *ids = palloc(sizeof(Datum) * (n + 1));
+
+	for (uint64 i = 0; i < n; i++)
+		ids[i] = txp_spi_datum(i, 1);
+	for (uint64 i = 0; i < n; i++)
+		txp_feed_lock_copies(DatumGetInt32(ids[i]));
+	values[0] = txp_spi_array(INT4OID, ids, NULL, n);
+	(void) txp_spi_run(&update, values, NULL);
+	return txp_spi_datum(0, 1);
+}
+
+int64
+txp_clean_lake_files(Datum files)
+{
+	int64 n;
+
+	txp_landing_check();
+	SPI_connect();
+	n = remove_unused(forget_files(files));
+	SPI_finish();
+	return n;
+}
+
 PG_FUNCTION_INFO_V1(txpipe_clean_lake);
 Datum
 txpipe_clean_lake(PG_FUNCTION_ARGS)

@@ -1,0 +1,193 @@
+-- 79_erase_subject.sql: every copy of a person that txpipe knows of, deleted or blanked.
+--
+-- Everything is looked for as the caller, in what he owns; what is found in our own tables is erased by erase_kept(), which
+-- touches nothing of others.
+
+CREATE FUNCTION txpipe.erase_kept(what text, ids bigint[], line_nos bigint[] DEFAULT NULL) RETURNS bigint
+    LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'txpipe_erase_kept';
+COMMENT ON FUNCTION txpipe.erase_kept(text, bigint[], bigint[]) IS
+    'Part of erase_subject(): erases dead letters, rejected records (ids are files, with line_nos), alerts, messages of the outbox, or '
+    'copies of files in the lake, of streams, feeds and routes that the caller owns. Result: how many';
+
+CREATE FUNCTION txpipe.mentions(record text, subject jsonb) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    plain text := record;
+BEGIN
+    IF record ~ '\\u[0-9A-Fa-f]{4}' THEN
+        BEGIN
+            plain := record::jsonb::text;       -- without the escapes
+        EXCEPTION WHEN data_exception THEN
+            NULL;                               -- broken JSON is looked at as it is
+        END;
+    END IF;
+    RETURN record IS NOT NULL AND (SELECT coalesce(bool_and(EXISTS (
+        SELECT FROM jsonb_array_elements_text(s.value) AS v (word)
+         WHERE plain ~ ('(^|[^[:alnum:]])' || regexp_replace(v.word, '([^[:alnum:] ])', '\\\1', 'g') || '($|[^[:alnum:]])'))), false)
+        FROM jsonb_each(subject) AS s);
+END
+$$;
+COMMENT ON FUNCTION txpipe.mentions(text, jsonb) IS
+    'Part of erase_subject(): whether a value of each member of the subject, whose members are arrays, is a word of the record';
+
+CREATE VIEW txpipe.subject_place WITH (security_barrier) AS
+    SELECT p.target_schema, p.target_table,
+           pg_catalog.array_agg(DISTINCT e.name) FILTER (WHERE e.name IS NOT NULL) AS encrypted
+      FROM (SELECT owner_oid, owner_name, target_schema, target_table, columns FROM txpipe.stream
+            UNION ALL SELECT owner_oid, owner_name, target_schema, target_table, columns FROM txpipe.feed
+            UNION ALL SELECT s.owner_oid, s.owner_name, w.table_schema, w.name || x, NULL
+                        FROM txpipe.window_store w JOIN txpipe.stream s USING (stream_id)
+                       CROSS JOIN pg_catalog.unnest(ARRAY['', '_state', '_late', '_closed']) AS x) p
+      LEFT JOIN LATERAL (SELECT c.key FROM pg_catalog.jsonb_each(p.columns) AS c WHERE c.value ->> 'as' = 'encrypt') AS e (name) ON true
+     WHERE p.owner_name = CURRENT_USER AND txpipe.is_owner(p.owner_oid, p.owner_name)
+       AND CASE WHEN p.target_table IS NOT NULL      -- some feeds have steps only
+                THEN pg_catalog.to_regclass(pg_catalog.format('%I.%I', p.target_schema, p.target_table)) IS NOT NULL END
+     GROUP BY p.target_schema, p.target_table;
+GRANT SELECT ON txpipe.subject_place TO PUBLIC;
+COMMENT ON VIEW txpipe.subject_place IS 'Tables in which erase_subject() looks: targets of your own streams and feeds, and tables of their windows';
+COMMENT ON COLUMN txpipe.subject_place.target_schema IS 'Schema of the table';
+COMMENT ON COLUMN txpipe.subject_place.target_table IS 'Name of the table';
+COMMENT ON COLUMN txpipe.subject_place.encrypted IS 'Its columns that a mapping encrypts; NULL: none';
+
+-- What is true of the rows of a table that are the person's; NULL: it has not all of the columns.
+CREATE FUNCTION txpipe.subject_condition(place regclass, subject jsonb, encrypted text[], server text) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN count(a.attname) = count(*) THEN string_agg(
+               CASE WHEN NOT s.key = ANY (coalesce(encrypted, '{}'))
+                    THEN format('t.%I::text = ANY (%L)', s.key, ARRAY(SELECT jsonb_array_elements_text(s.value)))
+                    ELSE format('txpipe.decrypt(t.%I, %L) = ANY (%L)', s.key, server, ARRAY(SELECT jsonb_array_elements_text(s.value)))
+               END, ' AND ' ORDER BY s.key = ANY (coalesce(encrypted, '{}'))) END
+      FROM jsonb_each(subject) AS s
+      LEFT JOIN pg_attribute a ON a.attrelid = place AND a.attname = s.key AND a.attnum > 0 AND NOT a.attisdropped
+$$;
+COMMENT ON FUNCTION txpipe.subject_condition(regclass, jsonb, text[], text) IS 'Part of erase_subject(): the rows of a table that are the person''s';
+
+CREATE FUNCTION txpipe.erasure(place text, action text, n bigint) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_build_array(jsonb_build_object('place', place, 'action', action, 'count', n))
+$$;
+COMMENT ON FUNCTION txpipe.erasure(text, text, bigint) IS 'Part of erase_subject(): one line of the report';
+
+CREATE PROCEDURE txpipe.erase_subject(
+        subject jsonb, dry_run boolean DEFAULT true, server text DEFAULT NULL, remove_copies boolean DEFAULT false,
+        INOUT report jsonb DEFAULT NULL)
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    person jsonb;
+    place record;
+    condition text;
+    found bigint;
+    unread bigint;
+    ids bigint[];
+    lines bigint[];
+    more bigint[];
+    files bigint[] := '{}';
+    no_server CONSTANT text := 'not searched: encrypted, and no server is given';
+BEGIN
+    IF subject IS NULL OR jsonb_typeof(subject) <> 'object' OR subject = '{}' OR dry_run IS NULL OR remove_copies IS NULL
+       OR jsonb_path_exists(subject, '$.* ? (@ == null || @ == "" || @.type() == "object")')
+       OR jsonb_path_exists(subject, 'strict $.* ? (@.type() == "array" && @.size() == 0)') THEN
+        RAISE EXCEPTION 'subject must be an object of columns and values, and dry_run and remove_copies not null'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'For example ''{"email": ["ann@example.com", "ann@example.org"]}''.';
+    END IF;
+    SELECT jsonb_object_agg(key, CASE jsonb_typeof(value) WHEN 'array' THEN value ELSE jsonb_build_array(value) END)
+      INTO person FROM jsonb_each(subject);
+    report := '[]';
+
+    FOR place IN SELECT format('%I.%I', target_schema, target_table)::regclass AS name, encrypted,
+                        target_schema = 'dwh' AND target_table = 'live_sales' AS is_live
+                   FROM txpipe.subject_place ORDER BY target_schema, target_table LOOP
+        condition := txpipe.subject_condition(place.name, person, place.encrypted, server);
+        CONTINUE WHEN NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = place.name AND attname IN (SELECT jsonb_object_keys(person)));
+        IF condition IS NULL OR server IS NULL AND place.encrypted && ARRAY(SELECT jsonb_object_keys(person)) THEN
+            report := report || txpipe.erasure(place.name::text,
+                CASE WHEN condition IS NULL THEN 'not searched: it has not all of these columns' ELSE no_server END, NULL);
+            CONTINUE;
+        END IF;
+        IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = place.name AND attname = 'file_id' AND atttypid = 'bigint'::regtype) THEN
+            EXECUTE format('SELECT array_agg(DISTINCT t.file_id) FROM %s AS t WHERE %s', place.name, condition) INTO more;
+            files := files || more;
+        END IF;
+        EXECUTE format(CASE WHEN place.is_live
+            THEN 'UPDATE %s AS t SET customer_id = 0, first_name = NULL, last_name = NULL, email = NULL, street = NULL, postal_code = NULL WHERE %s'
+            ELSE 'DELETE FROM %s AS t WHERE %s' END, place.name, condition);
+        GET DIAGNOSTICS found = ROW_COUNT;
+        report := report || txpipe.erasure(place.name::text, CASE WHEN place.is_live THEN 'blanked' ELSE 'deleted' END, found);
+    END LOOP;
+
+    -- Facts and sums stay; who it was and where he lives go.
+    IF EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('dwh.dim_customer') AND pg_get_userbyid(relowner) = CURRENT_USER) THEN
+        condition := txpipe.subject_condition(to_regclass('dwh.dim_customer'), person, NULL, NULL);
+    ELSE
+        condition := NULL;
+    END IF;
+    IF condition IS NOT NULL THEN
+        EXECUTE format('SELECT array_agg(t.customer_key) FROM dwh.dim_customer AS t WHERE t.customer_key > 0 AND %s', condition) INTO ids;
+        SELECT array_agg(DISTINCT f.file_id) INTO more FROM dwh.fact_sales f WHERE f.customer_key = ANY (ids);
+        files := files || more;
+        UPDATE dwh.fact_sales SET street = NULL, postal_code = NULL
+         WHERE customer_key = ANY (ids) AND num_nonnulls(street, postal_code) > 0;
+        GET DIAGNOSTICS found = ROW_COUNT;
+        report := report || txpipe.erasure('dwh.fact_sales', 'addresses blanked', found);
+        UPDATE dwh.dim_customer SET customer_id = NULL, first_name = '(erased)', last_name = '(erased)', email = '(erased)'
+         WHERE customer_key = ANY (ids);
+        GET DIAGNOSTICS found = ROW_COUNT;
+        report := report || txpipe.erasure('dwh.dim_customer', 'blanked', found);
+    END IF;
+
+    SELECT array_agg(l.id) FILTER (WHERE l.his), count(*) FILTER (WHERE l.his IS NULL) INTO ids, unread
+      FROM (SELECT d.dead_letter_id AS id, CASE
+                WHEN NOT d.encrypted THEN txpipe.mentions(concat_ws(' ', encode(d.kafka_key, 'escape'), txpipe.utf8(d.kafka_key),
+                    d.kafka_headers, coalesce(d.payload_text, encode(d.payload, 'escape')), txpipe.utf8(d.payload_fixed)), person)
+                WHEN server IS NOT NULL THEN txpipe.mentions(concat_ws(' ', txpipe.utf8(txpipe.decrypt_bytes(d.kafka_key, server)),
+                    txpipe.utf8(txpipe.decrypt_bytes(decode(d.kafka_headers #>> '{}', 'hex'), server)),
+                    txpipe.utf8(txpipe.decrypt_bytes(d.payload, server))), person) END AS his
+              FROM txpipe.dead_letter d) l;
+    report := report || txpipe.erasure('dead letters', 'deleted', txpipe.erase_kept('dead letters', ids));
+    IF unread > 0 THEN
+        report := report || txpipe.erasure('dead letters', no_server, unread);
+    END IF;
+
+    SELECT array_agg(l.file_id) FILTER (WHERE l.his), array_agg(l.line_no) FILTER (WHERE l.his), count(*) FILTER (WHERE l.his IS NULL)
+      INTO ids, lines, unread
+      FROM (SELECT r.file_id, r.line_no, CASE
+                WHEN r.line IS NOT NULL THEN txpipe.mentions(concat_ws(' ', r.line, r.line_fixed), person)
+                WHEN server IS NOT NULL THEN txpipe.mentions(txpipe.decrypt(r.line_encrypted, server), person) END AS his
+              FROM txpipe.rejected_row r) l;
+    files := files || ids;
+    report := report || txpipe.erasure('rejected records', 'blanked', txpipe.erase_kept('rejected records', ids, lines));
+    IF unread > 0 THEN
+        report := report || txpipe.erasure('rejected records', no_server, unread);
+    END IF;
+
+    SELECT array_agg(a.alert_id) INTO ids FROM txpipe.alert a
+     WHERE txpipe.mentions(concat_ws(' ', a.subject, a.transaction_id, a.reason, a.evidence), person);
+    report := report || txpipe.erasure('alerts', 'blanked', txpipe.erase_kept('alerts', ids));
+    SELECT array_agg(o.outbox_id) INTO ids FROM txpipe.outbox o WHERE txpipe.mentions(concat_ws(' ', o.key, o.value, o.headers), person);
+    report := report || txpipe.erasure('outbox', 'deleted', txpipe.erase_kept('outbox', ids));
+
+    SELECT array_agg(f.file_id), count(DISTINCT f.lake_path) INTO ids, found
+      FROM txpipe.file f WHERE f.lake_path IS NOT NULL AND f.file_id = ANY (files);
+    report := report || CASE WHEN remove_copies THEN txpipe.erasure('lake', 'copies removed', txpipe.erase_kept('copies', ids))
+                             ELSE txpipe.erasure('lake', 'left: copies of files in which something was found', found) END
+                     || txpipe.erasure('landing and export directories, Kafka, backups', 'out of reach', NULL);
+    IF dry_run THEN
+        RAISE SQLSTATE 'TXDRY' USING MESSAGE = 'dry run';
+    END IF;
+EXCEPTION WHEN SQLSTATE 'TXDRY' THEN
+    NULL;       -- all was done, and is undone
+END
+$body$;
+COMMENT ON PROCEDURE txpipe.erase_subject(jsonb, boolean, text, boolean, jsonb) IS
+    'Erases a person from what the calling role owns, in the present transaction. subject: columns and the values that say who it is, for example '
+    '{"customer_id": 17, "email": ["a@x.org", "a@y.org"]}; a row is the person''s where each column has one of its values. Rows of targets of streams and '
+    'feeds and of their windows are deleted, where the table has all of these columns; persons of dwh.dim_customer, the addresses of their sales, and rows of dwh.live_sales are '
+    'blanked, facts and sums stay; dead letters and messages of the outbox in which a value of each is a word are deleted, rejected records and alerts blanked. '
+    'server: whose user mapping of the caller has the key to look into encrypted columns and records; without it they are reported as not searched. remove_copies: '
+    'copies in the lake of the files in which something was found are removed when the transaction commits; otherwise they are counted. dry_run, the default: does '
+    'it all and undoes it. report: [{"place", "action", "count"}], in the order of the work. Errors: 22023 the subject is none, 42501 no privilege on a target or on decrypt()';
