@@ -75,7 +75,8 @@ hash_arrival(TxpArrival *arrival, TxpFileIo *files)
 void
 txp_discover_settle(List *arrivals, TxpFileIo *files)
 {
-	TimestampTz now = txp_steady_now();
+	/* Beside times of files, which are the wall clock's. */
+	TimestampTz now = GetCurrentTimestamp();
 	int64 longest = 0;
 	int64 bytes = 0;
 	ListCell *lc;
