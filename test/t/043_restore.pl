@@ -65,13 +65,14 @@ sub contents
 	} @tables;
 }
 
-# What everything else is defined as: the dump without data, and without what changes from one to the next.
+# What everything else is defined as: the dump without data, and without what changes from one to the next, as do from 18 on
+# the names that the server gives to NOT NULL.
 sub definitions
 {
 	my ($db) = @_;
 	my ($dump) = run_command([ 'pg_dump', '-h', $node->host, '-p', $node->port, '--schema-only', $db ]);
 
-	return $dump =~ s/^(?:--|\\restrict|\\unrestrict).*\n//mgr;
+	return $dump =~ s/^(?:--|\\restrict|\\unrestrict).*\n//mgr =~ s/ CONSTRAINT \w+_not_null\d*(?= NOT NULL)//gr;
 }
 
 fresh_database('source');
@@ -106,7 +107,7 @@ my ($contents, $definitions, $facts) = (contents('source'), definitions('source'
 query('postgres', 'CREATE DATABASE restored');
 $node->command_ok([ 'pg_restore', '-h', $node->host, '-p', $node->port, '-e', '-d', 'restored', "$base/dump" ], 'pg_restore');
 same_lines(contents('restored'), $contents, 'what the extension keeps is equal');
-is(definitions('restored'), $definitions, 'definitions and privileges are equal');
+same_lines(definitions('restored'), $definitions, 'definitions and privileges are equal');
 use_database('restored');
 same_lines(facts(), $facts, 'the reports say the same');
 is(query('restored', 'SELECT count(*) FROM txpipe.check_warehouse() WHERE NOT ok'), '0', 'the warehouse is whole');
