@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "channel.h"
@@ -54,6 +55,8 @@ thread_main(void *arg)
 
 	free(arg);
 	start.run(start.channel, start.opening);
+	/* It may have had passwords and keys, whoever has wiped them already. */
+	explicit_bzero(start.opening->data, start.opening->header.size);
 	txp_mail_free(start.opening);
 	release(start.channel);
 	return NULL;

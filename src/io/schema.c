@@ -20,6 +20,19 @@ read_text(TxpReader *r)
 	return text;
 }
 
+/* The frame's copy of it is wiped. */
+static char *
+read_secret(TxpReader *r)
+{
+	TxpReader copy = *r;
+	char *text = read_text(r);
+	TxpSpan span = txp_read_span(&copy);
+
+	if (text != NULL)
+		explicit_bzero((char *) span.data, span.len);
+	return text;
+}
+
 static void
 read_column(TxpReader *r, TxdColumn *column)
 {
@@ -69,8 +82,8 @@ txp_schema_read(TxpReader *r)
 	schema->tombstones = txp_read_u8(r) != 0;
 	schema->track_fields = txp_read_u8(r) != 0;
 	schema->csv.null_text = read_text(r);
-	schema->key = read_text(r);
-	schema->encryption_keys = read_text(r);
+	schema->key = read_secret(r);
+	schema->encryption_keys = read_secret(r);
 	read_zone(r, &schema->zone);
 	schema->ncolumns = (int) txp_read_count(r, 16);
 	schema->columns = txd_alloc(((size_t) schema->ncolumns + 1) * sizeof(TxdColumn));
