@@ -24,7 +24,7 @@ check(TxpFeed *feed)
 
 	(void) txp_rights_resolve(feed->owner, feed->owner_name, psprintf("feed \"%s\"", feed->name));
 	txp_rights_owner(feed->owner, &saved);
-	feed->target = txp_feed_target(feed);
+	feed->target = txp_feed_find_target(feed);
 	txp_feed_check(feed);
 	txp_feed_check_plan(feed);
 	txp_rights_restore(&saved);
@@ -36,9 +36,9 @@ store(const TxpFeed *feed)
 {
 	static TxpStatement update = {
 		"UPDATE txpipe.feed SET columns = $2, options = $3, file_pattern = $4, after_load = $5, "
-		"ordinal = $6 WHERE feed_id = $1",
-		6,
-		{INT4OID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, INT4OID}};
+		"ordinal = $6, target_oid = coalesce(nullif($7, 0), target_oid) WHERE feed_id = $1",
+		7,
+		{INT4OID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, INT4OID, OIDOID}};
 	Datum values[] = {
 		Int32GetDatum(feed->feed_id),
 		PointerGetDatum(feed->columns),
@@ -46,9 +46,10 @@ store(const TxpFeed *feed)
 		CStringGetTextDatum(feed->pattern),
 		CStringGetTextDatum(feed->archive ? "archive" : "keep"),
 		Int32GetDatum(txp_option_int(TXP_OPTION_FEED, feed->options, "ordinal")),
+		ObjectIdGetDatum(feed->target),
 	};
 
-	(void) txp_spi_do(&update, values, feed->columns ? NULL : " n    ");
+	(void) txp_spi_do(&update, values, feed->columns ? NULL : " n     ");
 }
 
 /* Files that have not settled are seen anew, with the group that the pattern gives them now. */

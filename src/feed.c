@@ -418,7 +418,7 @@ txp_feed_owned(const char *name)
 }
 
 Oid
-txp_feed_target(const TxpFeed *feed)
+txp_feed_find_target(const TxpFeed *feed)
 {
 	char *now;
 	Oid schema;
@@ -438,5 +438,17 @@ txp_feed_target(const TxpFeed *feed)
 						errmsg("target \"%s.%s\" of feed \"%s\" does not exist any more",
 							   feed->target_schema, feed->target_table, feed->name),
 						errhint("Drop the feed and create it for another target.")));
+	return found;
+}
+
+Oid
+txp_feed_target(const TxpFeed *feed)
+{
+	Oid found = txp_feed_find_target(feed);
+
+	if (found != feed->target)
+		txp_rights_check_replacement(found, feed->owner,
+									 psprintf("target \"%s.%s\" of feed \"%s\"",
+											  feed->target_schema, feed->target_table, feed->name));
 	return found;
 }

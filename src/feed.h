@@ -98,6 +98,9 @@ extern TxpFeed *txp_feed_by_id(List *feeds, int32 feed_id);
 extern void txp_feed_lock_copies(int32 feed_id);
 
 /* The feed's target, by its OID or else its name; InvalidOid when it has none. ERRORs when it is gone. */
+extern Oid txp_feed_find_target(const TxpFeed *feed);
+
+/* The same for work as the feed's owner: ERRORs, too, when another role could have put the table there. */
 extern Oid txp_feed_target(const TxpFeed *feed);
 
 /* Do the rows of the target say which file they are of? Then it has a column file_id that we fill. */

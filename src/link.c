@@ -46,6 +46,7 @@ plan_rows(TxpLink *link)
 							   stream->name),
 						errhint("Give the table its name back, create it again, or drop the "
 								"stream.")));
+	txp_stream_check_target(stream);
 	link->plan = txp_rowplan_for_target(target, txp_format_by_name(stream->format), stream->columns,
 										true, &csv);
 	link->plan->track_fields = stream->track_fields && link->plan->format == TXD_JSON;

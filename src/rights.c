@@ -3,9 +3,11 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -130,6 +132,27 @@ txp_rights_may_read(const char *schema, const char *table)
 	/* Whom row-level security limits may not see what was refused of other rows. */
 	return OidIsValid(relid) && pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
 		   check_enable_rls(relid, InvalidOid, true) != RLS_ENABLED;
+}
+
+void
+txp_rights_check_replacement(Oid table, Oid owner, const char *what)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+	Oid holder;
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	holder = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	if (has_privs_of_role(holder, owner))
+		return;
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					errmsg("%s is not the table it was and belongs to \"%s\"", what,
+						   GetUserNameFromId(holder, false)),
+					errdetail("Its triggers would run with the rights of \"%s\".",
+							  GetUserNameFromId(owner, false)),
+					errhint("Let \"%s\" own it, or give its name back to the table that had it.",
+							GetUserNameFromId(owner, false))));
 }
 
 Oid

@@ -42,6 +42,12 @@ extern bool txp_rights_is_owner(Oid oid, const char *name);
 /* May the current user run and pause what this owner has? Owners may, and who has EXECUTE on txpipe.operate(). */
 extern bool txp_rights_may_operate(Oid oid, const char *name);
 
+/*
+ * ERRORs when a table that only has the name of a definition's target belongs to a role without the rights of the definition's
+ * owner: its triggers, run as that owner, would give them to that role. `what` names the target and the definition.
+ */
+extern void txp_rights_check_replacement(Oid table, Oid owner, const char *what);
+
 /* May the current user read all rows of the table of that name? */
 extern bool txp_rights_may_read(const char *schema, const char *table);
 

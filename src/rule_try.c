@@ -290,6 +290,7 @@ txpipe_rule_target(PG_FUNCTION_ARGS)
 						errmsg("target %s of stream \"%s\" does not exist", stream->target_name,
 							   stream->name),
 						errhint("Give the table its name back, or drop the stream.")));
+	txp_stream_check_target(stream);
 	PG_RETURN_TEXT_P(cstring_to_text(quote_qualified_identifier(
 		get_namespace_name(get_rel_namespace(stream->target)), get_rel_name(stream->target))));
 }

@@ -124,6 +124,7 @@ read_stream(MemoryContext context)
 	schema = txp_spi_text(0, 8);
 	table = txp_spi_text(0, 9);
 	stream->target = resolve_target(DatumGetObjectId(txp_spi_datum(0, 7)), schema, table);
+	stream->is_replaced = stream->target != DatumGetObjectId(txp_spi_datum(0, 7));
 	stream->target_name = quote_qualified_identifier(schema, table);
 	stream->format = txp_spi_text(0, 10);
 	stream->columns = jsonb_or_null(0, 11);
@@ -235,6 +236,15 @@ txp_stream_check_owner(const TxpStream *stream)
 {
 	(void) txp_rights_resolve(stream->owner, stream->owner_name,
 							  psprintf("stream \"%s\"", stream->name));
+}
+
+void
+txp_stream_check_target(const TxpStream *stream)
+{
+	if (stream->is_replaced)
+		txp_rights_check_replacement(
+			stream->target, stream->owner,
+			psprintf("target %s of stream \"%s\"", stream->target_name, stream->name));
 }
 
 void

@@ -20,7 +20,8 @@ typedef struct TxpStream
 	char *owner_name;
 	char *server;
 	char *topic;
-	Oid target; /* InvalidOid when the table is gone */
+	Oid target;       /* InvalidOid when the table is gone */
+	bool is_replaced; /* found by its name only; txp_stream_check_target before work is run on it */
 	char *target_name;
 	char *format;
 	Jsonb *columns; /* or NULL */
@@ -87,6 +88,9 @@ extern List *txp_stream_runnable(void);
 
 /* ERRORs unless the owner still is the role the stream was created by. */
 extern void txp_stream_check_owner(const TxpStream *stream);
+
+/* ERRORs when the target is another table than it was and another role could have put it there. */
+extern void txp_stream_check_target(const TxpStream *stream);
 
 /* ERRORs unless the current user is the owner himself: "only the owner … can `what`". */
 extern void txp_stream_require_owner(const TxpStream *stream, const char *what);
