@@ -120,7 +120,7 @@ insert_letters(const TxpStream *stream, const TxpBatch *batch, Letters *letters,
 		"WHERE NOT $12 OR (SELECT true FROM txpipe.dead_letter_store d WHERE d.stream_id = $1 "
 		"AND d.kafka_topic = i AND d.kafka_partition = p AND d.kafka_offset = o "
 		"AND d.state = 'open' AND d.kafka_timestamp IS NOT DISTINCT FROM t "
-		"AND (d.encrypted AND $13 OR d.kafka_key IS NOT DISTINCT FROM k "
+		"AND (d.encrypted AND $13 AND t IS NOT NULL OR d.kafka_key IS NOT DISTINCT FROM k "
 		"AND d.payload IS NOT DISTINCT FROM v) LIMIT 1) IS NULL",
 		3 + NCOLS,
 		{INT4OID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, 1185 /* timestamptz[] */, BYTEAARRAYOID,

@@ -64,6 +64,8 @@ typedef struct TxpFeedPlan
 	char *header;   /* of CSV files that have none, as a record; or NULL */
 } TxpFeedPlan;
 
+/* Has it the option encryption_server? Then no error shows a value. */
+extern bool txp_feed_encrypts(const TxpFeed *feed);
 /* The keys its option encryption_server leads to, which the caller wipes; NULL: it has none. */
 extern char *txp_feed_encryption_keys(const TxpFeed *feed);
 /* Is each value of a definition usable? ERRORs otherwise. */

@@ -241,6 +241,12 @@ encryption_server(const TxpFeed *feed)
 	return txp_option_text(TXP_OPTION_FEED, feed->options, "encryption_server");
 }
 
+bool
+txp_feed_encrypts(const TxpFeed *feed)
+{
+	return encryption_server(feed)[0] != '\0';
+}
+
 char *
 txp_feed_encryption_keys(const TxpFeed *feed)
 {
@@ -279,7 +285,7 @@ txp_feed_plan(const TxpFeed *feed, Relation target, const char *file_id, const c
 	txp_rowplan_set_keys(
 		plan->rows,
 		&(TxpPlanKeys){txp_option_text(TXP_OPTION_FEED, feed->options, "pseudonym_server"),
-					   encryption_server(feed), encryption_server(feed)[0] != '\0', GetUserId()});
+					   encryption_server(feed), txp_feed_encrypts(feed), GetUserId()});
 	if (target != NULL && for_steps)
 		txp_sink_check(target, plan->rows);
 	for (int i = 0; i < (int) lengthof(origin); i++)

@@ -75,6 +75,26 @@ txp_error_is_of_statement(int sqlerrcode)
 		   category == ERRCODE_FEATURE_NOT_SUPPORTED || category == ERRCODE_INVALID_SCHEMA_NAME;
 }
 
+static char *
+without_values(const ErrorData *error)
+{
+	return error->constraint_name
+			   ? psprintf("refused by the constraint \"%s\"", error->constraint_name)
+			   : pstrdup("refused by PostgreSQL with this SQLSTATE");
+}
+
+void
+txp_error_hide_values(ErrorData *error)
+{
+	if (txp_error_is_of_rows(error->sqlerrcode))
+	{
+		error->message = without_values(error);
+		error->hint = NULL;
+	}
+	error->detail = NULL;
+	error->context = NULL;
+}
+
 static bool
 apply_piece(void *arg)
 {
@@ -113,9 +133,7 @@ note_refusal(Search *search, uint32 row, ErrorData *error)
 	refusal->code = pstrdup(unpack_sql_state(error->sqlerrcode));
 	refusal->message =
 		error->detail ? psprintf("%s: %s", error->message, error->detail) : pstrdup(error->message);
-	refusal->discreet = error->constraint_name
-							? psprintf("refused by the constraint \"%s\"", error->constraint_name)
-							: pstrdup("refused by PostgreSQL with this SQLSTATE");
+	refusal->discreet = without_values(error);
 	refusal->column = error->column_name ? pstrdup(error->column_name) : NULL;
 	search->refusals = lappend(search->refusals, refusal);
 }

@@ -10,6 +10,7 @@
 #include "utils/snapmgr.h"
 
 #include "clean_lake.h"
+#include "isolate.h"
 #include "load.h"
 #include "loadfile.h"
 #include "options.h"
@@ -30,6 +31,7 @@ typedef struct GroupLoad
 	List *rejected;        /* the same: over their feeds' limits */
 	TxpLedgerFile *current;
 	bool ends_later; /* steps on_file_end run behind other groups */
+	bool encrypts;   /* a feed of it: errors show no values */
 } GroupLoad;
 
 /* Groups of one name that are loaded in one transaction. */
@@ -70,6 +72,19 @@ txp_load_end(void)
 	txp_progress_end();
 }
 
+static bool
+any_encrypts(const List *feeds)
+{
+	ListCell *lc;
+
+	foreach (lc, feeds)
+	{
+		if (txp_feed_encrypts(lfirst(lc)))
+			return true;
+	}
+	return false;
+}
+
 /* The files of the group, each with its copy in the lake, as a chain. */
 static const TxpFileTask *
 plan_tasks(GroupLoad *load, List *feeds)
@@ -107,6 +122,7 @@ load_files(void *arg)
 	TxpFeed *first;
 	ListCell *lc;
 
+	load->encrypts = any_encrypts(feeds);
 	first = feeds ? linitial(feeds) : NULL;
 	if (first == NULL || first->owner != load->group->owner ||
 		txp_ledger_ready(load->user, load->group, 1) == NIL)
@@ -181,11 +197,15 @@ describe_failure(const GroupLoad *load, const ErrorData *error)
 }
 
 static void
-note_failure(const GroupLoad *load, const ErrorData *error, TxpRunTotals *totals)
+note_failure(const GroupLoad *load, ErrorData *error, TxpRunTotals *totals)
 {
 	const TxpGroup *group = load->group;
-	char *why = describe_failure(load, error);
 	bool may_know = has_privs_of_role(load->user, group->owner);
+	char *why;
+
+	if (load->encrypts)
+		txp_error_hide_values(error);
+	why = describe_failure(load, error);
 
 	/* It may be in the middle of anything. */
 	txp_fileio_reset(load->files);
@@ -367,6 +387,8 @@ txp_load_run_end(const TxpGroup *name)
 	if (txp_ledger_busy(name) || (end.feeds = txp_feeds_lock(name->name)) == NIL)
 		return;
 	error = try(end_run, &end, CurrentMemoryContext);
+	if (error != NULL && any_encrypts(end.feeds))
+		txp_error_hide_values(error);
 	if (error != NULL)
 		ereport(WARNING,
 				(errcode(error->sqlerrcode),

@@ -27,11 +27,7 @@ txp_path_is_within(const char *inner, const char *outer)
 static bool
 matches_by_name(const TxdColumn *column, const char *path)
 {
-	size_t len = 0;
-
-	while (path[len] != '\0' && path[len] != '.')
-		len += path[len] == '\\' && path[len + 1] != '\0' ? 2 : 1;
-	return txd_name_match(path, len, column->name) != TXD_NAME_NONE;
+	return txd_name_match(path, txd_first_name(path), column->name) != TXD_NAME_NONE;
 }
 
 bool

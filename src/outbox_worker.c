@@ -41,14 +41,14 @@ in_ms(int ms)
 static TimestampTz
 steady(TimestampTz when)
 {
-	return when == DT_NOEND ? when : txp_steady_now() + (when - GetCurrentTimestamp());
+	return TIMESTAMP_NOT_FINITE(when) ? when : txp_steady_now() + (when - GetCurrentTimestamp());
 }
 
 /* Until the next messages are due, and somebody has taken his turn. */
 static void
 stay_for(TimestampTz next)
 {
-	stay_until = next == DT_NOEND ? 0 : TimestampTzPlusMilliseconds(next, 2 * LOOK_MS);
+	stay_until = TIMESTAMP_NOT_FINITE(next) ? 0 : TimestampTzPlusMilliseconds(next, 2 * LOOK_MS);
 }
 
 static void

@@ -50,7 +50,7 @@ claim_lines(const Replay *replay, const TxpFeed *feed, TxpFileLines *lines)
 {
 	static TxpStatement claim = {
 		"WITH claimed AS (UPDATE txpipe.rejected_line SET state = 'replayed', "
-		"    line_fixed = CASE WHEN encrypted THEN $4 ELSE $3 END "
+		"    line_fixed = coalesce($4, CASE WHEN NOT encrypted THEN $3 END) "
 		"    WHERE file_id = $1 AND state = 'open' AND ($2 IS NULL OR line_no = ANY ($2)) "
 		"    RETURNING line_no) "
 		"SELECT coalesce(array_agg(line_no ORDER BY line_no), '{}') FROM claimed",

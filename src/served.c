@@ -157,6 +157,8 @@ note_error(TxpServed *served)
 	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && served->link)
 		error->hint = psprintf("The option batch_timeout_ms of the stream is %d.",
 							   served->link->stream->batch_timeout_ms);
+	if (served->link && served->link->plan->encrypts)
+		txp_error_hide_values(error);
 	note_trouble(served, describe(error->sqlerrcode, error->message, error->detail, error->hint),
 				 true);
 }

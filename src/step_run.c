@@ -104,6 +104,14 @@ explain_missing_batch(ErrorData *error)
 							  "made with array_agg.");
 }
 
+static void
+mend_error(const StepRun *run, ErrorData *error)
+{
+	explain_missing_batch(error);
+	if (run->link->plan->encrypts)
+		txp_error_hide_values(error);
+}
+
 /* Takes the error out of PG_CATCH, in the batch's memory. */
 static ErrorData *
 take_error(StepRun *run)
@@ -113,7 +121,7 @@ take_error(StepRun *run)
 	MemoryContextSwitchTo(run->context);
 	error = CopyErrorData();
 	FlushErrorState();
-	explain_missing_batch(error);
+	mend_error(run, error);
 	return error;
 }
 
@@ -176,7 +184,7 @@ execute_or_skip(StepRun *run, TxpStreamStep *step)
 		return execution.processed;
 	/* What is noted of an error outlives this try. */
 	context = MemoryContextSwitchTo(run->context);
-	explain_missing_batch(error);
+	mend_error(run, error);
 	if (!txp_error_is_of_statement(error->sqlerrcode))
 		raise_error(run, step, error);
 	step->count.errors++;
@@ -358,7 +366,7 @@ txp_steps_write(const TxpLink *link, Relation target, const TxpBatch *batch, Lis
 	error = txp_subtransaction_try(write_all, &run, run.context);
 	if (error != NULL && run.stopped == NULL)
 	{
-		explain_missing_batch(error);
+		mend_error(&run, error);
 		ReThrowError(error);
 	}
 	*refusals = run.refusals;

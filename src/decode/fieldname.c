@@ -73,6 +73,16 @@ txd_name_match(const char *field, size_t len, const char *column)
 	return snake_equal(field, len, column) ? TXD_NAME_SNAKE : TXD_NAME_NONE;
 }
 
+size_t
+txd_first_name(const char *path)
+{
+	size_t len = 0;
+
+	while (path[len] != '\0' && path[len] != '.')
+		len += path[len] == '\\' && path[len + 1] != '\0' ? 2 : 1;
+	return len;
+}
+
 void
 txd_snake_case(const char *path, char *out)
 {

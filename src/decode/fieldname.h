@@ -29,6 +29,9 @@ extern TxdNameMatch txd_name_match(const char *field, size_t len, const char *co
  */
 extern void txd_snake_case(const char *path, char *out);
 
+/* Bytes of the path's first name; a dot that joins it to the next one follows, or the end. */
+extern size_t txd_first_name(const char *path);
+
 /* One name, without a dot that joins two? */
 extern bool txd_path_is_name(const char *path);
 

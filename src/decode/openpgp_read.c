@@ -7,6 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * What every message of ours begins with, decrypted: the prefix, then the literal packet's tag, its length of up to five
+ * bytes, a format, no name and no date. There is always as much, since the MDC follows.
+ */
+#define LITERAL_HEAD 12
+#define OPENING (PREFIX + LITERAL_HEAD)
+
 /* A packet as its bytes come: its tag, then lengths in the new format, of which all but the last are partial. */
 typedef struct Packet
 {
@@ -29,8 +36,8 @@ struct TxdPgpReader
 	size_t nhead;
 	Packet sealed;
 	bool has_version;
-	unsigned char prefix[PREFIX]; /* encrypted */
-	size_t nprefix;
+	unsigned char opening[OPENING]; /* encrypted */
+	size_t nopening;
 	unsigned char tail[MDC_PACKET]; /* the last bytes decrypted: they may be the MDC */
 	size_t ntail;
 	Packet literal;
@@ -133,21 +140,36 @@ take_packet(TxdPgpReader *r, Packet *p, unsigned char tag, const unsigned char *
 	return used;
 }
 
-/* Which key is it? The prefix repeats two bytes; by chance another key seems right once in 65,536 times. */
 static bool
-find_key(TxdPgpReader *r)
+is_opening(const unsigned char *plain)
 {
-	unsigned char plain[PREFIX];
+	static const unsigned char no_name_and_date[5] = {0};
+	const unsigned char *head = plain + PREFIX;
+	size_t length = head[1] < 192 || (head[1] >= 224 && head[1] < 255) ? 1 : head[1] < 224 ? 2 : 5;
+	const unsigned char *format = head + 1 + length;
+
+	return memcmp(plain + BLOCK - 2, plain + BLOCK, 2) == 0 && head[0] == TAG_LITERAL &&
+		   (*format == 'b' || *format == 'u') &&
+		   memcmp(format + 1, no_name_and_date, sizeof(no_name_and_date)) == 0;
+}
+
+/*
+ * Which key is it? The prefix alone, which repeats two bytes, would let another key seem right once in 65,536 times, and
+ * the message be taken for damaged.
+ */
+static bool
+find_key(TxdPgpReader *r, unsigned char plain[OPENING])
+{
 	int done;
 
 	for (int i = 0; i < r->pgp->nkeys; i++)
 	{
 		if (!txd_pgp_begin(r->pgp, i, r->head + TXD_PGP_MAGIC, false, r->cipher) ||
-			EVP_CipherUpdate(r->cipher, plain, &done, r->prefix, PREFIX) != 1 ||
+			EVP_CipherUpdate(r->cipher, plain, &done, r->opening, OPENING) != 1 ||
 			EVP_DigestInit_ex(r->mdc, r->pgp->sha1, NULL) != 1 ||
 			EVP_DigestUpdate(r->mdc, plain, PREFIX) != 1)
 			return fail(r, TXD_PGP_FAILED);
-		if (memcmp(plain + BLOCK - 2, plain + BLOCK, 2) == 0)
+		if (is_opening(plain))
 			return true;
 	}
 	return fail(r, TXD_PGP_WRONG_KEY);
@@ -226,11 +248,12 @@ take_sealed(TxdPgpReader *r, const unsigned char *p, size_t len, char **out)
 		p++;
 		len--;
 	}
-	while (len > 0 && r->nprefix < PREFIX)
+	while (len > 0 && r->nopening < OPENING)
 	{
-		r->prefix[r->nprefix++] = *p++;
+		r->opening[r->nopening++] = *p++;
 		len--;
-		if (r->nprefix == PREFIX && !find_key(r))
+		if (r->nopening == OPENING &&
+			!(find_key(r, plain) && take_decrypted(r, plain + PREFIX, LITERAL_HEAD, out)))
 			return false;
 	}
 	while (len > 0)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "decoder.h"
+#include "fieldname.h"
 #include "value.h"
 
 #define MAX_COLUMNS 1600 /* PostgreSQL's limit */
@@ -140,6 +141,31 @@ check_encrypted(const TxdSchema *schema, const TxdColumn *col, TxdError *err)
 	return txd_refuse(err, "bad_value", col, "the message's place and time are not encrypted");
 }
 
+/* A column without a path takes the field of its name: is the path of a field within that one? */
+static bool
+is_within_named(const char *path, const TxdColumn *col)
+{
+	size_t len = txd_first_name(path);
+
+	return path[len] == '.' && txd_name_match(path, len, col->name) != TXD_NAME_NONE;
+}
+
+/* Has the column an object in which the path is? */
+static bool
+has_inside(const TxdColumn *col, const char *path)
+{
+	if (col->npaths == 0)
+		return col->source == TXD_FROM_FIELD && is_within_named(path, col);
+	for (int k = 0; k < col->npaths; k++)
+	{
+		size_t len = strlen(col->paths[k]);
+
+		if (strncmp(path, col->paths[k], len) == 0 && path[len] == '.')
+			return true;
+	}
+	return false;
+}
+
 /* Has the column an object of which another one encrypts a field? */
 static bool
 holds_encrypted(const TxdSchema *schema, const TxdColumn *col)
@@ -148,17 +174,11 @@ holds_encrypted(const TxdSchema *schema, const TxdColumn *col)
 	{
 		const TxdColumn *other = &schema->columns[i];
 
-		for (int k = 0;
-			 k < col->npaths && other->source == col->source && other->convert == TXD_AS_ENCRYPTED;
-			 k++)
-		{
-			size_t len = strlen(col->paths[k]);
-
-			for (int n = 0; n < other->npaths; n++)
-				if (strncmp(other->paths[n], col->paths[k], len) == 0 &&
-					other->paths[n][len] == '.')
-					return true;
-		}
+		for (int n = 0; n < other->npaths && other->source == col->source &&
+						other->convert == TXD_AS_ENCRYPTED;
+			 n++)
+			if (has_inside(col, other->paths[n]))
+				return true;
 	}
 	return false;
 }

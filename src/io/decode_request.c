@@ -140,7 +140,7 @@ txp_decode_main(TxpChannel *channel, TxpMail *opening)
 		free(q.topics[i]);
 	free(q.topics);
 	if (q.plain.data != NULL)
-		explicit_bzero(q.plain.data, q.plain.len);
+		explicit_bzero(q.plain.data, q.plain.cap);
 	txd_buf_free(&q.plain);
 	txd_buf_free(&q.results);
 	txd_buf_free(&q.block);

@@ -313,7 +313,7 @@ holds_content(Copy *c, const char *name, bool may_be_packed, bool *error)
 		ended = txp_channel_ended(c->channel);
 	txd_buf_free(&piece);
 	*error = s == NULL || !s->at_end;
-	if (!*error)
+	if (!*error && !s->unreadable)
 	{
 		txp_source_hash(s, stored);
 		txp_source_content_hash(s, content);

@@ -215,6 +215,7 @@ take_chunk(TxpSource *s, size_t got)
 	if (result == TXD_PGP_OK)
 		return true;
 	s->damaged = true;
+	s->at_end = s->unreadable = s->forgiving;
 	if (!s->forgiving)
 		fail(s, "XX001", NULL,
 			 result == TXD_PGP_WRONG_KEY

@@ -33,6 +33,7 @@ typedef struct TxpSource
 	bool packed;    /* and unpacked as it is read */
 	bool forgiving; /* damage of packed data is no ERROR, but sets `damaged` */
 	bool damaged;
+	bool unreadable; /* and what follows cannot be decrypted, which is no ERROR either */
 	TxpUnpack unpack;
 	bool converts;
 	TxpCharset charset;

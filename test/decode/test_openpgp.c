@@ -137,6 +137,28 @@ test_rotation(void)
 	txd_pgp_free(new);
 }
 
+/* Of 65,536 messages one has by chance the two bytes that repeat with another key, too. */
+static void
+test_chance(void)
+{
+	TxdPgp *old = txd_pgp_new(KEY);
+	TxdPgp *both = txd_pgp_new(OTHER "\n" KEY);
+	size_t size = txd_pgp_sealed_size(4);
+	char sealed[200];
+	char again[200];
+	size_t again_len;
+	int wrong = 0;
+
+	for (int i = 0; i < 400000; i++)
+	{
+		wrong += !txd_pgp_seal(old, true, "text", 4, sealed) ||
+				 txd_pgp_open(both, sealed, size, again, &again_len) != TXD_PGP_OK;
+	}
+	CHECK_INT(wrong, 0);
+	txd_pgp_free(old);
+	txd_pgp_free(both);
+}
+
 /* Writes `len` bytes of content in steps and reads the message in other steps. */
 static void
 check_pieces(size_t len, size_t write_step, size_t read_step)
@@ -280,6 +302,9 @@ test_schema(void)
 	columns[1].paths = (const char *[]){"who.mail"};
 	columns[1].npaths = 1;
 	check_refused(&schema, "bad_value", "rest");
+	columns[1].name = "who";
+	columns[1].npaths = 0;
+	check_refused(&schema, "bad_value", "who");
 }
 
 /* With keys no refusal shows a value. */
@@ -309,6 +334,7 @@ main(void)
 	test_lengths();
 	test_damage();
 	test_rotation();
+	test_chance();
 	test_pieces();
 	test_column();
 	test_schema();

@@ -134,6 +134,16 @@ sub test_hash_and_copy
 	{
 		is($copy->('cut.gz', sha256($packed), source => 'cut.gz')->{type}, 'FILE_COPIED', "a damaged file is kept as it came$time");
 	}
+
+	# Encrypted: what cannot be read is other content, too.
+	my ($key, $other) = ('k' x 40, 'o' x 40);
+	is($copy->('e.csv', $sha, keys => $key)->{type}, 'FILE_COPIED', 'an encrypted copy');
+	is($copy->('e.csv', $sha, keys => "$other\n$key")->{type}, 'FILE_COPIED', '... is found again when the key has changed');
+	my ($name) = map { s{.*/}{}r } glob "$dir/lake/raw/x/e.csv*";
+	is(read_error($copy->('e.csv', $sha, keys => $other))->{state}, '42710', '... and is other content without the old one');
+	spew("$dir/lake/raw/x/$name", substr(slurp("$dir/lake/raw/x/$name"), 0, 30));
+	is(read_error($copy->('e.csv', $sha, keys => $key))->{state}, '42710', '... or when it is cut short');
+	unlink "$dir/lake/raw/x/$name";
 	opendir(my $d, "$dir/lake/raw/x");
 	is(join(' ', sort grep { !/^\.\.?$/ } readdir $d), 'a.csv b.csv cut.gz d.csv.zst p.csv.gz z.csv.zst', 'no temporary file is left');
 	is(end_child($c), 0, 'exit status 0');

@@ -9,7 +9,7 @@ use TxpipeFiles;
 use TxpipeTest;
 
 my $node   = files_node('encryption');
-my $broker = start_broker('people:1', 'letters:1', 'keyed:1', 'plain:1');
+my $broker = start_broker('people:1', 'letters:1', 'noted:1', 'keyed:1', 'plain:1');
 my $dir    = PostgreSQL::Test::Utils::tempdir();
 my @key    = map { join '', map { ('a' .. 'f', 0 .. 9)[ rand 16 ] } 1 .. 64 } 1 .. 2;
 kafka_server($node, 'shop', $broker);
@@ -189,6 +189,25 @@ deliver('guest/04.csv', "id,name,units\n");
 run_hourly();
 is(sql(q{SELECT string_agg(state, ',' ORDER BY file_name) FROM txpipe.file WHERE file_name > 'guest/03'}), 'failed,loaded',
 	'files of nothing and of a header are as without encryption');
+
+# --- what an error quotes that is no single row's ---
+
+sql(q{CREATE TABLE plain (name text); CREATE TABLE summary (name text CONSTRAINT no_emil CHECK (name !~ 'Emil'));
+	SELECT txpipe.create_feed('plain', '^plain/(.*)\.csv$', 'plain', options => '{"encryption_server": "shop"}');
+	SELECT txpipe.on_file_end('plain', 'sum', 'INSERT INTO public.summary SELECT name FROM public.plain')});
+deliver('plain/01.csv', "name\nEmil Emu\n");
+run_hourly();
+is(sql(q{SELECT state, reason FROM txpipe.file WHERE file_name = 'plain/01.csv'}),
+	'failed|plain/01.csv: refused by the constraint "no_emil" [23514]', 'the reason why a group failed has no values');
+sql(q{SELECT txpipe.drop_feed('plain')});
+sql(q{CREATE TABLE noted (name text);
+	SELECT txpipe.create_stream('noted', 'shop', 'noted', 'noted', options => '{"encrypt": true}');
+	SELECT txpipe.on_batch('noted', 'sum', 'INSERT INTO public.summary SELECT name FROM batch', on_error => 'skip')});
+produce_lines($broker, 'noted', 0, '{"name": "Emil Emu"}');
+wait_for($node, q{SELECT last_error FROM txpipe.stream_step WHERE stream = 'noted' AND errors_total > 0}, 'the step fails',
+	value => '23514: refused by the constraint "no_emil"');
+unlike(slurp_file($node->logfile), qr/Emil Emu/, 'nor has the server log');
+sql(q{SELECT txpipe.drop_stream('noted')});
 
 sql(q{UPDATE txpipe.feed SET options = options - 'encryption_server', columns = columns - 'name' WHERE feed = 'guest'});
 $error = error_of($node, "SELECT txpipe.reload($file)");

@@ -211,6 +211,20 @@ wait_for($node, "SELECT current_setting('txpipe.settle_time') = '0'", 'the setti
 run_hourly();
 is(sql('SELECT id, name FROM item WHERE id IN (300, 301) ORDER BY 1'), "300|half done\n301|more", 'it is taken when it is done');
 
+# --- a file that was there long before has settled, whatever the time ---
+
+sql("ALTER SYSTEM SET txpipe.settle_time = '5min'");
+$node->reload;
+wait_for($node, "SELECT current_setting('txpipe.settle_time') = '5min'", 'the setting is there');
+deliver('g31/notes.json', "{\"id\": 310}\n");
+deliver('g31/items.csv',  "id,name\n310,old\n");
+utime((time - 3600) x 2, map { "$landing/g31/$_" } qw(notes.json items.csv)) == 2 or die "utime: $!";
+run_hourly();
+is(sql('SELECT name FROM item WHERE id = 310'), 'old', 'a file of an hour ago is loaded at once');
+sql('ALTER SYSTEM RESET txpipe.settle_time');
+$node->reload;
+wait_for($node, "SELECT current_setting('txpipe.settle_time') = '0'", 'the setting is there');
+
 # --- after_load => keep, several batches, text form ---
 
 sql(<<'SQL');

@@ -116,7 +116,8 @@ sub server_processes
 	{
 		my $title = read_proc($pid, 'cmdline');
 		my ($memory) = read_proc($pid, 'status') =~ /^RssAnon:\s+(\d+)/m;
-		my @files = glob "/proc/$pid/fd/*";
+		# Those of tables PostgreSQL keeps open as long as it likes.
+		my @files = grep { (readlink // '') !~ m{/pgdata/} } glob "/proc/$pid/fd/*";
 		my $kind = $pid == $postmaster ? 'postmaster' : $title =~ /txpipe (worker|launcher)/ ? $1
 		  : $name{$pid} eq 'txpipe_io' && read_proc($parent{$pid}, 'cmdline') =~ /txpipe worker/ ? 'child' : next;
 
