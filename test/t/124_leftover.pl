@@ -284,8 +284,11 @@ cycle('start and end of worker and child', $cycles, sub {
 });
 send_some();
 all_there('after starts and ends');
-sql(q{CREATE TABLE keeper (n int); SELECT txpipe.create_stream('keeper', 'shop', 'other', 'keeper'); ALTER SYSTEM SET txpipe.max_workers = 1;
-	SELECT pg_reload_conf()});
+sql('ALTER SYSTEM SET txpipe.max_workers = 1');
+$control->quit;
+$node->restart;
+$control = $node->background_psql('postgres');
+sql(q{CREATE TABLE keeper (n int); SELECT txpipe.create_stream('keeper', 'shop', 'other', 'keeper')});
 wait_for($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name LIKE 'txpipe worker%'}, 'one worker serves two streams');
 cycle('pause and resume of a stream', $cycles, \&pause_and_resume);
 send_some();
