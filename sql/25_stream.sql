@@ -116,10 +116,10 @@ COMMENT ON FUNCTION txpipe.stream_hindrance() IS
     'txpipe.max_replication_lag) and since when, and why there are fewer workers than wanted, '
     'or none because library and extension are of different versions. NULL: nothing';
 
-CREATE FUNCTION txpipe.library_version() RETURNS text
+CREATE FUNCTION txpipe.loaded_version() RETURNS text
     LANGUAGE c STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-    AS 'MODULE_PATHNAME', 'txpipe_library_version';
-COMMENT ON FUNCTION txpipe.library_version() IS
+    AS 'MODULE_PATHNAME', 'txpipe_loaded_version';
+COMMENT ON FUNCTION txpipe.loaded_version() IS
     'Part of check_setup(): the version of the library that this server, or without preloading this session, has loaded';
 
 CREATE FUNCTION txpipe.guard_problem() RETURNS text

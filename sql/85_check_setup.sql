@@ -60,7 +60,7 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     files text := (SELECT e.default_version FROM pg_available_extensions e WHERE e.name = 'txpipe');
-    library text := txpipe.library_version();
+    library text := txpipe.loaded_version();
     here text := (SELECT x.extversion FROM pg_extension x WHERE x.extname = 'txpipe');
 BEGIN
     item := 'version';

@@ -112,9 +112,9 @@ txp_version_check_once(void)
 	checked = TXP_MY_LXID;
 }
 
-PG_FUNCTION_INFO_V1(txpipe_library_version);
+PG_FUNCTION_INFO_V1(txpipe_loaded_version);
 Datum
-txpipe_library_version(PG_FUNCTION_ARGS)
+txpipe_loaded_version(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_TEXT_P(cstring_to_text(TXP_VERSION));
 }
