@@ -130,9 +130,23 @@ remove_at_commit(const char *path)
 	ForceSyncCommit();
 }
 
-/* Locks the feeds that have something to give up, in the order of loads; returns an array of their numbers. */
+/* Locks the feeds that a statement finds and locks, in the order of loads; returns an array of their numbers. */
 static Datum
-lock_feeds(TimestampTz before)
+lock_feeds(TxpStatement *query, Datum *values)
+{
+	uint64 n = txp_spi_run(query, values, NULL);
+	Datum *ids = palloc(sizeof(Datum) * (n + 1));
+
+	for (uint64 i = 0; i < n; i++)
+		ids[i] = txp_spi_datum(i, 1);
+	for (uint64 i = 0; i < n; i++)
+		txp_feed_lock_copies(DatumGetInt32(ids[i]));
+	return txp_spi_array(INT4OID, ids, NULL, n);
+}
+
+/* Those that have something to give up. */
+static Datum
+lock_old(TimestampTz before)
 {
 	static TxpStatement query = {
 		"SELECT f.feed_id FROM txpipe.feed f WHERE pg_has_role($1, f.owner_oid, 'USAGE') "
@@ -144,14 +158,8 @@ lock_feeds(TimestampTz before)
 		2,
 		{OIDOID, TIMESTAMPTZOID}};
 	Datum values[] = {ObjectIdGetDatum(GetUserId()), TimestampTzGetDatum(before)};
-	uint64 n = txp_spi_run(&query, values, NULL);
-	Datum *ids = palloc(sizeof(Datum) * (n + 1));
 
-	for (uint64 i = 0; i < n; i++)
-		ids[i] = txp_spi_datum(i, 1);
-	for (uint64 i = 0; i < n; i++)
-		txp_feed_lock_copies(DatumGetInt32(ids[i]));
-	return txp_spi_array(INT4OID, ids, NULL, n);
+	return lock_feeds(&query, values);
 }
 
 /* The ledger forgets the copies of what was loaded before; returns an array of their paths. */
@@ -213,14 +221,8 @@ forget_files(Datum files)
 		2,
 		{INT4ARRAYOID, INT8ARRAYOID}};
 	Datum values[] = {ObjectIdGetDatum(GetUserId()), files};
-	uint64 n = txp_spi_run(&feeds, values, NULL);
-	Datum *ids = palloc(sizeof(Datum) * (n + 1));
 
-	for (uint64 i = 0; i < n; i++)
-		ids[i] = txp_spi_datum(i, 1);
-	for (uint64 i = 0; i < n; i++)
-		txp_feed_lock_copies(DatumGetInt32(ids[i]));
-	values[0] = txp_spi_array(INT4OID, ids, NULL, n);
+	values[0] = lock_feeds(&feeds, values);
 	(void) txp_spi_run(&update, values, NULL);
 	return txp_spi_datum(0, 1);
 }
@@ -256,7 +258,7 @@ txpipe_clean_lake(PG_FUNCTION_ARGS)
 								 TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()),
 								 PG_GETARG_DATUM(0));
 	SPI_connect();
-	feeds = lock_feeds(DatumGetTimestampTz(before));
+	feeds = lock_old(DatumGetTimestampTz(before));
 	n = remove_unused(forget_copies(feeds, DatumGetTimestampTz(before)));
 	SPI_finish();
 	PG_RETURN_INT64(n);

@@ -32,19 +32,6 @@ sub sql     { return $node->safe_psql('postgres', $_[0]) }
 sub as      { return $node->safe_psql('postgres', $_[1], extra_params => [ '-U', $_[0] ]) }
 sub error_as { return error_of($node, $_[1], extra_params => [ '-U', $_[0] ]) // { state => 'none', text => '', message => '' } }
 
-sub write_file
-{
-	my ($name, $text, $mode) = @_;
-	my $path = "$dir/$name";
-
-	unlink $path;
-	open my $fh, '>:raw', $path or die "$path: $!";
-	print $fh $text;
-	close $fh;
-	chmod $mode // 0600, $path;
-	return $path;
-}
-
 # --- a broker that asks who is there ---
 
 sub start_login
@@ -235,7 +222,7 @@ like(logins(), qr/^(alice=$secret{inline}\n)+$/, 'a stream logs in as its owner,
 
 # --- who may name files ---
 
-my $file    = write_file('password', "$secret{file}\n");
+my $file    = secret_file("$dir/password", "$secret{file}\n");
 my $by_file = "OPTIONS (sasl_username 'alice', sasl_password_file '$file')";
 as('alice', 'DROP USER MAPPING FOR alice SERVER guarded');
 is(error_as('alice', "CREATE USER MAPPING FOR alice SERVER guarded $by_file")->{state},
@@ -279,15 +266,15 @@ sub refused
 symlink $file, "$dir/link";
 mkfifo("$dir/fifo", 0600);
 refused('missing file', "$dir/missing", '58P01', qr/No such file/);
-refused('a file others may read', write_file('open', "x$token", 0604), 'F0000', qr/permissions/);
-refused('a file the group may write', write_file('shared', "x$token", 0660), 'F0000', qr/permissions/);
+refused('a file others may read', secret_file("$dir/open", "x$token", 0604), 'F0000', qr/permissions/);
+refused('a file the group may write', secret_file("$dir/shared", "x$token", 0660), 'F0000', qr/permissions/);
 refused('a symbolic link', "$dir/link", 'F0000', qr/symbolic link/);
 refused('a FIFO', "$dir/fifo", 'F0000', qr/regular/);
 refused('a directory', $dir, 'F0000', qr/regular/);
-refused('an empty file', write_file('empty', "\n"), 'F0000', qr/empty/);
-refused('zero bytes', write_file('zero', "x\0$token"), 'F0000', qr/zero/);
-refused('a huge file', write_file('huge', $token x 4000), 'F0000', qr/64 kB/);
-sql("ALTER USER MAPPING FOR alice SERVER guarded OPTIONS (SET sasl_password_file '" . write_file('group', "two\nlines\n", 0640) . "')");
+refused('an empty file', secret_file("$dir/empty", "\n"), 'F0000', qr/empty/);
+refused('zero bytes', secret_file("$dir/zero", "x\0$token"), 'F0000', qr/zero/);
+refused('a huge file', secret_file("$dir/huge", $token x 4000), 'F0000', qr/64 kB/);
+sql("ALTER USER MAPPING FOR alice SERVER guarded OPTIONS (SET sasl_password_file '" . secret_file("$dir/group", "two\nlines\n", 0640) . "')");
 unlink $login->{logins};
 error_as('alice', "SELECT * FROM txpipe.topics('guarded')");
 like(logins(), qr/^alice=two\nlines$/m, 'a file the group may read is one; the last newline is cut, no other');
@@ -338,8 +325,8 @@ CREATE SERVER tls_file FOREIGN DATA WRAPPER txpipe_kafka OPTIONS (bootstrap_serv
 CREATE SERVER plain FOREIGN DATA WRAPPER txpipe_kafka OPTIONS (bootstrap_servers '$login->{servers}', security_protocol 'sasl_plaintext', sasl_mechanism 'plain');
 CREATE SERVER lost FOREIGN DATA WRAPPER txpipe_kafka OPTIONS (bootstrap_servers '$login->{servers}', security_protocol 'sasl_plaintext', sasl_mechanism 'PLAIN');
 GRANT USAGE ON FOREIGN SERVER tls, tls_file, plain, lost TO alice;
-CREATE USER MAPPING FOR alice SERVER tls_file OPTIONS (ssl_key_file '${\ write_file('key', "-----BEGIN PRIVATE KEY-----\n$secret{key}\n-----END PRIVATE KEY-----\n")}',
-    ssl_certificate_file '${\ write_file('certificate', "-----BEGIN CERTIFICATE-----\n$secret{key}\n-----END CERTIFICATE-----\n", 0644)}');
+CREATE USER MAPPING FOR alice SERVER tls_file OPTIONS (ssl_key_file '${\ secret_file("$dir/key", "-----BEGIN PRIVATE KEY-----\n$secret{key}\n-----END PRIVATE KEY-----\n")}',
+    ssl_certificate_file '${\ secret_file("$dir/certificate", "-----BEGIN CERTIFICATE-----\n$secret{key}\n-----END CERTIFICATE-----\n", 0644)}');
 CREATE USER MAPPING FOR alice SERVER lost OPTIONS (sasl_username 'alice', sasl_password_file '$dir/lost');
 SQL
 quietly(<<"SQL");
@@ -376,7 +363,7 @@ sub certificate
 openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', "$dir/authority.key", '-out', "$dir/authority.pem",
 	'-days', '2', '-subj', '/CN=authority');
 certificate('localhost', '-nodes');
-certificate('client', '-passout', "file:" . write_file('key_password', "$secret{key}\n"));
+certificate('client', '-passout', "file:" . secret_file("$dir/key_password", "$secret{key}\n"));
 
 my $tls_port = PostgreSQL::Test::Cluster::get_free_port();
 pipe(my $stdin, my $keep) or die "pipe: $!";
@@ -409,7 +396,7 @@ pass('certificate, key and its password are read from files');
 
 # --- a new secret needs no ALTER ---
 
-write_file('password', $secret{rotated});
+secret_file("$dir/password", $secret{rotated});
 unlink $login->{logins};
 wait_until('the stream comes with the new password', sub { logins() =~ /^alice=$secret{rotated}$/m });
 pass('a rotated password is read');

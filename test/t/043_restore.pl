@@ -10,12 +10,7 @@ use TxpipeRetail;
 use TxpipeTest;
 
 my $broker = start_broker('events:2');
-my $node = retail_node('restore', conf => <<'CONF');
-shared_preload_libraries = 'pg_cron,txpipe'
-cron.database_name = 'postgres'
-cron.use_background_workers = on
-max_worker_processes = 24
-CONF
+my $node = retail_node('restore', conf => "${CRON_CONF}max_worker_processes = 24\n");
 my $base = $node->basedir;
 my $sent = 0;
 

@@ -14,17 +14,6 @@ my $dir    = PostgreSQL::Test::Utils::tempdir();
 my @key    = map { join '', map { ('a' .. 'f', 0 .. 9)[ rand 16 ] } 1 .. 64 } 1 .. 2;
 kafka_server($node, 'shop', $broker);
 
-sub write_file
-{
-	my ($name, $text) = @_;
-
-	open my $fh, '>:raw', "$dir/$name" or die "$dir/$name: $!";
-	print $fh $text;
-	close $fh;
-	chmod 0600, "$dir/$name";
-	return "$dir/$name";
-}
-
 # Is the text anywhere in what the database has of the streams and feeds? The places that have it.
 sub places_of
 {
@@ -57,7 +46,7 @@ sql(q{CREATE EXTENSION pgcrypto; CREATE TABLE people (id integer PRIMARY KEY, na
 my $error = error_of($node, qq{SELECT txpipe.create_stream('people', 'shop', 'people', 'people', columns => '$mapping')});
 is($error->{state}, '55000', 'without a key nothing is encrypted');
 like($error->{hint}, qr/encryption_key_file/, '... and the hint says where it belongs');
-my $key_file = write_file('key', "$key[0]\n");
+my $key_file = secret_file("$dir/key", "$key[0]\n");
 sql("CREATE USER MAPPING FOR CURRENT_USER SERVER shop OPTIONS (encryption_key_file '$key_file')");
 
 is(error_of($node, q{SELECT txpipe.create_stream('people', 'shop', 'people', 'people',
@@ -97,7 +86,7 @@ is(sql(q{SELECT convert_from(txpipe.decrypt_bytes(payload, 'shop'), 'UTF8') FROM
 is(sql(qq{SELECT convert_from(pgp_sym_decrypt_bytea(payload, '$key[0]'), 'UTF8') FROM txpipe.dead_letter WHERE kafka_offset = 5}),
 	'{"id": 6, "name": "Ada Löwe", "units": 600}', '... and that of a row PostgreSQL refused, for pgcrypto, too');
 
-is_gpg(write_file('value.pgp', pack 'H*', sql(q{SELECT encode(name, 'hex') FROM people WHERE id = 1})), 'Ada Löwe', 'gpg reads a value');
+is_gpg(secret_file("$dir/value.pgp", pack 'H*', sql(q{SELECT encode(name, 'hex') FROM people WHERE id = 1})), 'Ada Löwe', 'gpg reads a value');
 
 # --- replay ---
 
@@ -240,15 +229,15 @@ is(error_of($node, q{SELECT txpipe.decrypt(set_byte(name, 60, get_byte(name, 60)
 	'nor what is damaged');
 is(error_of($node, q{SELECT txpipe.decrypt(substring(name, 1, length(name) - 1), 'shop') FROM people WHERE id = 1})->{state}, 'XX001',
 	'... or cut short');
-write_file('key', "$key[1]\n$key[0]\n");
+secret_file("$dir/key", "$key[1]\n$key[0]\n");
 is(sql(q{SELECT count(txpipe.decrypt(name, 'shop')) FROM people WHERE name IS NOT NULL}), '5', 'with a new key above the old one all is read');
 sql(q{UPDATE people SET name = txpipe.encrypt(txpipe.decrypt(name, 'shop'), 'shop')});
-write_file('key', "$key[1]\n");
+secret_file("$dir/key", "$key[1]\n");
 is(sql(q{SELECT count(txpipe.decrypt(name, 'shop')) FROM people WHERE name IS NOT NULL}), '5', '... and with that alone, once it is encrypted anew');
 $error = error_of($node, q{SELECT txpipe.decrypt_bytes(payload, 'shop') FROM txpipe.dead_letter WHERE stream = 'people'});
 is($error->{state}, '22000', 'what has the old key is told');
 like($error->{message}, qr/another key/, '... as that');
-write_file('key', "too short\n");
+secret_file("$dir/key", "too short\n");
 is(error_of($node, q{SELECT txpipe.encrypt('x', 'shop')})->{state}, '22023', 'a short key is refused');
 
 log_is_clean($node, qr/051_encryption.pl.*ERROR:  /);

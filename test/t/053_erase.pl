@@ -10,10 +10,8 @@ use TxpipeTest;
 
 my $node   = files_node('erase');
 my $broker = start_broker('people:1', 'sealed:1', 'out:1');
-my $key    = PostgreSQL::Test::Utils::tempdir() . '/key';
+my $key    = secret_file(PostgreSQL::Test::Utils::tempdir() . '/key', '0123456789abcdef' x 4);
 kafka_server($node, 'shop', $broker);
-append_to_file($key, '0123456789abcdef' x 4);
-chmod 0600, $key;
 
 # The report of a call, a line for each place in which something was found, or was not searched.
 sub erase

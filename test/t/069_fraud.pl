@@ -19,17 +19,6 @@ my $tree       = $ENV{TXPIPE_TREE} // '.';
 my $key        = join '', map { ('a' .. 'f', 0 .. 9)[ rand 16 ] } 1 .. 64;
 kafka_server($node, 'shop', $broker);
 
-sub write_file
-{
-	my ($name, $text) = @_;
-
-	open my $fh, '>', "$dir/$name" or die "$dir/$name: $!";
-	print $fh $text;
-	close $fh;
-	chmod 0600, "$dir/$name";
-	return "$dir/$name";
-}
-
 sub print_figures
 {
 	note($_[0]);
@@ -42,7 +31,7 @@ sub print_figures
 my $error = error_of($node, q{SELECT txpipe.create_fraud_monitor('shop', 'transactions')});
 is($error->{state}, '55000', 'without a key no monitor is made');
 like($error->{hint}, qr/pseudonym_key_file/, '... and the hint says where it belongs');
-my $key_file = write_file('key', "$key\n");
+my $key_file = secret_file("$dir/key", "$key\n");
 sql("CREATE USER MAPPING FOR CURRENT_USER SERVER shop OPTIONS (pseudonym_key_file '$key_file')");
 is(error_of($node, q{SELECT txpipe.create_fraud_monitor('shop', 'transactions', rules => '{"speling": {}}')})->{state}, '22023',
 	'a rule it does not have is refused');
@@ -231,7 +220,7 @@ for my $table (split /\n/, sql(q{SELECT format('%I.%I', n.nspname, relname) FROM
 	fail("the key is in $table") if $found;
 }
 unlike(slurp_file($node->logfile), qr/STATEMENT.*create_fraud_monitor.*$key|LOG.*$key/, 'the key is not in the log');
-my $rotated = write_file('key', 'another key');
+my $rotated = secret_file("$dir/key", 'another key');
 produce_lines($broker, 'other', 0, '{"transaction_id": "n3", "nameOrig": "Ada Löwe", "amount": 1, "timestamp": "2024-05-02T10:00:00Z"}');
 sql(q{CALL txpipe.consume('names')});
 is(sql(q{SELECT account_id FROM names WHERE transaction_id = 'n3'}), sql(q{SELECT encode(hmac('Ada Löwe', 'another key', 'sha256'), 'hex')}),

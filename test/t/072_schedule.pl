@@ -8,14 +8,9 @@ use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeRetail;
-use TxpipeTest qw(wait_for error_of);
+use TxpipeTest qw(wait_for error_of $CRON_CONF);
 
-my $node = retail_node('schedule', conf => <<'CONF');
-shared_preload_libraries = 'pg_cron,txpipe'
-cron.database_name = 'postgres'
-cron.use_background_workers = on
-max_worker_processes = 24
-CONF
+my $node = retail_node('schedule', conf => "${CRON_CONF}max_worker_processes = 24\n");
 
 sub home
 {

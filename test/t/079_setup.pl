@@ -7,11 +7,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeTest;
 
-my $node = new_node('setup', conf => <<'CONF');
-shared_preload_libraries = 'pg_cron,txpipe'
-cron.database_name = 'postgres'
-cron.use_background_workers = on
-CONF
+my $node = new_node('setup', conf => $CRON_CONF);
 start_node($node);
 
 sub sql

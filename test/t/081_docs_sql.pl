@@ -66,12 +66,7 @@ my $tree = $ENV{TXPIPE_TREE} // '.';
 
 our $broker = start_broker(map { "$_:1" } qw(app_logs orders customers prices sales live_sales readings transactions));
 our $key_file = PostgreSQL::Test::Utils::tempdir() . '/pseudonym.key';
-our $node   = new_node('docs_sql', conf => <<'CONF');
-shared_preload_libraries = 'pg_cron,txpipe'
-cron.database_name = 'postgres'
-cron.use_background_workers = on
-txpipe.settle_time = 0
-CONF
+our $node   = new_node('docs_sql', conf => "${CRON_CONF}txpipe.settle_time = 0\n");
 $node->start;
 
 my $statements = 0;

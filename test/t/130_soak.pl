@@ -1,4 +1,4 @@
-# A mixed load for a while: three topics that are streamed, files, rules, windows, reports, exports and reloads at once; in the middle
+# A mixed load for a while: four topics that are streamed, files, rules, windows, reports, exports and reloads at once; in the middle
 # third processes are killed. What is stored in the end is what was sent; nothing has grown that should not.
 #
 #   TXPIPE_SOAK_MINUTES=120 test/run 130_soak     test/soak does that, and says what it measured

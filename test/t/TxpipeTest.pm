@@ -16,10 +16,17 @@ use Time::HiRes qw(time);
 
 our @EXPORT = qw(
   new_node start_node start_broker stop_broker produce_file produce_lines topic_control
-  wait_for wait_for_offset wait_until worker_pid child_pid checkpointer_pid error_of log_is_clean process_lives kafka_server
+  wait_for wait_for_offset wait_until worker_pid child_pid checkpointer_pid error_of log_is_clean process_lives kafka_server secret_file $CRON_CONF
 );
 
 our $TIMEOUT = $ENV{TXPIPE_TEST_TIMEOUT} // 60;
+
+# Lines of postgresql.conf for pg_cron beside txpipe.
+our $CRON_CONF = <<'CONF';
+shared_preload_libraries = 'pg_cron,txpipe'
+cron.database_name = 'postgres'
+cron.use_background_workers = on
+CONF
 
 my $programs = ($ENV{TXPIPE_TREE} // '.') . '/build/test';
 my %brokers;
@@ -153,6 +160,19 @@ sub kafka_server
 		"CREATE SERVER $name FOREIGN DATA WRAPPER txpipe_kafka OPTIONS (bootstrap_servers '$broker->{servers}')"
 	);
 	return;
+}
+
+# A file as secrets have to be in, made anew; returns its path.
+sub secret_file
+{
+	my ($path, $text, $mode) = @_;
+
+	unlink $path;
+	open my $fh, '>:raw', $path or die "$path: $!";
+	print $fh $text;
+	close $fh;
+	chmod $mode // 0600, $path;
+	return $path;
 }
 
 # --- waiting ---
