@@ -258,8 +258,8 @@ my $loaded = 0;
 for my $workers (1, 3, 2, 3, 1, 2)
 {
 	feed_parts();
-	# So slowly that they are at it however slow the machine is.
-	set_workers($workers, 1000);
+	# So slowly that they are at it however slow the machine is: a round would take ten seconds.
+	set_workers($workers, 100);
 	$loaded += $node->safe_psql('postgres', 'SELECT lag_messages > 0 FROM txpipe.stream_status') eq 't';
 }
 set_workers(2);

@@ -46,6 +46,8 @@ SELECT txpipe.set_rule('files', 'positive', 'id > 0');
 SELECT txpipe.enqueue('shop', 'other', 'payload', 'key');
 SQL
 run_hourly();
+# Nothing else moves from here on.
+wait_for($node, 'SELECT bool_and(delivered_at IS NOT NULL) FROM txpipe.outbox', 'what somebody put into the outbox is delivered');
 sql(<<'SQL');
 INSERT INTO txpipe.dead_letter_store (stream_id, kafka_topic, kafka_partition, kafka_offset, payload, code, message)
 	SELECT stream_id, 'orders', 0, 0, 'private', 'bad_json', 'no' FROM txpipe.stream;

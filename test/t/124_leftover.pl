@@ -296,7 +296,7 @@ all_there('after pauses');
 cycle('calls of one session, a child each', $cycles, sub { $control->query_safe(q{SELECT count(*) FROM txpipe.topics('shop')}) });
 cycle('sessions, a child each', $cycles, sub { sql(q{SELECT count(*) FROM txpipe.peek('shop', 't', max_messages => 1)}) });
 # One that dies young puts its streams off.
-cycle('child killed', 3 + $cycles / 50, sub {
+cycle('child killed', 3 + int($cycles / 50), sub {
 	my $pid   = worker_pid($node);
 	my $child = wait_until('the worker has a child', sub { child_pid($pid) });
 
@@ -320,7 +320,8 @@ for (1 .. $restarts)
 	my @family = family();
 	my $memory = shared_memory();
 
-	$node->restart($_ % 2 ? 'fast' : 'immediate');
+	$node->stop($_ % 2 ? 'fast' : 'immediate');
+	$node->start;
 	wait_until('the processes before are gone', sub { !grep { process_lives($_) } @family });
 	die "left after a restart: $memory->{id}" if remains_of($memory) ne '';
 }
