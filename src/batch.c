@@ -119,12 +119,13 @@ txp_batch_insert(const TxpLink *link, const TxpBatch *batch, List **refusals)
 	bool fits;
 
 	*refusals = NIL;
-	if (batch->nrows == 0)
+	/* What the decoder refused was judged by the table's columns, too. */
+	if (batch->nrows == 0 && batch->nrejects == 0 && !batch->stopped)
 		return TXP_BATCH_WRITTEN;
 	txp_rights_owner(link->stream->owner, &saved);
 	target = try_table_open(link->stream->target, RowExclusiveLock);
 	fits = target != NULL && is_as_planned(target, link);
-	if (fits)
+	if (fits && batch->nrows > 0)
 	{
 		txp_sink_check(target, link->plan);
 		if (link->steps != NIL)

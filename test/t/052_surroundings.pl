@@ -8,7 +8,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeTest;
 
-my $broker = start_broker('gone:1', 'late:1', 'held:1', 'moved:1', 'prepared:1', 'seeker:1');
+my $broker = start_broker('gone:1', 'late:1', 'held:1', 'moved:1', 'prepared:1', 'seeker:1', 'strict:1');
 my $node   = new_node('surroundings', conf => 'max_prepared_transactions = 1');
 
 start_node($node);
@@ -30,6 +30,17 @@ like(query(q{SELECT reason FROM txpipe.stream_status WHERE stream = 'gone'}),
 query('CREATE TABLE gone (id bigint)');
 wait_for_offset($node, 'gone', 2);
 is(query('SELECT id, fresh FROM gone'), '2|1', 'it goes on in a table of the name, with the column');
+
+# --- a table is altered, and every message since is one that it did not take before ---
+
+query(q{CREATE TABLE strict (id bigint, v int NOT NULL); SELECT txpipe.create_stream('strict', 'shop', 'strict', 'strict')});
+produce_lines($broker, 'strict', 0, '{"id": 1, "v": "x"}', '{"id": 2}');
+wait_for_offset($node, 'strict', 2);
+query('ALTER TABLE strict ALTER v TYPE text, ALTER v DROP NOT NULL');
+produce_lines($broker, 'strict', 0, '{"id": 3, "v": "x"}', '{"id": 4}');
+wait_for_offset($node, 'strict', 4);
+is(query(q{SELECT string_agg(id || coalesce(v, ''), ' ' ORDER BY id), (SELECT string_agg(code, ' ' ORDER BY kafka_offset) FROM txpipe.dead_letter)
+	FROM strict}), '3x 4|bad_value missing_value', 'messages are judged by the table as it is, also when none of them was a row before');
 
 # --- a table is dropped while create_stream waits for the brokers, holding no lock ---
 
