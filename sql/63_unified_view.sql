@@ -12,8 +12,8 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
     SELECT a.attname, a.atttypid, format('OPERATOR(%I.%s)', n.nspname, o.oprname), k.collation_oid
     FROM (SELECT i.* FROM pg_index i
-          WHERE i.indrelid = keys AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL
-            AND i.indexprs IS NULL AND i.indnkeyatts = cardinality(key)
+          WHERE i.indrelid = keys AND i.indisunique AND NOT i.indisexclusion AND i.indisvalid AND i.indimmediate
+            AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = cardinality(key)
             AND NOT EXISTS (SELECT FROM unnest(key) AS name
                             WHERE NOT EXISTS (SELECT FROM pg_attribute a
                                               WHERE a.attrelid = i.indrelid AND a.attname = name
@@ -31,8 +31,8 @@ AS $body$
     ORDER BY k.n
 $body$;
 COMMENT ON FUNCTION txpipe.unified_key(regclass, text[]) IS
-'Part of create_unified_view(): the columns of the unique index on these columns, neither partial nor deferrable, with what it
-compares them by; no rows where there is no such index';
+'Part of create_unified_view(): the columns of the unique index on these columns, neither partial, deferrable nor WITHOUT OVERLAPS, with
+what it compares them by; no rows where there is no such index';
 
 CREATE FUNCTION txpipe.check_unified(speed regclass, batch regclass, batch_keys regclass, key text[], source_column name)
 RETURNS void
@@ -77,7 +77,7 @@ BEGIN
                    OR EXISTS (SELECT FROM txpipe.unified_key(relation, key));
         RAISE EXCEPTION 'relation % has no unique index on (%)', relation, key_list
             USING ERRCODE = 'invalid_column_reference',
-                  DETAIL = 'It decides which rows are the same, and finds them. It must be valid, and neither partial, deferrable nor on expressions.',
+                  DETAIL = 'It decides which rows are the same, and finds them. It must be valid, and neither partial, deferrable, on expressions nor WITHOUT OVERLAPS.',
                   HINT = CASE (SELECT c.relkind FROM pg_class c WHERE c.oid = relation)
                          WHEN 'v' THEN 'batch_keys => ''…'' names a table that has the keys of this view'
                          ELSE format('CREATE UNIQUE INDEX ON %s (%s);', relation, key_list) END;

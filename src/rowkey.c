@@ -39,8 +39,9 @@ plan_column(const TxpRowPlan *plan, const char *name)
 static bool
 is_arbiter(Form_pg_index index, HeapTuple tuple)
 {
-	return index->indisunique && index->indisvalid && index->indisready && index->indislive &&
-		   index->indimmediate && heap_attisnull(tuple, Anum_pg_index_indpred, NULL) &&
+	return index->indisunique && !index->indisexclusion && index->indisvalid && index->indisready &&
+		   index->indislive && index->indimmediate &&
+		   heap_attisnull(tuple, Anum_pg_index_indpred, NULL) &&
 		   heap_attisnull(tuple, Anum_pg_index_indexprs, NULL);
 }
 
@@ -116,16 +117,17 @@ no_index(const TxpStream *stream, Relation target)
 				(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
 				 errmsg("table \"%s\" has no primary key that mode %s could go by",
 						RelationGetRelationName(target), stream->mode),
-				 errhint("Give it one that is not deferrable, or name the columns of a unique "
-						 "index as key_columns.")));
-	ereport(ERROR, (errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
-					errmsg("table \"%s\" has no unique index on exactly the key columns (%s)",
-						   RelationGetRelationName(target),
-						   column_list(stream->key_columns, stream->nkey_columns)),
-					errdetail("Partial, deferrable and invalid ones, and those on expressions, do "
-							  "not count."),
-					errhint("CREATE UNIQUE INDEX ON %s (%s);", txp_rowkey_table(target),
-							column_list(stream->key_columns, stream->nkey_columns))));
+				 errhint("Give it one that is neither deferrable nor WITHOUT OVERLAPS, or name the "
+						 "columns of a unique index as key_columns.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
+			 errmsg("table \"%s\" has no unique index on exactly the key columns (%s)",
+					RelationGetRelationName(target),
+					column_list(stream->key_columns, stream->nkey_columns)),
+			 errdetail("Partial, deferrable and invalid ones, those on expressions, and those "
+					   "WITHOUT OVERLAPS, do not count."),
+			 errhint("CREATE UNIQUE INDEX ON %s (%s);", txp_rowkey_table(target),
+					 column_list(stream->key_columns, stream->nkey_columns))));
 }
 
 /* The index that decides what is the same key; of several, the oldest. */
