@@ -3,6 +3,7 @@
  */
 #include "postgres.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -47,6 +48,20 @@ become_io(const char *program, int sock, const char *parent)
 	_exit(127);
 }
 
+/* It lies beside the library, of whose build it is, wherever that was found. */
+static void
+find_program(char *program, Size size)
+{
+	char directory[MAXPGPATH];
+	Dl_info library;
+
+	if (dladdr((void *) become_io, &library) == 0)
+		elog(ERROR, "the place of the library is not known");
+	strlcpy(directory, library.dli_fname, sizeof(directory));
+	get_parent_directory(directory);
+	snprintf(program, size, "%s/%s", directory, TXP_IO_PROGRAM);
+}
+
 pid_t
 txp_io_spawn(pgsocket *fd)
 {
@@ -57,7 +72,7 @@ txp_io_spawn(pgsocket *fd)
 	sigset_t all;
 	sigset_t before;
 
-	snprintf(program, sizeof(program), "%s/%s", pkglib_path, TXP_IO_PROGRAM);
+	find_program(program, sizeof(program));
 	snprintf(parent, sizeof(parent), "%d", (int) getpid());
 	if (access(program, X_OK) != 0)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FILE),
