@@ -109,29 +109,59 @@ CREATE TABLE item (id int, name text);
 CREATE TRIGGER slow AFTER INSERT ON item FOR EACH STATEMENT EXECUTE FUNCTION takes_its_time();
 SELECT txpipe.create_feed('item', 'item_([0-9]+)\.csv', 'item');
 SQL
-my @settings = ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout');
-push @settings, 'transaction_timeout' if sql(q{SELECT count(*) FROM pg_settings WHERE name = 'transaction_timeout'});
-sql("ALTER DATABASE postgres SET $_ = '150ms'; ALTER ROLE postgres SET $_ = '150ms'") for @settings;
-my $since = sql('SELECT clock_timestamp()');
-$worker = worker_pid($node);
-sql("SELECT pg_terminate_backend($worker)");
-wait_until('the worker has ended', sub { !process_lives($worker) });
-send_some('t');
-wait_for($node, "SELECT count(*) = $sent{t} FROM t", 'batches that take longer are written');
-$worker = worker_pid($node);
-send_some('t');
-all_there('t', "with @settings");
-is(worker_pid($node), $worker, '... by one worker');
-is(sql(qq{SELECT count(*) FROM txpipe.stream_event WHERE event = 'error' AND happened_at > '$since'}), 0, '... and none was an error');
+my $files = 0;
 
-deliver('item_1.csv', "id,name\n1,a\n");
-my $failed = error_of($node, 'CALL txpipe.run_hourly()');
-like($failed->{text}, qr/canceling statement due to statement timeout|terminating connection due to transaction timeout/, 'run_hourly is a statement: its time ends, and it says so');
-is(sql('SELECT count(*) FROM item'), 0, '... nothing is loaded by halves');
-sql("ALTER DATABASE postgres RESET $_; ALTER ROLE postgres RESET $_") for @settings;
-sql(q{UPDATE txpipe.file_ledger SET retry_at = now() WHERE state = 'failed'});
-run_hourly();
-is(sql('SELECT count(*), (SELECT string_agg(state, $$ $$) FROM txpipe.file) FROM item'), '1|loaded', '... with time it is loaded, once');
+sub set_time_outs
+{
+	my ($value, @settings) = @_;
+	my $action = $value ? "SET %1\$s = '$value'" : 'RESET %1$s';
+
+	sql(join '; ', map { sprintf "ALTER DATABASE postgres $action; ALTER ROLE postgres $action", $_ } @settings);
+	return;
+}
+
+# Batches and a file that take longer than any of these allows.
+sub outlasts
+{
+	my ($how_it_ends, @settings) = @_;
+
+	set_time_outs('150ms', @settings);
+	my $since = sql('SELECT clock_timestamp()');
+	$worker = worker_pid($node);
+	sql("SELECT pg_terminate_backend($worker)");
+	wait_until('the worker has ended', sub { !process_lives($worker) });
+	send_some('t');
+	wait_for($node, "SELECT count(*) = $sent{t} FROM t", 'batches that take longer are written');
+	$worker = worker_pid($node);
+	send_some('t');
+	all_there('t', "with @settings");
+	is(worker_pid($node), $worker, '... by one worker');
+	is(sql(qq{SELECT count(*) FROM txpipe.stream_event WHERE event = 'error' AND happened_at > '$since'}), 0, '... and none was an error');
+
+	deliver('item_' . ++$files . '.csv', "id,name\n$files,a\n");
+	like((error_of($node, 'CALL txpipe.run_hourly()') // {})->{text} // 'nothing', $how_it_ends, 'run_hourly comes to its end, and says so');
+	is(sql('SELECT count(*) FROM item'), $files - 1, '... nothing is loaded by halves');
+	set_time_outs(undef, @settings);
+	sql(q{UPDATE txpipe.file_ledger SET retry_at = now() WHERE state = 'failed'});
+	run_hourly();
+	is(sql('SELECT count(*), count(DISTINCT id), (SELECT string_agg(DISTINCT state, $$ $$) FROM txpipe.file) FROM item'), "$files|$files|loaded",
+		'... with time it is loaded, once');
+	return;
+}
+
+outlasts(qr/canceling statement due to statement timeout/, 'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout',
+	'idle_session_timeout');
+SKIP:
+{
+	skip 'transaction_timeout: PostgreSQL 17', 8 unless sql(q{SELECT count(*) FROM pg_settings WHERE name = 'transaction_timeout'});
+	outlasts(qr/terminating connection due to transaction timeout/, 'transaction_timeout');
+	# Ten transactions of 0.4 s.
+	set_time_outs('3s', 'transaction_timeout');
+	deliver('item_' . ++$files . '.csv', "id,name\n$files,a\n") for 1 .. 10;
+	is(error_of($node, 'SET txpipe.groups_per_transaction = 1; CALL txpipe.run_hourly()'), undef, 'transaction_timeout counts anew with each group');
+	is(sql('SELECT count(*), count(DISTINCT id) FROM item'), "$files|$files", '... and all are loaded');
+	set_time_outs(undef, 'transaction_timeout');
+}
 sql('DROP TRIGGER slow ON t; DROP TRIGGER slow ON item');
 sql(q{SELECT txpipe.drop_stream('t')});
 
