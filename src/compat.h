@@ -13,6 +13,7 @@
 #include "common/jsonapi.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
+#include "utils/guc_tables.h"
 
 #if PG_VERSION_NUM < 150000
 #error "txpipe needs PostgreSQL 15 or later"
@@ -65,12 +66,18 @@ typedef JsonParseErrorType TxpJsonResult;
 #define pg_noreturn __attribute__((noreturn))
 #endif
 
-/* Batches have a limit of their own, which is an error of their stream: this one would end the worker. */
+/*
+ * Batches have a limit of their own, which is an error of their stream: this one would end the worker of all. Without its
+ * hook it arms no timer when a trigger sets it, as that has no effect on statement_timeout's.
+ */
 static inline void
 txp_no_transaction_timeout(void)
 {
 #if PG_VERSION_NUM >= 170000
+	struct config_generic *setting = find_option("transaction_timeout", false, false, ERROR);
+
 	SetConfigOption("transaction_timeout", "0", PGC_USERSET, PGC_S_OVERRIDE);
+	((struct config_int *) setting)->assign_hook = NULL;
 #endif
 }
 

@@ -10,7 +10,7 @@ use Test::More;
 use TxpipeFiles;
 use TxpipeTest;
 
-my $broker  = start_broker('stored:1', 'virtual:1', 'named:1', 'booking:1', 'code:1', 'kept:1', 'elsewhere:1');
+my $broker  = start_broker('stored:1', 'virtual:1', 'named:1', 'booking:1', 'code:1', 'kept:1', 'hasty:1', 'elsewhere:1');
 my $node    = files_node('newer');
 my $version = int(sql('SHOW server_version_num') / 10000);
 
@@ -124,6 +124,29 @@ SKIP:
 	is(error_of($node, q{SET ROLE keeper; SELECT txpipe.create_stream('mine', 'shop', 'kept', 'kept')})->{state}, '42501',
 		'MAINTAIN is no INSERT');
 	is(sql(q{SET ROLE keeper; SELECT count(*) FROM txpipe.stream_status}), '0', '... and shows no stream');
+}
+
+# --- 17: a trigger that limits the transaction it runs in would end the worker of all streams ---
+
+SKIP:
+{
+	skip 'transaction_timeout: PostgreSQL 17', 2 if $version < 17;
+	sql(q{CREATE TABLE hasty (n int);
+		CREATE FUNCTION limits() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+			PERFORM set_config('transaction_timeout', '50ms', NEW.n = 1);
+			PERFORM pg_sleep(0.2); -- sleep-ok: what a slow trigger is
+			RETURN NEW;
+		END$$;
+		CREATE TRIGGER limits BEFORE INSERT ON hasty FOR EACH ROW EXECUTE FUNCTION limits();
+		SELECT txpipe.create_stream('hasty', 'shop', 'hasty', 'hasty')});
+	my $worker = worker_pid($node);
+	for my $n (1, 2, 3)
+	{
+		produce_lines($broker, 'hasty', 0, "{\"n\": $n}");
+		wait_for_offset($node, 'hasty', $n);
+	}
+	is(sql('SELECT count(*), (SELECT restarts FROM txpipe.stream_status WHERE stream = $$hasty$$) FROM hasty'), '3|0', 'its batches are written');
+	is(worker_pid($node, "pid = $worker"), $worker, '... and the worker lives on');
 }
 
 # --- 18: an extension in a directory of its own, the program beside the library ---
