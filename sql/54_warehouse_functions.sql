@@ -31,10 +31,19 @@ BEGIN
         LOOP
             partition := 'fact_sales_' || to_char(first_day, 'YYYY_MM');
             CONTINUE WHEN to_regclass('dwh.' || partition) IS NOT NULL;
-            -- ATTACH lets readers and writers of the other months go on; PARTITION OF would not.
-            EXECUTE format('CREATE TABLE dwh.%I (LIKE dwh.fact_sales INCLUDING ALL)', partition);
-            EXECUTE format('ALTER TABLE dwh.fact_sales ATTACH PARTITION dwh.%I FOR VALUES FROM (%L) TO (%L)',
-                           partition, first_day, (first_day + interval '1 month')::date);
+            -- Somebody may have made a partition for the month and others.
+            IF NOT EXISTS (
+                SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid,
+                     regexp_match(pg_get_expr(c.relpartbound, c.oid), $r$FROM \('?([^')]+)'?\) TO \('?([^')]+)'?\)$r$) AS bound
+                WHERE i.inhparent = 'dwh.fact_sales'::regclass AND bound IS NOT NULL
+                  AND daterange(nullif(bound[1], 'MINVALUE')::date, nullif(bound[2], 'MAXVALUE')::date)
+                      @> daterange(first_day, (first_day + interval '1 month')::date))
+            THEN
+                -- ATTACH lets readers and writers of the other months go on; PARTITION OF would not.
+                EXECUTE format('CREATE TABLE dwh.%I (LIKE dwh.fact_sales INCLUDING ALL)', partition);
+                EXECUTE format('ALTER TABLE dwh.fact_sales ATTACH PARTITION dwh.%I FOR VALUES FROM (%L) TO (%L)',
+                               partition, first_day, (first_day + interval '1 month')::date);
+            END IF;
             INSERT INTO dwh.dim_date
                 SELECT d, extract(year FROM d), extract(quarter FROM d), extract(month FROM d),
                        to_char(d, 'FMMonth'), extract(day FROM d), extract(isoyear FROM d),
@@ -47,7 +56,7 @@ BEGIN
     END
     $function$;
     COMMENT ON FUNCTION dwh.create_months(date[]) IS
-    'Makes the partitions of dwh.fact_sales for the months these dates are in, where missing, and their days
+    'Makes the partitions of dwh.fact_sales for the months these dates are in, where no partition holds them, and their days
     in dwh.dim_date. Called by the load of sales; returns no rows, in the shape a step of a feed has.';
 END
 $body$;

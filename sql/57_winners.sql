@@ -5,7 +5,7 @@
 -- another, when a file comes late or is taken back. All of it is made by create_warehouse(), which also
 -- brings a warehouse of version 0.1.0, which had none of it, to this shape without losing what it holds.
 
--- Placeholders of SQL about whole sales, so that the list of columns is the table's: {columns}; {r.row:x.content_hash}
+-- Placeholders of SQL about whole sales, so that the list of columns is the tables': {columns}; {r.row:x.content_hash}
 -- the alias r, with that hash, as a row of dwh.sale_conflict; {d.row} the row f as the line m of the file s, with the
 -- versions valid in its group.
 CREATE FUNCTION txpipe.sale_sql(template text)
@@ -24,7 +24,8 @@ AS $$
                  ELSE 'f.' || attname END, ', ' ORDER BY attnum))),
         '{columns}', string_agg(attname, ', ' ORDER BY attnum) FILTER (WHERE attgenerated = ''))
     FROM pg_attribute
-    WHERE attrelid = to_regclass('dwh.fact_sales') AND attnum > 0 AND NOT attisdropped
+    -- Of dwh.fact_sales these are the warehouse's own columns; there may be others.
+    WHERE attrelid = to_regclass('dwh.sale_conflict') AND attname <> 'content_hash' AND attnum > 0 AND NOT attisdropped
 $$;
 COMMENT ON FUNCTION txpipe.sale_sql(text) IS 'Part of create_warehouse(): SQL about whole sales, with their columns put in';
 
