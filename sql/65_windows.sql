@@ -298,18 +298,25 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     w CONSTANT txpipe.window := txpipe.window_of(name);
+    statements text;
 BEGIN
     PERFORM txpipe.forget_window(name);
     -- By their names: the table of the stream may have changed, or be gone.
     PERFORM txpipe.drop_step(p.stream, p.step) FROM txpipe.stream_step p
     WHERE p.stream = w.stream AND p.kind = 'step'
       AND p.step IN (format('window %s', w.name), format('window %s: lock', w.name), format('window %s: close', w.name));
-    PERFORM txpipe.as_stream_owner(w.stream, (
-        SELECT string_agg(format('DROP TABLE IF EXISTS %I.%I', w.table_schema, t), '; ')
-        FROM (SELECT w.name || '_state' AS t
+    -- Not what another role put in the place of one.
+    SELECT string_agg(format('DROP TABLE %I.%I', w.table_schema, t #>> '{}'), '; ') INTO statements
+    FROM txpipe.as_stream_owner(w.stream, format(
+        'SELECT to_jsonb(c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace '
+        'WHERE n.nspname = %L AND c.relname = ANY (%L) AND pg_has_role(c.relowner, ''USAGE'')', w.table_schema,
+        ARRAY(SELECT w.name || '_state'
               UNION ALL SELECT format('%s_values_%s', w.name, a.n) FROM jsonb_each_text(w.aggregates) WITH ORDINALITY AS a (name, call, n)
               WHERE w.kind <> 'session' AND a.call ~* '^\s*count\s*\(\s*distinct'
-              UNION ALL SELECT unnest(ARRAY[w.name::text, w.name || '_late', w.name || '_closed']) WHERE drop_tables) x));
+              UNION ALL SELECT unnest(ARRAY[w.name::text, w.name || '_late', w.name || '_closed']) WHERE drop_tables))) t;
+    IF statements IS NOT NULL THEN
+        PERFORM txpipe.as_stream_owner(w.stream, statements);
+    END IF;
 END
 $body$;
 COMMENT ON FUNCTION txpipe.drop_window(text, boolean) IS

@@ -34,22 +34,24 @@ COMMENT ON FUNCTION txpipe.mentions(text, jsonb) IS
 
 CREATE VIEW txpipe.subject_place WITH (security_barrier) AS
     SELECT p.target_schema, p.target_table,
-           pg_catalog.array_agg(DISTINCT e.name) FILTER (WHERE e.name IS NOT NULL) AS encrypted
-      FROM (SELECT owner_oid, owner_name, target_schema, target_table, columns FROM txpipe.stream
-            UNION ALL SELECT owner_oid, owner_name, target_schema, target_table, columns FROM txpipe.feed
-            UNION ALL SELECT s.owner_oid, s.owner_name, w.table_schema, w.name || x, NULL
+           pg_catalog.array_agg(DISTINCT e.name) FILTER (WHERE e.name IS NOT NULL) AS encrypted,
+           pg_catalog.bool_or(pg_catalog.pg_has_role(c.relowner, p.owner_oid, 'USAGE') OR c.oid OPERATOR(pg_catalog.=) p.target_oid) IS NOT TRUE AS is_planted
+      FROM (SELECT owner_oid, owner_name, target_schema, target_table, target_oid, columns FROM txpipe.stream
+            UNION ALL SELECT owner_oid, owner_name, target_schema, target_table, target_oid, columns FROM txpipe.feed
+            UNION ALL SELECT s.owner_oid, s.owner_name, w.table_schema, w.name || x, NULL, NULL
                         FROM txpipe.window_store w JOIN txpipe.stream s USING (stream_id)
                        CROSS JOIN pg_catalog.unnest(ARRAY['', '_state', '_late', '_closed']) AS x) p
       LEFT JOIN LATERAL (SELECT c.key FROM pg_catalog.jsonb_each(p.columns) AS c WHERE c.value ->> 'as' = 'encrypt') AS e (name) ON true
+      JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) p.target_schema      -- some feeds have steps only
+      JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid AND c.relname OPERATOR(pg_catalog.=) p.target_table
      WHERE p.owner_name = CURRENT_USER AND txpipe.is_owner(p.owner_oid, p.owner_name)
-       AND CASE WHEN p.target_table IS NOT NULL      -- some feeds have steps only
-                THEN pg_catalog.to_regclass(pg_catalog.format('%I.%I', p.target_schema, p.target_table)) IS NOT NULL END
      GROUP BY p.target_schema, p.target_table;
 GRANT SELECT ON txpipe.subject_place TO PUBLIC;
 COMMENT ON VIEW txpipe.subject_place IS 'Tables in which erase_subject() looks: targets of your own streams and feeds, and tables of their windows';
 COMMENT ON COLUMN txpipe.subject_place.target_schema IS 'Schema of the table';
 COMMENT ON COLUMN txpipe.subject_place.target_table IS 'Name of the table';
 COMMENT ON COLUMN txpipe.subject_place.encrypted IS 'Its columns that a mapping encrypts; NULL: none';
+COMMENT ON COLUMN txpipe.subject_place.is_planted IS 'Whether it only has the name of such a table and belongs to a role without your rights, whose triggers would run as you';
 
 -- What is true of the rows of a table that are the person's; NULL: it has not all of the columns.
 CREATE FUNCTION txpipe.subject_condition(place regclass, subject jsonb, encrypted text[], server text) RETURNS text
@@ -99,11 +101,15 @@ BEGIN
       INTO person FROM jsonb_each(subject);
     report := '[]';
 
-    FOR place IN SELECT format('%I.%I', target_schema, target_table)::regclass AS name, encrypted,
+    FOR place IN SELECT format('%I.%I', target_schema, target_table)::regclass AS name, encrypted, is_planted,
                         target_schema = 'dwh' AND target_table = 'live_sales' AS is_live
                    FROM txpipe.subject_place ORDER BY target_schema, target_table LOOP
         condition := txpipe.subject_condition(place.name, person, place.encrypted, server);
         CONTINUE WHEN NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = place.name AND attname IN (SELECT jsonb_object_keys(person)));
+        IF place.is_planted THEN
+            report := report || txpipe.erasure(place.name::text, 'not searched: it belongs to another role, and is not the table it was', NULL);
+            CONTINUE;
+        END IF;
         IF condition IS NULL OR server IS NULL AND place.encrypted && ARRAY(SELECT jsonb_object_keys(person)) THEN
             report := report || txpipe.erasure(place.name::text,
                 CASE WHEN condition IS NULL THEN 'not searched: it has not all of these columns' ELSE no_server END, NULL);

@@ -20,6 +20,7 @@
 #include "rules.h"
 #include "spi.h"
 #include "steps.h"
+#include "trust.h"
 #include "version.h"
 
 static const char *const phase_names[] = {"load", "end", "unload", "run"};
@@ -46,8 +47,15 @@ check_pattern(const char *pattern)
 					 "parentheses are written (?:…).")));
 }
 
+static List *
+trusted_roles(const TxpFeed *feed)
+{
+	return txp_trust_roles(txp_option_text(TXP_OPTION_FEED, feed->options, "trusted_roles"),
+						   InvalidOid);
+}
+
 void
-txp_feed_check(const TxpFeed *feed)
+txp_feed_check(TxpFeed *feed)
 {
 	static const char name_characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 										  "0123456789_.-";
@@ -71,6 +79,7 @@ txp_feed_check(const TxpFeed *feed)
 						errhint("Without a target say what \"batch\" has: columns => "
 								"'{\"id\": {\"path\": \"id\", \"type\": \"integer\"}}'.")));
 	txp_options_check(TXP_OPTION_FEED, feed->options);
+	feed->trusted = trusted_roles(feed);
 	txp_feed_check_reading(feed);
 	check_pattern(feed->pattern);
 }
@@ -104,7 +113,7 @@ txp_feed_check_plan(const TxpFeed *feed)
 		target = table_open(feed->target, AccessShareLock);
 	txp_feed_plan(feed, target, "0", "", &plan);
 	if (feed->rules != NIL)
-		txp_rules_try(feed->rules, plan.rows->desc);
+		txp_rules_try(feed->rules, feed->trusted, plan.rows->desc);
 	if (target != NULL)
 		table_close(target, NoLock);
 }
@@ -293,6 +302,7 @@ read_feed(uint64 row, MemoryContext context)
 	feed->columns = isnull ? NULL : DatumGetJsonbPCopy(value);
 	feed->group_name = txp_spi_text(row, 10);
 	feed->options = DatumGetJsonbPCopy(txp_spi_datum(row, 11));
+	feed->trusted = trusted_roles(feed);
 	feed->archive = strcmp(txp_spi_text(row, 12), "archive") == 0;
 	feed->pattern = txp_spi_text(row, 13);
 	MemoryContextSwitchTo(old);
@@ -316,6 +326,7 @@ read_steps(TxpFeed *feed, MemoryContext context)
 
 		step->name = txp_spi_text(i, 1);
 		step->sql = txp_spi_text(i, 2);
+		step->trusted = feed->trusted;
 		if (strcmp(txp_spi_text(i, 3), phase_names[TXP_PHASE_LOAD]) == 0)
 			feed->steps = lappend(feed->steps, step);
 		else if (strcmp(txp_spi_text(i, 3), phase_names[TXP_PHASE_END]) == 0)

@@ -32,6 +32,7 @@ typedef struct TxpFeed
 	List *unload_steps; /* the same: what they do takes a loaded file back */
 	List *run_steps;    /* the same: at the end of a run */
 	List *rules;        /* of TxpRule, those that are on, in order */
+	List *trusted;      /* whose code steps and rules may run, see trust.h */
 } TxpFeed;
 
 /* When a step runs: for every batch of a file, once behind the last one, for a file that is unloaded, at the end of a run. */
@@ -69,7 +70,7 @@ extern bool txp_feed_encrypts(const TxpFeed *feed);
 /* The keys its option encryption_server leads to, which the caller wipes; NULL: it has none. */
 extern char *txp_feed_encryption_keys(const TxpFeed *feed);
 /* Is each value of a definition usable? ERRORs otherwise. */
-extern void txp_feed_check(const TxpFeed *feed);
+extern void txp_feed_check(TxpFeed *feed);
 /* Builds the plan of a file once, for what it would complain about with the current user's rights; tries the rules. */
 extern void txp_feed_check_plan(const TxpFeed *feed);
 /* Makes a definition and stores it. ERRORs when it is not sound. The current user becomes its owner. */

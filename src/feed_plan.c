@@ -102,9 +102,9 @@ add_origin(const TxpFeed *feed, Relation target, TxpRowPlan *rows, bool for_step
 
 /* With a target, the rows that the steps have left are inserted by a last step of ours. */
 static TxpStep *
-fill_target_step(Relation target, const TxpRowPlan *rows)
+fill_target_step(const TxpFeed *feed, Relation target, const TxpRowPlan *rows)
 {
-	TxpStep *step = palloc(sizeof(TxpStep));
+	TxpStep *step = palloc0(sizeof(TxpStep));
 	StringInfoData columns;
 	char *table = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(target)),
 											 RelationGetRelationName(target));
@@ -119,18 +119,21 @@ fill_target_step(Relation target, const TxpRowPlan *rows)
 	}
 	step->name = "target";
 	step->fills_target = true;
+	/* Whose triggers run without steps, too. */
+	step->trusted = lappend_oid(list_copy(feed->trusted), target->rd_rel->relowner);
 	step->sql = psprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM batch", table,
 						 columns.data, columns.data);
 	return step;
 }
 
 static TxpStep *
-rules_step(const List *rules)
+rules_step(const TxpFeed *feed)
 {
 	TxpStep *step = palloc0(sizeof(TxpStep));
 
 	step->name = "rules";
-	step->sql = txp_rules_statement(rules);
+	step->sql = txp_rules_statement(feed->rules);
+	step->trusted = feed->trusted;
 	return step;
 }
 
@@ -295,7 +298,7 @@ txp_feed_plan(const TxpFeed *feed, Relation target, const char *file_id, const c
 	plan->line_column = find_column(plan->rows, "line_no");
 	plan->steps = list_copy(feed->steps);
 	if (feed->rules != NIL)
-		plan->steps = lcons(rules_step(feed->rules), plan->steps);
+		plan->steps = lcons(rules_step(feed), plan->steps);
 	if (target != NULL && for_steps)
-		plan->steps = lappend(plan->steps, fill_target_step(target, plan->rows));
+		plan->steps = lappend(plan->steps, fill_target_step(feed, target, plan->rows));
 }

@@ -114,7 +114,7 @@ blame_rules(FileBatch *b)
 	if (b->load->feed->rules == NIL)
 		return;
 	txp_rights_owner(b->load->feed->owner, &saved);
-	txp_rules_try(b->load->feed->rules, b->load->plan->rows->desc);
+	txp_rules_try(b->load->feed->rules, b->load->feed->trusted, b->load->plan->rows->desc);
 	txp_rights_restore(&saved);
 }
 

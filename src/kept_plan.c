@@ -13,6 +13,7 @@
 
 #include "io/clock.h"
 #include "kept_plan.h"
+#include "trust.h"
 
 /* A new plan is trusted for the shorter time, the next one for twice as long, and so on. */
 #define FIRST_LIFE_US INT64CONST(100000)
@@ -39,16 +40,14 @@ txp_plan_rows(uint32 count)
 }
 
 bool
-txp_plan_keep(TxpKeptPlan *kept, const char *sql, uint32 count)
+txp_plan_keep(TxpKeptPlan *kept, const char *sql, const List *trusted, uint32 count)
 {
 	int64 now = txp_now_us();
 	SPIPlanPtr plan;
 
-	if (plan_fits(kept, count, now))
+	if (plan_fits(kept, count, now) && txp_trust_still(kept->plan))
 		return false;
-	plan = SPI_prepare(sql, 0, NULL);
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare returned %s", SPI_result_code_string(SPI_result));
+	plan = txp_trust_prepare(sql, trusted);
 	txp_plan_free(kept);
 	if (SPI_keepplan(plan) != 0)
 		elog(ERROR, "SPI_keepplan failed");
@@ -74,6 +73,7 @@ typedef struct SessionPlan
 	Oid user; /* whose rights it was planned with */
 	uint32 hash;
 	char *sql;
+	List *trusted;
 	char *relation;
 	TupleDesc desc;
 	TxpKeptPlan kept;
@@ -91,6 +91,7 @@ forget(SessionPlan *entry)
 	txp_plan_free(&entry->kept);
 	FreeTupleDesc(entry->desc);
 	pfree(entry->relation);
+	list_free(entry->trusted);
 	pfree(entry->sql);
 	pfree(entry);
 }
@@ -115,7 +116,7 @@ make_room(void)
 }
 
 static SessionPlan *
-find_or_add(const char *sql, const char *relation, TupleDesc desc)
+find_or_add(const char *sql, const List *trusted, const char *relation, TupleDesc desc)
 {
 	uint32 hash = hash_bytes((const unsigned char *) sql, strlen(sql));
 	SessionPlan *entry;
@@ -126,7 +127,8 @@ find_or_add(const char *sql, const char *relation, TupleDesc desc)
 	{
 		entry = lfirst(lc);
 		if (entry->hash == hash && entry->user == GetUserId() && strcmp(entry->sql, sql) == 0 &&
-			strcmp(entry->relation, relation) == 0 && equalTupleDescs(entry->desc, desc))
+			equal(entry->trusted, trusted) && strcmp(entry->relation, relation) == 0 &&
+			equalTupleDescs(entry->desc, desc))
 			return entry;
 	}
 	make_room();
@@ -135,6 +137,7 @@ find_or_add(const char *sql, const char *relation, TupleDesc desc)
 	entry->user = GetUserId();
 	entry->hash = hash;
 	entry->sql = pstrdup(sql);
+	entry->trusted = list_copy(trusted);
 	entry->relation = pstrdup(relation);
 	entry->desc = CreateTupleDescCopy(desc);
 	session_plans = lappend(session_plans, entry);
@@ -150,7 +153,7 @@ execute(SessionPlan *entry, uint32 count)
 	entry->running++;
 	PG_TRY();
 	{
-		(void) txp_plan_keep(&entry->kept, entry->sql, count);
+		(void) txp_plan_keep(&entry->kept, entry->sql, entry->trusted, count);
 		code = SPI_execute_plan(entry->kept.plan, NULL, NULL, false, 0);
 	}
 	PG_FINALLY();
@@ -162,10 +165,13 @@ execute(SessionPlan *entry, uint32 count)
 }
 
 int
-txp_plan_execute(const char *sql, const char *relation, TupleDesc desc, uint32 count)
+txp_plan_execute(const char *sql, const List *trusted, const char *relation, TupleDesc desc,
+				 uint32 count)
 {
-	SessionPlan *entry = find_or_add(sql, relation, desc);
+	SessionPlan *entry = find_or_add(sql, trusted, relation, desc);
 
 	entry->used = ++uses;
-	return entry->running > 0 ? SPI_execute(sql, false, 0) : execute(entry, count);
+	if (entry->running > 0)
+		return SPI_execute_plan(txp_trust_prepare(sql, trusted), NULL, NULL, false, 0);
+	return execute(entry, count);
 }

@@ -7,6 +7,7 @@
 #include "postgres.h"
 #include "access/tupdesc.h"
 #include "executor/spi.h"
+#include "nodes/pg_list.h"
 
 /* All zero: none yet. */
 typedef struct TxpKeptPlan
@@ -19,9 +20,9 @@ typedef struct TxpKeptPlan
 
 /*
  * Plans the statement for `batch` of so many rows, unless its plan still fits; true: it is a new one. Within an SPI
- * connection in which the statement's relation is registered.
+ * connection in which the statement's relation is registered. ERRORs when it would run code of roles that are not trusted.
  */
-extern bool txp_plan_keep(TxpKeptPlan *kept, const char *sql, uint32 count);
+extern bool txp_plan_keep(TxpKeptPlan *kept, const char *sql, const List *trusted, uint32 count);
 
 /* What a relation of `count` rows is to be registered with, so that a plan also fits somewhat more. */
 extern uint32 txp_plan_rows(uint32 count);
@@ -32,6 +33,7 @@ extern void txp_plan_free(TxpKeptPlan *kept);
  * Executes the statement, over the registered relation with this name and these columns, as SPI_execute does, by a plan
  * that the session keeps.
  */
-extern int txp_plan_execute(const char *sql, const char *relation, TupleDesc desc, uint32 count);
+extern int txp_plan_execute(const char *sql, const List *trusted, const char *relation,
+							TupleDesc desc, uint32 count);
 
 #endif

@@ -71,7 +71,7 @@ txp_link_plan(TxpStream *stream)
 	link->context = CurrentMemoryContext;
 	link->stream = stream;
 	link->commit_us = -1;
-	link->steps = txp_stream_steps_load(stream->id);
+	link->steps = txp_stream_steps_load(stream->id, stream->trusted);
 	plan_rows(link);
 	return link;
 }

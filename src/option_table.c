@@ -123,6 +123,10 @@ const TxpOption txp_options[] = {
 	{TXP_OPTION_STREAM, "encrypt", TXP_TYPE_BOOLEAN, "false", 0, 0, NULL,
 	 "Keep dead letters encrypted, with the encryption key of the owner's user mapping, and no "
 	 "value in their messages; always so where a column is encrypted"},
+	{TXP_OPTION_STREAM, "trusted_roles", TXP_TYPE_TEXT, "", 0, 0, NULL,
+	 "Roles, with commas between them, whose functions, policies and triggers steps and rules may "
+	 "run "
+	 "as the owner, beside his own and those of roles with his rights"},
 	{TXP_OPTION_STREAM, "on_lost_offset", TXP_TYPE_CHOICE, "stop", 0, 0, "stop earliest latest",
 	 "Where a stream goes on whose place in the topic is lost, because messages expired or the "
 	 "topic was created anew; stop pauses it"},
@@ -169,6 +173,10 @@ const TxpOption txp_options[] = {
 	{TXP_OPTION_FEED, "encryption_server", TXP_TYPE_TEXT, "", 0, 0, NULL,
 	 "Server whose user mapping for the feed's owner has the encryption key: with it copies in the "
 	 "lake and rejected records are encrypted, and columns that say so"},
+	{TXP_OPTION_FEED, "trusted_roles", TXP_TYPE_TEXT, "", 0, 0, NULL,
+	 "Roles, with commas between them, whose functions, policies and triggers steps and rules may "
+	 "run "
+	 "as the owner, beside his own and those of roles with his rights"},
 	{TXP_OPTION_FEED, "delimiter", TXP_TYPE_CHARACTER, ",", 0, 0, NULL,
 	 "Between the fields of CSV"},
 	{TXP_OPTION_FEED, "quote", TXP_TYPE_CHARACTER, "\"", 0, 0, NULL,

@@ -52,7 +52,7 @@ check_fits(TxpFeed *feed, TxpRule *rule)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
 						errmsg("feed \"%s\" has no column \"%s\"", feed->name, rule->column),
 						errhint("A rule may name a column of \"batch\", or none.")));
-	txp_rules_try(feed->rules, plan.rows->desc);
+	txp_rules_try(feed->rules, feed->trusted, plan.rows->desc);
 	if (target != NULL)
 		table_close(target, NoLock);
 	txp_rights_restore(&saved);

@@ -27,6 +27,7 @@
 #include "spi.h"
 #include "steps.h"
 #include "transaction.h"
+#include "trust.h"
 
 #define TRIED_RULE ""
 #define PLANNED_ROWS 1000
@@ -75,18 +76,16 @@ check_is_select(const char *rule, const char *query)
 }
 
 static void
-check_query(Oid owner, TupleDesc desc, const char *rule, const char *query)
+check_query(const TxpStream *stream, TupleDesc desc, const char *rule, const char *query)
 {
 	SPIPlanPtr plan;
 	TxpRights saved;
 
 	check_is_select(rule, query);
-	txp_rights_owner(owner, &saved);
+	txp_rights_owner(stream->owner, &saved);
 	SPI_connect();
 	txp_batch_register(desc, NULL, PLANNED_ROWS);
-	plan = SPI_prepare(query, 0, NULL);
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare returned %s", SPI_result_code_string(SPI_result));
+	plan = txp_trust_prepare(query, stream->trusted);
 	txp_alerts_check_shape(
 		rule, ((CachedPlanSource *) linitial(SPI_plan_get_plan_sources(plan)))->resultDesc);
 	SPI_finish();
@@ -96,7 +95,7 @@ check_query(Oid owner, TupleDesc desc, const char *rule, const char *query)
 void
 txp_rule_try_check(TxpStream *stream, const char *rule, const char *query)
 {
-	check_query(stream->owner, batch_desc(stream), rule, query);
+	check_query(stream, batch_desc(stream), rule, query);
 }
 
 /* --- test_rule --- */
@@ -166,7 +165,9 @@ run_query(const Try *try, Tuplestorestate *store, uint32 count)
 {
 	SPI_connect();
 	txp_batch_register(try->desc, store, count);
-	txp_step_check_code("test_rule", SPI_execute(try->query, false, 0));
+	txp_step_check_code("test_rule",
+						SPI_execute_plan(txp_trust_prepare(try->query, try->stream->trusted), NULL,
+										 NULL, false, 0));
 	txp_alerts_take(try->stream, &try->rule, SPI_tuptable, SPI_processed);
 	SPI_finish();
 }
@@ -271,7 +272,7 @@ txpipe_test_rule(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	txp_stream_check_owner(try.stream);
 	try.desc = batch_desc(try.stream);
-	check_query(try.stream->owner, try.desc, "test_rule", try.query);
+	check_query(try.stream, try.desc, "test_rule", try.query);
 	run_and_undo(&try);
 	txp_rights_refuse_temporary(try.stream->owner);
 	return (Datum) 0;

@@ -15,6 +15,7 @@
 #include "rules.h"
 #include "spi.h"
 #include "steps.h"
+#include "trust.h"
 
 List *
 txp_rules_read(int32 feed_id, MemoryContext context)
@@ -263,7 +264,7 @@ txp_rules_statement(const List *rules)
 
 /* As a condition it can hold neither aggregates nor anything that returns several rows. */
 static void
-try_rule(const TxpRule *rule, TupleDesc batch)
+try_rule(const TxpRule *rule, const List *trusted, TupleDesc batch)
 {
 	MemoryContext context = CurrentMemoryContext;
 	Tuplestorestate *empty = tuplestore_begin_heap(false, false, 64);
@@ -274,7 +275,8 @@ try_rule(const TxpRule *rule, TupleDesc batch)
 	{
 		SPI_connect();
 		txp_batch_register(batch, empty, 0);
-		if (SPI_execute(sql, false, 0) != SPI_OK_SELECT)
+		if (SPI_execute_plan(txp_trust_prepare(sql, trusted), NULL, NULL, false, 0) !=
+			SPI_OK_SELECT)
 			elog(ERROR, "rule \"%s\" is no SELECT", rule->name);
 		SPI_finish();
 	}
@@ -297,7 +299,7 @@ try_rule(const TxpRule *rule, TupleDesc batch)
  * it, and put nothing off to its commit. An error restores the context with the (sub)transaction.
  */
 void
-txp_rules_try(const List *rules, TupleDesc batch)
+txp_rules_try(const List *rules, const List *trusted, TupleDesc batch)
 {
 	int sec_context;
 	ListCell *lc;
@@ -307,7 +309,7 @@ txp_rules_try(const List *rules, TupleDesc batch)
 	SetUserIdAndSecContext(user, sec_context | SECURITY_RESTRICTED_OPERATION);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	foreach (lc, rules)
-		try_rule(lfirst(lc), batch);
+		try_rule(lfirst(lc), trusted, batch);
 	PopActiveSnapshot();
 	SetUserIdAndSecContext(user, sec_context);
 }

@@ -34,7 +34,10 @@ extern void txp_rule_check(const TxpRule *rule);
  */
 extern char *txp_rules_statement(const List *rules);
 
-/* Runs each rule by itself over an empty batch, with the current user's rights: an error names the rule. */
-extern void txp_rules_try(const List *rules, TupleDesc batch);
+/*
+ * Runs each rule by itself over an empty batch, with the current user's rights: an error names the rule. `trusted`: whose code
+ * they may run, see trust.h.
+ */
+extern void txp_rules_try(const List *rules, const List *trusted, TupleDesc batch);
 
 #endif

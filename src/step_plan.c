@@ -18,7 +18,7 @@
 void
 txp_step_plan(TxpStreamStep *step, uint32 count)
 {
-	if (txp_plan_keep(&step->kept, step->sql, count))
+	if (txp_plan_keep(&step->kept, step->sql, step->trusted, count))
 		step->generation = -1;
 }
 

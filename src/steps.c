@@ -17,6 +17,7 @@
 #include "kept_plan.h"
 #include "progress.h"
 #include "steps.h"
+#include "trust.h"
 
 /* A batch is bounded in bytes already; its tuples should not go to disk in between. */
 #define STORE_KB (64 * 1024)
@@ -364,7 +365,7 @@ execute_step(StepRun *run, const TxpStep *step, const char *name, TupleDesc desc
 	error_context_stack = &context;
 	SPI_connect();
 	register_relation(name, desc, run->store, count);
-	txp_step_check_code(step->name, txp_plan_execute(step->sql, name, desc, count));
+	txp_step_check_code(step->name, txp_plan_execute(step->sql, step->trusted, name, desc, count));
 	/* A subtransaction in it, as EXCEPTION blocks have, set its own parent's (transaction.h). */
 	CurTransactionContext = transaction;
 	processed = SPI_processed;
@@ -446,7 +447,8 @@ txp_step_execute(const TxpStep *step)
 	CHECK_FOR_INTERRUPTS();
 	error_context_stack = &context;
 	SPI_connect();
-	txp_step_check_code(step->name, SPI_execute(step->sql, false, 0));
+	txp_step_check_code(step->name, SPI_execute_plan(txp_trust_prepare(step->sql, step->trusted),
+													 NULL, NULL, false, 0));
 	SPI_finish();
 	error_context_stack = context.previous;
 }

@@ -20,7 +20,8 @@ typedef struct TxpStep
 {
 	char *name;
 	char *sql;
-	bool fills_target; /* our own INSERT: rows that a trigger drops count as filtered */
+	const List *trusted; /* whose code it may run, see trust.h */
+	bool fills_target;   /* our own INSERT: rows that a trigger drops count as filtered */
 } TxpStep;
 
 typedef enum TxpOutcome

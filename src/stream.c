@@ -21,6 +21,7 @@
 #include "rights.h"
 #include "spi.h"
 #include "stream.h"
+#include "trust.h"
 #include "unixtime.h"
 
 /*
@@ -61,6 +62,8 @@ txp_stream_apply_options(TxpStream *stream)
 		txp_option_int(TXP_OPTION_STREAM, stream->options, "bytes_per_second");
 	stream->stop_on_error =
 		strcmp(txp_option_text(TXP_OPTION_STREAM, stream->options, "on_error"), "stop") == 0;
+	stream->trusted = txp_trust_roles(
+		txp_option_text(TXP_OPTION_STREAM, stream->options, "trusted_roles"), stream->target);
 	stream->encrypt = txp_option_bool(TXP_OPTION_STREAM, stream->options, "encrypt");
 	stream->mode = txp_option_text(TXP_OPTION_STREAM, stream->options, "mode");
 	stream->on_lost_offset = txp_option_text(TXP_OPTION_STREAM, stream->options, "on_lost_offset");

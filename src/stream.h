@@ -23,6 +23,7 @@ typedef struct TxpStream
 	Oid target;       /* InvalidOid when the table is gone */
 	bool is_replaced; /* found by its name only; txp_stream_check_target before work is run on it */
 	char *target_name;
+	List *trusted; /* whose code its steps may run, see trust.h */
 	char *format;
 	Jsonb *columns; /* or NULL */
 	char *start_at;

@@ -65,7 +65,7 @@ read_step(uint64 row)
 }
 
 List *
-txp_stream_steps_load(int32 stream_id)
+txp_stream_steps_load(int32 stream_id, List *trusted)
 {
 	static TxpStatement statement = {
 		"SELECT s.step, s.sql, s.ordinal, s.on_error, r.severity, r.topic, "
@@ -78,9 +78,12 @@ txp_stream_steps_load(int32 stream_id)
 	Datum values[1] = {Int32GetDatum(stream_id)};
 	MemoryContextCallback *callback;
 	List *steps = txp_spi_list(&statement, values, NULL, read_step);
+	ListCell *lc;
 
 	if (steps == NIL)
 		return NIL;
+	foreach (lc, steps)
+		((TxpStreamStep *) lfirst(lc))->trusted = trusted;
 	callback = palloc(sizeof(MemoryContextCallback));
 	callback->func = free_plans;
 	callback->arg = steps;

@@ -39,6 +39,7 @@ typedef struct TxpStreamStep
 	int32 ordinal; /* the insert into the target has 0 */
 	TxpStepPolicy on_error;
 	TxpAlertRule *rule; /* its rows become alerts; NULL: they are ignored */
+	List *trusted;      /* whose code it may run, see trust.h */
 	TxpKeptPlan kept;
 	int generation; /* of its plan, when it was last looked at; -1: never */
 	TxpStepCount count;
@@ -46,9 +47,9 @@ typedef struct TxpStreamStep
 
 /*
  * The stream's steps in the order they run, rules last, TxpStreamStep in the current memory context; their plans go with
- * it.
+ * it. They share `trusted`.
  */
-extern List *txp_stream_steps_load(int32 stream_id);
+extern List *txp_stream_steps_load(int32 stream_id, List *trusted);
 
 /* What on_error says; ERRORs (22023) when it is none of them. */
 extern TxpStepPolicy txp_step_policy(const char *on_error);

@@ -16,6 +16,7 @@
 
 #include "rights.h"
 #include "spi.h"
+#include "trust.h"
 
 PG_FUNCTION_INFO_V1(txpipe_window_events);
 
@@ -79,7 +80,8 @@ read_window(const Window *window, ReturnSetInfo *result)
 	char *kind = "''";
 	TxpRights saved;
 
-	if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_RELATION)
+	if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_RELATION ||
+		!txp_trust_owns(relid, window->owner))
 		return;
 	if (window->kind_column != NULL)
 		kind = psprintf("format('%%s', w.%s)", quote_identifier(window->kind_column));

@@ -11,6 +11,8 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "parser/parser.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
@@ -20,6 +22,7 @@
 #include "rights.h"
 #include "spi.h"
 #include "stream.h"
+#include "trust.h"
 
 PG_FUNCTION_INFO_V1(txpipe_as_stream_owner);
 PG_FUNCTION_INFO_V1(txpipe_store_window);
@@ -46,22 +49,37 @@ put_results(ReturnSetInfo *result)
 	}
 }
 
-/* Runs one statement with the rights of the stream's owner. */
+/* One by one: a later one may name what an earlier one creates. */
+static void
+execute_each(const char *statements, const List *trusted)
+{
+	ListCell *lc;
+
+	foreach (lc, raw_parser(statements, RAW_PARSE_DEFAULT))
+	{
+		const RawStmt *raw = lfirst_node(RawStmt, lc);
+		const char *begin = statements + raw->stmt_location;
+		char *sql = raw->stmt_len > 0 ? pnstrdup(begin, raw->stmt_len) : pstrdup(begin);
+		int code = SPI_execute_plan(txp_trust_prepare(sql, trusted), NULL, NULL, false, 0);
+
+		if (code < 0)
+			elog(ERROR, "SPI_execute_plan returned %s for: %s", SPI_result_code_string(code), sql);
+	}
+}
+
+/* Runs statements with the rights of the stream's owner. */
 Datum
 txpipe_as_stream_owner(PG_FUNCTION_ARGS)
 {
 	TxpStream *stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream"));
 	char *statement = txp_arg_text(fcinfo, 1, "statement");
 	TxpRights saved;
-	int code;
 
 	txp_stream_check_owner(stream);
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	SPI_connect();
 	txp_rights_owner_restricted(stream->owner, &saved);
-	code = SPI_execute(statement, false, 0);
-	if (code < 0)
-		elog(ERROR, "SPI_execute returned %s for: %s", SPI_result_code_string(code), statement);
+	execute_each(statement, stream->trusted);
 	put_results((ReturnSetInfo *) fcinfo->resultinfo);
 	txp_rights_restore(&saved);
 	SPI_finish();
@@ -216,7 +234,8 @@ count_rows_after(const char *schema, const char *name, Oid owner, Datum limit, b
 	TxpRights saved;
 	char *sql;
 
-	if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_RELATION)
+	if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_RELATION ||
+		!txp_trust_owns(relid, owner))
 		return false;
 	sql = psprintf("SELECT count(*) FROM %s WHERE $1 IS NULL OR window_end > $1",
 				   quote_qualified_identifier(schema, name));

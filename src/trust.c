@@ -1,0 +1,195 @@
+/*
+ * trust.c — whose code a statement would run.
+ *
+ * Statements of steps, rules and windows find objects by name each time they are prepared. Who may create in a schema they
+ * name could give a name that is free again, or a better fitting overload, to code that then runs as the owner. Reading a table
+ * runs nothing of its owner but what the rewriter puts into the statement: views and policies. So that is looked at, not the text.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/parsetree.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/plancache.h"
+#include "utils/regproc.h"
+#include "utils/syscache.h"
+#include "utils/varlena.h"
+
+#include "compat.h"
+#include "trust.h"
+
+static Oid
+relation_owner(Oid relation)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	Oid owner = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+		ReleaseSysCache(tuple);
+	}
+	return owner;
+}
+
+List *
+txp_trust_roles(const char *names, Oid target)
+{
+	Oid holder = relation_owner(target);
+	List *roles = OidIsValid(holder) ? list_make1_oid(holder) : NIL;
+	List *parsed;
+	ListCell *lc;
+
+	if (!SplitIdentifierString(pstrdup(names), ',', &parsed))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("trusted_roles is no list of names: %s", names),
+						errhint("For example \"etl, \\\"Night shift\\\"\".")));
+	foreach (lc, parsed)
+	{
+		Oid role = get_role_oid(lfirst(lc), true);
+
+		if (OidIsValid(role))
+			roles = lappend_oid(roles, role);
+	}
+	return roles;
+}
+
+bool
+txp_trust_owns(Oid table, Oid owner)
+{
+	Oid holder = relation_owner(table);
+
+	return OidIsValid(holder) && has_privs_of_role(holder, owner);
+}
+
+static void
+check_holder(Oid holder, const List *trusted, const char *kind, const char *name)
+{
+	char *owner;
+
+	if (has_privs_of_role(holder, GetUserId()) || list_member_oid(trusted, holder))
+		return;
+	owner = GetUserNameFromId(GetUserId(), false);
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+		 errmsg("%s %s belongs to \"%s\", not to \"%s\"", kind, name,
+				GetUserNameFromId(holder, false), owner),
+		 errdetail("Its code would run with the rights of \"%s\".", owner),
+		 errhint("Let \"%s\" own it, or name the other role in the option trusted_roles.", owner)));
+}
+
+static void
+check_written(Oid relation, const List *trusted)
+{
+	Oid holder = relation_owner(relation);
+
+	if (OidIsValid(holder))
+		check_holder(holder, trusted, "table",
+					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
+												get_rel_name(relation)));
+}
+
+/* For check_functions_in_node: true would end the search. */
+static bool
+check_function(Oid function, void *trusted)
+{
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	check_holder(((Form_pg_proc) GETSTRUCT(tuple))->proowner, trusted, "function",
+				 format_procedure_extended(function, FORMAT_PROC_FORCE_QUALIFY));
+	ReleaseSysCache(tuple);
+	return false;
+}
+
+/* Input and conversion check the constraints of domains, also of those in a composite type. */
+static void
+check_type(Oid type, const List *trusted)
+{
+	HeapTuple tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	Form_pg_type form;
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	form = (Form_pg_type) GETSTRUCT(tuple);
+	if (form->typtype == TYPTYPE_DOMAIN || form->typtype == TYPTYPE_COMPOSITE)
+		check_holder(form->typowner, trusted, "type", format_type_be_qualified(type));
+	else if (OidIsValid(form->typelem) && type >= FirstNormalObjectId)
+		check_type(form->typelem, trusted);
+	ReleaseSysCache(tuple);
+}
+
+static bool
+look_at(Node *node, void *trusted)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		Query *query = castNode(Query, node);
+
+		if (query->resultRelation != 0)
+			check_written(rt_fetch(query->resultRelation, query->rtable)->relid, trusted);
+		return query_tree_walker(query, look_at, trusted, 0);
+	}
+	if (IsA(node, CoerceToDomain) || IsA(node, CoerceViaIO) || IsA(node, Const) ||
+		IsA(node, ConvertRowtypeExpr))
+		check_type(exprType(node), (const List *) trusted);
+	(void) check_functions_in_node(node, check_function, trusted);
+	return expression_tree_walker(node, look_at, trusted);
+}
+
+void
+txp_trust_check(SPIPlanPtr plan, const List *trusted)
+{
+	ListCell *lc;
+
+	foreach (lc, SPI_plan_get_plan_sources(plan))
+	{
+		ListCell *query;
+
+		foreach (query, ((CachedPlanSource *) lfirst(lc))->query_list)
+		{
+			if (castNode(Query, lfirst(query))->commandType != CMD_UTILITY)
+				(void) look_at(lfirst(query), (void *) trusted);
+		}
+	}
+}
+
+bool
+txp_trust_still(SPIPlanPtr plan)
+{
+	ListCell *lc;
+
+	foreach (lc, SPI_plan_get_plan_sources(plan))
+	{
+		ListCell *relation;
+
+		/* What is locked keeps its name, or the lock brings the news. */
+		foreach (relation, ((CachedPlanSource *) lfirst(lc))->relationOids)
+			LockRelationOid(lfirst_oid(relation), AccessShareLock);
+	}
+	return SPI_plan_is_valid(plan);
+}
+
+SPIPlanPtr
+txp_trust_prepare(const char *sql, const List *trusted)
+{
+	SPIPlanPtr plan = SPI_prepare(sql, 0, NULL);
+
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare returned %s", SPI_result_code_string(SPI_result));
+	txp_trust_check(plan, trusted);
+	return plan;
+}

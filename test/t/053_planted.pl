@@ -1,0 +1,193 @@
+# Code that somebody plants where statements of another find objects by name: tables of windows, of steps and rules that were
+# dropped, overloads that fit better, policies, casts and types. A sequence tells that it ran: ROLLBACK does not take it back.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+use TxpipeFiles;
+use TxpipeTest;
+
+my $broker = start_broker(map { "$_:1" } qw(windows steps calls rules views casts));
+my $node   = files_node('planted');
+
+kafka_server($node, 'shop', $broker);
+sql(<<'SQL');
+CREATE ROLE clerk; CREATE ROLE mallory; CREATE ROLE helper; CREATE SCHEMA clerk AUTHORIZATION clerk;
+GRANT CREATE, USAGE ON SCHEMA public TO clerk, mallory, helper;
+GRANT USAGE ON SCHEMA txpipe TO clerk;
+GRANT EXECUTE ON ALL ROUTINES IN SCHEMA txpipe TO clerk;
+REVOKE EXECUTE ON FUNCTION txpipe.operate() FROM clerk;
+GRANT USAGE ON FOREIGN SERVER shop TO clerk;
+CREATE SEQUENCE public.loot; GRANT ALL ON SEQUENCE public.loot TO PUBLIC;
+SET ROLE mallory;
+CREATE FUNCTION public.plunder() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM nextval('public.loot'); RETURN coalesce(NEW, OLD); END$$;
+SQL
+
+# Makes a table and a stream of the topic's name, owned by clerk, and reads one message into it.
+sub stream_runs
+{
+	my ($name, @then) = @_;
+
+	sql("SET ROLE clerk; CREATE TABLE clerk.$name (id bigint, name text, at timestamptz)");
+	sql("SET ROLE clerk; SELECT txpipe.create_stream('$name', 'shop', '$name', 'clerk.$name', paused => true); "
+		  . join('; ', @then) . "; SELECT txpipe.resume_stream('$name')");
+	produce_lines($broker, $name, 0, '{"id": 1, "name": "Ada", "at": "2026-01-01T00:00:00Z"}');
+	wait_for_offset($node, $name, 1);
+	return;
+}
+
+# The next message is not written, with this reason, and nothing of mallory's has run.
+sub refuses
+{
+	my ($name, $reason, $what) = @_;
+
+	produce_lines($broker, $name, 0, '{"id": 2, "name": "Alan", "at": "2026-01-01T00:10:00Z"}');
+	wait_for($node, "SELECT concat(reason, last_error) ~ '$reason' FROM txpipe.stream_status WHERE stream = '$name'", $what);
+	is(sql('SELECT is_called FROM loot'), 'f', "$what: nothing planted has run");
+	is(sql("SELECT count(*) FROM clerk.$name"), '1', '... and nothing was written');
+	return;
+}
+
+# What was in the way is gone: the stream goes on.
+sub goes_on
+{
+	my ($name) = @_;
+
+	sql("SET ROLE clerk; SELECT txpipe.resume_stream('$name')");
+	wait_for_offset($node, $name, 2);
+	is(sql("SELECT count(*) FROM clerk.$name"), '2', "$name goes on");
+	return;
+}
+
+
+# --- tables of a window ---
+
+stream_runs('windows', q{SELECT txpipe.create_window('win', 'windows', 'at', '1 hour', target_schema => 'public', emit => 'table')});
+is(sql('SELECT sum(events) FROM public.win'), '1', 'a window in a schema where others may create');
+my $columns = sql(q{SELECT string_agg(format('%I %s', attname, format_type(atttypid, atttypmod)), ', ' ORDER BY attnum) FROM pg_attribute
+	WHERE attrelid = 'public.win'::regclass AND attnum > 0});
+sql('SET ROLE clerk; DROP TABLE public.win');
+sql(qq{SET ROLE mallory; CREATE TABLE public.win ($columns, UNIQUE (window_start)); GRANT ALL ON win TO clerk;
+	CREATE TRIGGER a BEFORE INSERT OR DELETE ON win EXECUTE FUNCTION plunder(); CREATE TRIGGER b BEFORE INSERT OR DELETE OR UPDATE ON win FOR EACH ROW EXECUTE FUNCTION plunder()});
+refuses('windows', 'table public.win belongs to "mallory"', 'a table put in the place of a window');
+like(error_of($node, qq{SET ROLE clerk; SELECT $_})->{message}, qr/table public\.win belongs to "mallory"/, "refused: $_")
+  foreach q{txpipe.rebuild_window('win')};
+is(sql(q{SET ROLE clerk; SELECT count(*) FROM txpipe.check_window('win') WHERE kept IS NOT NULL}), '0', 'check_window() reads it and runs nothing');
+sql(q{SET ROLE mallory; ALTER TABLE win ENABLE ROW LEVEL SECURITY;
+	CREATE FUNCTION public.peeps() RETURNS boolean LANGUAGE plpgsql AS $$BEGIN PERFORM nextval('public.loot'); RETURN true; END$$;
+	CREATE POLICY p ON win USING (public.peeps())});
+like(error_of($node, q{SET ROLE clerk; SELECT * FROM txpipe.check_window('win')})->{message}, qr/function public\.peeps\(\) belongs to "mallory"/, '... nor its policy');
+sql(q{SET ROLE clerk; SELECT * FROM txpipe."window"; SELECT length(txpipe.dashboard())});
+sql(q{SET client_min_messages = error; SELECT length(txpipe.dashboard()); SELECT * FROM txpipe."window"});
+my $report = sql(q{SET ROLE clerk; CALL txpipe.erase_subject('{"window_start": "2026-01-01 00:00:00+00"}', dry_run => false)});
+like($report, qr/"place": "public.win", "action": "not searched: it belongs to another role/, 'erase_subject() leaves it alone');
+is(sql('SELECT is_called FROM loot'), 'f', 'nothing of it has run');
+sql(q{SET ROLE clerk; SELECT txpipe.drop_window('win', drop_tables => true)});
+is(sql(q{SELECT count(*) FROM pg_class WHERE relname ~ '^win_' AND relkind = 'r'}), '0', 'drop_window() drops its own tables');
+is(sql(q{SELECT relowner::regrole FROM pg_class WHERE relname = 'win'}), 'mallory', '... and not what is no longer his');
+goes_on('windows');
+
+# --- what a step writes to, and what it calls ---
+
+sql('SET ROLE clerk; CREATE TABLE public.noted (id bigint)');
+stream_runs('steps', q{SELECT txpipe.on_batch('steps', 'note', 'INSERT INTO public.noted SELECT id FROM batch')});
+sql('SET ROLE clerk; DROP TABLE public.noted');
+sql(q{SET ROLE mallory; CREATE TABLE public.noted (id bigint); GRANT ALL ON noted TO clerk; CREATE TRIGGER a BEFORE INSERT ON noted EXECUTE FUNCTION plunder()});
+refuses('steps', 'table public.noted belongs to "mallory"', 'a table put in the place of one a step writes to');
+my $error = error_of($node, q{SET ROLE clerk; SELECT txpipe.on_batch('steps', 'again', 'INSERT INTO public.noted SELECT id FROM batch')});
+is($error->{state}, '42501', 'a new step is refused at once');
+like($error->{hint}, qr/trusted_roles/, '... with what to do');
+sql('SET ROLE mallory; DROP TABLE public.noted');
+sql('SET ROLE clerk; CREATE TABLE public.noted (id bigint)');
+goes_on('steps');
+
+sql(q{SET ROLE clerk; CREATE FUNCTION public.keep(anyelement) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true'});
+stream_runs('calls', q{SELECT txpipe.on_batch('calls', 'call', 'SELECT public.keep(name), public.keep(''constant''::text) FROM batch')});
+sql(q{SET ROLE mallory; CREATE FUNCTION public.keep(text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$BEGIN PERFORM nextval('public.loot'); RETURN true; END$$});
+is(error_of($node, q{SET ROLE clerk; SELECT txpipe.alter_stream('calls', options => '{"batch_rows": 100}')})->{state}, '42501', 'an overload is found when the stream is altered');
+sql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'txpipe worker%'});     # plans are made anew
+refuses('calls', 'function public.keep\(pg_catalog.text\) belongs to "mallory"', 'an overload that fits better');
+sql(q{SET ROLE mallory; DROP FUNCTION public.keep(text)});
+goes_on('calls');
+
+# --- what a rule reads ---
+
+sql(q{SET ROLE clerk; CREATE TABLE public.watched (name text)});
+stream_runs('rules', q{SELECT txpipe.create_rule('watch', 'rules', 'SELECT b.name AS subject FROM batch b JOIN public.watched USING (name)')});
+sql('SET ROLE clerk; DROP TABLE public.watched');
+sql(q{SET ROLE mallory; CREATE FUNCTION public.spy() RETURNS text LANGUAGE plpgsql AS $$BEGIN PERFORM nextval('public.loot'); RETURN ''; END$$;
+	CREATE VIEW public.watched AS SELECT public.spy() AS name; GRANT SELECT ON watched TO clerk});
+refuses('rules', 'function public.spy\(\) belongs to "mallory"', 'a view put in the place of a table that a rule reads');
+like(error_of($node, q{SET ROLE clerk; SELECT * FROM txpipe.test_rule('rules', 'SELECT b.name AS subject FROM batch b JOIN public.watched USING (name)')})->{message},
+	qr/function public\.spy\(\) belongs/, 'test_rule() refuses it, too');
+sql('SET ROLE mallory; DROP VIEW public.watched; CREATE TABLE public.watched (name text); GRANT SELECT ON watched TO clerk');
+goes_on('rules');     # a plain table of another may be read
+
+# --- implicit casts and domains, which no schema hides ---
+
+sql(q{SET ROLE clerk; CREATE TABLE public.listed (name text)});
+stream_runs('casts', q{SELECT txpipe.on_batch('casts', 'cast', 'SELECT count(*) FROM batch b JOIN public.listed l ON b.name = l.name')});
+sql('SET ROLE clerk; DROP TABLE public.listed');
+sql(q{SET ROLE mallory; CREATE TYPE public.trap AS (x text);
+	CREATE FUNCTION public.spring(trap) RETURNS text LANGUAGE plpgsql AS $$BEGIN PERFORM nextval('public.loot'); RETURN ''; END$$;
+	CREATE CAST (trap AS text) WITH FUNCTION spring(trap) AS IMPLICIT;
+	CREATE TABLE public.listed (name trap); INSERT INTO listed VALUES (ROW('x')); GRANT SELECT ON listed TO clerk});
+refuses('casts', 'function public.spring\(public.trap\) belongs to "mallory"', 'an implicit cast of a type that another made');
+sql('SET ROLE mallory; DROP TABLE public.listed; CREATE TABLE public.listed (name text); GRANT SELECT ON listed TO clerk');
+goes_on('casts');
+
+# --- roles that the owner trusts ---
+
+sql(q{SET ROLE helper; CREATE FUNCTION public.help(text) RETURNS text LANGUAGE sql AS 'SELECT $1'; CREATE TABLE public.helped (name text); GRANT INSERT ON helped TO clerk});
+stream_runs('views');
+is(error_of($node, q{SET ROLE clerk; SELECT txpipe.on_batch('views', 'help', 'INSERT INTO public.helped SELECT public.help(name) FROM batch')})->{state}, '42501', 'code of others is refused');
+is(error_of($node, q{SET ROLE clerk; SELECT txpipe.alter_stream('views', options => '{"trusted_roles": "a,,"}')})->{state}, '22023', 'trusted_roles is a list of names');
+sql(q{SET ROLE clerk; SELECT txpipe.alter_stream('views', options => '{"trusted_roles": "nobody, helper"}');
+	SELECT txpipe.on_batch('views', 'help', 'INSERT INTO public.helped SELECT public.help(name) FROM batch')});
+produce_lines($broker, 'views', 0, '{"id": 2, "name": "Alan", "at": "2026-01-01T00:10:00Z"}');
+wait_for_offset($node, 'views', 2);
+is(sql('SELECT name FROM helped'), 'Alan', 'a role that the owner names is trusted');
+
+# --- feeds: steps and rules ---
+
+sql(q{SET ROLE clerk; CREATE TABLE clerk.items (id bigint, name text); CREATE TABLE public.seen (id bigint);
+	CREATE FUNCTION public.fine(anyelement) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+	SELECT txpipe.create_feed('items', 'items_(.*)\.csv', 'clerk.items'); SELECT txpipe.on_load('items', 'see', 'INSERT INTO public.seen SELECT id FROM batch');
+	SELECT txpipe.create_feed('checked', 'checked_(.*)\.csv', 'clerk.items'); SELECT txpipe.set_rule('checked', 'fine', 'NOT public.fine(name)');
+	SELECT txpipe.on_run_end('checked', 'end', 'DELETE FROM public.seen WHERE false')});
+deliver('items_1.csv', "id,name\n1,Ada\n");
+deliver('checked_1.csv', "id,name\n2,Alan\n");
+like(run_hourly(), qr{loaded 2 groups.* 0 groups failed}, 'feeds load');
+is(sql('SELECT (SELECT count(*) FROM clerk.items), (SELECT count(*) FROM seen)'), '2|1', '... with their steps');
+sql('SET ROLE clerk; DROP TABLE public.seen');
+sql(q{SET ROLE mallory; CREATE TABLE public.seen (id bigint); GRANT ALL ON seen TO clerk; CREATE TRIGGER a BEFORE INSERT OR DELETE ON seen EXECUTE FUNCTION plunder();
+	CREATE FUNCTION public.fine(text) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN PERFORM nextval('public.loot'); RETURN true; END$$});
+deliver('items_2.csv', "id,name\n3,Grace\n");
+deliver('checked_2.csv', "id,name\n4,Edsger\n");
+my $said = run_hourly();
+like($said, qr/table public\.seen belongs to "mallory".*\[42501\]/, 'a step of a feed');
+like($said, qr/function public\.fine\(pg_catalog\.text\) belongs to "mallory".*\[42501\]/, 'a rule of a feed');
+like($said, qr/steps at the end of the run of "checked" were undone.*public\.seen belongs/, 'a step at the end of a run');
+like(error_of($node, q{SET ROLE clerk; SELECT txpipe.set_rule('checked', 'other', 'NOT public.fine(name)')})->{message}, qr/public\.fine\(pg_catalog\.text\) belongs/, 'a new rule is refused at once');
+is(sql('SELECT is_called, (SELECT count(*) FROM clerk.items) FROM loot'), 'f|2', 'nothing of it has run, nothing was loaded');
+sql('SET ROLE mallory; DROP TABLE public.seen; DROP FUNCTION public.fine(text)');
+sql('SET ROLE clerk; CREATE TABLE public.seen (id bigint)');
+sql(q{UPDATE txpipe.file_ledger SET retry_at = now() WHERE state = 'failed'});
+like(run_hourly(), qr{loaded 2 groups.* 0 groups failed}, 'when it is gone');
+is(sql('SELECT count(*) FROM clerk.items'), '4', '... they load');
+
+# --- a target that another put in place of a dropped one, and erase_subject ---
+
+sql(q{SET ROLE clerk; SELECT txpipe.pause_stream('views'); CREATE TABLE public.people (id bigint, name text);
+	SELECT txpipe.create_feed('people', 'people_(.*)\.csv', 'public.people'); DROP TABLE public.people});
+sql(q{SET ROLE mallory; CREATE TABLE public.people (id bigint, name text); INSERT INTO people VALUES (1, 'Ada'); GRANT ALL ON people TO clerk;
+	CREATE TRIGGER a BEFORE DELETE ON people FOR EACH ROW EXECUTE FUNCTION plunder()});
+like(sql(q{SET ROLE clerk; CALL txpipe.erase_subject('{"name": "Ada"}', dry_run => false)}), qr/"place": "public.people", "action": "not searched: it belongs to another role/,
+	'erase_subject() leaves a target that is another table alone');
+is(sql('SELECT is_called, (SELECT count(*) FROM people) FROM loot'), 'f|1', '... and runs none of its triggers');
+
+$node->stop;
+unlike(slurp_file($node->logfile), qr/PANIC|terminated by signal|server process .* exited with|\bXX\d{3}\b/, 'no server process died');
+stop_broker($broker);
+done_testing();
