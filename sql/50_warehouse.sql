@@ -14,9 +14,12 @@ AS $body$
 DECLARE
     holder name := (SELECT rolname FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner
                     WHERE nspname = 'dwh');
+    known CONSTANT oid[] := ARRAY(SELECT oid FROM pg_class WHERE relnamespace = to_regnamespace('dwh'));
+    made record;
 BEGIN
     IF holder IS NULL THEN
         CREATE SCHEMA dwh;
+        REVOKE ALL ON SCHEMA dwh FROM PUBLIC;
         PERFORM txpipe.warehouse_dimensions();
         PERFORM txpipe.warehouse_facts();
     ELSIF to_regclass('dwh.version') IS NULL THEN
@@ -44,6 +47,11 @@ BEGIN
     PERFORM txpipe.warehouse_live_functions();
     PERFORM txpipe.warehouse_rollup_views();
     PERFORM txpipe.warehouse_live_views();
+    -- Default privileges of the caller may give everybody what nobody has granted here.
+    FOR made IN SELECT oid::regclass AS name, CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind FROM pg_class
+                WHERE relnamespace = 'dwh'::regnamespace AND relkind IN ('r', 'p', 'v', 'S') AND oid <> ALL (known) LOOP
+        EXECUTE format('REVOKE ALL ON %s %s FROM PUBLIC', made.kind, made.name);
+    END LOOP;
 END
 $body$;
 COMMENT ON FUNCTION txpipe.create_warehouse() IS

@@ -41,6 +41,8 @@ BEGIN
             THEN
                 -- ATTACH lets readers and writers of the other months go on; PARTITION OF would not.
                 EXECUTE format('CREATE TABLE dwh.%I (LIKE dwh.fact_sales INCLUDING ALL)', partition);
+                -- It is read through its parent, whatever default privileges say.
+                EXECUTE format('REVOKE ALL ON dwh.%I FROM PUBLIC', partition);
                 EXECUTE format('ALTER TABLE dwh.fact_sales ATTACH PARTITION dwh.%I FOR VALUES FROM (%L) TO (%L)',
                                partition, first_day, (first_day + interval '1 month')::date);
             END IF;

@@ -2,6 +2,10 @@
 -- 90_grants.sql: deny by default. The few things everybody may call run as the caller.
 
 REVOKE EXECUTE ON ALL ROUTINES IN SCHEMA txpipe FROM PUBLIC;
+-- Default privileges of who creates the extension may give everybody more than the pieces grant; tables they have revoked.
+REVOKE CREATE ON SCHEMA txpipe FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA txpipe FROM PUBLIC;
+REVOKE INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON ALL TABLES IN SCHEMA txpipe FROM PUBLIC;
 
 -- Reports: the caller needs USAGE on dwh and SELECT on its tables.
 GRANT EXECUTE ON FUNCTION

@@ -21,6 +21,7 @@
 #include "utils/lsyscache.h"
 #include "utils/plancache.h"
 #include "utils/regproc.h"
+#include "utils/rls.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
@@ -68,7 +69,8 @@ txp_trust_owns(Oid table, Oid owner)
 {
 	Oid holder = relation_owner(table);
 
-	return OidIsValid(holder) && has_privs_of_role(holder, owner);
+	return OidIsValid(holder) && has_privs_of_role(holder, owner) &&
+		   check_enable_rls(table, owner, true) != RLS_ENABLED;
 }
 
 static void

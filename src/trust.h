@@ -27,7 +27,7 @@ extern bool txp_trust_still(SPIPlanPtr plan);
 /* The same for a statement that is run once; as SPI_prepare. */
 extern SPIPlanPtr txp_trust_prepare(const char *sql, const List *trusted);
 
-/* Is the table the owner's, or of a role with his rights? */
+/* Is the table the owner's, or of a role with his rights, and open to him without policies? */
 extern bool txp_trust_owns(Oid table, Oid owner);
 
 #endif
