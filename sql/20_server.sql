@@ -59,5 +59,5 @@ CREATE FUNCTION txpipe.produce(
 COMMENT ON FUNCTION txpipe.produce(text, text, text, text, jsonb, integer) IS
     'Sends one message and waits for the brokers'' acknowledgement: returns where it is. A NULL value is a '
     'tombstone; headers is an object of strings; without a partition the key chooses it. ROLLBACK does not '
-    'take the message back. Waits at most 15 s';
+    'take the message back. Waits at most 15 s. Errors: 25006 on a standby and in a read-only transaction';
 

@@ -35,7 +35,8 @@ AS 'MODULE_PATHNAME', 'txpipe_write_export';
 COMMENT ON FUNCTION txpipe.write_export(text, text) IS
 'Writes a UTF-8 file below txpipe.export_directory and returns its path. The file appears whole or not at all
 (temporary name, fsync, rename) and replaces one of the same name. ROLLBACK does not undo it. Errors: 22023 for a
-name that is not a plain file name, 55000 when txpipe.export_directory is not set, 58P01 when it does not exist.';
+name that is not a plain file name, 25006 on a standby and in a read-only transaction, 55000 when txpipe.export_directory is not set,
+58P01 when it does not exist.';
 
 CREATE FUNCTION txpipe.publish_export(name text, content text, lines bigint, facts jsonb)
 RETURNS text

@@ -133,6 +133,8 @@ txpipe_produce(PG_FUNCTION_ARGS)
 	Datum values[2];
 	bool nulls[2] = {false};
 
+	/* Nothing of this database changes, but something does. */
+	PreventCommandIfReadOnly("txpipe.produce()");
 	if (!PG_ARGISNULL(5) && PG_GETARG_INT32(5) < 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("partition %d is not possible", PG_GETARG_INT32(5)),

@@ -192,6 +192,8 @@ txp_outfile_open(const char *name)
 	TxpOutFile *file;
 	const char *entry;
 
+	/* Neither a standby nor a transaction that is said to change nothing writes files that others fetch. */
+	PreventCommandIfReadOnly("an export of txpipe");
 	check_name(name);
 	check_directory();
 	file = palloc0(sizeof(TxpOutFile));

@@ -47,6 +47,14 @@ SQL
 		'running|0|1000', 'its views can be read');
 	my $refused = error_of($standby, q{CALL txpipe.consume('shop')});
 	is($refused->{state}, '25006', 'and nothing is read by hand');
+	for my $call (q{txpipe.produce('broker', 'shop', 'x')}, q{txpipe.write_export('x.csv', 'x')}, q{txpipe.export_csv('SELECT 1', 'y.csv')})
+	{
+		my %refused = (
+			'a standby'               => error_of($standby, "SELECT $call"),
+			'a read-only transaction' => error_of($primary, "BEGIN READ ONLY; SELECT $call; COMMIT"));
+
+		is($refused{$_} && $refused{$_}{state}, '25006', "$_ refuses $call") for sort keys %refused;
+	}
 
 	# --- promoted in the middle of the stream ---
 
@@ -65,7 +73,7 @@ SQL
 		'running|t|0|0', 'it is no copy, and no error');
 
 	$standby->stop('fast');
-	log_is_clean($standby, qr/cannot execute CALL txpipe.consume\(\) during recovery/, qr/terminating .* due to/,
+	log_is_clean($standby, qr/cannot execute (CALL )?[\w. ]+(\(\))? (during recovery|in a read-only transaction)/, qr/terminating .* due to/,
 		qr/could not (connect to the primary server|receive data from WAL stream)/);
 	stop_broker($broker);
 }
