@@ -6,6 +6,7 @@
  * It ends with status 0 when the socket ends or SIGTERM comes, 1 when the protocol is broken.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
@@ -27,6 +28,8 @@
  */
 #define KEEP_BLOCKS (32 << 20) /* larger ones are given back at once; there is no higher limit */
 #define KEEP_FREE (128 << 20)
+
+#define OOM_SCORE_ADJ 500
 
 static TxpChannel *channels;
 static bool greeted;
@@ -57,6 +60,24 @@ started_by(int argc, char **argv)
 	return (pid_t) parent;
 }
 
+/*
+ * When memory runs out the kernel shall end this process and no process of the server, whose end by SIGKILL restarts all of
+ * them. Its score is that of the process that started it (PG_OOM_ADJUST_VALUE), so it is raised, which needs no privilege;
+ * whatever else takes half of the memory still goes first.
+ */
+static void
+offer_to_the_oom_killer(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+	char text[16] = "";
+
+	if (fd < 0)
+		return;
+	if (read(fd, text, sizeof(text) - 1) > 0 && atoi(text) < OOM_SCORE_ADJ)
+		dprintf(fd, "%d", OOM_SCORE_ADJ);
+	close(fd);
+}
+
 static void
 set_up_process(pid_t parent)
 {
@@ -75,6 +96,9 @@ set_up_process(pid_t parent)
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
 		_exit(0);
+
+	/* Before the process is closed to its own user, too. */
+	offer_to_the_oom_killer();
 
 	/* Passwords are in this memory: no core file, no reading by other processes of the same user. */
 	setrlimit(RLIMIT_CORE, &no_core);

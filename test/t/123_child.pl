@@ -227,6 +227,24 @@ sql(q{SELECT txpipe.resume_stream('t')});
 send_some();
 all_there('after the delivery');
 
+# --- when the kernel has no memory left it ends the child, and no process of the server, which would restart all of them ---
+
+sub oom
+{
+	my ($pid, $what) = @_;
+
+	return slurp_file("/proc/$pid/oom_$what") + 0;
+}
+
+my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+my $given = oom($postmaster, 'score_adj');
+$child = streams_child();
+is(oom($child, 'score_adj'), $given > 500 ? $given : 500, 'the child offers itself to the OOM killer');
+my @pids = ($postmaster, split /\n/, sql(q{SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()}));
+is(scalar(grep { oom($_, 'score_adj') != $given } @pids), 0, scalar(@pids) . ' processes of the server do not');
+my ($most) = sort { $b <=> $a } map { oom($_, 'score') } @pids;
+cmp_ok(oom($child, 'score'), '>', $most, 'so the kernel would choose the child') if $given < 500;
+
 # --- a child that gets no memory for what it fetches and decodes ---
 
 sql(<<'SQL');
