@@ -1,7 +1,7 @@
 # The clock of the server is set back, and forward, by hours while everything is at work: nothing stalls, nothing is lost or
 # double, nothing is negative, and what is in the future is not deleted.
 #
-# The server's processes see the time that test/preload/clock.c gives them. With TXPIPE_TEST_LONG=1 there are more steps.
+# The server's processes and txpipe_io see the time that test/preload/clock.c gives them. With TXPIPE_TEST_LONG=1 there are more steps.
 use strict;
 use warnings;
 
@@ -10,14 +10,33 @@ use Test::More;
 use Time::HiRes qw(time);
 use TxpipeTest;
 
-my $broker = start_broker('t:2');
-my $node   = new_node('clock', conf => "txpipe.settle_time = 300\nautovacuum = off\n");
-my $clock  = PostgreSQL::Test::Utils::tempdir() . '/clock';
+my $broker = start_broker('t:2', 'sent:1');
+my $dir    = PostgreSQL::Test::Utils::tempdir();
+my $clock  = "$dir/clock";
+my $preload = "$ENV{TXPIPE_TREE}/build/test/clock.so";
+my $node   = new_node('clock', conf => "txpipe.settle_time = 300\nautovacuum = off\n", install_path => install_with_clock());
 my $sent   = 0;
 # What takes seconds must not take the hours of a step.
 my $SOON = 30;
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+# An installation of its own, as it is but for txpipe_io: servers give that no environment, so it takes it by itself.
+sub install_with_clock
+{
+	my ($bindir) = run_command([ 'pg_config', '--bindir' ]);
+	my ($library) = run_command([ 'pg_config', '--pkglibdir' ]);
+	my ($prefix, $path) = map { s{/bin$}{}r =~ m{^(.*)(/lib/postgresql/\d+)$} } $bindir;
+	my $program = "$dir/server" . $library =~ s{^\Q$prefix\E}{}r . '/txpipe_io';
+
+	system_or_bail('cp', '-a', $prefix, "$dir/server");
+	rename $program, "$dir/txpipe_io" or die "$program: $!";
+	open my $fh, '>', $program or die "$program: $!";
+	print $fh "#!/bin/sh\nexport LD_PRELOAD='$preload' TXPIPE_CLOCK='$clock'\nexec '$dir/txpipe_io' \"\$@\"\n";
+	close $fh;
+	chmod 0755, $program;
+	return "$dir/server$path";
+}
 
 sub set_clock
 {
@@ -55,7 +74,7 @@ sub nothing_is_negative
 
 set_clock(0);
 {
-	local $ENV{LD_PRELOAD} = "$ENV{TXPIPE_TREE}/build/test/clock.so";
+	local $ENV{LD_PRELOAD} = $preload;
 	local $ENV{TXPIPE_CLOCK} = $clock;
 	start_node($node);
 }
@@ -121,6 +140,9 @@ for my $step (@steps)
 	cmp_ok(time() - $begun, '<', $SOON, '... at once');
 	send_some($what);
 	nothing_is_negative($what);
+	sql("SELECT txpipe.produce('shop', 'sent', '$what')");
+	is(sql(q{SELECT value_text, abs(extract(epoch FROM kafka_timestamp - clock_timestamp())) < 60
+		FROM txpipe.peek('shop', 'sent', 100) ORDER BY kafka_offset DESC LIMIT 1}), "$what|t", "$what: txpipe_io has that clock, too");
 
 	# A batch under way, and its lag, in the hands of a new worker.
 	my $worker = worker_pid($node);
