@@ -15,6 +15,8 @@
  * limited by fetch.max.bytes.
  */
 #define MAX_BATCH_BYTES (64u << 20)
+#define MAX_HEADER_BYTES                                                                           \
+	(32u << 20) /* one may become six in JSON, and twelve when that is sealed */
 #define MAX_ROW_BYTES ((size_t) 256 << 20)
 #define KEEP_BYTES (32u << 20) /* of a buffer that is empty */
 
@@ -47,7 +49,7 @@ reset_batch(TxpBatch *batch)
 			rd_kafka_message_destroy(batch->row[i].source);
 	}
 	batch->nrows = batch->nrejects = batch->nranges = 0;
-	batch->source_bytes = 0;
+	batch->source_bytes = batch->header_bytes = 0;
 	batch->begun_us = batch->decode_us = 0;
 	batch->stopped = false;
 	empty(&batch->block);
@@ -91,7 +93,8 @@ txp_window_full(const TxpWindow *w)
 	const TxpBatch *batch = txp_window_open((TxpWindow *) w);
 
 	return batch->nrows + batch->nrejects >= w->batch_rows ||
-		   batch->source_bytes >= w->batch_bytes || batch->block.len >= w->batch_bytes;
+		   batch->source_bytes + batch->header_bytes >= w->batch_bytes ||
+		   batch->header_bytes >= MAX_HEADER_BYTES || batch->block.len >= w->batch_bytes;
 }
 
 uint32_t
@@ -257,6 +260,8 @@ txp_batch_add(TxpWindow *w, TxdDecoder *decoder, const TxdMessage *m, rd_kafka_m
 	size_t before = batch->block.len;
 	TxdError err = {0};
 
+	if (source != NULL)
+		batch->header_bytes += txp_headers_bytes(source);
 	if (txd_decode(decoder, m, &batch->block, &err))
 	{
 		if (batch->block.len - before + m->payload_len <= MAX_ROW_BYTES)

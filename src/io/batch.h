@@ -51,6 +51,7 @@ typedef struct TxpBatch
 	uint32_t ranges_cap;
 	bool stopped;        /* one more reject follows: the message before which it ends */
 	size_t source_bytes; /* of the messages or records in it */
+	size_t header_bytes; /* likewise, beside those */
 	int64_t begun_us;    /* its first message was taken */
 	int64_t decode_us;
 	TxpRow *row;

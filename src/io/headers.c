@@ -150,3 +150,21 @@ txp_headers_json(const rd_kafka_message_t *message, TxdBuf *out)
 	free(all);
 	return true;
 }
+
+size_t
+txp_headers_bytes(const rd_kafka_message_t *message)
+{
+	rd_kafka_headers_t *headers;
+	const char *name;
+	const void *value;
+	size_t size;
+	size_t all = 0;
+
+	if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return 0;
+	for (size_t i = 0;
+		 rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR;
+		 i++)
+		all += strlen(name) + size;
+	return all;
+}

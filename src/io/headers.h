@@ -16,4 +16,7 @@
 /* Appends the object to `out`; false (and nothing appended) when the message has no headers. */
 extern bool txp_headers_json(const rd_kafka_message_t *message, TxdBuf *out);
 
+/* Bytes of the headers as they were sent. */
+extern size_t txp_headers_bytes(const rd_kafka_message_t *message);
+
 #endif

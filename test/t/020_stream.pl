@@ -6,7 +6,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeTest;
 
-my $broker = start_broker('orders:2');
+my $broker = start_broker('orders:2', 'headed:1');
 my $node   = new_node('stream');
 start_node($node);
 kafka_server($node, 'shop', $broker);
@@ -123,6 +123,19 @@ wait_for($node, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_na
 	'the worker left');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM orders'), '1053', 'the table stays');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM txpipe.stream_offset'), '0', 'the offsets are gone');
+
+# --- headers count among the bytes of a batch: they are kept, and sent again, with it ---
+
+my $many = PostgreSQL::Test::Utils::tempdir() . '/many';
+append_to_file($many, join '', map { "{\"id\": $_}\n" } 1 .. 100);
+system_or_bail('kcat', '-P', '-b', $broker->{servers}, '-t', 'headed', '-p', 0, '-H', 'h=' . 'x' x 10_000, '-l', $many);
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE headed (id bigint);
+SELECT txpipe.create_stream('headed', 'shop', 'headed', 'headed', options => '{"batch_bytes": 65536}');
+SQL
+wait_for_offset($node, 'headed', 100);
+is($node->safe_psql('postgres', q{SELECT sum(messages), sum(batches) >= 14 FROM txpipe.batch_history WHERE stream = 'headed'}), '100|t', 'messages with large headers are in several batches');
+is($node->safe_psql('postgres', 'SELECT count(*), count(DISTINCT id) FROM headed'), '100|100', 'each of them is a row');
 
 $node->stop('fast');
 log_is_clean($node, qr/stream "orders" is running/, qr/terminating .* due to administrator command/);
