@@ -192,7 +192,8 @@ withdraw(int32 feed_id, const char *file_name, const TxpArrival *now, const char
 		"    OR state = 'settling' AND $4 IS NULL "
 		"    OR state = 'duplicate' AND EXISTS (SELECT FROM txpipe.file_ledger w "
 		"        WHERE w.file_id = o.duplicate_of AND w.state <> 'loaded')) "
-		"RETURNING file_id, (SELECT min(d.file_id) FROM txpipe.file_ledger d "
+		/* + 0: without statistics the primary key would be read to its end where there is no duplicate. */
+		"RETURNING file_id, (SELECT min(d.file_id + 0) FROM txpipe.file_ledger d "
 		"    WHERE d.duplicate_of = o.file_id AND d.state = 'duplicate')",
 		4,
 		{INT4OID, TEXTOID, TEXTOID, BYTEAOID}};
