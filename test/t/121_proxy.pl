@@ -1,5 +1,7 @@
 # A network that misbehaves between the server and its brokers: slow, late, silent, cut off, full of noise. Streams stay exact,
 # say what is wrong, and go on by themselves; calls of sessions end in bounded time with an error that says so.
+#
+# 136_proxy_kafka runs this with a broker of its own.
 use strict;
 use warnings;
 
@@ -10,7 +12,8 @@ use Time::HiRes qw(time);
 use TxpipeProxy;
 use TxpipeTest;
 
-my $broker = start_broker(2, 't:4');
+our $real_broker;
+my $broker = $real_broker // start_broker(2, 't:4');
 my $proxy  = start_proxy($broker);
 my $node   = new_node('proxy');
 my $sent   = 0;
@@ -147,5 +150,5 @@ cmp_ok($lines, '<', 200, "the log has $lines lines of noise, not thousands");
 $node->stop('fast');
 log_is_clean($node, qr/terminating .* due to administrator command/, qr/brokers/);
 stop_proxy($proxy);
-stop_broker($broker);
+stop_broker($broker) unless $real_broker;
 done_testing();
