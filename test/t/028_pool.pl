@@ -272,6 +272,20 @@ parts_hold_all('with one worker of the pool');
 wait_for($node, $workers, 'which is the only one', value => 1);
 is($node->safe_psql('postgres', 'SELECT restarts FROM txpipe.stream_status'), '0', 'none of it was an error');
 
+# --- txpipe.max_workers counts at a reload, upwards and downwards ---
+
+$node->safe_psql('postgres', 'CREATE TABLE crowd (n int)');
+$node->safe_psql('postgres', "SELECT txpipe.create_stream('crowd_$_', 'shop', 'h$_', 'crowd')") for 1 .. 3;
+for my $max (4, 1, 3, 2)
+{
+	$node->safe_psql('postgres', "ALTER SYSTEM SET txpipe.max_workers = $max; SELECT pg_reload_conf()");
+	wait_for($node, $workers, "there are $max workers", value => $max);
+	wait_for($node, q{SELECT count(*) FROM txpipe.stream_status WHERE stream ~ '^crowd' AND state = 'running' AND workers = 1}, 'which serve all streams', value => 3);
+	pass("txpipe.max_workers = $max counts at a reload");
+}
+$node->safe_psql('postgres', "SELECT txpipe.drop_stream('crowd_$_')") for 1 .. 3;
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET txpipe.max_workers; SELECT pg_reload_conf()');
+
 # --- a deadlock between workers has a winner, and nobody hears of it ---
 
 $node->safe_psql('postgres', <<'SQL');
