@@ -10,6 +10,42 @@ COMMENT ON FUNCTION txpipe.erase_kept(text, bigint[], bigint[]) IS
     'Part of erase_subject(): erases dead letters, rejected records (ids are files, with line_nos), alerts, messages of the outbox, or '
     'copies of files in the lake, of streams, feeds and routes that the caller owns. Result: how many';
 
+CREATE TABLE txpipe.erasure_store (
+    erasure_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    role name NOT NULL,
+    login name NOT NULL,
+    report jsonb NOT NULL,
+    erased_at timestamptz NOT NULL DEFAULT now()
+);
+SELECT pg_catalog.pg_extension_config_dump('txpipe.erasure_store', '');
+SELECT pg_catalog.pg_extension_config_dump('txpipe.erasure_store_erasure_id_seq', '');
+REVOKE ALL ON txpipe.erasure_store FROM PUBLIC;
+COMMENT ON TABLE txpipe.erasure_store IS 'What erase_subject() has erased; read it in txpipe.erasure_log';
+COMMENT ON COLUMN txpipe.erasure_store.erasure_id IS 'Number of the erasure';
+COMMENT ON COLUMN txpipe.erasure_store.role IS 'Role whose data was erased, the one that called';
+COMMENT ON COLUMN txpipe.erasure_store.login IS 'Role that had logged in';
+COMMENT ON COLUMN txpipe.erasure_store.report IS 'Places, actions and counts, as the call returned them';
+COMMENT ON COLUMN txpipe.erasure_store.erased_at IS 'When its transaction began';
+
+CREATE VIEW txpipe.erasure_log WITH (security_barrier) AS
+    SELECT e.erasure_id, e.erased_at, e.role, e.login, e.report
+      FROM txpipe.erasure_store e
+      LEFT JOIN pg_catalog.pg_roles r ON r.rolname OPERATOR(pg_catalog.=) e.role
+     WHERE pg_catalog.pg_has_role(r.oid, 'USAGE')
+        OR (SELECT s.rolsuper FROM pg_catalog.pg_roles s WHERE s.rolname OPERATOR(pg_catalog.=) CURRENT_USER);
+GRANT SELECT ON txpipe.erasure_log TO PUBLIC;
+COMMENT ON VIEW txpipe.erasure_log IS 'What members of your roles have erased of persons: when, who, where and how much, not whom';
+COMMENT ON COLUMN txpipe.erasure_log.erasure_id IS 'Number of the erasure';
+COMMENT ON COLUMN txpipe.erasure_log.erased_at IS 'When its transaction began';
+COMMENT ON COLUMN txpipe.erasure_log.role IS 'Role whose data was erased, the one that called';
+COMMENT ON COLUMN txpipe.erasure_log.login IS 'Role that had logged in';
+COMMENT ON COLUMN txpipe.erasure_log.report IS 'Places, actions and counts, as the call returned them';
+
+CREATE FUNCTION txpipe.note_erasure(report jsonb) RETURNS void
+    LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'txpipe_note_erasure';
+COMMENT ON FUNCTION txpipe.note_erasure(jsonb) IS 'Part of erase_subject(): its record in txpipe.erasure_log';
+
 CREATE FUNCTION txpipe.mentions(record text, subject jsonb) RETURNS boolean
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -185,6 +221,7 @@ BEGIN
     IF dry_run THEN
         RAISE SQLSTATE 'TXDRY' USING MESSAGE = 'dry run';
     END IF;
+    PERFORM txpipe.note_erasure(report);
 EXCEPTION WHEN SQLSTATE 'TXDRY' THEN
     NULL;       -- all was done, and is undone
 END
@@ -196,4 +233,4 @@ COMMENT ON PROCEDURE txpipe.erase_subject(jsonb, boolean, text, boolean, jsonb) 
     'blanked, facts and sums stay; dead letters and messages of the outbox in which a value of each is a word are deleted, rejected records and alerts blanked. '
     'server: whose user mapping of the caller has the key to look into encrypted columns and records; without it they are reported as not searched. remove_copies: '
     'copies in the lake of the files in which something was found are removed when the transaction commits; otherwise they are counted. dry_run, the default: does '
-    'it all and undoes it. report: [{"place", "action", "count"}], in the order of the work. Errors: 22023 the subject is none, 42501 no privilege on a target or on decrypt()';
+    'it all and undoes it. report: [{"place", "action", "count"}], in the order of the work; txpipe.erasure_log keeps it, and not who the person was. Errors: 22023 the subject is none, 42501 no privilege on a target or on decrypt()';

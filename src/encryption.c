@@ -111,6 +111,7 @@ txp_decrypt(TxdPgp *keys, const bytea *message)
 /* The keys of a call, kept for the further ones of a statement by the same role. */
 typedef struct CallKeys
 {
+	MemoryContext context; /* of all this: another server's keys take its place */
 	char *server;
 	Oid user;
 	TxdPgp *keys;
@@ -121,14 +122,21 @@ keys_of_call(FunctionCallInfo fcinfo)
 {
 	FmgrInfo *flinfo = fcinfo->flinfo;
 	CallKeys *kept = flinfo->fn_extra;
+	MemoryContext context;
 	char *server = text_to_cstring(PG_GETARG_TEXT_PP(1));
 
 	if (kept != NULL && kept->user == GetUserId() && strcmp(kept->server, server) == 0)
 		return kept->keys;
-	kept = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(CallKeys));
-	kept->server = MemoryContextStrdup(flinfo->fn_mcxt, server);
+	flinfo->fn_extra = NULL;
+	if (kept != NULL)
+		MemoryContextDelete(kept->context);
+	context =
+		AllocSetContextCreate(flinfo->fn_mcxt, "txpipe encryption keys", ALLOCSET_SMALL_SIZES);
+	kept = MemoryContextAllocZero(context, sizeof(CallKeys));
+	kept->context = context;
+	kept->server = MemoryContextStrdup(context, server);
 	kept->user = GetUserId();
-	kept->keys = txp_encryption_keys(flinfo->fn_mcxt, txp_server_by_name(server), kept->user);
+	kept->keys = txp_encryption_keys(context, txp_server_by_name(server), kept->user);
 	flinfo->fn_extra = kept;
 	return kept->keys;
 }

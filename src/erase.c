@@ -52,6 +52,22 @@ static Kind kinds[] = {
 	  {OIDOID, INT8ARRAYOID, INT8ARRAYOID}}},
 };
 
+/* Who erased, where and how much: not whom. */
+PG_FUNCTION_INFO_V1(txpipe_note_erasure);
+Datum
+txpipe_note_erasure(PG_FUNCTION_ARGS)
+{
+	static TxpStatement insert = {"INSERT INTO txpipe.erasure_store (role, login, report) "
+								  "SELECT rolname, session_user, $2 FROM pg_roles WHERE oid = $1",
+								  2,
+								  {OIDOID, JSONBOID}};
+	Datum values[2] = {ObjectIdGetDatum(GetUserId()),
+					   PointerGetDatum(txp_arg_jsonb_or_null(fcinfo, 0))};
+
+	(void) txp_spi_do(&insert, values, PG_ARGISNULL(0) ? " n" : NULL);
+	PG_RETURN_VOID();
+}
+
 PG_FUNCTION_INFO_V1(txpipe_erase_kept);
 Datum
 txpipe_erase_kept(PG_FUNCTION_ARGS)

@@ -27,6 +27,10 @@ int txp_progress_interval = 10000;
 static const struct config_enum_entry lake_compressions[] = {
 	{"none", TXP_LAKE_PLAIN, false}, {"zstd", TXP_LAKE_ZSTD, false}, {NULL, 0, false}};
 
+/* txpipe.input_time_zone as the server or the database has it, whatever the role or session has set. */
+static char database_zone[TZ_STRLEN_MAX + 1] = "UTC";
+static GucSource database_zone_source = PGC_S_DEFAULT;
+
 static bool
 check_time_zone(char **newval, void **extra, GucSource source)
 {
@@ -37,6 +41,11 @@ check_time_zone(char **newval, void **extra, GucSource source)
 		GUC_check_errdetail("Time zone \"%s\" is not known.", *newval);
 		GUC_check_errhint("Names are listed in pg_timezone_names.");
 		return false;
+	}
+	if (source <= PGC_S_DATABASE && source >= database_zone_source)
+	{
+		strlcpy(database_zone, *newval, sizeof(database_zone));
+		database_zone_source = source;
 	}
 	return true;
 }
@@ -97,6 +106,12 @@ txp_guc_init(void)
 							"0: none does; at least one second.", &txp_dashboard_interval, 0, 0,
 							INT_MAX, PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("txpipe");
+}
+
+const char *
+txp_database_zone(void)
+{
+	return database_zone;
 }
 
 pg_tz *

@@ -29,6 +29,9 @@ extern int txp_progress_interval;   /* txpipe.progress_interval, in milliseconds
 
 extern void txp_guc_init(void);
 
+/* Name of that zone as server and database have it, whatever the role or session has set. */
+extern const char *txp_database_zone(void);
+
 /* The zone of txpipe.input_time_zone. */
 extern pg_tz *txp_input_zone(void);
 

@@ -376,7 +376,7 @@ txp_rowplan_pack(const TxpRowPlan *plan, StringInfo buf)
 	txp_put_u8(buf, plan->track_fields);
 	txp_put_str(buf, plan->csv.null_text);
 	txp_pack_keys(plan, buf);
-	txp_pack_zone(buf);
+	txp_pack_zone(plan, buf);
 	txp_put_u32(buf, plan->ncolumns);
 	for (int i = 0; i < plan->ncolumns; i++)
 		pack_column(buf, &plan->columns[i]);

@@ -95,7 +95,7 @@ typedef struct TxpPlanKeys
 extern void txp_rowplan_set_keys(TxpRowPlan *plan, const TxpPlanKeys *keys);
 extern void txp_pack_keys(const TxpRowPlan *plan, StringInfo buf);
 
-/* tzchanges.c: appends the schema's time zone part. */
-extern void txp_pack_zone(StringInfo buf);
+/* tzchanges.c: appends the schema's time zone part; for rows of another than the current user it is the database's. */
+extern void txp_pack_zone(const TxpRowPlan *plan, StringInfo buf);
 
 #endif

@@ -3,6 +3,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "pgtime.h"
 #include "utils/timestamp.h"
 
@@ -15,9 +16,10 @@
 #define LAST_SECOND INT64CONST(13601088000)
 
 void
-txp_pack_zone(StringInfo buf)
+txp_pack_zone(const TxpRowPlan *plan, StringInfo buf)
 {
-	pg_tz *zone = txp_input_zone();
+	bool is_own = !OidIsValid(plan->key_user) || plan->key_user == GetUserId();
+	pg_tz *zone = is_own ? txp_input_zone() : pg_tzset(txp_database_zone());
 	StringInfoData offsets;
 	pg_time_t t = FIRST_SECOND;
 	pg_time_t boundary;
@@ -43,7 +45,7 @@ txp_pack_zone(StringInfo buf)
 		t = boundary;
 	}
 	if (rc < 0)
-		elog(ERROR, "could not read time zone \"%s\"", txp_input_time_zone);
+		elog(ERROR, "could not read time zone \"%s\"", pg_get_timezone_name(zone));
 	if (n == 0)
 		txp_put_i32(&offsets, (int32) before);
 	memcpy(buf->data + count_at, &n, sizeof(n));

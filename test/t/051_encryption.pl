@@ -234,6 +234,11 @@ is(sql(q{SELECT count(txpipe.decrypt(name, 'shop')) FROM people WHERE name IS NO
 sql(q{UPDATE people SET name = txpipe.encrypt(txpipe.decrypt(name, 'shop'), 'shop')});
 secret_file("$dir/key", "$key[1]\n");
 is(sql(q{SELECT count(txpipe.decrypt(name, 'shop')) FROM people WHERE name IS NOT NULL}), '5', '... and with that alone, once it is encrypted anew');
+kafka_server($node, 'store', $broker);
+sql("CREATE USER MAPPING FOR CURRENT_USER SERVER store OPTIONS (encryption_key_file '$key_file')");
+is(sql(q{WITH read AS MATERIALIZED (SELECT count(txpipe.decrypt((SELECT name FROM people WHERE name IS NOT NULL LIMIT 1), CASE n % 2 WHEN 0 THEN 'shop' ELSE 'store' END)) AS n FROM generate_series(1, 1000) n)
+	SELECT read.n, (SELECT count(*) <= 1 FROM pg_backend_memory_contexts c WHERE c.name = 'txpipe encryption keys' AND read.n > 0) FROM read}), '1000|t',
+	'with another server in each row the keys of one are kept');
 $error = error_of($node, q{SELECT txpipe.decrypt_bytes(payload, 'shop') FROM txpipe.dead_letter WHERE stream = 'people'});
 is($error->{state}, '22000', 'what has the old key is told');
 like($error->{message}, qr/another key/, '... as that');

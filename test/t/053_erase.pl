@@ -69,6 +69,8 @@ like($with_key, qr/^dead letters: deleted 2$/m, '... and letters');
 unlike($with_key, qr/not searched/, '... and nothing is left out');
 is(erase(q{'{"email": "ann@x.org"}', false, 'shop', true}), $with_key =~ s/left: copies of files in which something was found/copies removed/r,
 	'erasing does what was told');
+is(sql(q{SELECT count(*), bool_and(role = current_user AND login = session_user), bool_or(report::text ~ 'ann'), bool_or(report @> '[{"place": "dead letters", "count": 2}]') FROM txpipe.erasure_log}),
+	'1|t|f|t', 'the erasure, and no dry run, is on record, without the person');
 is(sql(q{SELECT (SELECT string_agg(DISTINCT email, ',') FROM people), (SELECT count(*) FROM sealed), (SELECT string_agg(email, ',') FROM guest)}),
 	'ann@x.organic,joann@x.org|4|joann@x.org,joann@x.org', 'nobody else is touched');
 is(sql(q{SELECT count(*) FROM people_hour}), '2', '... in windows');
@@ -114,6 +116,18 @@ is(TxpipeRetail::sql(q{SELECT string_agg(concat_ws(' ', f.transaction_id, c.cust
 	'T1 (erased) (erased) (erased), T2 (erased) (erased) (erased), T3 7 Bob Ray bob@x.com 1 Main Street, T4 8 Ann Lee ann@x.com 1 Main Street',
 	'... and the person, whose id another one has, too');
 is(TxpipeRetail::facts(), $facts, 'facts and sums stay');
+kafka_server($retail, 'shop', $broker, 'retail');
+TxpipeRetail::sql(q{SELECT txpipe.create_stream('live', 'shop', 'people', 'dwh.live_sales', paused => true);
+	INSERT INTO dwh.live_sales (transaction_id, transaction_date, customer_id, first_name, last_name, email, sales_agent_id, branch_id, product_id, product_name, product_category,
+		units, unit_price, discount_pct, is_online, payment_method, street, city, state, postal_code)
+	SELECT 'L' || n, '2024-01-20', 7, who, 'Lee', lower(who) || '@x.com', 1, 1, 3, 'Lamp', 'Home', n, 10, 0, true, 'Card', '1 Main Street', 'Boston', 'MA', '02101'
+	FROM (VALUES (1, 'Ann'), (2, 'Bob')) v (n, who)});
+my $live = TxpipeRetail::sql('SELECT sum(units), sum(total_paid), count(*) FROM dwh.live_sales');
+like(TxpipeRetail::sql(q{CALL txpipe.erase_subject('{"customer_id": 7, "email": "ann@x.com"}', false)}), qr/"count": 1, "place": "dwh.live_sales", "action": "blanked"/, 'sales as they happen are blanked');
+is(TxpipeRetail::sql(q{SELECT string_agg(concat_ws(' ', transaction_id, customer_id, first_name, last_name, email, street, city, postal_code), ', ' ORDER BY transaction_id) FROM dwh.live_sales}),
+	'L1 0 Boston, L2 7 Bob Lee bob@x.com 1 Main Street Boston 02101', '... and nobody else');
+is(TxpipeRetail::sql('SELECT sum(units), sum(total_paid), count(*) FROM dwh.live_sales'), $live, '... their sums stay');
+TxpipeRetail::sql(q{SELECT txpipe.drop_stream('live')});
 is(TxpipeRetail::sql('SELECT count(*) FROM txpipe.check_warehouse() WHERE NOT ok'), '0', '... and agree');
 
 log_is_clean($node, qr/053_erase.pl.*ERROR:  /);

@@ -169,8 +169,8 @@ is($tried, sql(q{SELECT count(*) FROM pg_proc p WHERE p.pronamespace = 'txpipe':
 # a role's jobs are scheduled, and nothing else.
 is(sql(q{SELECT call::regproc || ': ' || changes FROM outcome WHERE changed ORDER BY call::regproc::text COLLATE "C"}),
 	"txpipe.begin_export: txpipe.run\ntxpipe.begin_nightly_report: txpipe.run\ntxpipe.housekeeping: txpipe.run txpipe.total_store\n"
-	  . "txpipe.log_housekeeping: txpipe.run txpipe.total_store\ntxpipe.note_schedule: txpipe.scheduled_job",
-	'none changed a row of others, made an object or a grant, but for the log of runs');
+	  . "txpipe.log_housekeeping: txpipe.run txpipe.total_store\ntxpipe.note_erasure: txpipe.erasure_store\ntxpipe.note_schedule: txpipe.scheduled_job",
+	'none changed a row of others, made an object or a grant, but for the logs of runs and erasures');
 is(sql(q{SELECT string_agg(call::regproc::text, ' ') FROM outcome WHERE state = '42501' AND call::regproc::text ~ 'txpipe\.(alter|drop)_(stream|feed|step|rule)$'
 	HAVING count(*) <> 8}), '', 'changes of streams and feeds of others are refused with 42501');
 is(sql(q{SELECT count(*) FROM outcome WHERE state ~ '^(XX|58030|57014)'}), '0', 'no call met an internal error');

@@ -69,9 +69,24 @@ isnt($results[0], '', 'there are results');
 is($results[1], $results[0], 'settings of database and role change nothing');
 is(retail(q{SELECT count(*) FROM pg_class c, aclexplode(c.relacl) a WHERE relnamespace = 'dwh'::regnamespace AND a.grantee = 0}), '0', 'months are not open either');
 
+# --- times without a zone are of the database's, not of the caller's, where the caller is not the owner ---
+
+sql(q{CREATE ROLE clerk; CREATE ROLE runner; GRANT USAGE ON SCHEMA txpipe TO clerk, runner; GRANT EXECUTE ON ALL ROUTINES IN SCHEMA txpipe TO clerk, runner;
+	CREATE SCHEMA mine AUTHORIZATION clerk; SET ROLE clerk; CREATE TABLE mine.times (id int, at timestamptz); SELECT txpipe.create_feed('times', 'times_(.*)\.csv', 'mine.times')});
+deliver('times_1.csv', "id,at\n1,2024-01-01 12:00\n");
+$node->safe_psql('postgres', q{SET ROLE runner; SET txpipe.input_time_zone = 'Asia/Tokyo'; CALL txpipe.run_hourly()});
+deliver('times_2.csv', "id,at\n2,2024-01-01 12:00\n");
+$node->safe_psql('postgres', q{SET ROLE clerk; SET txpipe.input_time_zone = 'Asia/Tokyo'; CALL txpipe.run_hourly()});
+sql(q{ALTER DATABASE postgres SET txpipe.input_time_zone = 'Europe/Berlin'; ALTER ROLE runner SET txpipe.input_time_zone = 'Asia/Tokyo'});
+deliver('times_3.csv', "id,at\n3,2024-01-01 12:00\n");
+$node->safe_psql('postgres', q{SET ROLE runner; SET txpipe.input_time_zone = 'Asia/Tokyo'; CALL txpipe.run_hourly()});
+sql('ALTER DATABASE postgres RESET txpipe.input_time_zone');
+is(sql(q{SELECT string_agg(id || ' ' || to_char(at, 'HH24'), ', ' ORDER BY id) FROM mine.times}), '1 12, 2 03, 3 11', 'an operator does not shift them, the owner may');
+sql(q{DROP SCHEMA mine CASCADE; SELECT txpipe.drop_feed('times')});
+
 # --- row security that applies to the owner: he loads nothing, rather than something else ---
 
-sql(q{CREATE ROLE clerk; GRANT CREATE ON DATABASE postgres TO clerk; GRANT USAGE ON SCHEMA txpipe TO clerk; GRANT EXECUTE ON ALL ROUTINES IN SCHEMA txpipe TO clerk});
+sql('GRANT CREATE ON DATABASE postgres TO clerk');
 sql(q{SET ROLE clerk; SET client_min_messages = error; SELECT txpipe.create_warehouse(); CREATE SCHEMA mine; CREATE TABLE mine.items (id int);
 	ALTER TABLE mine.items ENABLE ROW LEVEL SECURITY; ALTER TABLE mine.items FORCE ROW LEVEL SECURITY; CREATE POLICY p ON mine.items USING (false) WITH CHECK (true)});
 is(error_of($node, q{SET ROLE clerk; SELECT txpipe.create_feed('items', 'items_(.*)\.csv', 'mine.items')})->{state}, '0A000', 'a feed does not take such a target');
