@@ -15,7 +15,9 @@ IO_SRC = $(sort $(wildcard src/decode/*.c src/io/*.c))
 IO_OBJS = $(patsubst src/%.c,build/%.o,$(IO_SRC))
 IO_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g -fstack-protector-strong -pthread -Wall -Wextra \
 	-Wshadow -Wstrict-prototypes $(IO_EXTRA_CFLAGS)
-IO_LIBS = -lrdkafka -lcrypto -lz -lzstd -lpthread
+IO_LIBS = -lrdkafka $(DECODE_LIBS) -lz -lzstd -ldl -lpthread
+# Of src/decode alone.
+DECODE_LIBS = -ljansson -lcrypto -lm
 
 SQL_PIECES = $(sort $(wildcard sql/[0-9]*.sql))
 DATA = $(wildcard sql/upgrade/txpipe--*--*.sql)
@@ -91,7 +93,7 @@ PURE_OBJS = build/io/below.o
 
 $(DECODE_TESTS): build/test/%: test/decode/%.c $(wildcard test/decode/*.h) $(DECODE_OBJS) $(PURE_OBJS)
 	@mkdir -p $(@D)
-	$(CC) $(IO_CFLAGS) -Isrc -o $@ $< $(DECODE_OBJS) $(PURE_OBJS) -lcrypto -lm
+	$(CC) $(IO_CFLAGS) -Isrc -o $@ $< $(DECODE_OBJS) $(PURE_OBJS) $(DECODE_LIBS)
 
 .PHONY: check-decode lint format
 check-decode: $(DECODE_TESTS)
@@ -111,7 +113,7 @@ FUZZ_CLANG ?= clang-14
 
 build/test/bench_decode: test/decode/bench_decode.c $(DECODE_OBJS)
 	@mkdir -p $(@D)
-	$(CC) $(IO_CFLAGS) -Isrc -o $@ $< $(DECODE_OBJS) -lcrypto -lm
+	$(CC) $(IO_CFLAGS) -Isrc -o $@ $< $(DECODE_OBJS) $(DECODE_LIBS)
 
 FUZZ_TARGETS = $(patsubst test/decode/fuzz_%.c,%,$(sort $(wildcard test/decode/fuzz_*.c)))
 FUZZ_CC = $(FUZZ_CLANG) -std=c11 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
@@ -130,7 +132,7 @@ build/fuzz/%.o: test/decode/%.c test/decode/fuzz.h $(wildcard src/*/*.[ch])
 	$(FUZZ_CC) -c -o $@ $<
 
 build/fuzz/%: build/fuzz/fuzz_%.o $(FUZZ_DECODE)
-	$(FUZZ_CC) -fsanitize=fuzzer -o $@ $^ $(FUZZ_LIBS) -lcrypto -lm
+	$(FUZZ_CC) -fsanitize=fuzzer -o $@ $^ $(FUZZ_LIBS) $(DECODE_LIBS)
 
 build/fuzz/frame: FUZZ_LIBS = -lz -lzstd
 build/fuzz/frame: $(FUZZ_IO)

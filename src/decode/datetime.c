@@ -72,20 +72,27 @@ put_date(char *p, int64_t days, bool *bc)
 	return put_digits(p, doy - (153 * mp + 2) / 5 + 1, 2);
 }
 
+/* Of a number of 1/second, with the given digits of a fraction. */
+static char *
+put_clock(char *p, int64_t units, int64_t second, int digits)
+{
+	p = put_digits(p, units / second / 3600, 2);
+	*p++ = ':';
+	p = put_digits(p, units / second / 60 % 60, 2);
+	*p++ = ':';
+	p = put_digits(p, units / second % 60, 2);
+	if (units % second != 0)
+	{
+		*p++ = '.';
+		p = put_digits(p, units % second, digits);
+	}
+	return p;
+}
+
 static char *
 put_time(char *p, int64_t us)
 {
-	p = put_digits(p, us / (3600 * SECOND_US), 2);
-	*p++ = ':';
-	p = put_digits(p, us / (60 * SECOND_US) % 60, 2);
-	*p++ = ':';
-	p = put_digits(p, us / SECOND_US % 60, 2);
-	if (us % SECOND_US != 0)
-	{
-		*p++ = '.';
-		p = put_digits(p, us % SECOND_US, 6);
-	}
-	return p;
+	return put_clock(p, us, SECOND_US, 6);
 }
 
 static char *
@@ -111,18 +118,50 @@ timestamp_text(char *text, int64_t us, const char *zone)
 	return (size_t) (put_suffix(p, bc ? " BC" : "") - text);
 }
 
+static int64_t
+units_of(int digits)
+{
+	int64_t second = 1;
+
+	for (int i = 0; i < digits; i++)
+		second *= 10;
+	return second;
+}
+
+size_t
+txd_unix_text(int64_t since, int digits, const char *zone, char *text)
+{
+	/* Any int64 is shown: of the two epochs only the year 2000's could overflow, so count from 1970. */
+	int64_t second = units_of(digits);
+	int64_t day = 86400 * second;
+	bool bc;
+	char *p = put_date(text, floor_div(since, day) - EPOCH_DAYS, &bc);
+
+	*p++ = ' ';
+	p = put_clock(p, floor_mod(since, day), second, digits);
+	p = put_suffix(p, zone);
+	return (size_t) (put_suffix(p, bc ? " BC" : "") - text);
+}
+
 size_t
 txd_unix_us_text(int64_t us, char *text)
 {
-	/* Any int64 is shown: of the two epochs only the year 2000's could overflow, so count from 1970. */
-	int64_t days = floor_div(us, DAY_US);
+	return txd_unix_text(us, 6, "+00", text);
+}
+
+size_t
+txd_unix_day_text(int64_t days, char *text)
+{
 	bool bc;
 	char *p = put_date(text, days - EPOCH_DAYS, &bc);
 
-	*p++ = ' ';
-	p = put_time(p, floor_mod(us, DAY_US));
-	p = put_suffix(p, "+00");
 	return (size_t) (put_suffix(p, bc ? " BC" : "") - text);
+}
+
+size_t
+txd_clock_text(int64_t since, int digits, char *text)
+{
+	return (size_t) (put_clock(text, since, units_of(digits), digits) - text);
 }
 
 static bool

@@ -21,8 +21,14 @@ extern bool txd_put_epoch(const TxdColumn *column, TxdForm form, const TxdZone *
 extern bool txd_put_unix_us(const TxdColumn *column, TxdForm form, const TxdZone *zone, int64_t us,
 							TxdBuf *out, TxdError *err);
 
-/* An instant's text in UTC, as timestamptz shows it; returns its length. */
+/*
+ * Texts of what is counted since 1970 or midnight; they return the length. An instant in UTC, as timestamptz shows it; a
+ * moment counted in seconds with so many `digits` of a fraction, behind it `zone`; a day; a time of day, not negative.
+ */
 extern size_t txd_unix_us_text(int64_t us, char *text);
+extern size_t txd_unix_text(int64_t since, int digits, const char *zone, char *text);
+extern size_t txd_unix_day_text(int64_t days, char *text);
+extern size_t txd_clock_text(int64_t since, int digits, char *text);
 
 /*
  * zone.c: seconds east of UTC at an instant, and of a local time as PostgreSQL would decide. A table whose

@@ -74,8 +74,10 @@ prepare(TxdDecoder *d, TxdError *err)
 		return false;
 	if (d->schema.format == TXD_CSV)
 		return d->schema.csv.header || txd_csv_bind_numbers(d, err);
-	if (d->schema.format != TXD_JSON)
+	if (!txd_has_json_fields(d->schema.format))
 		return true;
+	if (d->schema.format == TXD_AVRO && !txd_avro_prepare(d, err))
+		return false;
 	d->track = txd_track_new(d->schema.track_fields);
 	d->match = txd_match_new(&d->schema, TXD_FROM_FIELD, err);
 	return d->match != NULL;
@@ -122,6 +124,7 @@ txd_free(TxdDecoder *d)
 		txd_buf_free(&d->presets[i]);
 		free(d->places[i].field);
 	}
+	txd_avro_end(d);
 	txd_match_free(d->match);
 	txd_match_free(d->key_match);
 	txd_track_free(d->track);
@@ -130,6 +133,7 @@ txd_free(TxdDecoder *d)
 	txd_buf_free(&d->cleaned);
 	txd_buf_free(&d->name);
 	txd_buf_free(&d->rest);
+	txd_buf_free(&d->json);
 	free(d->record.fields);
 	free(d->loose);
 	free(d->places);
@@ -261,7 +265,7 @@ put_csv_field(TxdDecoder *d, int i, TxdBuf *rows, TxdError *err)
 static bool
 put_field(TxdDecoder *d, int i, const TxdMessage *message, TxdBuf *rows, TxdError *err)
 {
-	if (d->schema.format == TXD_JSON || d->schema.columns[i].source == TXD_FROM_KEY_FIELD)
+	if (txd_has_json_fields(d->schema.format) || d->schema.columns[i].source == TXD_FROM_KEY_FIELD)
 		return put_json_field(d, i, rows, err);
 	if (d->schema.format == TXD_CSV)
 		return put_csv_field(d, i, rows, err);
@@ -273,9 +277,9 @@ static bool
 put_whole(TxdDecoder *d, const TxdColumn *column, const TxdMessage *message, TxdBuf *rows,
 		  TxdError *err)
 {
-	if (d->schema.format == TXD_JSON && column->type != TXD_BYTEA)
+	if (txd_has_json_fields(d->schema.format) && column->type != TXD_BYTEA)
 		return put_json(d, column, message->payload, message->payload_len, rows, err);
-	return txd_put_plain(d, column, message, rows, err);
+	return txd_put_plain(d, column, d->given, rows, err);
 }
 
 static bool
@@ -396,15 +400,26 @@ bool
 txd_decode(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err)
 {
 	size_t before = rows->len;
+	TxdMessage as_json;
 	bool ok = true;
 
 	if (message->payload == NULL && !d->schema.tombstones)
 		return txd_refuse(err, "tombstone", NULL, "message has no payload");
 	d->serial++;
 	d->nchanged = 0;
+	d->given = message;
+	if (message->payload != NULL && d->schema.format == TXD_AVRO)
+	{
+		if (!txd_avro_message(d, message, err))
+			return false;
+		as_json = *message;
+		as_json.payload = d->json.data;
+		as_json.payload_len = d->json.len;
+		message = &as_json;
+	}
 	if (message->payload == NULL)
 		ok = true;
-	else if (d->schema.format == TXD_JSON)
+	else if (txd_has_json_fields(d->schema.format))
 		ok = txd_json_fields(d, message, err);
 	else if (d->schema.format == TXD_CSV)
 		ok = txd_csv_fields(d, message, err);

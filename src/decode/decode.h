@@ -20,7 +20,8 @@ typedef enum TxdFormat
 	TXD_JSON = 0,
 	TXD_CSV = 1,
 	TXD_PLAIN_TEXT = 2, /* the whole message is one UTF-8 text */
-	TXD_BYTES = 3       /* the whole message is one bytea */
+	TXD_BYTES = 3,      /* the whole message is one bytea */
+	TXD_AVRO = 4        /* becomes the JSON that means the same (avro.h), and is decoded as that */
 } TxdFormat;
 
 /*
@@ -130,6 +131,18 @@ typedef struct TxdZone
 	const int32_t *offset; /* seconds east of UTC; nchanges + 1 entries */
 } TxdZone;
 
+/*
+ * Where schemas are that messages name by number: for whoever asks there, the decoder only looks whether messages begin
+ * with a number, in Confluent's wire format.
+ */
+typedef struct TxdRegistry
+{
+	const char *url;
+	const char *user_info; /* "user:password", or NULL */
+	const char *ca_pem;    /* certificates that are trusted; NULL: the system's */
+	int32_t wait_s;        /* how long a schema may be missing */
+} TxdRegistry;
+
 typedef struct TxdSchema
 {
 	TxdFormat format;
@@ -143,6 +156,10 @@ typedef struct TxdSchema
 	const char *key;   /* of pseudonyms; NULL: none. The decoder keeps no copy */
 	/* Of encryption, as txd_pgp_new takes them; NULL: none. With them refusals show no values. */
 	const char *encryption_keys;
+	/* Avro: NULL without registry; with one the schema that messages are read as, NULL: each its writer's. */
+	const char *avro_schema;
+	const TxdRegistry
+		*registry; /* NULL: messages are values of avro_schema, or single objects of it */
 } TxdSchema;
 
 /* One message of Kafka, or one record of a file (then key, topic and offset are unset). */
@@ -165,7 +182,7 @@ typedef struct TxdMessage
 /*
  * Why a row was refused. The codes are stable and documented in docs/architecture.md:
  * bad_json, bad_csv, bad_encoding, nul_byte, too_deep, duplicate_field, ambiguous_field, wrong_type,
- * bad_value, out_of_range, excess_scale, too_long, missing_value, missing_field, extra_field, tombstone.
+ * bad_avro, bad_schema, unknown_schema, bad_value, out_of_range, excess_scale, too_long, missing_value, missing_field, extra_field, tombstone.
  */
 typedef struct TxdError
 {
@@ -191,6 +208,22 @@ extern void txd_free(TxdDecoder *decoder);
  * fields, to json and to columns that are NOT NULL.
  */
 extern bool txd_decode(TxdDecoder *decoder, const TxdMessage *message, TxdBuf *rows, TxdError *err);
+
+/* Formats whose fields are those of JSON. */
+static inline bool
+txd_has_json_fields(TxdFormat format)
+{
+	return format == TXD_JSON || format == TXD_AVRO;
+}
+
+/* Has the message the number of a schema that the decoder does not know yet? */
+extern bool txd_wants_schema(const TxdDecoder *decoder, const TxdMessage *message, uint32_t *id);
+
+/*
+ * The schema of that number: the last of n texts, which may name types of those before it. Without texts there is none;
+ * messages with the number are refused (unknown_schema) until it is added again. Texts that are no schema refuse theirs, too.
+ */
+extern void txd_add_schema(TxdDecoder *decoder, uint32_t id, const char *const *texts, int n);
 
 /* With the schema's keys, for what is kept of the messages; NULL: it has none. */
 extern TxdPgp *txd_pgp_of(TxdDecoder *decoder);

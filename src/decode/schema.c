@@ -76,6 +76,7 @@ txd_schema_copy(const TxdSchema *from, TxdSchema *to)
 	{
 		*to = *from;
 		copy_columns(from, to, &a);
+		to->avro_schema = arena_text(&a, from->avro_schema);
 		to->csv.null_text = arena_text(&a, from->csv.null_text != NULL ? from->csv.null_text : "");
 		to->zone.at = arena_put(&a, from->zone.at, n * sizeof(int64_t));
 		to->zone.offset = arena_put(&a, from->zone.offset, (n + 1) * sizeof(int32_t));
@@ -234,10 +235,10 @@ check_column(const TxdSchema *schema, const TxdColumn *col, int *nplain, TxdErro
 		return txd_refuse(err, "bad_value", col, "a field of the key needs a path");
 	if (col->source == TXD_FROM_IS_TOMBSTONE && col->type != TXD_BOOL)
 		return txd_refuse(err, "wrong_type", col, "whether there is a value needs a boolean");
-	if (col->source == TXD_FROM_REST && schema->format != TXD_JSON)
-		return txd_refuse(err, "bad_value", col, "\"$rest\" needs the format json");
-	if (col->source == TXD_FROM_FIELD && schema->format != TXD_JSON && schema->format != TXD_CSV &&
-		++*nplain > 1)
+	if (col->source == TXD_FROM_REST && !txd_has_json_fields(schema->format))
+		return txd_refuse(err, "bad_value", col, "\"$rest\" needs the format json or avro");
+	if (col->source == TXD_FROM_FIELD && !txd_has_json_fields(schema->format) &&
+		schema->format != TXD_CSV && ++*nplain > 1)
 		return txd_refuse(err, "bad_value", col, "formats without fields fill one column");
 	return true;
 }
