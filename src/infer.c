@@ -140,8 +140,37 @@ by_position(const ListCell *a, const ListCell *b)
 	return x->position < y->position ? -1 : x->position > y->position;
 }
 
+/* A plan for messages as the JSON they become. */
+static TxpRowPlan *
+json_plan(const TxpStream *stream)
+{
+	static const TxdCsvOptions csv = {',', '"', false, false, ""};
+	Datum columns = DirectFunctionCall1(
+		jsonb_in, CStringGetDatum("{\"value\": {\"path\": \"$value\", \"type\": \"text\"}}"));
+	TxpRowPlan *plan =
+		txp_rowplan_for_mapping(txp_format_by_name(stream->format), DatumGetJsonbP(columns), &csv);
+
+	txp_rowplan_set_schemas(plan, stream->server, stream->owner, stream->avro_schema, 0);
+	return plan;
+}
+
+/* The JSON of a message: itself, or the only field of its row by json_plan. Its data are NULL where there is none. */
+static TxpSpan
+json_of(const TxpSampled *sampled, bool decoded)
+{
+	TxpReader r = {0};
+
+	if (!decoded)
+		return sampled->m.payload;
+	if (sampled->row == NULL)
+		return (TxpSpan){0};
+	r = txp_reader(sampled->row, sampled->m.row_length);
+	r.p += sizeof(int16) + sizeof(int32);
+	return (TxpSpan){r.p, r.end - r.p};
+}
+
 static TxpSample *
-take_sample(TxpIo *io, const TxpStream *stream)
+take_sample(TxpIo *io, const TxpStream *stream, bool decoded)
 {
 	TxpSampleWish wish = {
 		.max_messages = SAMPLE_MESSAGES, .max_bytes = SAMPLE_BYTES, .timeout_ms = SAMPLE_MS};
@@ -150,7 +179,8 @@ take_sample(TxpIo *io, const TxpStream *stream)
 	int64 offsets = 0;
 
 	source.start_at = "earliest";
-	sample = txp_sample_take(io, &source, txp_sample_raw_plan(), &wish);
+	sample =
+		txp_sample_take(io, &source, decoded ? json_plan(stream) : txp_sample_raw_plan(), &wish);
 	for (int i = 0; i < sample->parts.n; i++)
 		offsets += sample->parts.places[i].high - sample->parts.places[i].low;
 	if (sample->n == 0)
@@ -170,14 +200,15 @@ take_sample(TxpIo *io, const TxpStream *stream)
 static List *
 sampled_facts(TxpIo *io, const TxpStream *stream)
 {
-	TxpSample *sample = take_sample(io, stream);
+	bool decoded = txp_format_by_name(stream->format) != TXD_JSON;
+	TxpSample *sample = take_sample(io, stream, decoded);
 	TxpJsonFacts *facts = txp_json_facts_new();
 	List *all;
 	ListCell *lc;
 
 	for (uint32 i = 0; i < sample->n; i++)
 	{
-		const TxpSpan payload = sample->messages[i].m.payload;
+		const TxpSpan payload = json_of(&sample->messages[i], decoded);
 
 		if (payload.data != NULL)
 			txp_json_facts_add(facts, payload.data, payload.len);
@@ -188,12 +219,14 @@ sampled_facts(TxpIo *io, const TxpStream *stream)
 		if (is_usable(lfirst(lc)))
 			return all;
 	}
-	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					errmsg("none of %u sampled messages of topic \"%s\" is a JSON object with a "
-						   "field that is not null",
-						   sample->n, stream->topic),
-					errhint("txpipe.peek shows what they are. Other formats are csv, text and "
-							"bytea; or create the table and name it as the target.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("none of %u sampled messages of topic \"%s\" is an object with a field that "
+					"is not null",
+					sample->n, stream->topic),
+			 errhint("txpipe.peek shows what they are, txpipe.test_stream why they are refused. "
+					 "Other formats are json, avro, csv, text and bytea; or create the "
+					 "table and name it as the target.")));
 }
 
 /* The fields that get no column, most of them or the first few by name. */
@@ -361,6 +394,7 @@ inferred_columns(TxpIo *io, const TxpStream *stream)
 	switch (txp_format_by_name(stream->format))
 	{
 		case TXD_JSON:
+		case TXD_AVRO:
 			columns = add_column(field_columns(io, stream), REST_NAME, "pg_catalog.jsonb", "$rest");
 			break;
 		case TXD_PLAIN_TEXT:

@@ -49,12 +49,14 @@ plan_rows(TxpLink *link)
 	txp_stream_check_target(stream);
 	link->plan = txp_rowplan_for_target(target, txp_format_by_name(stream->format), stream->columns,
 										true, &csv);
-	link->plan->track_fields = stream->track_fields && link->plan->format == TXD_JSON;
+	link->plan->track_fields = stream->track_fields && txd_has_json_fields(link->plan->format);
 	txp_sink_check(target, link->plan);
 	if (link->steps != NIL)
 		txp_rowplan_add_for_steps(link->plan, stream->columns);
 	txp_rowplan_set_keys(
 		link->plan, &(TxpPlanKeys){stream->server, stream->server, stream->encrypt, stream->owner});
+	txp_rowplan_set_schemas(link->plan, stream->server, stream->owner, stream->avro_schema,
+							stream->schema_timeout_s);
 	link->upsert = txp_upsert_new(stream, target, link->plan);
 	link->target_desc = CreateTupleDescCopyConstr(RelationGetDescr(target));
 	table_close(target, AccessShareLock);

@@ -353,7 +353,7 @@ store_end(int32 stream_id, const char *topic, int32 partition, int64 end)
 	(void) txp_spi_run(&statement, values, NULL);
 }
 
-void
+bool
 txp_offsets_store_ends(int32 stream_id, char *const *topics, int ntopics, const TxpFrame *ends)
 {
 	TxpReader r = txp_reader(ends->data, ends->size);
@@ -372,6 +372,9 @@ txp_offsets_store_ends(int32 stream_id, char *const *topics, int ntopics, const 
 		store_end(stream_id, topics[topic], partition, end);
 	}
 	SPI_finish();
+	n = txp_read_u8(&r);
+	txp_reader_check(&r);
+	return n != 0;
 }
 
 void

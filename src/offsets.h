@@ -89,8 +89,8 @@ extern bool txp_offsets_lock(int32 stream_id, TimestampTz created_at, int64 epoc
 extern void txp_offsets_move(int32 stream_id, char *const *topics, const TxpBatch *batch,
 							 const int64 *refused);
 
-/* Stores the ends of an ENDS frame. */
-extern void txp_offsets_store_ends(int32 stream_id, char *const *topics, int ntopics,
+/* Stores the ends of an ENDS frame; true when nothing holds the stream up. */
+extern bool txp_offsets_store_ends(int32 stream_id, char *const *topics, int ntopics,
 								   const TxpFrame *ends);
 /* The same of a batch that is not written yet. */
 extern void txp_offsets_store_ends_of(int32 stream_id, char *const *topics, int ntopics,

@@ -71,6 +71,17 @@ const TxpOption txp_options[] = {
 	 "Largest message that produce() sends"},
 	{TXP_OPTION_SERVER, "compression_codec", TXP_TYPE_CHOICE, "none", 0, 0,
 	 "none gzip snappy lz4 zstd", "What produce() compresses with"},
+	{TXP_OPTION_SERVER, "schema_registry_url", TXP_TYPE_TEXT, NULL, 0, 0, NULL,
+	 "Schema registry of the format avro, http://host:port or https://host:port; of several, "
+	 "comma-separated, the first that answers"},
+	{TXP_OPTION_SERVER, "schema_registry_ca_pem", TXP_TYPE_TEXT, NULL, 0, 0, NULL,
+	 "Certificates of the authorities that are trusted there, in PEM form; otherwise the system's"},
+	{TXP_OPTION_SERVER, "schema_registry_ca_file", TXP_TYPE_FILE, NULL, 0, 0, NULL,
+	 "File on the server with what schema_registry_ca_pem takes", "schema.registry.ca.pem"},
+	{TXP_OPTION_MAPPING, "schema_registry_user_info", TXP_TYPE_SECRET, NULL, 0, 0, NULL,
+	 "user:password for the schema registry"},
+	{TXP_OPTION_MAPPING, "schema_registry_user_info_file", TXP_TYPE_SECRET_FILE, NULL, 0, 0, NULL,
+	 "File on the server with user:password for the schema registry", "schema.registry.user.info"},
 	{TXP_OPTION_MAPPING, "sasl_username", TXP_TYPE_TEXT, NULL, 0, 0, NULL, "User name for SASL"},
 	{TXP_OPTION_MAPPING, "sasl_password", TXP_TYPE_SECRET, NULL, 0, 0, NULL, "Password for SASL"},
 	{TXP_OPTION_MAPPING, "sasl_password_file", TXP_TYPE_SECRET_FILE, NULL, 0, 0, NULL,
@@ -127,6 +138,12 @@ const TxpOption txp_options[] = {
 	 "Roles, with commas between them, whose functions, policies and triggers steps and rules may "
 	 "run "
 	 "as the owner, beside his own and those of roles with his rights"},
+	{TXP_OPTION_STREAM, "avro_schema", TXP_TYPE_TEXT, NULL, 0, 0, NULL,
+	 "Format avro: the schema, as JSON. With a registry what messages are read as, with its names, "
+	 "aliases and defaults; without one what they were written with"},
+	{TXP_OPTION_STREAM, "schema_timeout", TXP_TYPE_INTEGER, "300", 0, 31536000, "s",
+	 "How long the stream waits for a schema that is not in the registry; then messages that need "
+	 "it become dead letters"},
 	{TXP_OPTION_STREAM, "on_lost_offset", TXP_TYPE_CHOICE, "stop", 0, 0, "stop earliest latest",
 	 "Where a stream goes on whose place in the topic is lost, because messages expired or the "
 	 "topic was created anew; stop pauses it"},

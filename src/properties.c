@@ -28,6 +28,9 @@ static const char *const key_property[] = {
 	[TXP_KEY_OF_ENCRYPTION] = "encryption.key",
 };
 
+/* The registry's, which are none either. */
+#define REGISTRY "schema.registry."
+
 /* librdkafka's name of an option's property. */
 static const char *
 property_of(const TxpOption *option)
@@ -331,19 +334,79 @@ check_server_owner(const ForeignServer *server, List *of_mapping)
 	}
 }
 
+/* Those that are, or are not, the registry's. */
+static List *
+registry_options(TxpOptionScope scope, List *defs, bool wanted)
+{
+	List *chosen = NIL;
+	ListCell *lc;
+
+	foreach (lc, defs)
+	{
+		DefElem *def = lfirst(lc);
+		const char *property =
+			property_of(txp_option_check(scope, def->defname, defGetString(def)));
+
+		if ((strncmp(property, REGISTRY, strlen(REGISTRY)) == 0) == wanted)
+			chosen = lappend(chosen, def);
+	}
+	return chosen;
+}
+
+/* The value of one of these options, in clear; absent where it is not among them. */
+static void
+put_given(StringInfo buf, TxpOptionScope scope, List *defs, const char *property)
+{
+	ListCell *lc;
+
+	foreach (lc, defs)
+	{
+		DefElem *def = lfirst(lc);
+		char *value = defGetString(def);
+		const TxpOption *option = txp_option_check(scope, def->defname, value);
+
+		if (strcmp(property_of(option), property) == 0)
+		{
+			put_value(buf, option, value);
+			return;
+		}
+	}
+	txp_put_str(buf, NULL);
+}
+
+bool
+txp_has_registry(Oid server_id)
+{
+	return given(TXP_OPTION_SERVER, GetForeignServer(server_id)->options, REGISTRY "url") != NULL;
+}
+
+void
+txp_pack_registry(StringInfo buf, Oid server_id, Oid user)
+{
+	ForeignServer *server = GetForeignServer(server_id);
+	List *of_mapping = registry_options(TXP_OPTION_MAPPING, mapping_options(server_id, user), true);
+
+	check_server_owner(server, of_mapping);
+	put_given(buf, TXP_OPTION_SERVER, server->options, REGISTRY "url");
+	put_given(buf, TXP_OPTION_MAPPING, of_mapping, REGISTRY "user.info");
+	put_given(buf, TXP_OPTION_SERVER, server->options, REGISTRY "ca.pem");
+}
+
 /* Options are checked once more: a wrapper altered to have no validator would let anything through. */
 void
 txp_pack_properties(StringInfo buf, Oid server_id, Oid user)
 {
 	ForeignServer *server = GetForeignServer(server_id);
+	List *of_server = registry_options(TXP_OPTION_SERVER, server->options, false);
 	List *of_mapping = mapping_options(server_id, user);
 
 	check_server(server->options);
 	check_options(TXP_OPTION_MAPPING, of_mapping);
 	(void) take_key(TXP_KEY_OF_PSEUDONYMS, &of_mapping);
 	(void) take_key(TXP_KEY_OF_ENCRYPTION, &of_mapping);
+	of_mapping = registry_options(TXP_OPTION_MAPPING, of_mapping, false);
 	check_server_owner(server, of_mapping);
-	txp_put_u32(buf, list_length(server->options) + list_length(of_mapping));
-	put_options(buf, TXP_OPTION_SERVER, server->options);
+	txp_put_u32(buf, list_length(of_server) + list_length(of_mapping));
+	put_options(buf, TXP_OPTION_SERVER, of_server);
 	put_options(buf, TXP_OPTION_MAPPING, of_mapping);
 }

@@ -28,6 +28,13 @@ typedef enum TxpKey
 /* The key that `user`'s mapping of the server has, which the caller wipes; NULL where there is none. */
 extern char *txp_mapping_key(TxpKey which, Oid server, Oid user);
 
+/*
+ * Where the schema registry of the server is and how `user` logs in there: address, user and password, certificates, each
+ * absent where there is none. The buffer then holds secrets.
+ */
+extern void txp_pack_registry(StringInfo buf, Oid server, Oid user);
+extern bool txp_has_registry(Oid server);
+
 /* ERRORs because there is none, for a column or, NULL, for what is kept of messages. */
 pg_noreturn extern void txp_mapping_lacks_key(TxpKey which, const char *column);
 

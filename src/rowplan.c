@@ -18,7 +18,7 @@
 TxdFormat
 txp_format_by_name(const char *name)
 {
-	static const char *const names[] = {"json", "csv", "text", "bytea"};
+	static const char *const names[] = {"json", "csv", "text", "bytea", "avro"};
 
 	for (int i = 0; i < (int) lengthof(names); i++)
 	{
@@ -27,7 +27,7 @@ txp_format_by_name(const char *name)
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("format \"%s\" is not known", name),
-			 errhint("Formats: json, csv, text, bytea.")));
+			 errhint("Formats: json, csv, text, bytea, avro.")));
 }
 
 static TxpRowPlan *
@@ -376,6 +376,7 @@ txp_rowplan_pack(const TxpRowPlan *plan, StringInfo buf)
 	txp_put_u8(buf, plan->track_fields);
 	txp_put_str(buf, plan->csv.null_text);
 	txp_pack_keys(plan, buf);
+	txp_pack_schemas(plan, buf);
 	txp_pack_zone(plan, buf);
 	txp_put_u32(buf, plan->ncolumns);
 	for (int i = 0; i < plan->ncolumns; i++)

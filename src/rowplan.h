@@ -33,9 +33,12 @@ typedef struct TxpRowPlan
 	Oid key_server;    /* whose mapping for key_user has the key of pseudonyms; or InvalidOid */
 	Oid encryption_server; /* the same for the keys of encryption */
 	Oid key_user;
+	const char *avro_schema; /* format avro: the stream's own, or NULL */
+	Oid registry_server;     /* whose options say where other schemas are; or InvalidOid */
+	int schema_timeout_s;    /* how long one may be missing there */
 } TxpRowPlan;
 
-/* "json", "csv", "text", "bytea"; ERRORs for another name. */
+/* "json", "csv", "text", "bytea", "avro"; ERRORs for another name. */
 extern TxdFormat txp_format_by_name(const char *name);
 
 /*
@@ -94,6 +97,14 @@ typedef struct TxpPlanKeys
 /* plan_keys.c: the current user needs USAGE on the servers whose keys are used; appends the schema's keys. */
 extern void txp_rowplan_set_keys(TxpRowPlan *plan, const TxpPlanKeys *keys);
 extern void txp_pack_keys(const TxpRowPlan *plan, StringInfo buf);
+
+/*
+ * plan_schemas.c: with the format avro, where its schemas are: `schema` (NULL: none) and, for the owner's eyes, the registry
+ * of the server. ERRORs where there are none. Appends them.
+ */
+extern void txp_rowplan_set_schemas(TxpRowPlan *plan, const char *server, Oid user,
+									const char *schema, int timeout_s);
+extern void txp_pack_schemas(const TxpRowPlan *plan, StringInfo buf);
 
 /* tzchanges.c: appends the schema's time zone part; for rows of another than the current user it is the database's. */
 extern void txp_pack_zone(const TxpRowPlan *plan, StringInfo buf);

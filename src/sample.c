@@ -34,6 +34,7 @@ typedef struct Sampler
 	int64 bytes_left;
 	Quota *quotas;
 	TxpSample *sample;
+	TxpIoError trouble;    /* told last; message NULL: none */
 	MemoryContext context; /* of the sample; frames are read in one that is reset */
 } Sampler;
 
@@ -296,11 +297,22 @@ on_batch(Sampler *s, const TxpFrame *frame)
 	txp_io_send(s->io, TXP_BATCH_DONE, s->channel, frame->seq, NULL);
 }
 
+/* One that passes may be why no message comes. */
+static void
+on_error(Sampler *s, const TxpFrame *frame)
+{
+	MemoryContext old = MemoryContextSwitchTo(s->context);
+
+	txp_io_read_error(frame, &s->trouble);
+	MemoryContextSwitchTo(old);
+	if (s->trouble.fatal)
+		txp_io_raise(&s->trouble);
+}
+
 static void
 on_frame(Sampler *s, const TxpFrame *frame)
 {
 	TxpReader r = txp_reader(frame->data, frame->size);
-	TxpIoError error;
 	uint32 topic;
 
 	switch (frame->type)
@@ -317,9 +329,7 @@ on_frame(Sampler *s, const TxpFrame *frame)
 			end_quota(s, quota_of(s, topic, txp_read_i32(&r)));
 			break;
 		case TXP_ERROR:
-			txp_io_read_error(frame, &error);
-			if (error.fatal)
-				txp_io_raise(&error);
+			on_error(s, frame);
 			break;
 		default:
 			break;
@@ -369,6 +379,7 @@ txp_sample_take(TxpIo *io, const TxpStream *stream, const TxpRowPlan *plan,
 				const TxpSampleWish *wish)
 {
 	TxpStream source = *stream;
+	TxpRowPlan impatient = *plan;
 	TxpSample *sample = palloc0(sizeof(TxpSample));
 	Sampler s = {.io = io,
 				 .max = wish->max_messages,
@@ -377,6 +388,7 @@ txp_sample_take(TxpIo *io, const TxpStream *stream, const TxpRowPlan *plan,
 				 .context = CurrentMemoryContext};
 	TxpFrame frame;
 
+	impatient.schema_timeout_s = 0;
 	source.batch_rows = wish->max_messages;
 	source.linger_ms = 0;
 	source.gather_ms = GATHER_MS;
@@ -385,7 +397,7 @@ txp_sample_take(TxpIo *io, const TxpStream *stream, const TxpRowPlan *plan,
 	source.stop_on_error = false;
 	sample->messages =
 		MemoryContextAllocHuge(CurrentMemoryContext, sizeof(TxpSampled) * (Size) s.max);
-	s.channel = txp_link_send_open(io, &source, plan, TXP_OPEN_TIMEOUT_MS);
+	s.channel = txp_link_send_open(io, &source, &impatient, TXP_OPEN_TIMEOUT_MS);
 	txp_io_expect(io, s.channel, TXP_PARTITIONS, TXP_OPEN_TIMEOUT_MS + 5000, &frame);
 	txp_partitions_read(&frame, &sample->parts);
 	share_out(&s, wish->newest);
@@ -393,6 +405,8 @@ txp_sample_take(TxpIo *io, const TxpStream *stream, const TxpRowPlan *plan,
 	{
 		send_start(&s, true);
 		read_messages(&s, wish->timeout_ms);
+		if (sample->n == 0 && s.trouble.message != NULL)
+			txp_io_raise(&s.trouble);
 	}
 	if (!txp_io_gone(io))
 		txp_io_send(io, TXP_CLOSE, s.channel, 0, NULL);

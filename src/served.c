@@ -426,6 +426,19 @@ handle_error(TxpServed *served, const TxpFrame *frame)
 }
 
 static void
+store_ends(TxpServed *served, const TxpFrame *frame)
+{
+	bool well;
+
+	txp_transaction_begin();
+	well = txp_offsets_store_ends(served->link->stream->id, served->link->topics,
+								  served->link->ntopics, frame);
+	txp_transaction_commit();
+	if (well)
+		note_running(served);
+}
+
+static void
 handle_frame(TxpServed *served, const TxpFrame *frame)
 {
 	switch (frame->type)
@@ -440,11 +453,7 @@ handle_frame(TxpServed *served, const TxpFrame *frame)
 			handle_batch(served, frame);
 			break;
 		case TXP_ENDS:
-			txp_transaction_begin();
-			txp_offsets_store_ends(served->link->stream->id, served->link->topics,
-								   served->link->ntopics, frame);
-			txp_transaction_commit();
-			note_running(served);
+			store_ends(served, frame);
 			break;
 		case TXP_ERROR:
 			handle_error(served, frame);

@@ -44,6 +44,8 @@ typedef struct TxpStream
 	char *on_lost_offset; /* stop, earliest, latest */
 	char *on_new_field;   /* rest, column, stop */
 	bool track_fields;
+	char *avro_schema; /* or NULL */
+	int schema_timeout_s;
 	int batch_timeout_ms;
 	int64 error_budget; /* 0: none, as of the next four */
 	int error_ratio;    /* per cent */

@@ -110,6 +110,8 @@ plan_of(TxpIo *io, TxpStream *stream)
 								   txp_infer_mapping(stream, columns, true), &csv);
 	txp_rowplan_set_keys(
 		plan, &(TxpPlanKeys){stream->server, stream->server, stream->encrypt, stream->owner});
+	txp_rowplan_set_schemas(plan, stream->server, stream->owner, stream->avro_schema,
+							stream->schema_timeout_s);
 	return plan;
 }
 

@@ -148,7 +148,28 @@ has_fetched(const Loop *l)
 	return l->taken < l->nfetched;
 }
 
-/* Takes what was fetched as far as batch and limits allow. One measurement for the whole run. */
+/* Is the schema of the message known, where it names one? Errors have none. */
+static bool
+has_schema(const TxpStream *s, const rd_kafka_message_t *m)
+{
+	TxdMessage message = {.payload = m->payload, .payload_len = m->len};
+
+	return s->registry == NULL || m->err != RD_KAFKA_RESP_ERR_NO_ERROR ||
+		   txp_registry_serve(s->registry, s->decoder, &message);
+}
+
+/* The next message waits for its schema; when that is to be asked for again in `ms`. */
+static bool
+awaits_schema(const Loop *l, int *ms)
+{
+	int64_t due = txp_registry_due(l->s->registry);
+	int64_t left = due - txp_now_ms();
+
+	*ms = left > 0 ? (int) left : 0;
+	return due != 0 && has_fetched(l) && left > 0;
+}
+
+/* Takes what was fetched as far as batch, limits and schemas allow. One measurement for the whole run. */
 static void
 take_fetched(Loop *l)
 {
@@ -157,7 +178,7 @@ take_fetched(Loop *l)
 	int64_t begun = txp_now_us();
 
 	while (has_fetched(l) && !s->failed && !batch->stopped && !txp_window_full(&s->window) &&
-		   txp_pace_allows(&s->pace))
+		   txp_pace_allows(&s->pace) && has_schema(s, l->fetched[l->taken]))
 		take(l, l->fetched[l->taken++]);
 	batch->decode_us += txp_now_us() - begun;
 }
@@ -302,6 +323,7 @@ emit(Loop *l)
 	if (with_fields)
 		l->fields_at = txp_now_ms();
 	l->retell = true;
+	txp_registry_retell(s->registry);
 	l->batch_since = 0;
 	l->sent_at = txp_now_ms();
 }
@@ -321,6 +343,7 @@ static bool
 is_ripe(const Loop *l)
 {
 	const TxpStream *s = l->s;
+	int ms;
 
 	if (txp_window_open((TxpWindow *) &s->window)->stopped)
 		return true;
@@ -329,7 +352,7 @@ is_ripe(const Loop *l)
 	return txp_window_full(&s->window) || s->unsettled > 0 ||
 		   (l->starts != NULL && !has_fetched(l)) ||
 		   (s->window.unacked == 0 && txp_now_ms() >= due_at(l) &&
-			(!has_fetched(l) || !txp_pace_allows(&s->pace)));
+			(!has_fetched(l) || !txp_pace_allows(&s->pace) || awaits_schema(l, &ms)));
 }
 
 static int
@@ -361,10 +384,16 @@ may_take(Loop *l, int *wait_ms)
 {
 	TxpStream *s = l->s;
 	int pace_ms;
+	int schema_ms;
 
 	*wait_ms = patience(l);
 	if (l->stopped || s->window.unacked == TXP_WINDOW)
 		return false;
+	if (awaits_schema(l, &schema_ms))
+	{
+		*wait_ms = schema_ms < *wait_ms ? schema_ms : *wait_ms;
+		return false;
+	}
 	txp_pace_fill(&s->pace, txp_now_us());
 	pace_ms = txp_pace_wait_ms(&s->pace);
 	if (pace_ms > 0 && pace_ms < *wait_ms)

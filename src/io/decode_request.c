@@ -6,6 +6,7 @@
 #include "handlers.h"
 #include "link.h"
 #include "put.h"
+#include "registry.h"
 #include "schema.h"
 #include "seal.h"
 
@@ -14,6 +15,8 @@ typedef struct Request
 	TxpReader r;
 	TxdSchema *schema;
 	TxdDecoder *decoder;
+	TxpRegistry *registry; /* of schemas; NULL: none */
+	bool answered;         /* with an error */
 	uint32_t ntopics;
 	char **topics;
 	TxdBuf results;
@@ -76,8 +79,14 @@ decode_one(Request *q, TxdMessage *m, bool sealed)
 	size_t before = q->block.len;
 	TxdError err = {0};
 
-	if ((!sealed || txp_unseal(txd_pgp_of(q->decoder), m, &q->plain, &err)) &&
-		txd_decode(q->decoder, m, &q->block, &err))
+	bool plain = !sealed || txp_unseal(txd_pgp_of(q->decoder), m, &q->plain, &err);
+
+	if (plain && !txp_registry_serve_request(q->registry, q->decoder, m))
+	{
+		q->answered = true;
+		return;
+	}
+	if (plain && txd_decode(q->decoder, m, &q->block, &err))
 	{
 		txp_put_u32(&q->results, (uint32_t) (q->block.len - before));
 		return;
@@ -89,7 +98,7 @@ decode_one(Request *q, TxdMessage *m, bool sealed)
 }
 
 static bool
-decode_all(Request *q, TxdError *err)
+decode_all(Request *q, TxpChannel *channel, TxdError *err)
 {
 	TxdMessage message;
 	bool sealed;
@@ -103,14 +112,15 @@ decode_all(Request *q, TxdError *err)
 	q->decoder = txd_new(q->schema, err);
 	if (q->decoder == NULL)
 		return false;
+	q->registry = txp_registry_new(q->schema->registry, channel);
 	txp_put_u32(&q->results, n);
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n && !q->answered; i++)
 	{
 		if (!read_message(q, &message, &sealed))
 			return false;
 		decode_one(q, &message, sealed);
 	}
-	return q->r.p == q->r.end;
+	return q->answered || q->r.p == q->r.end;
 }
 
 void
@@ -119,19 +129,22 @@ txp_decode_main(TxpChannel *channel, TxpMail *opening)
 	Request q = {.r = txp_reader(opening->data, opening->header.size)};
 	TxdError err = {0};
 
-	if (decode_all(&q, &err))
+	bool done = decode_all(&q, channel, &err);
+
+	if (done && !q.answered)
 	{
 		txp_put_opt(&q.results, q.block.data == NULL ? "" : q.block.data, q.block.len);
 		txp_answer(channel, TXP_DECODED, &q.results);
 	}
-	else if (err.code != NULL)
+	else if (!done && err.code != NULL)
 		txp_error(
 			channel,
 			(TxpError){.fatal = true, .answer = true, .sqlstate = "22023", .detail = err.column},
 			"%s", err.message);
-	else
+	else if (!done)
 		txp_error(channel, (TxpError){.fatal = true, .answer = true, .sqlstate = "08P01"},
 				  "the frame of messages to decode is broken");
+	txp_registry_free(q.registry);
 	if (q.decoder != NULL)
 		txd_free(q.decoder);
 	if (q.schema != NULL)

@@ -16,7 +16,7 @@
 
 #include <stdint.h>
 
-#define TXP_PROTOCOL_VERSION 8
+#define TXP_PROTOCOL_VERSION 9
 #define TXP_IO_SOCKET 3          /* the child's end of the socket pair */
 #define TXP_FRAME_MAX (1u << 29) /* a larger size is a broken stream */
 #define TXP_ABSENT 0xFFFFFFFFu
@@ -128,7 +128,7 @@ typedef enum TxpFrameType
 	TXP_ERROR = 41,
 	/* i32 syslog level (librdkafka's); str text: for the server log. Never holds a secret. */
 	TXP_LOG = 42,
-	/* [place, i64 end]: ends of partitions moved on without a batch, or a trouble is over */
+	/* [place, i64 end]; u8 well: ends of partitions moved on without a batch, or a trouble is over; well: of all kinds */
 	TXP_ENDS = 43,
 	/* place, u8 TxpVerdict, i64 low, i64 high: what became of the comparison STREAM_START asked for */
 	TXP_VERIFIED = 44,
@@ -171,6 +171,8 @@ typedef enum TxpStartAt
 /*
  * schema: u8 TxdFormat; u8 TxdForm; u8 delimiter; u8 quote; u8 header; u8 ragged;
  *   u8 tombstones; u8 track_fields; str null_text; opt key of pseudonyms; opt keys of encryption (one a line);
+ *   opt schema of Avro; opt address, opt user:password, opt certificates of a schema registry; i32 seconds a schema may be
+ *   missing there;
  *   [i64 at] and then count+1 i32 offset: the input time zone;
  *   [str name; u8 type; i32 length; i32 precision; i32 scale; u8 not_null; u8 source; u8 convert;
  *    [str path]; opt default_text] columns

@@ -33,6 +33,23 @@ read_secret(TxpReader *r)
 	return text;
 }
 
+static const TxdRegistry *
+read_registry(TxpReader *r)
+{
+	TxdRegistry *registry = txd_alloc(sizeof(*registry));
+
+	registry->url = read_text(r);
+	registry->user_info = read_secret(r);
+	registry->ca_pem = read_text(r);
+	registry->wait_s = txp_read_i32(r);
+	if (registry->url != NULL)
+		return registry;
+	free((void *) registry->user_info);
+	free((void *) registry->ca_pem);
+	free(registry);
+	return NULL;
+}
+
 static void
 read_column(TxpReader *r, TxdColumn *column)
 {
@@ -84,14 +101,15 @@ txp_schema_read(TxpReader *r)
 	schema->csv.null_text = read_text(r);
 	schema->key = read_secret(r);
 	schema->encryption_keys = read_secret(r);
+	schema->avro_schema = read_text(r);
+	schema->registry = read_registry(r);
 	read_zone(r, &schema->zone);
 	schema->ncolumns = (int) txp_read_count(r, 16);
 	schema->columns = txd_alloc(((size_t) schema->ncolumns + 1) * sizeof(TxdColumn));
 	memset(schema->columns, 0, ((size_t) schema->ncolumns + 1) * sizeof(TxdColumn));
 	for (int i = 0; i < schema->ncolumns && !r->bad; i++)
 		read_column(r, &schema->columns[i]);
-	r->bad |=
-		schema->format > TXD_BYTES || schema->form > TXD_TEXT || schema->csv.null_text == NULL;
+	r->bad |= schema->format > TXD_AVRO || schema->form > TXD_TEXT || schema->csv.null_text == NULL;
 	return schema;
 }
 
@@ -101,6 +119,17 @@ free_secret(const char *text)
 	if (text != NULL)
 		explicit_bzero((void *) text, strlen(text));
 	free((void *) text);
+}
+
+static void
+free_registry(const TxdRegistry *registry)
+{
+	if (registry == NULL)
+		return;
+	free_secret(registry->user_info);
+	free((void *) registry->url);
+	free((void *) registry->ca_pem);
+	free((void *) registry);
 }
 
 void
@@ -120,6 +149,8 @@ txp_schema_free(TxdSchema *schema)
 	free((void *) schema->zone.at);
 	free((void *) schema->zone.offset);
 	free((void *) schema->csv.null_text);
+	free((void *) schema->avro_schema);
+	free_registry(schema->registry);
 	free_secret(schema->key);
 	free_secret(schema->encryption_keys);
 	free(schema);

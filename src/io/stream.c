@@ -55,6 +55,7 @@ unpack_rest(TxpStream *s, TxpReader *r)
 	if (s->decoder != NULL)
 	{
 		s->window.pgp = txd_pgp_of(s->decoder);
+		s->registry = txp_registry_new(s->schema->registry, s->channel);
 		return true;
 	}
 	txp_error(s->channel, (TxpError){.fatal = true, .sqlstate = "22023", .detail = err.column},
@@ -102,6 +103,7 @@ end_stream(TxpStream *s)
 	free(s->news.sight);
 	if (s->use != NULL)
 		txp_client_leave(s->use);
+	txp_registry_free(s->registry);
 	if (s->decoder != NULL)
 		txd_free(s->decoder);
 	if (s->schema != NULL)

@@ -8,6 +8,7 @@
 #include "batch.h"
 #include "client.h"
 #include "pace.h"
+#include "registry.h"
 #include "schema.h"
 
 typedef enum TxpPlaceState
@@ -53,6 +54,7 @@ typedef struct TxpStream
 	bool wants_headers;
 	TxdSchema *schema;
 	TxdDecoder *decoder;
+	TxpRegistry *registry; /* of schemas; NULL: none */
 	TxpWindow window;
 	TxpPace pace;
 	int ntopics;

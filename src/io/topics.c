@@ -303,6 +303,7 @@ tell_ends(TxpStream *s, bool all)
 		}
 	}
 	memcpy(frame.data, &n, sizeof(n));
+	txp_put_u8(&frame, !txp_registry_is_awaited(s->registry));
 	if (n > 0 || all)
 		txp_send(s->channel, TXP_ENDS, 0, &frame);
 	else

@@ -190,7 +190,7 @@ is(query(q{SELECT count(*) FROM orders}), '0', 'orders is still there');
 fails(q{SELECT txpipe.create_stream('empty', 'shop', 'empty')}, '55000', 'holds no message', 'an empty topic');
 is(query(q{SELECT to_regclass('empty') IS NULL, count(*) FROM txpipe.stream WHERE stream = 'empty'}), 't|0', 'leaves nothing');
 produce_lines($broker, 'nulls', 0, '{"a": null, "b": null}', '{}', '[1]', '17', 'null', '{"a": 1, "a":', '');
-fails(q{SELECT txpipe.create_stream('nulls', 'shop', 'nulls')}, '55000', 'is a JSON object with a field that is not null', 'nothing but nulls');
+fails(q{SELECT txpipe.create_stream('nulls', 'shop', 'nulls')}, '55000', 'is an object with a field that is not null', 'nothing but nulls');
 produce_lines($broker, 'nulls', 0, '{"b": false}');
 ($out, $err) = told(q{SELECT txpipe.create_stream('nulls', 'shop', 'nulls', paused => true)});
 like($err, qr/1 field of topic "nulls" gets no column, but goes into "rest"\nDETAIL:  "a"\./, 'a field that was always null');

@@ -1,0 +1,337 @@
+/*
+ * registry.c — asks a schema registry, in the thread of the stream that cannot go on without the answer.
+ */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "http.h"
+#include "link.h"
+#include "registry.h"
+
+#define PAUSE_MS 250 /* after a first failure, twice as long after each further one, */
+#define MAX_PAUSE_MS 5000
+#define MISSING_MS 1000 /* between questions about a schema that is missing */
+#define MAX_REFERENCES 200
+#define NOT_FOUND 404
+#define NOT_ALLOWED 401
+#define FORBIDDEN 403
+
+typedef enum Answer
+{
+	ANSWER_YES,
+	ANSWER_MISSING, /* it says that there is none */
+	ANSWER_NONE     /* why, sqlstate and hint say why */
+} Answer;
+
+struct TxpRegistry
+{
+	const TxdRegistry *where;
+	TxpChannel *channel;
+	TxpHttp *http;
+	TxdBuf body;
+	char why[400];
+	const char *sqlstate;
+	int64_t due;
+	int pause_ms;
+	uint32_t missing_id;
+	int64_t missing_since; /* 0: none is */
+	bool told;
+};
+
+/* A schema and those it refers to, these first. */
+typedef struct Texts
+{
+	json_t *answers; /* array that holds what the texts are in */
+	const char *text[MAX_REFERENCES + 1];
+	int n;
+} Texts;
+
+TxpRegistry *
+txp_registry_new(const TxdRegistry *where, TxpChannel *channel)
+{
+	TxpRegistry *r;
+
+	if (where == NULL)
+		return NULL;
+	r = txd_alloc(sizeof(*r));
+	*r = (TxpRegistry){.where = where, .channel = channel};
+	r->http = txp_http_new(channel, where->user_info, where->ca_pem);
+	return r;
+}
+
+void
+txp_registry_free(TxpRegistry *r)
+{
+	if (r == NULL)
+		return;
+	txp_http_free(r->http);
+	txd_buf_free(&r->body);
+	free(r);
+}
+
+bool
+txp_registry_is_awaited(const TxpRegistry *r)
+{
+	return r != NULL && r->told;
+}
+
+void
+txp_registry_retell(TxpRegistry *r)
+{
+	if (r != NULL)
+		r->told = false;
+}
+
+static Answer
+no_answer(TxpRegistry *r, const char *sqlstate, const char *format, const char *what, long status)
+{
+	r->sqlstate = sqlstate;
+	snprintf(r->why, sizeof(r->why), format, what, status);
+	return ANSWER_NONE;
+}
+
+/* What a status other than 200 means; a registry gives its own code with a 404, a wrong address does not. */
+static Answer
+judge_status(TxpRegistry *r, long status)
+{
+	json_t *body = json_loadb(r->body.data != NULL ? r->body.data : "", r->body.len, 0, NULL);
+	bool coded = json_object_get(body, "error_code") != NULL;
+
+	json_decref(body);
+	if (status == NOT_FOUND && coded)
+		return ANSWER_MISSING;
+	if (status == NOT_ALLOWED || status == FORBIDDEN)
+		return no_answer(r, "28000", "%s (status %ld)", "it refuses user and password", status);
+	return no_answer(r, "08006", "%s (status %ld)", "it answers without a schema", status);
+}
+
+/* Asks one of the addresses: GET base/path. */
+static Answer
+ask_address(TxpRegistry *r, const char *base, size_t base_len, const char *path)
+{
+	char url[2000];
+	long status;
+
+	while (base_len > 0 && base[base_len - 1] == '/')
+		base_len--;
+	if ((size_t) snprintf(url, sizeof(url), "%.*s/%s", (int) base_len, base, path) >= sizeof(url))
+		return no_answer(r, "08006", "%s", "the address is too long", 0);
+	status = txp_http_get(r->http, url, &r->body);
+	if (status == 0)
+		return no_answer(r, "08006", "%s", txp_http_why(r->http), 0);
+	return status == 200 ? ANSWER_YES : judge_status(r, status);
+}
+
+/* Asks the addresses, which commas separate, until one answers; the answer is an object, the caller's. */
+static Answer
+ask(TxpRegistry *r, const char *path, json_t **object)
+{
+	const char *base = r->where->url;
+	Answer answer = ANSWER_NONE;
+
+	while (answer == ANSWER_NONE && *base != '\0')
+	{
+		size_t len = strcspn(base, ", ");
+
+		if (len > 0)
+			answer = ask_address(r, base, len, path);
+		base += len;
+		base += strspn(base, ", ");
+	}
+	if (answer != ANSWER_YES)
+		return answer;
+	*object = json_loadb(r->body.data, r->body.len, JSON_ALLOW_NUL, NULL);
+	if (json_is_string(json_object_get(*object, "schema")))
+		return ANSWER_YES;
+	json_decref(*object);
+	return no_answer(r, "08006", "%s", "its answer has no schema", 0);
+}
+
+/* subjects/NAME/versions/N, the name's characters escaped as a path wants them. */
+static void
+put_path(char *path, size_t size, const char *subject, json_int_t version)
+{
+	char escaped[900];
+	size_t n = 0;
+
+	for (; *subject != '\0' && n + 4 < sizeof(escaped); subject++)
+	{
+		unsigned char c = (unsigned char) *subject;
+		bool plain = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
+					 c == '-' || c == '_' || c == '.';
+
+		n += (size_t) snprintf(escaped + n, 4, plain ? "%c" : "%%%02X", c);
+	}
+	escaped[n] = '\0';
+	snprintf(path, size, "subjects/%s/versions/%" JSON_INTEGER_FORMAT, escaped, version);
+}
+
+static Answer collect(TxpRegistry *r, const char *path, Texts *texts, int depth);
+
+static Answer
+collect_references(TxpRegistry *r, const json_t *references, Texts *texts, int depth)
+{
+	for (size_t i = 0; i < json_array_size(references); i++)
+	{
+		const json_t *reference = json_array_get(references, i);
+		const char *subject = json_string_value(json_object_get(reference, "subject"));
+		json_int_t version = json_integer_value(json_object_get(reference, "version"));
+		char path[1000];
+		Answer answer;
+
+		put_path(path, sizeof(path), subject != NULL ? subject : "", version);
+		answer = collect(r, path, texts, depth + 1);
+		if (answer != ANSWER_YES)
+			return answer;
+	}
+	return ANSWER_YES;
+}
+
+/* Adds the schema at the path behind those it refers to, each once. */
+static Answer
+collect(TxpRegistry *r, const char *path, Texts *texts, int depth)
+{
+	json_t *object = NULL;
+	const char *type;
+	const char *text;
+	Answer answer = ask(r, path, &object);
+
+	if (answer != ANSWER_YES)
+		return answer;
+	json_array_append_new(texts->answers, object);
+	if (texts->n == MAX_REFERENCES || depth == MAX_REFERENCES)
+		return no_answer(r, "54000", "%s", "a schema refers to more than 200 others", 0);
+	answer = collect_references(r, json_object_get(object, "references"), texts, depth);
+	if (answer != ANSWER_YES)
+		return answer;
+	text = json_string_value(json_object_get(object, "schema"));
+	type = json_string_value(json_object_get(object, "schemaType"));
+	for (int i = 0; i < texts->n; i++)
+		if (strcmp(texts->text[i], text) == 0)
+			return ANSWER_YES;
+	/* Of another kind: its name is no schema, and says in the refusals what it is. */
+	if (type != NULL && strcmp(type, "AVRO") != 0)
+	{
+		json_array_append_new(texts->answers, json_sprintf("\"%s\"", type));
+		text =
+			json_string_value(json_array_get(texts->answers, json_array_size(texts->answers) - 1));
+	}
+	texts->text[texts->n++] = text;
+	return ANSWER_YES;
+}
+
+/* Asks for the schema, and tells the decoder what is known then. */
+static Answer
+fetch(TxpRegistry *r, TxdDecoder *decoder, uint32_t id)
+{
+	Texts texts = {.answers = json_array()};
+	char path[60];
+	Answer answer;
+
+	snprintf(path, sizeof(path), "schemas/ids/%" PRIu32, id);
+	answer = collect(r, path, &texts, 0);
+	if (answer == ANSWER_YES)
+		txd_add_schema(decoder, id, texts.text, texts.n);
+	json_decref(texts.answers);
+	return answer;
+}
+
+static const char *
+hint_of(const TxpRegistry *r)
+{
+	return strcmp(r->sqlstate, "28000") == 0
+			   ? "Give the owner's user mapping the option schema_registry_user_info_file."
+			   : "The stream goes on by itself when the registry answers.";
+}
+
+/* A state worth showing: once until it is over. */
+static void
+tell(TxpRegistry *r, Answer answer, uint32_t id)
+{
+	if (r->told)
+		return;
+	r->told = true;
+	if (answer == ANSWER_MISSING)
+		txp_error(r->channel,
+				  (TxpError){.sqlstate = "42704",
+							 .hint =
+								 "The stream goes on when it is there; after schema_timeout its "
+								 "messages become dead letters."},
+				  "schema %" PRIu32 " is not in the registry at \"%s\"", id, r->where->url);
+	else
+		txp_error(r->channel,
+				  (TxpError){.sqlstate = r->sqlstate, .detail = r->why, .hint = hint_of(r)},
+				  "the schema registry at \"%s\" does not give schema %" PRIu32, r->where->url, id);
+}
+
+int64_t
+txp_registry_due(const TxpRegistry *r)
+{
+	return r != NULL ? r->due : 0;
+}
+
+/* Missing: for how long? True when it is not waited for any longer. */
+static bool
+is_given_up(TxpRegistry *r, uint32_t id)
+{
+	int64_t now = txp_now_ms();
+
+	if (r->missing_since == 0 || r->missing_id != id)
+	{
+		r->missing_id = id;
+		r->missing_since = now;
+	}
+	return now >= r->missing_since + (int64_t) r->where->wait_s * 1000;
+}
+
+bool
+txp_registry_serve(TxpRegistry *r, TxdDecoder *decoder, const TxdMessage *message)
+{
+	uint32_t id;
+	Answer answer;
+
+	if (r == NULL || !txd_wants_schema(decoder, message, &id))
+		return true;
+	if (txp_now_ms() < r->due)
+		return false;
+	answer = fetch(r, decoder, id);
+	if (answer == ANSWER_MISSING && is_given_up(r, id))
+	{
+		txd_add_schema(decoder, id, NULL, 0);
+		answer = ANSWER_YES;
+	}
+	if (answer == ANSWER_YES)
+	{
+		r->told = false;
+		r->due = r->missing_since = r->pause_ms = 0;
+		return true;
+	}
+	tell(r, answer, id);
+	r->pause_ms = r->pause_ms == 0 ? PAUSE_MS : 2 * r->pause_ms;
+	if (r->pause_ms > MAX_PAUSE_MS)
+		r->pause_ms = MAX_PAUSE_MS;
+	r->due = txp_now_ms() + (answer == ANSWER_MISSING ? MISSING_MS : r->pause_ms);
+	return false;
+}
+
+bool
+txp_registry_serve_request(TxpRegistry *r, TxdDecoder *decoder, const TxdMessage *message)
+{
+	uint32_t id;
+	Answer answer;
+
+	if (r == NULL || !txd_wants_schema(decoder, message, &id))
+		return true;
+	answer = fetch(r, decoder, id);
+	if (answer == ANSWER_MISSING)
+		txd_add_schema(decoder, id, NULL, 0);
+	if (answer != ANSWER_NONE)
+		return true;
+	txp_error(r->channel,
+			  (TxpError){.fatal = true, .answer = true, .sqlstate = r->sqlstate, .detail = r->why},
+			  "the schema registry at \"%s\" does not give schema %" PRIu32, r->where->url, id);
+	return false;
+}

@@ -1,0 +1,137 @@
+# A stand-in of a schema registry, strict about what it is asked: Confluent's REST interface as its answers were recorded,
+# of schemas that a test writes into a directory. It is a process of its own, which ends with the test.
+package TxpipeRegistry;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use IO::Socket::INET;
+use JSON::PP ();
+use MIME::Base64 qw(encode_base64);
+use POSIX ();
+use PostgreSQL::Test::Utils;
+
+our @EXPORT = qw(start_registry stop_registry register_schema registry_log avro_long avro_text wire single_object);
+
+my %registries;
+
+# {user_info}: user:password that is asked for. The same {port} again: it is back.
+sub start_registry
+{
+	my (%o) = @_;
+	my $dir    = $o{dir} // PostgreSQL::Test::Utils::tempdir();
+	my $socket = IO::Socket::INET->new(Listen => 10, LocalAddr => '127.0.0.1', LocalPort => $o{port} // 0, ReuseAddr => 1)
+	  or die "socket: $!";
+	my $registry = { dir => $dir, port => $socket->sockport, url => 'http://127.0.0.1:' . $socket->sockport };
+	my $pid      = fork() // die "fork: $!";
+
+	if ($pid == 0)
+	{
+		$SIG{TERM} = 'DEFAULT';
+		serve($socket, $dir, $o{user_info});
+		POSIX::_exit(0);
+	}
+	close $socket;
+	$registries{ $registry->{pid} = $pid } = 1;
+	return $registry;
+}
+
+sub stop_registry
+{
+	my ($registry) = @_;
+
+	return unless delete $registries{ $registry->{pid} };
+	kill 'TERM', $registry->{pid};
+	waitpid($registry->{pid}, 0);
+	return;
+}
+
+END
+{
+	my $status = $?;
+
+	for my $pid (keys %registries)
+	{
+		kill 'KILL', $pid;
+		waitpid($pid, 0);
+	}
+	$? = $status;
+}
+
+sub answer
+{
+	my ($client, $status, $body) = @_;
+	my %reason = (200 => 'OK', 401 => 'Unauthorized', 404 => 'Not Found');
+
+	print $client "HTTP/1.1 $status $reason{$status}\r\nContent-Type: application/vnd.schemaregistry.v1+json\r\nContent-Length: "
+	  . length($body)
+	  . "\r\nConnection: close\r\n\r\n$body";
+	return;
+}
+
+sub serve
+{
+	my ($socket, $dir, $user_info) = @_;
+
+	while (getppid() != 1 && (my $client = $socket->accept))
+	{
+		my $request = '';
+
+		while (defined(my $line = <$client>)) { $request .= $line; last if $line =~ /^\r?\n$/; }
+		my ($path) = $request =~ m{^GET /(schemas/ids/[0-9]+|subjects/[^/ ]+/versions/[0-9]+) HTTP/1\.[01]\r\n};
+		my $file = $path && "$dir/" . ($path =~ s{/}{ }gr);
+		my $want = defined $user_info ? encode_base64($user_info, '') : undef;
+
+		append_to_file("$dir/log", ($path // 'nothing known') . "\n");
+		if (defined $want && $request !~ /^Authorization: Basic \Q$want\E\r$/mi)
+		{
+			answer($client, 401, '{"error_code":401,"message":"Unauthorized"}');
+		}
+		elsif (!$path) { answer($client, 404, '<html>no such page</html>'); }
+		elsif (-e $file) { answer($client, 200, slurp_file($file)); }
+		else { answer($client, 404, '{"error_code":40403,"message":"Schema not found"}'); }
+		close $client;
+	}
+	return;
+}
+
+# As id, or under the name of a subject and its version. {references}: [{name, subject, version}], {schemaType}.
+sub register_schema
+{
+	my ($registry, $path, $schema, %more) = @_;
+	my $file = "$registry->{dir}/" . (($path =~ /^\d+$/ ? "schemas/ids/$path" : $path) =~ s{/}{ }gr);
+
+	# Under its name at once: it may be asked for meanwhile.
+	append_to_file("$file.new", JSON::PP->new->encode({ schema => $schema, %more }));
+	rename "$file.new", $file or die "$file: $!";
+	return;
+}
+
+sub registry_log { return -e "$_[0]{dir}/log" ? slurp_file("$_[0]{dir}/log") : ''; }
+
+# --- values in Avro's encoding ---
+
+sub avro_long
+{
+	my ($v) = @_;
+	my $raw = $v < 0 ? -2 * $v - 1 : 2 * $v;
+	my $out = '';
+
+	do
+	{
+		$out .= chr(($raw & 0x7f) | ($raw > 0x7f ? 0x80 : 0));
+		$raw >>= 7;
+	} while ($raw > 0);
+	return $out;
+}
+
+sub avro_text { return avro_long(length $_[0]) . $_[0]; }
+
+# A value with its schema's number, in the wire format.
+sub wire { return pack('C N', 0, $_[0]) . $_[1]; }
+
+# A value as single object; the fingerprint as its sixteen hexadecimal digits.
+sub single_object { return "\xc3\x01" . reverse(pack('H16', $_[0])) . $_[1]; }
+
+1;
