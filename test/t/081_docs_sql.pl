@@ -11,6 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 use lib 't';
+use TxpipeRegistry;
 use TxpipeTest;
 
 # --- what cannot run here, and why ---
@@ -42,6 +43,8 @@ my @prepared = (
 	[ 'serving.md', qr/grant_reader/ => 'CREATE ROLE analyst; CREATE ROLE crm; CREATE ROLE oncall' ],
 	[ 'streams.md', qr// => sub { produce_orders() } ],
 	[ 'streams.md', qr/create_stream\('orders', 'shop', 'orders'\)/ => 'DROP TABLE orders' ],
+	[ 'streams.md', qr/create_stream\('payments'/ => sub { payments() } ],
+	[ 'streams.md', qr/create_stream\('readings'/ => 'CREATE TABLE readings (sensor text, value double precision, unit text)' ],
 	[ 'streams.md', qr/create_stream\('customers'/ => 'CREATE TABLE customers (customer_id bigint PRIMARY KEY, email text)' ],
 	[ 'streams.md', qr/create_stream\('prices'/ => 'CREATE TABLE prices (product_id text PRIMARY KEY, price numeric(10,2))' ],
 	[ 'streams.md', qr/FROM txpipe.dead_letter/ => sub { dead_letters_of_sales() } ],
@@ -64,7 +67,7 @@ my @shown = (
 my $keyword = qr/(?:SELECT|WITH|VALUES|TABLE|CALL|INSERT|UPDATE|DELETE|MERGE|CREATE|ALTER|DROP|GRANT|REVOKE|SET|RESET|COMMENT|BEGIN|COMMIT|ROLLBACK|TRUNCATE|REASSIGN|LOAD)\b/;
 my $tree = $ENV{TXPIPE_TREE} // '.';
 
-our $broker = start_broker(map { "$_:1" } qw(app_logs orders customers prices sales live_sales readings transactions));
+our $broker = start_broker(map { "$_:1" } qw(app_logs orders customers prices sales live_sales readings transactions payments));
 our $key_file = PostgreSQL::Test::Utils::tempdir() . '/pseudonym.key';
 our $node   = new_node('docs_sql', conf => "${CRON_CONF}txpipe.settle_time = 0\n");
 $node->start;
@@ -168,6 +171,19 @@ sub check_readme
 }
 
 # --- what is prepared ---
+
+# Messages of the format avro, and their schema in a registry that asks for no log-in.
+sub payments
+{
+	my $registry = start_registry();
+	my $file     = PostgreSQL::Test::Utils::tempdir() . '/payment';
+
+	register_schema($registry, 1, '{"type": "record", "name": "payment", "fields": [{"name": "id", "type": "long"}]}');
+	append_to_file($file, wire(1, avro_long(7)));
+	system_or_bail('kcat', '-P', '-b', $broker->{servers}, '-t', 'payments', '-p', 0, $file);
+	$node->safe_psql('shop', "ALTER SERVER shop OPTIONS (SET schema_registry_url '$registry->{url}'); DROP USER MAPPING FOR CURRENT_USER SERVER shop");
+	return;
+}
 
 sub produce_events
 {
