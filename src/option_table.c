@@ -135,9 +135,8 @@ const TxpOption txp_options[] = {
 	 "Keep dead letters encrypted, with the encryption key of the owner's user mapping, and no "
 	 "value in their messages; always so where a column is encrypted"},
 	{TXP_OPTION_STREAM, "trusted_roles", TXP_TYPE_TEXT, "", 0, 0, NULL,
-	 "Roles, with commas between them, whose functions, policies and triggers steps and rules may "
-	 "run "
-	 "as the owner, beside his own and those of roles with his rights"},
+	 "Roles, with commas between them, whose functions and triggers steps and rules may run as the "
+	 "owner, beside his own and those of roles with his rights"},
 	{TXP_OPTION_STREAM, "avro_schema", TXP_TYPE_TEXT, NULL, 0, 0, NULL,
 	 "Format avro: the schema, as JSON. With a registry what messages are read as, with its names, "
 	 "aliases and defaults; without one what they were written with"},
@@ -191,9 +190,8 @@ const TxpOption txp_options[] = {
 	 "Server whose user mapping for the feed's owner has the encryption key: with it copies in the "
 	 "lake and rejected records are encrypted, and columns that say so"},
 	{TXP_OPTION_FEED, "trusted_roles", TXP_TYPE_TEXT, "", 0, 0, NULL,
-	 "Roles, with commas between them, whose functions, policies and triggers steps and rules may "
-	 "run "
-	 "as the owner, beside his own and those of roles with his rights"},
+	 "Roles, with commas between them, whose functions and triggers steps and rules may run as the "
+	 "owner, beside his own and those of roles with his rights"},
 	{TXP_OPTION_FEED, "delimiter", TXP_TYPE_CHARACTER, ",", 0, 0, NULL,
 	 "Between the fields of CSV"},
 	{TXP_OPTION_FEED, "quote", TXP_TYPE_CHARACTER, "\"", 0, 0, NULL,

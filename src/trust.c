@@ -2,8 +2,9 @@
  * trust.c — whose code a statement would run.
  *
  * Statements of steps, rules and windows find objects by name each time they are prepared. Who may create in a schema they
- * name could give a name that is free again, or a better fitting overload, to code that then runs as the owner. Reading a table
- * runs nothing of its owner but what the rewriter puts into the statement: views and policies. So that is looked at, not the text.
+ * name could give a name that is free again, or a better fitting overload, to code that then runs as the owner. So does
+ * what the rewriter puts into it for a view. So the analysed statement is looked at, not its text. What runs all the
+ * same is in docs/security.md.
  */
 #include "postgres.h"
 
