@@ -27,6 +27,14 @@ our $event_mapping = encode_json(\%mapping);
 my $keyed_mapping = encode_json({ %mapping, event_id => 'eventId' });
 my $csv_mapping   = encode_json({ map { $order[ $_ - 1 ] => "$_" } 1 .. @order });
 
+my $avro_schema = encode_json({ type => 'record', name => 'event', fields => [
+	map { { name => $_->[0], type => $_->[1] } }
+	  [ eventType => 'string' ], [ customerId => 'int' ], [ productId => 'string' ],
+	  [ timestamp => { type => 'long', logicalType => 'local-timestamp-millis' } ], [ quantity => 'int' ],
+	  [ totalAmount => { type => 'bytes', logicalType => 'decimal', precision => 10, scale => 2 } ], [ paymentMethod => 'string' ],
+	  [ metadata => { type => 'record', name => 'metadata', fields => [ map { { name => $_, type => 'string' } } qw(category source) ] } ],
+	  [ recommendedProductId => 'string' ], [ algorithm => 'string' ] ] });
+
 our $event_columns = <<'SQL';
 	event_type text, customer_id integer, product_id text, "timestamp" timestamp,
 	quantity integer CHECK (quantity > 0), total_amount numeric(10,2), payment_method text,
@@ -79,6 +87,8 @@ my @cases = (
 		async => 1, against => [ copy_csv => 0, clean => 0 ] },
 	{ name => 'csv', text => 'stream, CSV messages', run => \&stream, topic => 'csv', form => 'csv', into => 'streamed',
 		columns => $csv_mapping, against => [ copy_csv => 1.4, kcat_csv => 0 ] },
+	{ name => 'avro', text => 'stream, Avro', run => \&stream, topic => 'avro', form => 'avro', into => 'streamed',
+		against => [ copy_csv => 0, clean => 0.9 ] },
 	{ name => 'step', text => 'stream, JSON, one aggregate step', run => \&stream, topic => 'clean', into => 'streamed',
 		step => $step, against => [ copy_csv => 0.9 ] },
 	{ name => 'poison_1', text => 'stream, 1 % poison', run => \&stream, topic => 'poison_1', into => 'streamed', poison => 1 },
@@ -270,8 +280,9 @@ sub drain
 sub create
 {
 	my ($case) = @_;
-	my $options = encode_json({ refused_budget => 0, refused_ratio => 0, ($case->{mode} ? (mode => $case->{mode}) : ()) });
-	my $format = ($case->{form} // 'json') eq 'csv' ? 'csv' : 'json';
+	my ($format) = ($case->{form} // 'json') =~ /(json|csv|avro)$/;
+	my $options = encode_json({ refused_budget => 0, refused_ratio => 0, ($case->{mode} ? (mode => $case->{mode}) : ()),
+		($format eq 'avro' ? (avro_schema => $avro_schema) : ()) });
 	my $columns = $case->{columns} // $event_mapping;
 
 	ask($sql, 'TRUNCATE txpipe.dead_letter_store, txpipe.batch_history_store, step_totals');

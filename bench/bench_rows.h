@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #define MAX_MESSAGE 2048
@@ -16,7 +17,8 @@ typedef enum Form
 	FORM_CSV,
 	FORM_KEYED_JSON,
 	FORM_KEYED_CSV,
-	FORM_SCHEMA_JSON
+	FORM_SCHEMA_JSON,
+	FORM_AVRO
 } Form;
 
 typedef struct Row
@@ -125,6 +127,57 @@ write_schema_json(char *to, int64_t n, const Row *r)
 					r->recommended_product_id, r->algorithm);
 }
 
+/* Avro: a number of the type int or long. */
+static char *
+put_long(char *to, int64_t v)
+{
+	uint64_t rest = (uint64_t) v << 1 ^ (uint64_t) (v >> 63);
+
+	for (; rest > 0x7f; rest >>= 7)
+		*to++ = (char) (rest | 0x80);
+	*to++ = (char) rest;
+	return to;
+}
+
+static char *
+put_string(char *to, const char *text)
+{
+	size_t len = strlen(text);
+
+	to = put_long(to, (int64_t) len);
+	memcpy(to, text, len);
+	return to + len;
+}
+
+static char *
+put_number_as_string(char *to, int v)
+{
+	char digits[16];
+
+	snprintf(digits, sizeof(digits), "%d", v);
+	return put_string(to, digits);
+}
+
+/* By the schema in StreamBench.pm. */
+static int
+write_avro(char *to, int64_t n, const Row *r)
+{
+	char *p = put_string(to, r->event_type);
+
+	p = put_long(p, r->customer_id);
+	p = put_number_as_string(p, r->product_id);
+	p = put_long(p, (1704067200 + n % 31536000) * 1000);
+	p = put_long(p, r->quantity);
+	p = put_long(p, 4); /* the decimal's bytes */
+	for (int shift = 24; shift >= 0; shift -= 8)
+		*p++ = (char) (r->cents >> shift);
+	p = put_string(p, r->payment_method);
+	p = put_string(p, r->category);
+	p = put_string(p, r->source);
+	p = put_number_as_string(p, r->recommended_product_id);
+	return (int) (put_string(p, r->algorithm) - to);
+}
+
 static int
 write_row(char *to, int64_t n, const Row *r, Form form)
 {
@@ -133,6 +186,8 @@ write_row(char *to, int64_t n, const Row *r, Form form)
 
 	if (form == FORM_SCHEMA_JSON)
 		return write_schema_json(to, n, r);
+	if (form == FORM_AVRO)
+		return write_avro(to, n, r);
 	if (form == FORM_CSV || form == FORM_KEYED_CSV)
 	{
 		if (form == FORM_KEYED_CSV)

@@ -32,13 +32,13 @@ COMMENT ON FUNCTION txpipe.create_stream(text, text, text, regclass, text, jsonb
 
 CREATE FUNCTION txpipe.test_stream(
         server text, topic text, target regclass DEFAULT NULL, format text DEFAULT 'json',
-        columns jsonb DEFAULT NULL, max_messages integer DEFAULT 100)
+        columns jsonb DEFAULT NULL, max_messages integer DEFAULT 100, options jsonb DEFAULT '{}')
     RETURNS TABLE (
         kafka_topic text, kafka_partition integer, kafka_offset bigint, kafka_timestamp timestamptz,
         decoded jsonb, code text, message text, column_name text, payload_text text)
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'txpipe_test_stream';
-COMMENT ON FUNCTION txpipe.test_stream(text, text, regclass, text, jsonb, integer) IS
+COMMENT ON FUNCTION txpipe.test_stream(text, text, regclass, text, jsonb, integer, jsonb) IS
     'What a stream with these arguments would make of the first messages of the topic, at most max_messages shared '
     'out over its partitions: the row as decoded, or code, message and column of the reason why it would be a dead '
     'letter. Nothing is written and no offset moves; constraints and triggers of the target are not tried. A NOTICE '

@@ -3,6 +3,8 @@
  */
 #include "postgres.h"
 
+#include "utils/builtins.h"
+
 #include "io_client.h"
 #include "properties.h"
 #include "rowplan.h"
@@ -31,7 +33,7 @@ txp_rowplan_set_schemas(TxpRowPlan *plan, const char *server, Oid user, const ch
 				 errmsg("there is no schema for messages of the format avro"),
 				 errhint("ALTER SERVER %s OPTIONS (ADD schema_registry_url 'http://host:port'), or "
 						 "give the stream the option avro_schema.",
-						 server)));
+						 quote_identifier(server))));
 }
 
 /* Read when they are needed, as keys are: so a moved registry needs no change of the stream. */

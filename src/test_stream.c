@@ -20,6 +20,7 @@
 #include "io_client.h"
 #include "isolate.h"
 #include "link.h"
+#include "options.h"
 #include "rights.h"
 #include "rowreader.h"
 #include "sample.h"
@@ -69,6 +70,10 @@ stream_of_arguments(FunctionCallInfo fcinfo)
 	stream->format = txp_arg_text(fcinfo, 3, "format");
 	(void) txp_format_by_name(stream->format);
 	stream->columns = txp_stream_columns(txp_arg_jsonb_or_null(fcinfo, 4));
+	stream->options = txp_arg_jsonb_or_null(fcinfo, 6);
+	if (stream->options != NULL)
+		txp_options_check(TXP_OPTION_STREAM, stream->options);
+	txp_stream_apply_options(stream);
 	return stream;
 }
 

@@ -174,43 +174,47 @@ read_fixed(Input *in, const AvroType *type)
 	return true;
 }
 
-static void
-put(Input *in, const char *text)
+static inline void
+put(Input *in, const char *text, size_t len)
 {
 	if (in->json != NULL)
-		txd_buf_append(in->json, text, strlen(text));
+		txd_buf_append(in->json, text, len);
 }
 
+static inline void
+put_byte(Input *in, char c)
+{
+	if (in->json != NULL)
+		txd_buf_byte(in->json, c);
+}
+
+/* Each field is written with a comma before it; the first one's becomes the brace. */
 static bool
 read_record(Input *in, const AvroStep *step)
 {
 	TxdBuf *json = in->json;
-	bool first = true;
+	size_t start = json != NULL ? json->len : 0;
 
-	put(in, "{");
 	for (int i = 0; i < step->type->n; i++)
 	{
 		bool ok;
 
-		if (step->text[i] == NULL)
+		if (step->text[i].data == NULL)
 			in->json = NULL;
 		else
-		{
-			put(in, first ? "" : ",");
-			put(in, step->text[i]);
-			first = false;
-		}
+			put(in, step->text[i].data, step->text[i].len);
 		ok = read_value(in, step->child[i]);
 		in->json = json;
 		if (!ok)
 			return false;
 	}
-	if (step->tail != NULL)
-	{
-		put(in, first ? "" : ",");
-		put(in, step->tail);
-	}
-	put(in, "}");
+	if (step->tail.data != NULL)
+		put(in, step->tail.data, step->tail.len);
+	if (json != NULL && json->len > start)
+		json->data[start] = '{';
+	else
+		put_byte(in, '{');
+	put_byte(in, '}');
 	return true;
 }
 
@@ -223,11 +227,12 @@ read_enum(Input *in, const AvroStep *step)
 		return false;
 	if (i < 0 || i >= step->type->n)
 		return fail(in, "a symbol that the enum does not have");
-	if (step->text[i] == NULL && in->json != NULL)
+	if (step->text[i].data == NULL && in->json != NULL)
 		return txd_refuse(in->err, "bad_avro", NULL,
 						  "symbol \"%.100s\" is not in the stream's schema, which has no default",
 						  step->type->symbol[i]);
-	put(in, step->text[i]);
+	if (in->json != NULL)
+		put(in, step->text[i].data, step->text[i].len);
 	return true;
 }
 
@@ -273,7 +278,7 @@ read_items(Input *in, const AvroStep *step)
 	int64_t n = 0;
 	bool first = true;
 
-	put(in, map ? "{" : "[");
+	put_byte(in, map ? '{' : '[');
 	for (;;)
 	{
 		if (!read_long(in, &n))
@@ -286,14 +291,15 @@ read_items(Input *in, const AvroStep *step)
 		{
 			const unsigned char *before = in->p;
 
-			put(in, first ? "" : ",");
+			if (!first)
+				put_byte(in, ',');
 			if (!read_item(in, step))
 				return false;
 			if (in->p == before && ++empty > MAX_EMPTY)
 				return fail(in, "more than 65536 items without bytes");
 		}
 	}
-	put(in, map ? "}" : "]");
+	put_byte(in, map ? '}' : ']');
 	return true;
 }
 
@@ -334,7 +340,8 @@ read_boolean(Input *in)
 		return fail(in, "message ends too early");
 	if (*in->p > 1)
 		return fail(in, "a boolean that is neither 0 nor 1");
-	put(in, *in->p++ ? "true" : "false");
+	put(in, *in->p ? "true" : "false", *in->p ? 4 : 5);
+	in->p++;
 	return true;
 }
 
@@ -346,7 +353,7 @@ read_value(Input *in, const AvroStep *step)
 	switch (step->type->kind)
 	{
 		case AVRO_NULL:
-			put(in, "null");
+			put(in, "null", 4);
 			return true;
 		case AVRO_BOOLEAN:
 			return read_boolean(in);

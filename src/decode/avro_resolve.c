@@ -95,17 +95,41 @@ branch_for(const AvroType *writer, const AvroType *reader)
 	return same != NULL ? same : promoted;
 }
 
-static const char *
-quoted(Resolver *r, const char *text, const char *suffix)
+static AvroText
+keep(Resolver *r, TxdBuf *buf)
+{
+	AvroText text = {0};
+
+	if (buf->len > 0)
+		text = (AvroText){txd_avro_copy(r->arena, buf->data, buf->len), buf->len};
+	txd_buf_free(buf);
+	return text;
+}
+
+static void
+put_name(TxdBuf *json, const char *name)
+{
+	txd_buf_byte(json, ',');
+	txd_avro_put_quoted(json, name, strlen(name));
+	txd_buf_byte(json, ':');
+}
+
+static AvroText
+name_text(Resolver *r, const char *name)
 {
 	TxdBuf buf = {0};
-	char *copy;
 
-	txd_avro_put_quoted(&buf, text, strlen(text));
-	txd_buf_append(&buf, suffix, strlen(suffix));
-	copy = txd_avro_copy(r->arena, buf.data, buf.len);
-	txd_buf_free(&buf);
-	return copy;
+	put_name(&buf, name);
+	return keep(r, &buf);
+}
+
+static AvroText
+symbol_text(Resolver *r, const char *symbol)
+{
+	TxdBuf buf = {0};
+
+	txd_avro_put_quoted(&buf, symbol, strlen(symbol));
+	return keep(r, &buf);
 }
 
 static void
@@ -142,18 +166,13 @@ resolve_tail(Resolver *r, AvroStep *step, const AvroType *reader, const bool *ta
 
 		if (taken[i])
 			continue;
-		if (tail.len > 0)
-			txd_buf_byte(&tail, ',');
-		txd_avro_put_quoted(&tail, field->name, strlen(field->name));
-		txd_buf_byte(&tail, ':');
+		put_name(&tail, field->name);
 		if (field->preset == NULL)
 			cannot(r, step, "field \"%.100s\" is not there and has no default", field->name);
 		else if (!txd_avro_put_default(&tail, field->type, field->preset))
 			cannot(r, step, "the default of field \"%.100s\" does not fit it", field->name);
 	}
-	if (tail.len > 0)
-		step->tail = txd_avro_copy(r->arena, tail.data, tail.len);
-	txd_buf_free(&tail);
+	step->tail = keep(r, &tail);
 }
 
 static void
@@ -163,17 +182,17 @@ resolve_record(Resolver *r, AvroStep *step, const AvroType *reader)
 	bool *taken = txd_avro_alloc(r->arena, reader != NULL ? (size_t) reader->n + 1 : 1);
 
 	step->child = txd_avro_alloc(r->arena, ((size_t) writer->n + 1) * sizeof(AvroStep *));
-	step->text = txd_avro_alloc(r->arena, ((size_t) writer->n + 1) * sizeof(char *));
+	step->text = txd_avro_alloc(r->arena, ((size_t) writer->n + 1) * sizeof(AvroText));
 	for (int i = 0; i < writer->n; i++)
 	{
 		const AvroField *field = &writer->field[i];
 		int at = reader != NULL ? field_for(reader, field->name) : -1;
 
 		if (reader == NULL)
-			step->text[i] = quoted(r, field->name, ":");
+			step->text[i] = name_text(r, field->name);
 		else if (at >= 0)
 		{
-			step->text[i] = quoted(r, reader->field[at].name, ":");
+			step->text[i] = name_text(r, reader->field[at].name);
 			taken[at] = true;
 		}
 		step->child[i] = resolve(r, field->type, at >= 0 ? reader->field[at].type : NULL);
@@ -196,7 +215,7 @@ resolve_enum(Resolver *r, AvroStep *step, const AvroType *reader)
 {
 	const char *other = reader != NULL ? json_string_value(reader->preset) : NULL;
 
-	step->text = txd_avro_alloc(r->arena, ((size_t) step->type->n + 1) * sizeof(char *));
+	step->text = txd_avro_alloc(r->arena, ((size_t) step->type->n + 1) * sizeof(AvroText));
 	for (int i = 0; i < step->type->n; i++)
 	{
 		const char *symbol = step->type->symbol[i];
@@ -204,7 +223,7 @@ resolve_enum(Resolver *r, AvroStep *step, const AvroType *reader)
 		if (reader != NULL && !has_symbol(reader, symbol))
 			symbol = other;
 		if (symbol != NULL)
-			step->text[i] = quoted(r, symbol, "");
+			step->text[i] = symbol_text(r, symbol);
 	}
 }
 

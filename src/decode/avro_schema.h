@@ -83,6 +83,13 @@ extern void txd_avro_free_arena(AvroArena *arena);
 extern AvroType *txd_avro_parse(AvroArena *arena, const char *const *texts, int n,
 								const char *which, TxdError *err);
 
+/* JSON that is there beforehand. */
+typedef struct AvroText
+{
+	const char *data; /* NULL: none */
+	size_t len;
+} AvroText;
+
 /* A step of reading: what the bytes are, and how they are to be written. */
 typedef struct AvroStep AvroStep;
 
@@ -93,9 +100,9 @@ struct AvroStep
 	bool as_bytes;        /* and the other way round */
 	const char *why;      /* cannot be read as the reader's: refused with this where it occurs */
 	AvroStep **child;     /* fields, branches; [0]: items or values */
-	const char **
-		text; /* of fields `"name":`, of enums the symbol quoted; NULL: is left out, or has no counterpart */
-	const char *tail; /* of a record: the fields that only the reader has, as JSON without braces */
+	AvroText *
+		text; /* of fields `,"name":`, of enums the symbol; without data: left out, or no counterpart */
+	AvroText tail; /* of a record: the fields that only the reader has, `,"name":value` each */
 };
 
 /* avro_resolve.c: reader may be NULL. */

@@ -10,15 +10,27 @@
 #include "datetime.h"
 
 #define DAY_S INT64_C(86400)
+#define SHORT_SCALE 40 /* of decimals that are written without memory of their own */
 
 void
 txd_avro_put_quoted(TxdBuf *json, const char *text, size_t len)
 {
 	static const char hex[] = "0123456789abcdef";
-	char *p = txd_buf_reserve(json, 6 * len + 2);
-	char *start = p;
+	size_t more = 0;
+	char *start;
+	char *p;
+
+	for (size_t i = 0; i < len; i++)
+		more += (unsigned char) text[i] < 0x20 ? 5 : text[i] == '"' || text[i] == '\\';
+	start = p = txd_buf_reserve(json, len + more + 2);
 
 	*p++ = '"';
+	if (more == 0)
+	{
+		memcpy(p, text, len);
+		p += len;
+		len = 0;
+	}
 	for (size_t i = 0; i < len; i++)
 	{
 		unsigned char c = (unsigned char) text[i];
@@ -169,8 +181,44 @@ limbs_of(const unsigned char *p, size_t len, bool negative, size_t *n)
 	return limb;
 }
 
-void
-txd_avro_put_decimal(TxdBuf *json, const unsigned char *p, size_t len, int scale)
+/* A number of digits with the point before the last `scale` of them. */
+static void
+put_scaled(TxdBuf *json, bool negative, const char *first, const char *end, int scale)
+{
+	size_t whole = (size_t) (end - first) - (size_t) scale;
+
+	if (negative)
+		txd_buf_byte(json, '-');
+	txd_buf_append(json, first, whole);
+	if (scale > 0)
+	{
+		txd_buf_byte(json, '.');
+		txd_buf_append(json, first + whole, (size_t) scale);
+	}
+}
+
+/* What fits 64 bits, as nearly all do. */
+static void
+put_short_decimal(TxdBuf *json, const unsigned char *p, size_t len, int scale)
+{
+	char digits[SHORT_SCALE + 24];
+	char *end = digits + sizeof(digits);
+	char *first = end;
+	uint64_t bits = len > 0 && p[0] >= 0x80 ? UINT64_MAX : 0;
+	bool negative = bits != 0;
+
+	for (size_t i = 0; i < len; i++)
+		bits = bits << 8 | p[i];
+	if (negative)
+		bits = -bits;
+	do
+		*--first = (char) ('0' + bits % 10);
+	while ((bits /= 10) > 0 || end - first <= scale);
+	put_scaled(json, negative, first, end, scale);
+}
+
+static void
+put_long_decimal(TxdBuf *json, const unsigned char *p, size_t len, int scale)
 {
 	bool negative = len > 0 && p[0] >= 0x80;
 	size_t n;
@@ -180,7 +228,6 @@ txd_avro_put_decimal(TxdBuf *json, const unsigned char *p, size_t len, int scale
 	char *end = digits + room;
 	char *first = end;
 	size_t used = 0;
-	size_t whole;
 
 	/* Nine digits at a time, from the last, until nothing is left and there is one before the point. */
 	while (used < n || end - first <= scale)
@@ -194,17 +241,18 @@ txd_avro_put_decimal(TxdBuf *json, const unsigned char *p, size_t len, int scale
 	}
 	while (end - first > scale + 1 && *first == '0')
 		first++;
-	whole = (size_t) (end - first) - (size_t) scale;
-	if (negative)
-		txd_buf_byte(json, '-');
-	txd_buf_append(json, first, whole);
-	if (scale > 0)
-	{
-		txd_buf_byte(json, '.');
-		txd_buf_append(json, first + whole, (size_t) scale);
-	}
+	put_scaled(json, negative, first, end, scale);
 	free(digits);
 	free(limb);
+}
+
+void
+txd_avro_put_decimal(TxdBuf *json, const unsigned char *p, size_t len, int scale)
+{
+	if (len <= 8 && scale <= SHORT_SCALE)
+		put_short_decimal(json, p, len, scale);
+	else
+		put_long_decimal(json, p, len, scale);
 }
 
 static uint32_t

@@ -166,6 +166,11 @@ wait_for_offset($node, 'own', 3);
 is(sql('SELECT id, n, kafka_offset FROM own ORDER BY 3'), "5|v|0\n5|v|1", 'values, and single objects of the schema');
 is(letters('own'), '2 unknown_schema: written with the schema of fingerprint 0123456789abcdef, the stream\'s has 098bc04ad09083fc', 'not those of another');
 
+is( sql("SELECT kafka_offset, decoded ->> 'n', code FROM txpipe.test_stream('bare', 'own', 'own'::regclass, 'avro',
+		options => jsonb_build_object('avro_schema', '$own')) ORDER BY 1"),
+	"0|v|\n1|v|\n2||unknown_schema",
+	'test_stream takes the schema, too');
+
 my $reader = '{"type": "record", "name": "Order", "fields": [{"name": "number", "type": "long", "aliases": ["id"]},'
   . '{"name": "name", "type": "string"}, {"name": "kind", "type": "string", "default": "order"}]}';
 sql('CREATE TABLE renamed (number bigint, name text, kind text, amount text)');
