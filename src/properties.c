@@ -92,6 +92,30 @@ check_options(TxpOptionScope scope, List *defs)
 	}
 }
 
+/* Addresses are shown to everybody: passwords belong elsewhere. */
+static void
+check_registry_url(const char *url)
+{
+	const char *p = url ? url : "";
+
+	while (*p)
+	{
+		size_t len = strcspn(p, ", ");
+		size_t scheme = pg_strncasecmp(p, "http://", 7) == 0    ? 7
+						: pg_strncasecmp(p, "https://", 8) == 0 ? 8
+																: 0;
+
+		if (len > 0 && (scheme == 0 || len == scheme || memchr(p, '@', len) != NULL))
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errhidestmt(true),
+							errmsg("invalid value for option \"schema_registry_url\""),
+							errhint("http://host:port or https://host:port, several with commas "
+									"between them; user and password in the option "
+									"schema_registry_user_info of the user mapping.")));
+		p += len;
+		p += strspn(p, ", ");
+	}
+}
+
 /*
  * Without a mechanism librdkafka takes GSSAPI, and then runs a command of its own choice (kinit) as the
  * server's operating system user.
@@ -106,6 +130,7 @@ check_server(List *defs)
 		ereport(ERROR, (errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 						errmsg("option \"bootstrap_servers\" is required"),
 						errhint("OPTIONS (bootstrap_servers 'host:port').")));
+	check_registry_url(given(TXP_OPTION_SERVER, defs, REGISTRY "url"));
 	protocol = given(TXP_OPTION_SERVER, defs, "security.protocol");
 	if (protocol && pg_strncasecmp(protocol, "sasl_", 5) == 0 &&
 		given(TXP_OPTION_SERVER, defs, "sasl.mechanisms") == NULL)

@@ -7,7 +7,7 @@
 #include "avro_schema.h"
 #include "json.h"
 
-/* Items and records that take no bytes, as nulls do: more of them are no message but an attack. */
+/* Values that may take no bytes, as nulls and records of them do: more of them are no message but an attack. */
 #define MAX_EMPTY 65536
 
 struct TxdAvro
@@ -26,7 +26,8 @@ typedef struct Input
 	size_t before;
 	TxdError *err;
 	int depth;
-	int64_t containers; /* that may still come */
+	int64_t
+		values; /* that may still come: a schema alone can make any number of them out of no bytes */
 } Input;
 
 TxdAvro *
@@ -156,6 +157,8 @@ read_text(Input *in, const AvroStep *step)
 		return false;
 	if (in->json == NULL)
 		return true;
+	if (step->type->logical == AVRO_DECIMAL && len > AVRO_MAX_DECIMAL)
+		return fail(in, "a decimal of more than 4096 bytes");
 	if ((bytes && !step->as_text) || step->as_bytes)
 		txd_avro_put_bytes(in->json, step->type, p, len);
 	else
@@ -168,6 +171,8 @@ read_fixed(Input *in, const AvroType *type)
 {
 	if ((size_t) (in->end - in->p) < type->size)
 		return fail(in, "message ends too early");
+	if (type->logical == AVRO_DECIMAL && type->size > AVRO_MAX_DECIMAL)
+		return fail(in, "a decimal of more than 4096 bytes");
 	if (in->json != NULL)
 		txd_avro_put_bytes(in->json, type, in->p, type->size);
 	in->p += type->size;
@@ -229,8 +234,7 @@ read_enum(Input *in, const AvroStep *step)
 		return fail(in, "a symbol that the enum does not have");
 	if (step->text[i].data == NULL && in->json != NULL)
 		return txd_refuse(in->err, "bad_avro", NULL,
-						  "symbol \"%.100s\" is not in the stream's schema, which has no default",
-						  step->type->symbol[i]);
+						  "a symbol that the stream's schema does not have, nor a default");
 	if (in->json != NULL)
 		put(in, step->text[i].data, step->text[i].len);
 	return true;
@@ -273,7 +277,6 @@ static bool
 read_items(Input *in, const AvroStep *step)
 {
 	bool map = step->type->kind == AVRO_MAP;
-	int64_t empty = 0;
 	int64_t size;
 	int64_t n = 0;
 	bool first = true;
@@ -289,14 +292,10 @@ read_items(Input *in, const AvroStep *step)
 			return n == INT64_MIN ? fail(in, "a block without end") : false;
 		for (n = n < 0 ? -n : n; n > 0; n--, first = false)
 		{
-			const unsigned char *before = in->p;
-
 			if (!first)
 				put_byte(in, ',');
 			if (!read_item(in, step))
 				return false;
-			if (in->p == before && ++empty > MAX_EMPTY)
-				return fail(in, "more than 65536 items without bytes");
 		}
 	}
 	put_byte(in, map ? '}' : ']');
@@ -308,13 +307,8 @@ read_container(Input *in, const AvroStep *step)
 {
 	bool ok;
 
-	/* A schema alone can make any number of records out of no bytes. */
-	if (in->containers-- == 0)
-		return fail(in, "more records than bytes");
-	if (in->depth == TXD_JSON_DEPTH)
+	if (in->depth == TXD_JSON_DEPTH || step->too_deep)
 		return txd_refuse(in->err, "too_deep", NULL, "more than 64 nested levels");
-	if (in->json != NULL && in->json->len - in->before > TXD_MAX_ROW)
-		return txd_refuse(in->err, "too_long", NULL, "more than %d bytes as JSON", TXD_MAX_ROW);
 	in->depth++;
 	ok = step->type->kind == AVRO_RECORD ? read_record(in, step) : read_items(in, step);
 	in->depth--;
@@ -348,6 +342,10 @@ read_boolean(Input *in)
 static bool
 read_value(Input *in, const AvroStep *step)
 {
+	if (in->values-- == 0)
+		return fail(in, "more values than bytes");
+	if (in->json != NULL && in->json->len - in->before > TXD_MAX_ROW)
+		return txd_refuse(in->err, "too_long", NULL, "more than %d bytes as JSON", TXD_MAX_ROW);
 	if (step->why != NULL && in->json != NULL)
 		return txd_refuse(in->err, "bad_avro", NULL, "%s", step->why);
 	switch (step->type->kind)
@@ -381,7 +379,7 @@ bool
 txd_avro_json(const TxdAvro *avro, const char *data, size_t len, TxdBuf *json, TxdError *err)
 {
 	const unsigned char *p = (const unsigned char *) data;
-	Input in = {p, p, p + len, json, json->len, err, 0, (int64_t) len + MAX_EMPTY};
+	Input in = {p, p, p + len, json, json->len, err, 0, (int64_t) len * TXD_JSON_DEPTH + MAX_EMPTY};
 	size_t before = json->len;
 
 	if (read_value(&in, avro->top) && (in.p == in.end || fail(&in, "bytes after the value")))

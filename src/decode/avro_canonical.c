@@ -15,6 +15,7 @@ typedef struct Form
 	TxdBuf text;
 	const AvroType **seen;
 	size_t nseen;
+	int depth;
 } Form;
 
 static void put_type(Form *f, const AvroType *type);
@@ -84,6 +85,10 @@ put_type(Form *f, const AvroType *type)
 	static const char *const primitive[] = {"null",  "boolean", "int",   "long",
 											"float", "double",  "bytes", "string"};
 
+	/* No message has what is further within. */
+	if (f->depth == AVRO_MAX_NESTED)
+		return;
+	f->depth++;
 	switch (type->kind)
 	{
 		case AVRO_RECORD:
@@ -109,6 +114,7 @@ put_type(Form *f, const AvroType *type)
 		default:
 			put_name(f, "", primitive[type->kind]);
 	}
+	f->depth--;
 }
 
 uint64_t

@@ -6,7 +6,8 @@
 
 #include "avro_schema.h"
 
-#define MAX_DEPTH 64 /* a default of a recursive type may never end */
+#define MAX_DEPTH 64            /* a default of a recursive type may never end, */
+#define MAX_BYTES (1024 * 1024) /* or grow with each level */
 
 static bool put_default(TxdBuf *json, const AvroType *type, const json_t *preset, int depth);
 
@@ -30,7 +31,8 @@ put_bytes(TxdBuf *json, const AvroType *type, const json_t *preset)
 			i++;
 		}
 	}
-	ok = ok && (type->kind != AVRO_FIXED || n == type->size);
+	ok = ok && (type->kind != AVRO_FIXED || n == type->size) &&
+		 (type->logical != AVRO_DECIMAL || n <= AVRO_MAX_DECIMAL);
 	if (ok)
 		txd_avro_put_bytes(json, type, bytes, n);
 	free(bytes);
@@ -102,6 +104,21 @@ put_map(TxdBuf *json, const AvroType *type, const json_t *preset, int depth)
 	return true;
 }
 
+/* Of the first branch, says the specification; of whichever takes it, say later ones. */
+static bool
+put_union(TxdBuf *json, const AvroType *type, const json_t *preset, int depth)
+{
+	size_t before = json->len;
+
+	for (int i = 0; i < type->n; i++)
+	{
+		if (put_default(json, type->branch[i], preset, depth))
+			return true;
+		json->len = before;
+	}
+	return false;
+}
+
 static bool
 put_simple(TxdBuf *json, const AvroType *type, const json_t *preset)
 {
@@ -133,7 +150,7 @@ put_simple(TxdBuf *json, const AvroType *type, const json_t *preset)
 static bool
 put_default(TxdBuf *json, const AvroType *type, const json_t *preset, int depth)
 {
-	if (depth > MAX_DEPTH)
+	if (depth > MAX_DEPTH || json->len > MAX_BYTES)
 		return false;
 	switch (type->kind)
 	{
@@ -144,8 +161,7 @@ put_default(TxdBuf *json, const AvroType *type, const json_t *preset, int depth)
 		case AVRO_MAP:
 			return put_map(json, type, preset, depth + 1);
 		case AVRO_UNION:
-			/* The specification: of the first branch. */
-			return put_default(json, type->branch[0], preset, depth);
+			return put_union(json, type, preset, depth);
 		case AVRO_BYTES:
 		case AVRO_FIXED:
 			return put_bytes(json, type, preset);

@@ -14,10 +14,12 @@
 #define PREFIX 5         /* of the wire format */
 #define OBJECT_PREFIX 10 /* of single objects */
 #define KEEP_BYTES (1024 * 1024)
+#define MAX_MISSING 1000 /* numbers without a schema that are remembered */
 
 typedef struct Numbered
 {
 	uint32_t id;
+	bool missing;
 	TxdAvro *avro; /* NULL: refused with */
 	TxdError why;
 } Numbered;
@@ -29,7 +31,8 @@ typedef struct TxdAvroSchemas
 	uint64_t fingerprint; /* of it */
 	int n;
 	Numbered *numbered;
-	int last; /* index of the one used last */
+	int last;     /* index of the one used last */
+	int nmissing; /* of those without a schema */
 } TxdAvroSchemas;
 
 bool
@@ -108,11 +111,28 @@ txd_wants_schema(const TxdDecoder *d, const TxdMessage *message, uint32_t *id)
 		   find(d->schemas, *id) == NULL;
 }
 
+/* Forgets all numbers without a schema: they are asked for again. */
+static void
+forget_missing(TxdAvroSchemas *s)
+{
+	int kept = 0;
+
+	for (int i = 0; i < s->n; i++)
+		if (!s->numbered[i].missing)
+			s->numbered[kept++] = s->numbered[i];
+	s->n = kept;
+	s->nmissing = 0;
+}
+
 void
 txd_add_schema(TxdDecoder *d, uint32_t id, const char *const *texts, int n)
 {
 	TxdAvroSchemas *s = d->schemas;
-	Numbered *schema = find(s, id);
+	Numbered *schema;
+
+	if (n == 0 && s->nmissing == MAX_MISSING)
+		forget_missing(s);
+	schema = find(s, id);
 
 	if (schema == NULL)
 	{
@@ -123,8 +143,12 @@ txd_add_schema(TxdDecoder *d, uint32_t id, const char *const *texts, int n)
 		memmove(schema + 1, schema, (size_t) (s->n++ - at) * sizeof(Numbered));
 	}
 	else
+	{
 		txd_avro_free(schema->avro);
-	*schema = (Numbered){.id = id};
+		s->nmissing -= schema->missing;
+	}
+	*schema = (Numbered){.id = id, .missing = n == 0};
+	s->nmissing += schema->missing;
 	if (n == 0)
 		txd_refuse(&schema->why, "unknown_schema", NULL,
 				   "schema %" PRIu32 " is not in the registry", id);

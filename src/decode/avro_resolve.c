@@ -21,6 +21,7 @@ typedef struct Resolver
 {
 	AvroArena *arena;
 	Pair *pairs;
+	int depth;
 } Resolver;
 
 static AvroStep *resolve(Resolver *r, const AvroType *writer, const AvroType *reader);
@@ -141,15 +142,24 @@ cannot(Resolver *r, AvroStep *step, const char *format, const char *name)
 	step->why = txd_avro_copy(r->arena, why, strlen(why));
 }
 
-/* The reader's field that takes a writer's, or -1. */
+static bool
+has_field(const AvroType *record, const char *name)
+{
+	for (int i = 0; i < record->n; i++)
+		if (strcmp(record->field[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* The reader's field that takes a writer's, or -1: by its alias only where the writer has none of its name. */
 static int
-field_for(const AvroType *reader, const char *name)
+field_for(const AvroType *writer, const AvroType *reader, const char *name)
 {
 	for (int i = 0; i < reader->n; i++)
 		if (strcmp(reader->field[i].name, name) == 0)
 			return i;
 	for (int i = 0; i < reader->n; i++)
-		if (has_alias(reader->field[i].aliases, name))
+		if (has_alias(reader->field[i].aliases, name) && !has_field(writer, reader->field[i].name))
 			return i;
 	return -1;
 }
@@ -186,7 +196,7 @@ resolve_record(Resolver *r, AvroStep *step, const AvroType *reader)
 	for (int i = 0; i < writer->n; i++)
 	{
 		const AvroField *field = &writer->field[i];
-		int at = reader != NULL ? field_for(reader, field->name) : -1;
+		int at = reader != NULL ? field_for(writer, reader, field->name) : -1;
 
 		if (reader == NULL)
 			step->text[i] = name_text(r, field->name);
@@ -266,26 +276,45 @@ fill(Resolver *r, AvroStep *step, const AvroType *reader)
 		cannot(r, step, "%s of another size", "a fixed");
 }
 
+/* Only records lead back to themselves. */
+static void
+remember(Resolver *r, AvroStep *step, const AvroType *reader)
+{
+	Pair *pair;
+
+	if (step->type->kind != AVRO_RECORD)
+		return;
+	pair = txd_avro_alloc(r->arena, sizeof(*pair));
+	*pair = (Pair){r->pairs, step->type, reader, step};
+	r->pairs = pair;
+}
+
 static AvroStep *
 resolve(Resolver *r, const AvroType *writer, const AvroType *reader)
 {
 	const AvroType *given = reader;
-	Pair *pair;
+	AvroStep *step;
 
-	for (pair = r->pairs; pair != NULL; pair = pair->next)
+	for (const Pair *pair = r->pairs; pair != NULL && writer->kind == AVRO_RECORD;
+		 pair = pair->next)
 		if (pair->writer == writer && pair->reader == given)
 			return pair->step;
-	pair = txd_avro_alloc(r->arena, sizeof(*pair));
-	*pair = (Pair){r->pairs, writer, given, txd_avro_alloc(r->arena, sizeof(AvroStep))};
-	r->pairs = pair;
-	pair->step->type = writer;
+	step = txd_avro_alloc(r->arena, sizeof(*step));
+	step->type = writer;
+	remember(r, step, given);
 	if (reader != NULL && reader->kind == AVRO_UNION && writer->kind != AVRO_UNION)
 		reader = branch_for(writer, reader);
 	if (reader == NULL && given != NULL)
-		cannot(r, pair->step, "%s of the reader's union takes it", "no branch");
+		cannot(r, step, "%s of the reader's union takes it", "no branch");
+	else if (r->depth == AVRO_MAX_NESTED)
+		step->too_deep = true;
 	else
-		fill(r, pair->step, reader);
-	return pair->step;
+	{
+		r->depth++;
+		fill(r, step, reader);
+		r->depth--;
+	}
+	return step;
 }
 
 AvroStep *

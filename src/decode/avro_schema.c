@@ -11,6 +11,8 @@
 #include "value.h"
 
 #define MAX_DEPTH 64
+#define MAX_PARTS 10000 /* fields, symbols or branches of a type, */
+#define MAX_NAMED 2000  /* and types with a name */
 #define MAX_SCALE 16383 /* of numeric */
 
 struct AvroBlock
@@ -30,6 +32,7 @@ typedef struct Parser
 {
 	AvroArena *arena;
 	Named *named;
+	int nnamed;
 	const char *which;
 	TxdError *err;
 	int depth;
@@ -191,6 +194,8 @@ new_named(Parser *p, AvroKind kind, const json_t *j, const char *space)
 	if (name == NULL || *name == '\0')
 		return fail(p, "a record, enum or fixed has no name", NULL);
 	type->name = full_name(p, name, own != NULL ? own : space);
+	if (++p->nnamed > MAX_NAMED)
+		return fail(p, "more than 2000 named types", NULL);
 	if (find_named(p, type->name) != NULL)
 		return fail(p, "two types are named", type->name);
 	dot = strrchr(type->name, '.');
@@ -213,6 +218,8 @@ parse_record(Parser *p, const json_t *j, const char *space)
 		return NULL;
 	if (!json_is_array(fields))
 		return fail(p, "no fields in record", type->name);
+	if (json_array_size(fields) > MAX_PARTS)
+		return fail(p, "more than 10000 fields in record", type->name);
 	type->n = (int) json_array_size(fields);
 	type->field = txd_avro_alloc(p->arena, ((size_t) type->n + 1) * sizeof(AvroField));
 	for (int i = 0; i < type->n; i++)
@@ -245,6 +252,8 @@ parse_enum(Parser *p, const json_t *j, const char *space)
 		return NULL;
 	if (!json_is_array(symbols))
 		return fail(p, "no symbols in enum", type->name);
+	if (json_array_size(symbols) > MAX_PARTS)
+		return fail(p, "more than 10000 symbols in enum", type->name);
 	type->n = (int) json_array_size(symbols);
 	type->symbol = txd_avro_alloc(p->arena, ((size_t) type->n + 1) * sizeof(char *));
 	type->preset = json_object_get(j, "default");
@@ -294,6 +303,8 @@ parse_union(Parser *p, const json_t *j, const char *space)
 	type->n = (int) json_array_size(j);
 	if (type->n == 0)
 		return fail(p, "a union has no branch", NULL);
+	if (type->n > MAX_PARTS)
+		return fail(p, "more than 10000 branches in a union", NULL);
 	type->branch = txd_avro_alloc(p->arena, (size_t) type->n * sizeof(AvroType *));
 	for (int i = 0; i < type->n; i++)
 	{

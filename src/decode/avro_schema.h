@@ -8,6 +8,12 @@
 
 #include "avro.h"
 
+/* Bytes of a decimal, some 9,800 digits: what writing one out costs grows with the square of it. */
+#define AVRO_MAX_DECIMAL 4096
+
+/* Types within types, by names that may chain any number of them. */
+#define AVRO_MAX_NESTED 500
+
 typedef enum AvroKind
 {
 	AVRO_NULL,
@@ -98,6 +104,7 @@ struct AvroStep
 	const AvroType *type; /* the writer's */
 	bool as_text;         /* bytes that are read as a string */
 	bool as_bytes;        /* and the other way round */
+	bool too_deep;        /* within more than AVRO_MAX_NESTED others: no message has it */
 	const char *why;      /* cannot be read as the reader's: refused with this where it occurs */
 	AvroStep **child;     /* fields, branches; [0]: items or values */
 	AvroText *

@@ -150,12 +150,15 @@ has_fetched(const Loop *l)
 
 /* Is the schema of the message known, where it names one? Errors have none. */
 static bool
-has_schema(const TxpStream *s, const rd_kafka_message_t *m)
+has_schema(TxpStream *s, const rd_kafka_message_t *m)
 {
 	TxdMessage message = {.payload = m->payload, .payload_len = m->len};
 
-	return s->registry == NULL || m->err != RD_KAFKA_RESP_ERR_NO_ERROR ||
-		   txp_registry_serve(s->registry, s->decoder, &message);
+	if (s->registry == NULL || m->err != RD_KAFKA_RESP_ERR_NO_ERROR ||
+		txp_registry_serve(s->registry, s->decoder, &message))
+		return true;
+	s->failed |= txp_registry_failed(s->registry);
+	return false;
 }
 
 /* The next message waits for its schema; when that is to be asked for again in `ms`. */

@@ -22,6 +22,7 @@ struct TxpHttp
 	TxpChannel *channel;
 	CURL *easy;
 	TxdBuf *body;
+	bool too_long;
 	char why[CURL_ERROR_SIZE];
 };
 
@@ -74,7 +75,8 @@ take_body(char *data, size_t size, size_t n, void *arg)
 {
 	TxpHttp *h = arg;
 
-	if (h->body->len + size * n > MAX_BODY)
+	h->too_long = h->body->len + size * n > MAX_BODY;
+	if (h->too_long)
 		return 0;
 	txd_buf_append(h->body, data, size * n);
 	return size * n;
@@ -150,8 +152,11 @@ txp_http_get(TxpHttp *h, const char *url, TxdBuf *body)
 	h->body = body;
 	h->body->len = 0;
 	h->why[0] = '\0';
+	h->too_long = false;
 	curl.setopt(h->easy, CURLOPT_URL, url);
 	code = curl.perform(h->easy);
+	if (h->too_long)
+		return TXP_HTTP_TOO_LONG;
 	if (code == CURLE_OK)
 		curl.getinfo(h->easy, CURLINFO_RESPONSE_CODE, &status);
 	else if (h->why[0] == '\0')

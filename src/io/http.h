@@ -17,6 +17,8 @@ extern void txp_http_free(TxpHttp *h);
  * Fills body, of 4 MB at most, and returns the answer's status; 0: there is none, and txp_http_why says why. Waits 10 s at
  * most, and no longer when the channel ends.
  */
+/* More than that: */
+#define TXP_HTTP_TOO_LONG (-1L)
 extern long txp_http_get(TxpHttp *h, const char *url, TxdBuf *body);
 extern const char *txp_http_why(const TxpHttp *h);
 

@@ -15,6 +15,9 @@
 #define MAX_PAUSE_MS 5000
 #define MISSING_MS 1000 /* between questions about a schema that is missing */
 #define MAX_REFERENCES 200
+#define FETCH_MS 30000 /* for a schema with all it refers to */
+#define REOPEN_MS                                                                                  \
+	60000 /* of trouble; then the stream is opened anew, with the options as they are then */
 #define NOT_FOUND 404
 #define NOT_ALLOWED 401
 #define FORBIDDEN 403
@@ -23,7 +26,8 @@ typedef enum Answer
 {
 	ANSWER_YES,
 	ANSWER_MISSING, /* it says that there is none */
-	ANSWER_NONE     /* why, sqlstate and hint say why */
+	ANSWER_USELESS, /* what it has can be nobody's schema: why */
+	ANSWER_NONE     /* why and sqlstate say why */
 } Answer;
 
 struct TxpRegistry
@@ -36,17 +40,19 @@ struct TxpRegistry
 	const char *sqlstate;
 	int64_t due;
 	int pause_ms;
-	uint32_t missing_id;
-	int64_t missing_since; /* 0: none is */
+	int64_t missing_since; /* schemas are waited for since then; 0: none is */
+	int64_t trouble_since; /* no answers come; 0: they do */
 	bool told;
+	bool failed;
 };
 
 /* A schema and those it refers to, these first. */
 typedef struct Texts
 {
-	json_t *answers; /* array that holds what the texts are in */
+	json_t *answers; /* by path; they hold what the texts are in */
 	const char *text[MAX_REFERENCES + 1];
 	int n;
+	int64_t deadline;
 } Texts;
 
 TxpRegistry *
@@ -120,6 +126,11 @@ ask_address(TxpRegistry *r, const char *base, size_t base_len, const char *path)
 	if ((size_t) snprintf(url, sizeof(url), "%.*s/%s", (int) base_len, base, path) >= sizeof(url))
 		return no_answer(r, "08006", "%s", "the address is too long", 0);
 	status = txp_http_get(r->http, url, &r->body);
+	if (status == TXP_HTTP_TOO_LONG)
+	{
+		(void) no_answer(r, "", "%s", "more than 4 MB", 0);
+		return ANSWER_USELESS;
+	}
 	if (status == 0)
 		return no_answer(r, "08006", "%s", txp_http_why(r->http), 0);
 	return status == 200 ? ANSWER_YES : judge_status(r, status);
@@ -190,50 +201,80 @@ collect_references(TxpRegistry *r, const json_t *references, Texts *texts, int d
 	return ANSWER_YES;
 }
 
+/* What the registry has at the path, asked for once. */
+static Answer
+ask_once(TxpRegistry *r, const char *path, Texts *texts, json_t **object)
+{
+	Answer answer;
+
+	*object = json_object_get(texts->answers, path);
+	if (*object != NULL)
+		return ANSWER_YES;
+	if (json_object_size(texts->answers) > MAX_REFERENCES)
+	{
+		(void) no_answer(r, "", "%s", "references to more than 200 schemas", 0);
+		return ANSWER_USELESS;
+	}
+	if (txp_now_ms() > texts->deadline)
+		return no_answer(r, "08006", "%s", "it answers slowly", 0);
+	answer = ask(r, path, object);
+	if (answer == ANSWER_YES)
+		json_object_set_new(texts->answers, path, *object);
+	return answer;
+}
+
+static void
+add_text(Texts *texts, const json_t *object)
+{
+	const char *type = json_string_value(json_object_get(object, "schemaType"));
+	const char *text = json_string_value(json_object_get(object, "schema"));
+
+	for (int i = 0; i < texts->n; i++)
+		if (strcmp(texts->text[i], text) == 0)
+			return;
+	texts->text[texts->n++] = type == NULL || strcmp(type, "AVRO") == 0 ? text : "\"no Avro\"";
+}
+
 /* Adds the schema at the path behind those it refers to, each once. */
 static Answer
 collect(TxpRegistry *r, const char *path, Texts *texts, int depth)
 {
-	json_t *object = NULL;
-	const char *type;
-	const char *text;
-	Answer answer = ask(r, path, &object);
+	json_t *object;
+	Answer answer = ask_once(r, path, texts, &object);
 
-	if (answer != ANSWER_YES)
-		return answer;
-	json_array_append_new(texts->answers, object);
-	if (texts->n == MAX_REFERENCES || depth == MAX_REFERENCES)
-		return no_answer(r, "54000", "%s", "a schema refers to more than 200 others", 0);
-	answer = collect_references(r, json_object_get(object, "references"), texts, depth);
-	if (answer != ANSWER_YES)
-		return answer;
-	text = json_string_value(json_object_get(object, "schema"));
-	type = json_string_value(json_object_get(object, "schemaType"));
-	for (int i = 0; i < texts->n; i++)
-		if (strcmp(texts->text[i], text) == 0)
-			return ANSWER_YES;
-	/* Of another kind: its name is no schema, and says in the refusals what it is. */
-	if (type != NULL && strcmp(type, "AVRO") != 0)
+	/* Whoever refers to himself ends here, too. */
+	if (answer == ANSWER_YES && depth <= MAX_REFERENCES &&
+		json_object_get(object, "visited") == NULL)
 	{
-		json_array_append_new(texts->answers, json_sprintf("\"%s\"", type));
-		text =
-			json_string_value(json_array_get(texts->answers, json_array_size(texts->answers) - 1));
+		json_object_set_new(object, "visited", json_true());
+		answer = collect_references(r, json_object_get(object, "references"), texts, depth);
+		if (answer == ANSWER_YES)
+			add_text(texts, object);
 	}
-	texts->text[texts->n++] = text;
-	return ANSWER_YES;
+	return answer;
 }
 
 /* Asks for the schema, and tells the decoder what is known then. */
 static Answer
 fetch(TxpRegistry *r, TxdDecoder *decoder, uint32_t id)
 {
-	Texts texts = {.answers = json_array()};
+	Texts texts = {.answers = json_object(), .deadline = txp_now_ms() + FETCH_MS};
 	char path[60];
 	Answer answer;
 
 	snprintf(path, sizeof(path), "schemas/ids/%" PRIu32, id);
 	answer = collect(r, path, &texts, 0);
-	if (answer == ANSWER_YES)
+	if (answer == ANSWER_USELESS)
+	{
+		char reason[sizeof(r->why) + 2];
+		const char *text = reason;
+
+		/* No type has that name: refusals tell it. */
+		snprintf(reason, sizeof(reason), "\"%s\"", r->why);
+		txd_add_schema(decoder, id, &text, 1);
+		answer = ANSWER_YES;
+	}
+	else if (answer == ANSWER_YES)
 		txd_add_schema(decoder, id, texts.text, texts.n);
 	json_decref(texts.answers);
 	return answer;
@@ -243,15 +284,26 @@ static const char *
 hint_of(const TxpRegistry *r)
 {
 	return strcmp(r->sqlstate, "28000") == 0
-			   ? "Give the owner's user mapping the option schema_registry_user_info_file."
+			   ? "Give the owner's user mapping the option schema_registry_user_info_file; the "
+				 "stream "
+				 "tries again at growing intervals, and at once after resume_stream."
 			   : "The stream goes on by itself when the registry answers.";
 }
 
-/* A state worth showing: once until it is over. */
+/*
+ * A state worth showing: once until it is over. What an option may have to be changed for fails the stream, which is then
+ * opened anew with the options as they are.
+ */
 static void
 tell(TxpRegistry *r, Answer answer, uint32_t id)
 {
-	if (r->told)
+	int64_t now = txp_now_ms();
+
+	if (answer == ANSWER_NONE && r->trouble_since == 0)
+		r->trouble_since = now;
+	r->failed = answer == ANSWER_NONE &&
+				(strcmp(r->sqlstate, "28000") == 0 || now >= r->trouble_since + REOPEN_MS);
+	if (r->told && !r->failed)
 		return;
 	r->told = true;
 	if (answer == ANSWER_MISSING)
@@ -262,9 +314,17 @@ tell(TxpRegistry *r, Answer answer, uint32_t id)
 								 "messages become dead letters."},
 				  "schema %" PRIu32 " is not in the registry at \"%s\"", id, r->where->url);
 	else
-		txp_error(r->channel,
-				  (TxpError){.sqlstate = r->sqlstate, .detail = r->why, .hint = hint_of(r)},
-				  "the schema registry at \"%s\" does not give schema %" PRIu32, r->where->url, id);
+		txp_error(
+			r->channel,
+			(TxpError){
+				.fatal = r->failed, .sqlstate = r->sqlstate, .detail = r->why, .hint = hint_of(r)},
+			"the schema registry at \"%s\" does not give schema %" PRIu32, r->where->url, id);
+}
+
+bool
+txp_registry_failed(const TxpRegistry *r)
+{
+	return r != NULL && r->failed;
 }
 
 int64_t
@@ -273,17 +333,17 @@ txp_registry_due(const TxpRegistry *r)
 	return r != NULL ? r->due : 0;
 }
 
-/* Missing: for how long? True when it is not waited for any longer. */
+/*
+ * Missing: for how long? True when it is not waited for any longer. When one was waited for in vain, no other is until the
+ * registry had one again: so whoever invents numbers holds nobody up again and again.
+ */
 static bool
-is_given_up(TxpRegistry *r, uint32_t id)
+is_given_up(TxpRegistry *r)
 {
 	int64_t now = txp_now_ms();
 
-	if (r->missing_since == 0 || r->missing_id != id)
-	{
-		r->missing_id = id;
+	if (r->missing_since == 0)
 		r->missing_since = now;
-	}
 	return now >= r->missing_since + (int64_t) r->where->wait_s * 1000;
 }
 
@@ -298,15 +358,19 @@ txp_registry_serve(TxpRegistry *r, TxdDecoder *decoder, const TxdMessage *messag
 	if (txp_now_ms() < r->due)
 		return false;
 	answer = fetch(r, decoder, id);
-	if (answer == ANSWER_MISSING && is_given_up(r, id))
+	if (answer == ANSWER_YES)
+		r->missing_since = 0;
+	if (answer == ANSWER_MISSING && is_given_up(r))
 	{
 		txd_add_schema(decoder, id, NULL, 0);
 		answer = ANSWER_YES;
 	}
+	if (answer != ANSWER_NONE)
+		r->trouble_since = 0;
 	if (answer == ANSWER_YES)
 	{
 		r->told = false;
-		r->due = r->missing_since = r->pause_ms = 0;
+		r->due = r->pause_ms = 0;
 		return true;
 	}
 	tell(r, answer, id);

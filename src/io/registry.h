@@ -22,6 +22,8 @@ extern bool txp_registry_serve(TxpRegistry *r, TxdDecoder *decoder, const TxdMes
 /* When to ask again, in milliseconds of txp_now_ms; 0: at once. */
 extern int64_t txp_registry_due(const TxpRegistry *r);
 
+/* Was the error that it told one that ends the stream? */
+extern bool txp_registry_failed(const TxpRegistry *r);
 /* Does a schema keep the stream waiting, as it was told? */
 extern bool txp_registry_is_awaited(const TxpRegistry *r);
 /* A batch went out, which made the stream look well: a trouble that lasts is told again. */

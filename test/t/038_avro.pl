@@ -194,7 +194,7 @@ sql(q{SELECT txpipe.create_stream('parts', 'shop', 'parts', 'parts', 'avro', '{"
 produce_bytes('parts', wire(30, avro_long(12)), wire(31, 'x'));
 wait_for_offset($node, 'parts', 2);
 is(sql('SELECT cents FROM parts'), '12', 'a schema that refers to another one');
-like(letters('parts'), qr/^1 bad_schema: .*PROTOBUF/, 'one of another kind');
+like(letters('parts'), qr/^1 bad_schema: .*no Avro/, 'one of another kind');
 
 # --- log-in ---
 
@@ -209,6 +209,41 @@ sql("CREATE USER MAPPING FOR CURRENT_USER SERVER guarded OPTIONS (schema_registr
 wait_for_offset($node, 'login', 3);
 is(sql('SELECT count(*) FROM login'), '3', 'with one, from a file');
 unlike(slurp_file($node->logfile), qr/s3cret/, 'which is not in the log');
+
+# While the stream waits at a message; the log-in is mended without touching the stream.
+secret_file($file, 'reader:wrong');
+sql(q{CREATE TABLE late (id bigint); SELECT txpipe.create_stream('late', 'guarded', 'orders', 'late', 'avro', paused => true); SELECT txpipe.resume_stream('late')});
+wait_for($node, q{SELECT last_error ~ '^28000: .*user and password' FROM txpipe.stream_status WHERE stream = 'late'}, 'the log-in is refused');
+secret_file($file, 'reader:s3cret:word');
+wait_for_offset($node, 'late', 3);
+is(sql('SELECT count(*) FROM late'), '3', 'a log-in that is mended is found');
+
+# --- numbers that somebody invents ---
+
+sql('CREATE TABLE invented (id bigint)');
+sql(q{SELECT txpipe.create_stream('invented', 'shop', 'other', 'invented', 'avro', options => '{"schema_timeout": 5}')});
+my $begin = time();
+produce_bytes('other', (map { wire(1000 + $_, 'x') } 1 .. 8), wire(7, $orders[0]));
+wait_for_offset($node, 'invented', 9);
+cmp_ok(time() - $begin, '<', 30, 'are waited for once, not one after the other');
+is(sql(q{SELECT count(*) FROM txpipe.dead_letter WHERE stream = 'invented' AND code = 'unknown_schema'}), '8', 'and each is a dead letter');
+
+# --- references without end ---
+
+for my $level (1 .. 16)
+{
+	my $name = sub { my ($n) = @_; return { name => "T$n", subject => "t$n", version => 1 } };
+
+	register_schema($registry, "subjects/t$level/versions/1", qq({"type": "record", "name": "T$level", "fields": [{"name": "a", "type": "long"}]}),
+		$level > 1 ? (references => [ $name->($level - 1), $name->($level - 1) ]) : ());
+	register_schema($registry, 40, '{"type": "record", "name": "top", "fields": [{"name": "id", "type": "T16"}]}', references => [ $name->(16), $name->(1) ]) if $level == 16;
+}
+my $asked = () = registry_log($registry) =~ /\n/g;
+sql(q{CREATE TABLE many (id jsonb); SELECT txpipe.create_stream('many', 'shop', 'fields', 'many', 'avro')});
+produce_bytes('fields', wire(40, avro_long(3)));
+wait_for_offset($node, 'many', 1);
+is(sql('SELECT id FROM many'), '{"a": 3}', 'types that are referred to in many ways');
+is(scalar(() = registry_log($registry) =~ /\n/g) - $asked, 17, 'are asked for once each');
 
 # --- HTTPS ---
 
@@ -245,6 +280,8 @@ SKIP:
 # --- definitions that cannot work ---
 
 sql('CREATE TABLE other (id bigint)');
+fails("ALTER SERVER shop OPTIONS (SET schema_registry_url '$_')", '22023', 'invalid value', "the address $_")
+  for 'file:///etc/passwd', 'http://user:word\@127.0.0.1', 'http://', 'http://a, b';
 fails(q{SELECT txpipe.create_stream('other', 'bare', 'own', 'other', 'avro')}, '22023', 'no schema for messages of the format avro', 'no schema anywhere');
 fails(q{SELECT txpipe.create_stream('other', 'bare', 'own', 'other', 'avro', options => '{"avro_schema": "\"nothing\""}')},
 	'22023', 'unknown type "nothing"', 'a schema that is none');
@@ -252,6 +289,6 @@ fails(q{SELECT txpipe.create_stream('other', 'bare', 'own', 'other', options => 
 	'22023', 'avro_schema needs the format avro', 'a schema for another format');
 
 log_is_clean($node, qr/ERROR:  the schema registry at/, qr/ERROR:  there is no schema for/, qr/ERROR:  schema: unknown type/,
-	qr/ERROR:  option avro_schema needs/);
+	qr/ERROR:  option avro_schema needs/, qr/ERROR:  invalid value for option "schema_registry_url"/);
 stop_broker($broker);
 done_testing();
