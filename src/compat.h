@@ -61,6 +61,13 @@ typedef JsonParseErrorType TxpJsonResult;
 #define TXP_MY_LXID (MyProc->vxid.lxid)
 #endif
 
+/* JSON_VALUE and its like have a node of their own. */
+#if PG_VERSION_NUM < 170000
+#define TXP_IS_JSON_EXPR(node) false
+#else
+#define TXP_IS_JSON_EXPR(node) IsA(node, JsonExpr)
+#endif
+
 /* What does not return says so before its declaration. */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn __attribute__((noreturn))

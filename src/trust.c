@@ -2,16 +2,23 @@
  * trust.c — whose code a statement would run.
  *
  * Statements of steps, rules and windows find objects by name each time they are prepared. Who may create in a schema they
- * name could give a name that is free again, or a better fitting overload, to code that then runs as the owner. So does
- * what the rewriter puts into it for a view. So the analysed statement is looked at, not its text. What runs all the
- * same is in docs/security.md.
+ * name could give a name that is free again, or a better fitting overload, to code that then runs as the owner. So do
+ * functions that the rewriter puts into it for a view, and those that the planner evaluates for a table that is read. So the
+ * analysed statement is looked at, not its text. What runs all the same is in docs/security.md.
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_partitioned_table.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_statistic_ext.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
@@ -19,6 +26,7 @@
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/plancache.h"
 #include "utils/regproc.h"
@@ -74,12 +82,18 @@ txp_trust_owns(Oid table, Oid owner)
 		   check_enable_rls(table, owner, true) != RLS_ENABLED;
 }
 
+static bool
+is_trusted(Oid holder, const List *trusted)
+{
+	return has_privs_of_role(holder, GetUserId()) || list_member_oid(trusted, holder);
+}
+
 static void
 check_holder(Oid holder, const List *trusted, const char *kind, const char *name)
 {
 	char *owner;
 
-	if (has_privs_of_role(holder, GetUserId()) || list_member_oid(trusted, holder))
+	if (is_trusted(holder, trusted))
 		return;
 	owner = GetUserNameFromId(GetUserId(), false);
 	ereport(
@@ -92,7 +106,7 @@ check_holder(Oid holder, const List *trusted, const char *kind, const char *name
 }
 
 static void
-check_written(Oid relation, const List *trusted)
+check_table(Oid relation, const List *trusted)
 {
 	Oid holder = relation_owner(relation);
 
@@ -116,7 +130,7 @@ check_function(Oid function, void *trusted)
 	return false;
 }
 
-/* Input and conversion check the constraints of domains, also of those in a composite type. */
+/* Input and conversion check the constraints of domains, also of those in a composite type or a range. */
 static void
 check_type(Oid type, const List *trusted)
 {
@@ -126,11 +140,114 @@ check_type(Oid type, const List *trusted)
 	if (!HeapTupleIsValid(tuple))
 		return;
 	form = (Form_pg_type) GETSTRUCT(tuple);
-	if (form->typtype == TYPTYPE_DOMAIN || form->typtype == TYPTYPE_COMPOSITE)
-		check_holder(form->typowner, trusted, "type", format_type_be_qualified(type));
-	else if (OidIsValid(form->typelem) && type >= FirstNormalObjectId)
+	if (OidIsValid(form->typelem))
 		check_type(form->typelem, trusted);
+	else if (form->typtype != TYPTYPE_ENUM)
+		check_holder(form->typowner, trusted, "type", format_type_be_qualified(type));
 	ReleaseSysCache(tuple);
+}
+
+static void
+check_types(const List *types, const List *trusted)
+{
+	ListCell *lc;
+
+	foreach (lc, types)
+		check_type(lfirst_oid(lc), trusted);
+}
+
+static bool look_at(Node *node, void *trusted);
+
+/* Whatever else the planner evaluates the constant parts of. */
+static const struct
+{
+	Oid catalog;
+	Oid index;
+	AttrNumber relation;
+	AttrNumber expressions;
+} definitions[] = {
+	{IndexRelationId, IndexIndrelidIndexId, Anum_pg_index_indrelid, Anum_pg_index_indexprs},
+	{IndexRelationId, IndexIndrelidIndexId, Anum_pg_index_indrelid, Anum_pg_index_indpred},
+	{StatisticExtRelationId, StatisticExtRelidIndexId, Anum_pg_statistic_ext_stxrelid,
+	 Anum_pg_statistic_ext_stxexprs},
+	{ConstraintRelationId, ConstraintRelidTypidNameIndexId, Anum_pg_constraint_conrelid,
+	 Anum_pg_constraint_conbin},
+	{PartitionedRelationId, PartitionedRelidIndexId, Anum_pg_partitioned_table_partrelid,
+	 Anum_pg_partitioned_table_partexprs},
+};
+
+static void
+look_at_definitions(Oid relation, int which, const List *trusted)
+{
+	Relation catalog = table_open(definitions[which].catalog, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple tuple;
+
+	ScanKeyInit(&key, definitions[which].relation, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relation));
+	scan = systable_beginscan(catalog, definitions[which].index, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool isnull;
+		Datum tree =
+			heap_getattr(tuple, definitions[which].expressions, RelationGetDescr(catalog), &isnull);
+
+		if (!isnull)
+			(void) look_at(stringToNode(TextDatumGetCString(tree)), (void *) trusted);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+}
+
+/* A plain table of another may be read unless what he defined on it is code. */
+static void
+check_read_one(Oid relation, const List *trusted)
+{
+	Oid holder = relation_owner(relation);
+
+	if (!OidIsValid(holder) || is_trusted(holder, trusted))
+		return;
+	/* What comes from outside goes through the input functions of its types. */
+	if (get_rel_relkind(relation) == RELKIND_FOREIGN_TABLE)
+		check_table(relation, trusted);
+	for (int i = 0; i < lengthof(definitions); i++)
+		look_at_definitions(relation, i, trusted);
+}
+
+static void
+check_read(const RangeTblEntry *rte, const List *trusted)
+{
+	ListCell *lc;
+
+	if (rte->rtekind != RTE_RELATION)
+		return;
+	if (!rte->inh || !has_subclass(rte->relid))
+	{
+		check_read_one(rte->relid, trusted);
+		return;
+	}
+	foreach (lc, find_all_inheritors(rte->relid, NoLock, NULL))
+		check_read_one(lfirst_oid(lc), trusted);
+}
+
+static void
+look_at_tables(const Query *query, const List *trusted)
+{
+	ListCell *lc;
+
+	if (query->resultRelation != 0)
+		check_table(rt_fetch(query->resultRelation, query->rtable)->relid, trusted);
+	foreach (lc, query->rtable)
+		check_read(lfirst(lc), trusted);
+}
+
+/* A function's result may be of a type that its argument has told, as that of jsonb_populate_record. */
+static bool
+makes_values(const Node *node)
+{
+	return IsA(node, CoerceToDomain) || IsA(node, CoerceViaIO) || IsA(node, Const) ||
+		   IsA(node, ConvertRowtypeExpr) || IsA(node, FuncExpr) || TXP_IS_JSON_EXPR(node);
 }
 
 static bool
@@ -140,15 +257,15 @@ look_at(Node *node, void *trusted)
 		return false;
 	if (IsA(node, Query))
 	{
-		Query *query = castNode(Query, node);
-
-		if (query->resultRelation != 0)
-			check_written(rt_fetch(query->resultRelation, query->rtable)->relid, trusted);
-		return query_tree_walker(query, look_at, trusted, 0);
+		look_at_tables(castNode(Query, node), trusted);
+		return query_tree_walker(castNode(Query, node), look_at, trusted, 0);
 	}
-	if (IsA(node, CoerceToDomain) || IsA(node, CoerceViaIO) || IsA(node, Const) ||
-		IsA(node, ConvertRowtypeExpr))
-		check_type(exprType(node), (const List *) trusted);
+	if (IsA(node, RangeTblFunction))
+		check_types(castNode(RangeTblFunction, node)->funccoltypes, trusted);
+	else if (IsA(node, TableFunc))
+		check_types(castNode(TableFunc, node)->coltypes, trusted);
+	else if (makes_values(node))
+		check_type(exprType(node), trusted);
 	(void) check_functions_in_node(node, check_function, trusted);
 	return expression_tree_walker(node, look_at, trusted);
 }

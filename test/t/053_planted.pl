@@ -137,6 +137,37 @@ refuses('casts', 'function public.spring\(public.trap\) belongs to "mallory"', '
 sql('SET ROLE mallory; DROP TABLE public.listed; CREATE TABLE public.listed (name text); GRANT SELECT ON listed TO clerk');
 goes_on('casts');
 
+sql(q{SET ROLE mallory; CREATE FUNCTION public.snoop(text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$BEGIN PERFORM nextval('public.loot'); RETURN true; END$$;
+	CREATE DOMAIN public.price AS text CHECK (public.snoop(VALUE)); CREATE TABLE public.priced (p public.price); GRANT SELECT ON priced TO clerk});
+like(error_of($node, qq{SET ROLE clerk; SELECT txpipe.on_batch('casts', 'typed', \$\$$_->[0]\$\$)})->{message}, qr/type public\.priced? belongs to "mallory"/, "refused: $_->[1]")
+  foreach [q{SELECT count(*) FROM batch b, jsonb_to_recordset('[{"a": "1"}]') AS x(a public.price)}, 'a type of a column definition list'],
+  [q{SELECT count(*) FROM batch b, ROWS FROM (jsonb_to_recordset('[{"a": "1"}]') AS (a public.price[])) x}, 'an array of it'],
+  [q{SELECT count(*) FROM batch b, XMLTABLE('/r' PASSING xml '<r>1</r>' COLUMNS a public.price PATH '.') x}, 'a type of XMLTABLE'],
+  [q{SELECT count(jsonb_populate_record(p, '{"p": "1"}')) FROM batch b LEFT JOIN public.priced p ON true}, 'a type that an argument tells'];
+is(sql('SELECT is_called FROM loot'), 'f', 'no domain was checked');
+
+# --- what the planner evaluates of a table that is read ---
+
+sql(q{SET ROLE mallory; CREATE TABLE public.lookup (name text, n int); GRANT SELECT ON lookup TO clerk; CREATE INDEX ON lookup (lower(name)) WHERE n > 0});
+sql(q{SET ROLE clerk; SELECT txpipe.on_batch('casts', 'read', 'SELECT count(*) FROM batch b JOIN public.lookup USING (name)')});
+foreach ([q{CREATE INDEX odd ON lookup ((public.snoop('constant')))}, 'DROP INDEX odd', 'an expression of an index'],
+	[q{CREATE INDEX odd ON lookup (name) WHERE public.snoop('constant')}, 'DROP INDEX odd', 'the predicate of an index'],
+	[q{CREATE STATISTICS odd ON name, (public.snoop('constant')) FROM lookup}, 'DROP STATISTICS odd', 'an expression of statistics'],
+	[q{ALTER TABLE lookup ADD CONSTRAINT odd CHECK (public.snoop('constant'))}, 'ALTER TABLE lookup DROP CONSTRAINT odd', 'a constraint'],
+	[q{CREATE TABLE odd (CHECK (public.snoop('constant'))) INHERITS (lookup)}, 'DROP TABLE odd', 'a constraint of a child'])
+{
+	my ($plant, $remove, $what) = @$_;
+
+	sql("SET ROLE mallory; $plant; SELECT setval('public.loot', 1, false)");
+	like(error_of($node, q{SET ROLE clerk; SELECT txpipe.on_batch('casts', 'more', 'SELECT count(*) FROM batch b JOIN public.lookup USING (name)')})->{message},
+		qr/function public\.snoop\(pg_catalog\.text\) belongs to "mallory"/, "refused: $what");
+	is(sql('SELECT is_called FROM loot'), 'f', '... and not evaluated');
+	sql("SET ROLE mallory; $remove");
+}
+sql(q{SELECT setval('public.loot', 1, false); CREATE EXTENSION file_fdw; CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;
+	CREATE FOREIGN TABLE public.outside (name public.price) SERVER files OPTIONS (program 'echo Ada'); ALTER FOREIGN TABLE public.outside OWNER TO mallory; GRANT SELECT ON public.outside TO clerk});
+is(error_of($node, q{SET ROLE clerk; SELECT txpipe.on_batch('casts', 'more', 'SELECT count(*) FROM batch b JOIN public.outside USING (name)')})->{state}, '42501', 'refused: a foreign table');
+
 # --- roles that the owner trusts ---
 
 sql(q{SET ROLE helper; CREATE FUNCTION public.help(text) RETURNS text LANGUAGE sql AS 'SELECT $1'; CREATE TABLE public.helped (name text); GRANT INSERT ON helped TO clerk});
