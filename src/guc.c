@@ -27,7 +27,10 @@ int txp_progress_interval = 10000;
 static const struct config_enum_entry lake_compressions[] = {
 	{"none", TXP_LAKE_PLAIN, false}, {"zstd", TXP_LAKE_ZSTD, false}, {NULL, 0, false}};
 
-/* txpipe.input_time_zone as the server or the database has it, whatever the role or session has set. */
+/*
+ * txpipe.input_time_zone as the server or the database has it, whatever the role or session has set. The hook is also called for
+ * values that are not applied, and not for one that is taken away: see the known limits in docs/architecture.md.
+ */
 static char database_zone[TZ_STRLEN_MAX + 1] = "UTC";
 static GucSource database_zone_source = PGC_S_DEFAULT;
 
