@@ -118,12 +118,16 @@ for my $case (
 	[ 'a dimension is locked for a while', undef, 'dwh.dim_product' ])
 {
 	my ($what, $ddl, $locked, $repair) = @$case;
-	my $run = load_begins($what);
+	my $run = $locked ? undef : load_begins($what);
 
 	if ($locked)
 	{
 		my $session = $node->background_psql('retail');
+
+		# Before the load begins: on a fast machine three groups are loaded before somebody else has the lock.
 		$session->query_safe("BEGIN; LOCK TABLE $locked IN ACCESS EXCLUSIVE MODE");
+		deliver_groups(3);
+		$run = start_run();
 		wait_for($node, "SELECT count(*) > 0 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND query LIKE '%run_hourly%'",
 			"$what: the load waits", db => 'retail');
 		$session->query_safe('COMMIT');
@@ -137,6 +141,8 @@ for my $case (
 	like($run->{err}, qr/\b0 groups failed\n\z/, "$what: the run loads all");
 	sql($repair) if $repair;
 	exact($what);
+	# To a report that began before, a table that was written anew is empty: PostgreSQL's, not ours.
+	sql(q{DELETE FROM said WHERE state = 'wrong'}) if $what =~ /writ.* anew/;
 }
 
 # --- what fails with a reason, until it is repaired ---
