@@ -223,15 +223,25 @@ read_record(Input *in, const AvroStep *step)
 	return true;
 }
 
+/* Which symbol or branch of the type comes. */
+static bool
+read_choice(Input *in, const AvroType *type, int64_t *i)
+{
+	if (!read_long(in, i))
+		return false;
+	if (*i < 0 || *i >= type->n)
+		return fail(in, type->kind == AVRO_ENUM ? "a symbol that the enum does not have"
+												: "a branch that the union does not have");
+	return true;
+}
+
 static bool
 read_enum(Input *in, const AvroStep *step)
 {
 	int64_t i = 0;
 
-	if (!read_long(in, &i))
+	if (!read_choice(in, step->type, &i))
 		return false;
-	if (i < 0 || i >= step->type->n)
-		return fail(in, "a symbol that the enum does not have");
 	if (step->text[i].data == NULL && in->json != NULL)
 		return txd_refuse(in->err, "bad_avro", NULL,
 						  "a symbol that the stream's schema does not have, nor a default");
@@ -245,11 +255,7 @@ read_union(Input *in, const AvroStep *step)
 {
 	int64_t i = 0;
 
-	if (!read_long(in, &i))
-		return false;
-	if (i < 0 || i >= step->type->n)
-		return fail(in, "a branch that the union does not have");
-	return read_value(in, step->child[i]);
+	return read_choice(in, step->type, &i) && read_value(in, step->child[i]);
 }
 
 /* One item of an array, or a key and a value of a map. */

@@ -154,8 +154,7 @@ set_logical(AvroType *type, const json_t *j)
 				 {"timestamp-nanos", AVRO_LONG, AVRO_INSTANT, 9},
 				 {"local-timestamp-millis", AVRO_LONG, AVRO_LOCAL, 3},
 				 {"local-timestamp-micros", AVRO_LONG, AVRO_LOCAL, 6},
-				 {"local-timestamp-nanos", AVRO_LONG, AVRO_LOCAL, 9},
-				 {"uuid", AVRO_STRING, AVRO_PLAIN, 0}};
+				 {"local-timestamp-nanos", AVRO_LONG, AVRO_LOCAL, 9}};
 	const char *name = text_member(j, "logicalType");
 	json_int_t scale = json_integer_value(json_object_get(j, "scale"));
 

@@ -180,10 +180,10 @@ put_path(char *path, size_t size, const char *subject, json_int_t version)
 	snprintf(path, size, "subjects/%s/versions/%" JSON_INTEGER_FORMAT, escaped, version);
 }
 
-static Answer collect(TxpRegistry *r, const char *path, Texts *texts, int depth);
+static Answer collect(TxpRegistry *r, const char *path, Texts *texts);
 
 static Answer
-collect_references(TxpRegistry *r, const json_t *references, Texts *texts, int depth)
+collect_references(TxpRegistry *r, const json_t *references, Texts *texts)
 {
 	for (size_t i = 0; i < json_array_size(references); i++)
 	{
@@ -194,7 +194,7 @@ collect_references(TxpRegistry *r, const json_t *references, Texts *texts, int d
 		Answer answer;
 
 		put_path(path, sizeof(path), subject != NULL ? subject : "", version);
-		answer = collect(r, path, texts, depth + 1);
+		answer = collect(r, path, texts);
 		if (answer != ANSWER_YES)
 			return answer;
 	}
@@ -237,17 +237,16 @@ add_text(Texts *texts, const json_t *object)
 
 /* Adds the schema at the path behind those it refers to, each once. */
 static Answer
-collect(TxpRegistry *r, const char *path, Texts *texts, int depth)
+collect(TxpRegistry *r, const char *path, Texts *texts)
 {
 	json_t *object;
 	Answer answer = ask_once(r, path, texts, &object);
 
 	/* Whoever refers to himself ends here, too. */
-	if (answer == ANSWER_YES && depth <= MAX_REFERENCES &&
-		json_object_get(object, "visited") == NULL)
+	if (answer == ANSWER_YES && json_object_get(object, "visited") == NULL)
 	{
 		json_object_set_new(object, "visited", json_true());
-		answer = collect_references(r, json_object_get(object, "references"), texts, depth);
+		answer = collect_references(r, json_object_get(object, "references"), texts);
 		if (answer == ANSWER_YES)
 			add_text(texts, object);
 	}
@@ -263,7 +262,7 @@ fetch(TxpRegistry *r, TxdDecoder *decoder, uint32_t id)
 	Answer answer;
 
 	snprintf(path, sizeof(path), "schemas/ids/%" PRIu32, id);
-	answer = collect(r, path, &texts, 0);
+	answer = collect(r, path, &texts);
 	if (answer == ANSWER_USELESS)
 	{
 		char reason[sizeof(r->why) + 2];
