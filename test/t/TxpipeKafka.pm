@@ -19,7 +19,6 @@ our @EXPORT = qw(need_kafka start_kafka stop_kafka restart_kafka kafka_do kafka_
 
 my $home = $ENV{TXPIPE_KAFKA} // '';
 my $tool = ($ENV{TXPIPE_TREE} // '.') . '/build/test/kafka_tool';
-my %brokers;
 
 # Small, quick to start, and impatient: what takes minutes in production takes a moment here.
 my $common = <<'CONF';
@@ -219,7 +218,7 @@ sub restart_kafka
 		open STDERR, '>&', \*STDOUT     or die;
 		exec @command or die "$command[0]: $!";
 	}
-	$brokers{$pid} = 1;
+	own_process($pid);
 	$broker->{pid} = $pid;
 	wait_until(
 		'Kafka has started',
@@ -235,18 +234,8 @@ sub stop_kafka
 {
 	my ($broker) = @_;
 
-	return unless delete $brokers{ $broker->{pid} };
-	kill 'KILL', $broker->{pid};
-	waitpid($broker->{pid}, 0);
+	end_process($broker->{pid}, 'KILL');
 	return;
-}
-
-END
-{
-	my $status = $?;
-
-	stop_kafka({ pid => $_ }) for keys %brokers;
-	$? = $status;
 }
 
 # --- topics and messages ---

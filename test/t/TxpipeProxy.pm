@@ -20,8 +20,6 @@ our @EXPORT = qw(start_proxy stop_proxy misbehave misbehaved);
 
 # What is longer holds messages: the answers to other requests are short here.
 my $WITH_MESSAGES = 1000;
-my %proxies;
-
 # In front of a broker; the result knows {servers}, and can stand wherever a broker of TxpipeTest can.
 sub start_proxy
 {
@@ -43,8 +41,7 @@ sub start_proxy
 		print STDERR "the proxy has ended: $@";
 		POSIX::_exit(1);
 	}
-	$proxies{$pid} = 1;
-	$proxy->{proxy_pid} = $pid;
+	$proxy->{proxy_pid} = own_process($pid);
 	return $proxy;
 }
 
@@ -52,18 +49,8 @@ sub stop_proxy
 {
 	my ($proxy) = @_;
 
-	return unless delete $proxies{ $proxy->{proxy_pid} };
-	kill 'KILL', $proxy->{proxy_pid};
-	waitpid($proxy->{proxy_pid}, 0);
+	end_process($proxy->{proxy_pid}, 'KILL');
 	return;
-}
-
-END
-{
-	my $status = $?;
-
-	stop_proxy({ proxy_pid => $_ }) for keys %proxies;
-	$? = $status;
 }
 
 sub set_mode

@@ -11,10 +11,9 @@ use JSON::PP ();
 use MIME::Base64 qw(encode_base64);
 use POSIX ();
 use PostgreSQL::Test::Utils;
+use TxpipeTest;
 
 our @EXPORT = qw(start_registry stop_registry register_schema registry_log avro_long avro_text wire single_object);
-
-my %registries;
 
 # {user_info}: user:password that is asked for. The same {port} again: it is back.
 sub start_registry
@@ -33,7 +32,7 @@ sub start_registry
 		POSIX::_exit(0);
 	}
 	close $socket;
-	$registries{ $registry->{pid} = $pid } = 1;
+	$registry->{pid} = own_process($pid);
 	return $registry;
 }
 
@@ -41,22 +40,8 @@ sub stop_registry
 {
 	my ($registry) = @_;
 
-	return unless delete $registries{ $registry->{pid} };
-	kill 'TERM', $registry->{pid};
-	waitpid($registry->{pid}, 0);
+	end_process($registry->{pid});
 	return;
-}
-
-END
-{
-	my $status = $?;
-
-	for my $pid (keys %registries)
-	{
-		kill 'KILL', $pid;
-		waitpid($pid, 0);
-	}
-	$? = $status;
 }
 
 sub answer

@@ -16,7 +16,8 @@ use Time::HiRes qw(time);
 
 our @EXPORT = qw(
   new_node start_node start_broker stop_broker produce_file produce_lines topic_control
-  wait_for wait_for_offset wait_until worker_pid child_pid checkpointer_pid error_of log_is_clean process_lives kafka_server secret_file $CRON_CONF
+  wait_for wait_for_offset wait_until worker_pid child_pid checkpointer_pid error_of log_is_clean process_lives kafka_server secret_file own_process end_process
+  $CRON_CONF
 );
 
 our $TIMEOUT = $ENV{TXPIPE_TEST_TIMEOUT} // 60;
@@ -29,7 +30,38 @@ cron.use_background_workers = on
 CONF
 
 my $programs = ($ENV{TXPIPE_TREE} // '.') . '/build/test';
-my %brokers;
+
+# --- processes beside the server ---
+
+my %own;
+
+# What the test has started, and what ends with it at the latest.
+sub own_process
+{
+	my ($pid) = @_;
+
+	$own{$pid} = 1;
+	return $pid;
+}
+
+# Once; by SIGTERM when no signal is named.
+sub end_process
+{
+	my ($pid, $signal) = @_;
+
+	return unless delete $own{$pid};
+	kill $signal // 'TERM', $pid;
+	waitpid($pid, 0);
+	return;
+}
+
+END
+{
+	my $status = $?;
+
+	end_process($_, 'KILL') for keys %own;
+	$? = $status;
+}
 
 # --- server ---
 
@@ -86,7 +118,7 @@ sub start_broker
 		open STDERR, '>&', \*STDOUT  or die;
 		exec @command or die "$command[0]: $!";
 	}
-	$brokers{$pid} = 1;
+	own_process($pid);
 	wait_until('the broker announces its port', sub { -e "$dir/port" ? 1 : waitpid($pid, WNOHANG) ? die 'the broker ended' : 0 });
 	my ($servers) = slurp_file("$dir/port") =~ /bootstrap\.servers=(\S+)/;
 	return { pid => $pid, servers => $servers, control => $control, out => "$dir/out" };
@@ -96,22 +128,8 @@ sub stop_broker
 {
 	my ($broker) = @_;
 
-	return unless delete $brokers{ $broker->{pid} };
-	kill 'TERM', $broker->{pid};
-	waitpid($broker->{pid}, 0);
+	end_process($broker->{pid});
 	return;
-}
-
-END
-{
-	my $status = $?;
-
-	for my $pid (keys %brokers)
-	{
-		kill 'KILL', $pid;
-		waitpid($pid, 0);
-	}
-	$? = $status;
 }
 
 # Sends one line to the broker's control FIFO (see mock_broker.c) and waits for its answer.
