@@ -15,6 +15,7 @@ struct TxdAvro
 	AvroArena arena;
 	const AvroType *writer;
 	const AvroStep *top;
+	uint64_t fingerprint; /* of the writer's schema */
 };
 
 typedef struct Input
@@ -45,6 +46,7 @@ txd_avro_new(const char *const *writer, int n, const char *reader, TxdError *err
 		txd_avro_free(avro);
 		return NULL;
 	}
+	avro->fingerprint = txd_avro_canonical_hash(avro->writer);
 	avro->top = txd_avro_resolve(&avro->arena, avro->writer, of_reader);
 	return avro;
 }
@@ -61,7 +63,7 @@ txd_avro_free(TxdAvro *avro)
 uint64_t
 txd_avro_fingerprint(const TxdAvro *avro)
 {
-	return txd_avro_canonical_hash(avro->writer);
+	return avro->fingerprint;
 }
 
 static bool
@@ -142,7 +144,7 @@ read_real(Input *in, bool is_float)
 	memcpy(&f, &low, sizeof(f));
 	memcpy(&d, &bits, sizeof(d));
 	if (in->json != NULL)
-		txd_avro_put_real(in->json, is_float ? f : d, is_float);
+		txd_write_real(in->json, is_float ? f : d, is_float);
 	return true;
 }
 
@@ -162,7 +164,7 @@ read_text(Input *in, const AvroStep *step)
 	if ((bytes && !step->as_text) || step->as_bytes)
 		txd_avro_put_bytes(in->json, step->type, p, len);
 	else
-		txd_avro_put_quoted(in->json, (const char *) p, len);
+		txd_write_quoted(in->json, (const char *) p, len);
 	return true;
 }
 
@@ -271,7 +273,7 @@ read_item(Input *in, const AvroStep *step)
 			return false;
 		if (in->json != NULL)
 		{
-			txd_avro_put_quoted(in->json, (const char *) key, len);
+			txd_write_quoted(in->json, (const char *) key, len);
 			txd_buf_byte(in->json, ':');
 		}
 	}

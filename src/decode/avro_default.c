@@ -52,7 +52,7 @@ put_record(TxdBuf *json, const AvroType *type, const json_t *preset, int depth)
 
 		if (i > 0)
 			txd_buf_byte(json, ',');
-		txd_avro_put_quoted(json, field->name, strlen(field->name));
+		txd_write_quoted(json, field->name, strlen(field->name));
 		txd_buf_byte(json, ':');
 		if (value == NULL)
 			value = field->preset;
@@ -95,7 +95,7 @@ put_map(TxdBuf *json, const AvroType *type, const json_t *preset, int depth)
 
 		if (!first)
 			txd_buf_byte(json, ',');
-		txd_avro_put_quoted(json, key, strlen(key));
+		txd_write_quoted(json, key, strlen(key));
 		txd_buf_byte(json, ':');
 		if (!put_default(json, type->branch[0], json_object_iter_value(at), depth))
 			return false;
@@ -137,12 +137,12 @@ put_simple(TxdBuf *json, const AvroType *type, const json_t *preset)
 			return json_is_integer(preset);
 		case AVRO_FLOAT:
 		case AVRO_DOUBLE:
-			txd_avro_put_real(json, json_number_value(preset), type->kind == AVRO_FLOAT);
+			txd_write_real(json, json_number_value(preset), type->kind == AVRO_FLOAT);
 			return json_is_number(preset);
 		default:
 			if (!json_is_string(preset))
 				return false;
-			txd_avro_put_quoted(json, json_string_value(preset), json_string_length(preset));
+			txd_write_quoted(json, json_string_value(preset), json_string_length(preset));
 			return true;
 	}
 }

@@ -102,7 +102,7 @@ keep(Resolver *r, TxdBuf *buf)
 	AvroText text = {0};
 
 	if (buf->len > 0)
-		text = (AvroText){txd_avro_copy(r->arena, buf->data, buf->len), buf->len};
+		text = (AvroText){txd_arena_copy(&r->arena->memory, buf->data, buf->len), buf->len};
 	txd_buf_free(buf);
 	return text;
 }
@@ -111,7 +111,7 @@ static void
 put_name(TxdBuf *json, const char *name)
 {
 	txd_buf_byte(json, ',');
-	txd_avro_put_quoted(json, name, strlen(name));
+	txd_write_quoted(json, name, strlen(name));
 	txd_buf_byte(json, ':');
 }
 
@@ -129,7 +129,7 @@ symbol_text(Resolver *r, const char *symbol)
 {
 	TxdBuf buf = {0};
 
-	txd_avro_put_quoted(&buf, symbol, strlen(symbol));
+	txd_write_quoted(&buf, symbol, strlen(symbol));
 	return keep(r, &buf);
 }
 
@@ -139,7 +139,7 @@ cannot(Resolver *r, AvroStep *step, const char *format, const char *name)
 	char why[200];
 
 	snprintf(why, sizeof(why), format, name);
-	step->why = txd_avro_copy(r->arena, why, strlen(why));
+	step->why = txd_arena_copy(&r->arena->memory, why, strlen(why));
 }
 
 static bool
@@ -189,10 +189,10 @@ static void
 resolve_record(Resolver *r, AvroStep *step, const AvroType *reader)
 {
 	const AvroType *writer = step->type;
-	bool *taken = txd_avro_alloc(r->arena, reader != NULL ? (size_t) reader->n + 1 : 1);
+	bool *taken = txd_arena_alloc(&r->arena->memory, reader != NULL ? (size_t) reader->n + 1 : 1);
 
-	step->child = txd_avro_alloc(r->arena, ((size_t) writer->n + 1) * sizeof(AvroStep *));
-	step->text = txd_avro_alloc(r->arena, ((size_t) writer->n + 1) * sizeof(AvroText));
+	step->child = txd_arena_alloc(&r->arena->memory, ((size_t) writer->n + 1) * sizeof(AvroStep *));
+	step->text = txd_arena_alloc(&r->arena->memory, ((size_t) writer->n + 1) * sizeof(AvroText));
 	for (int i = 0; i < writer->n; i++)
 	{
 		const AvroField *field = &writer->field[i];
@@ -225,7 +225,8 @@ resolve_enum(Resolver *r, AvroStep *step, const AvroType *reader)
 {
 	const char *other = reader != NULL ? json_string_value(reader->preset) : NULL;
 
-	step->text = txd_avro_alloc(r->arena, ((size_t) step->type->n + 1) * sizeof(AvroText));
+	step->text =
+		txd_arena_alloc(&r->arena->memory, ((size_t) step->type->n + 1) * sizeof(AvroText));
 	for (int i = 0; i < step->type->n; i++)
 	{
 		const char *symbol = step->type->symbol[i];
@@ -242,7 +243,7 @@ resolve_children(Resolver *r, AvroStep *step, const AvroType *reader)
 {
 	const AvroType *writer = step->type;
 
-	step->child = txd_avro_alloc(r->arena, (size_t) writer->n * sizeof(AvroStep *));
+	step->child = txd_arena_alloc(&r->arena->memory, (size_t) writer->n * sizeof(AvroStep *));
 	for (int i = 0; i < writer->n; i++)
 		step->child[i] =
 			resolve(r, writer->branch[i],
@@ -284,7 +285,7 @@ remember(Resolver *r, AvroStep *step, const AvroType *reader)
 
 	if (step->type->kind != AVRO_RECORD)
 		return;
-	pair = txd_avro_alloc(r->arena, sizeof(*pair));
+	pair = txd_arena_alloc(&r->arena->memory, sizeof(*pair));
 	*pair = (Pair){r->pairs, step->type, reader, step};
 	r->pairs = pair;
 }
@@ -299,7 +300,7 @@ resolve(Resolver *r, const AvroType *writer, const AvroType *reader)
 		 pair = pair->next)
 		if (pair->writer == writer && pair->reader == given)
 			return pair->step;
-	step = txd_avro_alloc(r->arena, sizeof(*step));
+	step = txd_arena_alloc(&r->arena->memory, sizeof(*step));
 	step->type = writer;
 	remember(r, step, given);
 	if (reader != NULL && reader->kind == AVRO_UNION && writer->kind != AVRO_UNION)

@@ -15,12 +15,6 @@
 #define MAX_NAMED 2000  /* and types with a name */
 #define MAX_SCALE 16383 /* of numeric */
 
-struct AvroBlock
-{
-	struct AvroBlock *next;
-	max_align_t data[];
-};
-
 /* A named type, found by its full name. */
 typedef struct Named
 {
@@ -38,33 +32,10 @@ typedef struct Parser
 	int depth;
 } Parser;
 
-void *
-txd_avro_alloc(AvroArena *arena, size_t size)
-{
-	struct AvroBlock *block = txd_alloc(sizeof(*block) + size);
-
-	memset(block, 0, sizeof(*block) + size);
-	block->next = arena->blocks;
-	arena->blocks = block;
-	return block->data;
-}
-
-char *
-txd_avro_copy(AvroArena *arena, const char *text, size_t len)
-{
-	return memcpy(txd_avro_alloc(arena, len + 1), text, len);
-}
-
 void
 txd_avro_free_arena(AvroArena *arena)
 {
-	while (arena->blocks != NULL)
-	{
-		struct AvroBlock *block = arena->blocks;
-
-		arena->blocks = block->next;
-		free(block);
-	}
+	txd_arena_free(&arena->memory);
 	for (int i = 0; i < arena->ntrees; i++)
 		json_decref(arena->trees[i]);
 	free(arena->trees);
@@ -89,7 +60,7 @@ static const char *const primitive[] = {
 static AvroType *
 new_type(Parser *p, AvroKind kind)
 {
-	AvroType *type = txd_avro_alloc(p->arena, sizeof(*type));
+	AvroType *type = txd_arena_alloc(&p->arena->memory, sizeof(*type));
 
 	type->kind = kind;
 	return type;
@@ -109,8 +80,8 @@ full_name(Parser *p, const char *name, const char *space)
 	char *full;
 
 	if (space == NULL || *space == '\0' || strchr(name, '.') != NULL)
-		return txd_avro_copy(p->arena, name, strlen(name));
-	full = txd_avro_alloc(p->arena, len);
+		return txd_arena_copy(&p->arena->memory, name, strlen(name));
+	full = txd_arena_alloc(&p->arena->memory, len);
 	snprintf(full, len, "%s.%s", space, name);
 	return full;
 }
@@ -187,7 +158,7 @@ new_named(Parser *p, AvroKind kind, const json_t *j, const char *space)
 	const char *name = text_member(j, "name");
 	const char *own = text_member(j, "namespace");
 	AvroType *type = new_type(p, kind);
-	Named *named = txd_avro_alloc(p->arena, sizeof(*named));
+	Named *named = txd_arena_alloc(&p->arena->memory, sizeof(*named));
 	const char *dot;
 
 	if (name == NULL || *name == '\0')
@@ -198,8 +169,9 @@ new_named(Parser *p, AvroKind kind, const json_t *j, const char *space)
 	if (find_named(p, type->name) != NULL)
 		return fail(p, "two types are named", type->name);
 	dot = strrchr(type->name, '.');
-	type->space =
-		dot == NULL ? "" : txd_avro_copy(p->arena, type->name, (size_t) (dot - type->name));
+	type->space = dot == NULL
+					  ? ""
+					  : txd_arena_copy(&p->arena->memory, type->name, (size_t) (dot - type->name));
 	type->aliases = json_object_get(j, "aliases");
 	named->type = type;
 	named->next = p->named;
@@ -220,7 +192,7 @@ parse_record(Parser *p, const json_t *j, const char *space)
 	if (json_array_size(fields) > MAX_PARTS)
 		return fail(p, "more than 10000 fields in record", type->name);
 	type->n = (int) json_array_size(fields);
-	type->field = txd_avro_alloc(p->arena, ((size_t) type->n + 1) * sizeof(AvroField));
+	type->field = txd_arena_alloc(&p->arena->memory, ((size_t) type->n + 1) * sizeof(AvroField));
 	for (int i = 0; i < type->n; i++)
 	{
 		const json_t *spec = json_array_get(fields, (size_t) i);
@@ -254,7 +226,7 @@ parse_enum(Parser *p, const json_t *j, const char *space)
 	if (json_array_size(symbols) > MAX_PARTS)
 		return fail(p, "more than 10000 symbols in enum", type->name);
 	type->n = (int) json_array_size(symbols);
-	type->symbol = txd_avro_alloc(p->arena, ((size_t) type->n + 1) * sizeof(char *));
+	type->symbol = txd_arena_alloc(&p->arena->memory, ((size_t) type->n + 1) * sizeof(char *));
 	type->preset = json_object_get(j, "default");
 	for (int i = 0; i < type->n; i++)
 	{
@@ -289,7 +261,7 @@ parse_many(Parser *p, AvroKind kind, const json_t *of, const char *space)
 	if (of == NULL)
 		return fail(p, kind == AVRO_ARRAY ? "an array has no items" : "a map has no values", NULL);
 	type->n = 1;
-	type->branch = txd_avro_alloc(p->arena, sizeof(AvroType *));
+	type->branch = txd_arena_alloc(&p->arena->memory, sizeof(AvroType *));
 	type->branch[0] = parse(p, of, space);
 	return type->branch[0] != NULL ? type : NULL;
 }
@@ -304,7 +276,7 @@ parse_union(Parser *p, const json_t *j, const char *space)
 		return fail(p, "a union has no branch", NULL);
 	if (type->n > MAX_PARTS)
 		return fail(p, "more than 10000 branches in a union", NULL);
-	type->branch = txd_avro_alloc(p->arena, (size_t) type->n * sizeof(AvroType *));
+	type->branch = txd_arena_alloc(&p->arena->memory, (size_t) type->n * sizeof(AvroType *));
 	for (int i = 0; i < type->n; i++)
 	{
 		type->branch[i] = parse(p, json_array_get(j, (size_t) i), space);

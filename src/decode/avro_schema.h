@@ -6,7 +6,9 @@
 
 #include <jansson.h>
 
+#include "arena.h"
 #include "avro.h"
+#include "json_write.h"
 
 /* Bytes of a decimal, some 9,800 digits: what writing one out costs grows with the square of it. */
 #define AVRO_MAX_DECIMAL 4096
@@ -73,13 +75,11 @@ struct AvroType
 /* What a schema's parts live in; freed as a whole. */
 typedef struct AvroArena
 {
-	struct AvroBlock *blocks;
+	TxdArena memory;
 	json_t **trees;
 	int ntrees;
 } AvroArena;
 
-extern void *txd_avro_alloc(AvroArena *arena, size_t size);
-extern char *txd_avro_copy(AvroArena *arena, const char *text, size_t len);
 extern void txd_avro_free_arena(AvroArena *arena);
 
 /*
@@ -116,12 +116,7 @@ struct AvroStep
 extern AvroStep *txd_avro_resolve(AvroArena *arena, const AvroType *writer, const AvroType *reader);
 
 /* avro_text.c: values as JSON. */
-extern void txd_avro_put_quoted(TxdBuf *json, const char *text, size_t len);
-extern void txd_avro_put_hex(TxdBuf *json, const unsigned char *p, size_t len);
-extern void txd_avro_put_real(TxdBuf *json, double v, bool is_float);
 extern void txd_avro_put_long(TxdBuf *json, const AvroType *type, int64_t v);
-/* Big-endian two's complement. */
-extern void txd_avro_put_decimal(TxdBuf *json, const unsigned char *p, size_t len, int scale);
 /* Bytes of bytes and fixed, as their logical type says. */
 extern void txd_avro_put_bytes(TxdBuf *json, const AvroType *type, const unsigned char *p,
 							   size_t len);

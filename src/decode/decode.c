@@ -76,8 +76,12 @@ prepare(TxdDecoder *d, TxdError *err)
 		return d->schema.csv.header || txd_csv_bind_numbers(d, err);
 	if (!txd_has_json_fields(d->schema.format))
 		return true;
-	if (d->schema.format == TXD_AVRO && !txd_avro_prepare(d, err))
-		return false;
+	if (d->schema.format == TXD_AVRO)
+	{
+		d->translator = txd_translator_new(&d->schema, err);
+		if (d->translator == NULL)
+			return false;
+	}
 	d->track = txd_track_new(d->schema.track_fields);
 	d->match = txd_match_new(&d->schema, TXD_FROM_FIELD, err);
 	return d->match != NULL;
@@ -124,7 +128,7 @@ txd_free(TxdDecoder *d)
 		txd_buf_free(&d->presets[i]);
 		free(d->places[i].field);
 	}
-	txd_avro_end(d);
+	txd_translator_free(d->translator);
 	txd_match_free(d->match);
 	txd_match_free(d->key_match);
 	txd_track_free(d->track);
@@ -133,7 +137,6 @@ txd_free(TxdDecoder *d)
 	txd_buf_free(&d->cleaned);
 	txd_buf_free(&d->name);
 	txd_buf_free(&d->rest);
-	txd_buf_free(&d->json);
 	free(d->record.fields);
 	free(d->loose);
 	free(d->places);
@@ -408,13 +411,16 @@ txd_decode(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err
 	d->serial++;
 	d->nchanged = 0;
 	d->given = message;
-	if (message->payload != NULL && d->schema.format == TXD_AVRO)
+	if (message->payload != NULL && d->translator != NULL)
 	{
-		if (!txd_avro_message(d, message, err))
+		const TxdBuf *json =
+			txd_translate(d->translator, message->payload, message->payload_len, err);
+
+		if (json == NULL)
 			return false;
 		as_json = *message;
-		as_json.payload = d->json.data;
-		as_json.payload_len = d->json.len;
+		as_json.payload = json->data;
+		as_json.payload_len = json->len;
 		message = &as_json;
 	}
 	if (message->payload == NULL)
@@ -434,6 +440,26 @@ txd_decode(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err
 	for (int i = 0; ok && i < d->nchanged; i++)
 		d->fixed[d->changed[i]]++;
 	return ok;
+}
+
+bool
+txd_wants_schema(const TxdDecoder *d, const TxdMessage *message, TxdWanted *wanted)
+{
+	*wanted = (TxdWanted){.format = d->schema.format};
+	return d->translator != NULL && message->payload != NULL &&
+		   txd_translator_wants(d->translator, message->payload, message->payload_len, &wanted->id);
+}
+
+void
+txd_add_schema(TxdDecoder *d, const TxdWanted *wanted, const char *const *texts, int n)
+{
+	txd_translator_add(d->translator, wanted->id, texts, n);
+}
+
+void
+txd_refuse_schema(TxdDecoder *d, const TxdWanted *wanted, const char *why)
+{
+	txd_translator_refuse(d->translator, wanted->id, why);
 }
 
 TxdPgp *

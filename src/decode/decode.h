@@ -156,10 +156,12 @@ typedef struct TxdSchema
 	const char *key;   /* of pseudonyms; NULL: none. The decoder keeps no copy */
 	/* Of encryption, as txd_pgp_new takes them; NULL: none. With them refusals show no values. */
 	const char *encryption_keys;
-	/* Avro: NULL without registry; with one the schema that messages are read as, NULL: each its writer's. */
-	const char *avro_schema;
-	const TxdRegistry
-		*registry; /* NULL: messages are values of avro_schema, or single objects of it */
+	/*
+	 * Avro: without registry messages are values of this schema, or single objects of it; with one it is what they are read
+	 * as, NULL: each as its writer's.
+	 */
+	const char *own_schema;
+	const TxdRegistry *registry; /* NULL: none */
 } TxdSchema;
 
 /* One message of Kafka, or one record of a file (then key, topic and offset are unset). */
@@ -216,14 +218,25 @@ txd_has_json_fields(TxdFormat format)
 	return format == TXD_JSON || format == TXD_AVRO;
 }
 
+/* A schema that a message names. */
+typedef struct TxdWanted
+{
+	TxdFormat format;
+	uint32_t id;
+} TxdWanted;
+
 /* Has the message the number of a schema that the decoder does not know yet? */
-extern bool txd_wants_schema(const TxdDecoder *decoder, const TxdMessage *message, uint32_t *id);
+extern bool txd_wants_schema(const TxdDecoder *decoder, const TxdMessage *message,
+							 TxdWanted *wanted);
 
 /*
- * The schema of that number: the last of n texts, which may name types of those before it. Without texts there is none;
+ * The schema that is wanted: the last of n texts, which may name types of those before it. Without texts there is none;
  * messages with the number are refused (unknown_schema) until it is added again. Texts that are no schema refuse theirs, too.
  */
-extern void txd_add_schema(TxdDecoder *decoder, uint32_t id, const char *const *texts, int n);
+extern void txd_add_schema(TxdDecoder *decoder, const TxdWanted *wanted, const char *const *texts,
+						   int n);
+/* What has the number can be no schema: messages with it are refused (bad_schema) with this. */
+extern void txd_refuse_schema(TxdDecoder *decoder, const TxdWanted *wanted, const char *why);
 
 /* With the schema's keys, for what is kept of the messages; NULL: it has none. */
 extern TxdPgp *txd_pgp_of(TxdDecoder *decoder);

@@ -13,6 +13,7 @@
 #include "json.h"
 #include "match.h"
 #include "track.h"
+#include "translate.h"
 
 /* A column's value in the message numbered `serial`; of an older number: absent. */
 typedef struct TxdFound
@@ -65,10 +66,9 @@ struct TxdDecoder
 	size_t nloose;
 	size_t max_loose;
 
-	/* Avro */
-	struct TxdAvroSchemas *schemas;
-	const TxdMessage *given; /* the message as it came; the one decoded has its JSON */
-	TxdBuf json;
+	/* Formats that become JSON */
+	TxdTranslator *translator; /* NULL: the format is none of them */
+	const TxdMessage *given;   /* the message as it came; the one decoded has its JSON */
 
 	/* The key */
 	TxdMatch *key_match; /* NULL: no column comes from its fields */
@@ -85,11 +85,6 @@ struct TxdDecoder
 /* Copies the schema into one block of memory, which is returned; refuses what makes no sense. */
 extern bool txd_schema_check(const TxdSchema *schema, TxdError *err);
 extern void *txd_schema_copy(const TxdSchema *from, TxdSchema *to);
-
-/* avro_message.c: the schemas of messages; takes the schema's own over. The JSON of a message. */
-extern bool txd_avro_prepare(TxdDecoder *d, TxdError *err);
-extern void txd_avro_end(TxdDecoder *d);
-extern bool txd_avro_message(TxdDecoder *d, const TxdMessage *message, TxdError *err);
 
 /* Finds the columns' values in a JSON message. */
 extern bool txd_json_fields(TxdDecoder *d, const TxdMessage *message, TxdError *err);

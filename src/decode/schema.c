@@ -76,7 +76,7 @@ txd_schema_copy(const TxdSchema *from, TxdSchema *to)
 	{
 		*to = *from;
 		copy_columns(from, to, &a);
-		to->avro_schema = arena_text(&a, from->avro_schema);
+		to->own_schema = arena_text(&a, from->own_schema);
 		to->csv.null_text = arena_text(&a, from->csv.null_text != NULL ? from->csv.null_text : "");
 		to->zone.at = arena_put(&a, from->zone.at, n * sizeof(int64_t));
 		to->zone.offset = arena_put(&a, from->zone.offset, (n + 1) * sizeof(int32_t));

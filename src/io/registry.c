@@ -223,16 +223,23 @@ ask_once(TxpRegistry *r, const char *path, Texts *texts, json_t **object)
 	return answer;
 }
 
-static void
-add_text(Texts *texts, const json_t *object)
+/* Those of Avro have no type with older registries. */
+static Answer
+add_text(TxpRegistry *r, Texts *texts, const json_t *object)
 {
 	const char *type = json_string_value(json_object_get(object, "schemaType"));
 	const char *text = json_string_value(json_object_get(object, "schema"));
 
+	if (type != NULL && strcmp(type, "AVRO") != 0)
+	{
+		(void) no_answer(r, "", "it is of %.40s, not of AVRO", type, 0);
+		return ANSWER_USELESS;
+	}
 	for (int i = 0; i < texts->n; i++)
 		if (strcmp(texts->text[i], text) == 0)
-			return;
-	texts->text[texts->n++] = type == NULL || strcmp(type, "AVRO") == 0 ? text : "\"no Avro\"";
+			return ANSWER_YES;
+	texts->text[texts->n++] = text;
+	return ANSWER_YES;
 }
 
 /* Adds the schema at the path behind those it refers to, each once. */
@@ -248,33 +255,28 @@ collect(TxpRegistry *r, const char *path, Texts *texts)
 		json_object_set_new(object, "visited", json_true());
 		answer = collect_references(r, json_object_get(object, "references"), texts);
 		if (answer == ANSWER_YES)
-			add_text(texts, object);
+			answer = add_text(r, texts, object);
 	}
 	return answer;
 }
 
 /* Asks for the schema, and tells the decoder what is known then. */
 static Answer
-fetch(TxpRegistry *r, TxdDecoder *decoder, uint32_t id)
+fetch(TxpRegistry *r, TxdDecoder *decoder, const TxdWanted *wanted)
 {
 	Texts texts = {.answers = json_object(), .deadline = txp_now_ms() + FETCH_MS};
 	char path[60];
 	Answer answer;
 
-	snprintf(path, sizeof(path), "schemas/ids/%" PRIu32, id);
+	snprintf(path, sizeof(path), "schemas/ids/%" PRIu32, wanted->id);
 	answer = collect(r, path, &texts);
 	if (answer == ANSWER_USELESS)
 	{
-		char reason[sizeof(r->why) + 2];
-		const char *text = reason;
-
-		/* No type has that name: refusals tell it. */
-		snprintf(reason, sizeof(reason), "\"%s\"", r->why);
-		txd_add_schema(decoder, id, &text, 1);
+		txd_refuse_schema(decoder, wanted, r->why);
 		answer = ANSWER_YES;
 	}
 	else if (answer == ANSWER_YES)
-		txd_add_schema(decoder, id, texts.text, texts.n);
+		txd_add_schema(decoder, wanted, texts.text, texts.n);
 	json_decref(texts.answers);
 	return answer;
 }
@@ -349,19 +351,19 @@ is_given_up(TxpRegistry *r)
 bool
 txp_registry_serve(TxpRegistry *r, TxdDecoder *decoder, const TxdMessage *message)
 {
-	uint32_t id;
+	TxdWanted wanted;
 	Answer answer;
 
-	if (r == NULL || !txd_wants_schema(decoder, message, &id))
+	if (r == NULL || !txd_wants_schema(decoder, message, &wanted))
 		return true;
 	if (txp_now_ms() < r->due)
 		return false;
-	answer = fetch(r, decoder, id);
+	answer = fetch(r, decoder, &wanted);
 	if (answer == ANSWER_YES)
 		r->missing_since = 0;
 	if (answer == ANSWER_MISSING && is_given_up(r))
 	{
-		txd_add_schema(decoder, id, NULL, 0);
+		txd_add_schema(decoder, &wanted, NULL, 0);
 		answer = ANSWER_YES;
 	}
 	if (answer != ANSWER_NONE)
@@ -372,7 +374,7 @@ txp_registry_serve(TxpRegistry *r, TxdDecoder *decoder, const TxdMessage *messag
 		r->due = r->pause_ms = 0;
 		return true;
 	}
-	tell(r, answer, id);
+	tell(r, answer, wanted.id);
 	r->pause_ms = r->pause_ms == 0 ? PAUSE_MS : 2 * r->pause_ms;
 	if (r->pause_ms > MAX_PAUSE_MS)
 		r->pause_ms = MAX_PAUSE_MS;
@@ -383,18 +385,19 @@ txp_registry_serve(TxpRegistry *r, TxdDecoder *decoder, const TxdMessage *messag
 bool
 txp_registry_serve_request(TxpRegistry *r, TxdDecoder *decoder, const TxdMessage *message)
 {
-	uint32_t id;
+	TxdWanted wanted;
 	Answer answer;
 
-	if (r == NULL || !txd_wants_schema(decoder, message, &id))
+	if (r == NULL || !txd_wants_schema(decoder, message, &wanted))
 		return true;
-	answer = fetch(r, decoder, id);
+	answer = fetch(r, decoder, &wanted);
 	if (answer == ANSWER_MISSING)
-		txd_add_schema(decoder, id, NULL, 0);
+		txd_add_schema(decoder, &wanted, NULL, 0);
 	if (answer != ANSWER_NONE)
 		return true;
 	txp_error(r->channel,
 			  (TxpError){.fatal = true, .answer = true, .sqlstate = r->sqlstate, .detail = r->why},
-			  "the schema registry at \"%s\" does not give schema %" PRIu32, r->where->url, id);
+			  "the schema registry at \"%s\" does not give schema %" PRIu32, r->where->url,
+			  wanted.id);
 	return false;
 }

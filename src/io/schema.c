@@ -101,7 +101,7 @@ txp_schema_read(TxpReader *r)
 	schema->csv.null_text = read_text(r);
 	schema->key = read_secret(r);
 	schema->encryption_keys = read_secret(r);
-	schema->avro_schema = read_text(r);
+	schema->own_schema = read_text(r);
 	schema->registry = read_registry(r);
 	read_zone(r, &schema->zone);
 	schema->ncolumns = (int) txp_read_count(r, 16);
@@ -149,7 +149,7 @@ txp_schema_free(TxdSchema *schema)
 	free((void *) schema->zone.at);
 	free((void *) schema->zone.offset);
 	free((void *) schema->csv.null_text);
-	free((void *) schema->avro_schema);
+	free((void *) schema->own_schema);
 	free_registry(schema->registry);
 	free_secret(schema->key);
 	free_secret(schema->encryption_keys);

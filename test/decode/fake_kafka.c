@@ -461,10 +461,10 @@ txp_registry_free(TxpRegistry *r)
 bool
 txp_registry_serve_request(TxpRegistry *r, TxdDecoder *decoder, const TxdMessage *message)
 {
-	uint32_t id;
+	TxdWanted wanted;
 
 	(void) r;
-	if (txd_wants_schema(decoder, message, &id))
-		txd_add_schema(decoder, id, NULL, 0);
+	if (txd_wants_schema(decoder, message, &wanted))
+		txd_add_schema(decoder, &wanted, NULL, 0);
 	return true;
 }

@@ -194,7 +194,7 @@ sql(q{SELECT txpipe.create_stream('parts', 'shop', 'parts', 'parts', 'avro', '{"
 produce_bytes('parts', wire(30, avro_long(12)), wire(31, 'x'));
 wait_for_offset($node, 'parts', 2);
 is(sql('SELECT cents FROM parts'), '12', 'a schema that refers to another one');
-like(letters('parts'), qr/^1 bad_schema: .*no Avro/, 'one of another kind');
+like(letters('parts'), qr/^1 bad_schema: schema 31: it is of PROTOBUF, not of AVRO/, 'one of another kind');
 
 # --- log-in ---
 
