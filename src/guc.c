@@ -5,14 +5,12 @@
 
 #include <limits.h>
 
-#include "pgtime.h"
 #include "utils/guc.h"
 
 #include "guc.h"
 
 int txp_max_workers = 2;
 int txp_child_timeout = 30000;
-char *txp_input_time_zone = NULL;
 char *txp_landing_directory = NULL;
 char *txp_lake_directory = NULL;
 char *txp_export_directory = NULL;
@@ -26,32 +24,6 @@ int txp_progress_interval = 10000;
 
 static const struct config_enum_entry lake_compressions[] = {
 	{"none", TXP_LAKE_PLAIN, false}, {"zstd", TXP_LAKE_ZSTD, false}, {NULL, 0, false}};
-
-/*
- * txpipe.input_time_zone as the server or the database has it, whatever the role or session has set. The hook is also called for
- * values that are not applied, and not for one that is taken away: see the known limits in docs/architecture.md.
- */
-static char database_zone[TZ_STRLEN_MAX + 1] = "UTC";
-static GucSource database_zone_source = PGC_S_DEFAULT;
-
-static bool
-check_time_zone(char **newval, void **extra, GucSource source)
-{
-	pg_tz *zone = pg_tzset(*newval);
-
-	if (zone == NULL || !pg_tz_acceptable(zone))
-	{
-		GUC_check_errdetail("Time zone \"%s\" is not known.", *newval);
-		GUC_check_errhint("Names are listed in pg_timezone_names.");
-		return false;
-	}
-	if (source <= PGC_S_DATABASE && source >= database_zone_source)
-	{
-		strlcpy(database_zone, *newval, sizeof(database_zone));
-		database_zone_source = source;
-	}
-	return true;
-}
 
 static void
 define_directory(const char *name, const char *description, char **variable)
@@ -70,9 +42,6 @@ txp_guc_init(void)
 		"txpipe.child_timeout", "A txpipe_io that does not answer for so long is ended.",
 		"What it was at is begun anew by another one. 0: it is never ended.", &txp_child_timeout,
 		30000, 0, INT_MAX / 1000, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
-	DefineCustomStringVariable(
-		"txpipe.input_time_zone", "Time zone of times in messages and files that carry none.", NULL,
-		&txp_input_time_zone, "UTC", PGC_USERSET, 0, check_time_zone, NULL, NULL);
 	define_directory("txpipe.landing_directory", "Directory where groups of files arrive.",
 					 &txp_landing_directory);
 	define_directory("txpipe.lake_directory", "Directory that keeps every loaded file unchanged.",
@@ -109,16 +78,4 @@ txp_guc_init(void)
 							"0: none does; at least one second.", &txp_dashboard_interval, 0, 0,
 							INT_MAX, PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("txpipe");
-}
-
-const char *
-txp_database_zone(void)
-{
-	return database_zone;
-}
-
-pg_tz *
-txp_input_zone(void)
-{
-	return pg_tzset(txp_input_time_zone);
 }

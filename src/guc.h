@@ -5,7 +5,6 @@
 #define TXP_GUC_H
 
 #include "postgres.h"
-#include "pgtime.h"
 
 typedef enum TxpLakeCompression
 {
@@ -15,7 +14,6 @@ typedef enum TxpLakeCompression
 
 extern int txp_max_workers;         /* txpipe.max_workers: pool size per database */
 extern int txp_child_timeout;       /* txpipe.child_timeout, in milliseconds; 0: off */
-extern char *txp_input_time_zone;   /* txpipe.input_time_zone: zone of zone-less times */
 extern char *txp_landing_directory; /* txpipe.landing_directory; superuser only, "" when unset */
 extern char *txp_lake_directory;    /* txpipe.lake_directory */
 extern char *txp_export_directory;  /* txpipe.export_directory */
@@ -27,12 +25,7 @@ extern int txp_dashboard_interval;  /* txpipe.dashboard_interval, in millisecond
 extern int txp_max_replication_lag; /* txpipe.max_replication_lag, in kB; 0: off */
 extern int txp_progress_interval;   /* txpipe.progress_interval, in milliseconds; 0: off */
 
+/* Defines these settings, and reserves the prefix. */
 extern void txp_guc_init(void);
-
-/* Name of that zone as server and database have it, whatever the role or session has set. */
-extern const char *txp_database_zone(void);
-
-/* The zone of txpipe.input_time_zone. */
-extern pg_tz *txp_input_zone(void);
 
 #endif

@@ -10,6 +10,7 @@
 #include "guc.h"
 #include "launcher.h"
 #include "shared.h"
+#include "zone.h"
 
 PG_MODULE_MAGIC;
 
@@ -18,6 +19,7 @@ void _PG_init(void);
 void
 _PG_init(void)
 {
+	txp_zone_init();
 	txp_guc_init();
 	if (process_shared_preload_libraries_in_progress)
 	{

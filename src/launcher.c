@@ -31,6 +31,7 @@
 #include "shared.h"
 #include "steady.h"
 #include "worker.h"
+#include "zone.h"
 
 #define DATABASE_SCAN_MS 60000
 #define RETRY_MS 1000
@@ -241,6 +242,7 @@ txp_launcher_main(Datum arg)
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	pgstat_report_appname("txpipe launcher");
 	txp_launcher_attach();
+	txp_zone_publish();
 
 	for (;;)
 	{
@@ -251,6 +253,7 @@ txp_launcher_main(Datum arg)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+			txp_zone_publish();
 			next_scan = 0;
 		}
 		collect_ended();

@@ -19,8 +19,8 @@
 #include "utils/syscache.h"
 
 #include "compat.h"
-#include "guc.h"
 #include "rights.h"
+#include "zone.h"
 
 /* Searching pg_catalog first and the temporary schema last leaves no room for planted objects. */
 #define TXP_SEARCH_PATH "pg_catalog, pg_temp"
@@ -55,7 +55,7 @@ txp_rights_owner(Oid owner, TxpRights *saved)
 	fix_setting("standard_conforming_strings", "on");
 	/* Zone-less times of another's data are not the caller's to shift; workers have the database's setting, too. */
 	if (user != owner)
-		fix_setting("txpipe.input_time_zone", txp_database_zone());
+		fix_setting("txpipe.input_time_zone", pg_get_timezone_name(txp_database_zone()));
 	/* Rows that a policy hides would be missing without a word. */
 	fix_setting("row_security", "off");
 	/* A statement that is planned for each batch would be compiled for each. */

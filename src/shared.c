@@ -46,6 +46,7 @@ startup(void)
 	{
 		memset(txp_shared, 0, sizeof(TxpSharedState));
 		txp_shared->lock = &GetNamedLWLockTranche("txpipe")->lock;
+		txp_zone_share(&txp_shared->zone);
 	}
 	LWLockRelease(AddinShmemInitLock);
 }

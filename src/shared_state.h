@@ -15,6 +15,7 @@
 #include "storage/proc.h"
 
 #include "capacity.h"
+#include "zone.h"
 
 #define TXP_NO_WORKER (-1)
 #define TXP_RATE_SECONDS 10
@@ -77,6 +78,7 @@ typedef struct TxpSharedState
 {
 	LWLock *lock;
 	PGPROC *launcher;
+	TxpServerZone zone;
 	bool lacks_slots; /* the launcher could not start a worker when it last tried */
 	TxpDatabaseEntry databases[TXP_MAX_DATABASES];
 	TxpWorkerEntry workers[TXP_MAX_WORKERS];

@@ -7,9 +7,9 @@
 #include "pgtime.h"
 #include "utils/timestamp.h"
 
-#include "guc.h"
 #include "io_client.h"
 #include "rowplan.h"
+#include "zone.h"
 
 /* 1800 to 2401, as Unix time: past 2400 the decoder goes on in cycles of 400 years, as PostgreSQL does. */
 #define FIRST_SECOND INT64CONST(-5364662400)
@@ -19,7 +19,7 @@ void
 txp_pack_zone(const TxpRowPlan *plan, StringInfo buf)
 {
 	bool is_own = !OidIsValid(plan->key_user) || plan->key_user == GetUserId();
-	pg_tz *zone = is_own ? txp_input_zone() : pg_tzset(txp_database_zone());
+	pg_tz *zone = is_own ? txp_input_zone() : txp_database_zone();
 	StringInfoData offsets;
 	pg_time_t t = FIRST_SECOND;
 	pg_time_t boundary;

@@ -82,6 +82,35 @@ deliver('times_3.csv', "id,at\n3,2024-01-01 12:00\n");
 $node->safe_psql('postgres', q{SET ROLE runner; SET txpipe.input_time_zone = 'Asia/Tokyo'; CALL txpipe.run_hourly()});
 sql('ALTER DATABASE postgres RESET txpipe.input_time_zone');
 is(sql(q{SELECT string_agg(id || ' ' || to_char(at, 'HH24'), ', ' ORDER BY id) FROM mine.times}), '1 12, 2 03, 3 11', 'an operator does not shift them, the owner may');
+
+# What a session does not hear of because it has a value of its own, or only tried.
+my $masked = $node->background_psql('postgres', extra_params => [ '-v', 'ON_ERROR_STOP=1' ], on_error_die => 1);
+my $file   = 3;
+$masked->query_safe(q{SET client_min_messages = warning; SET ROLE runner; SET txpipe.input_time_zone = 'Asia/Tokyo'});
+
+sub hour_of
+{
+	deliver('times_' . ++$file . '.csv', "id,at\n$file,2024-01-01 12:00\n");
+	$masked->query_safe('CALL txpipe.run_hourly()');
+	return sql("SELECT to_char(at, 'HH24') FROM mine.times WHERE id = $file");
+}
+
+is(hour_of(), '12', 'a value of the database that is taken away counts no more in a session that lives on');
+sql(q{ALTER SYSTEM SET txpipe.input_time_zone = 'America/New_York'});
+$node->reload;
+wait_until('the zone of the server counts', sub { my $hour = hour_of(); note "hour: $hour"; $hour eq '17' });
+sql(q{ALTER ROLE ALL SET txpipe.input_time_zone = 'Asia/Kolkata'});
+is(hour_of(), '06', '... of all roles');
+sql(q{ALTER DATABASE postgres SET txpipe.input_time_zone = 'Europe/Berlin'});
+is(hour_of(), '11', '... of the database before that');
+sql('ALTER DATABASE postgres RESET ALL; ALTER ROLE ALL RESET ALL');
+$masked->query_safe(q{RESET ROLE; ALTER SYSTEM SET txpipe.input_time_zone = 'Asia/Kathmandu'; SELECT count(*) FROM pg_file_settings});
+$masked->query_safe('SET ROLE runner');
+is(hour_of(), '17', 'a value that is only tried does not count');
+sql('ALTER SYSTEM RESET txpipe.input_time_zone');
+$node->reload;
+wait_until('the zone of the server is gone', sub { my $hour = hour_of(); note "hour: $hour"; $hour eq '12' });
+$masked->quit;
 sql(q{DROP SCHEMA mine CASCADE; SELECT txpipe.drop_feed('times')});
 
 # --- row security that applies to the owner: he loads nothing, rather than something else ---
