@@ -193,11 +193,12 @@ put_lines(StringInfo request, const TxpFileLines *only)
 }
 
 static void
-put_opening(StringInfo request, const char *top, const char *name, const TxpFeedPlan *plan)
+put_opening(StringInfo request, bool landing, const char *name, const TxpFeedPlan *plan)
 {
 	initStringInfo(request);
-	txp_put_str(request, top);
+	txp_put_str(request, landing ? txp_landing_directory : txp_lake_directory);
 	txp_put_str(request, name);
+	txp_put_u8(request, landing);
 	txp_put_str(request, plan->encoding);
 	txp_put_str(request, plan->header);
 	txp_rowplan_pack(plan->rows, request);
@@ -237,7 +238,7 @@ hash_request(const StringInfoData *request, uint8 *sha256)
 }
 
 void
-txp_fileio_open_ahead(TxpFileIo *files, const char *top, const char *name, const TxpFeedPlan *plan)
+txp_fileio_open_ahead(TxpFileIo *files, const char *name, const TxpFeedPlan *plan)
 {
 	MemoryContext old;
 	StringInfoData request;
@@ -247,7 +248,7 @@ txp_fileio_open_ahead(TxpFileIo *files, const char *top, const char *name, const
 		txp_io_raise_gone(files->io);
 	(void) child(files);
 	old = MemoryContextSwitchTo(files->context);
-	put_opening(&request, top, name, plan);
+	put_opening(&request, false, name, plan);
 	hash_request(&request, files->ahead_request);
 	files->ahead = open_channel(files, &request);
 	MemoryContextSwitchTo(old);
@@ -272,12 +273,12 @@ take_ahead(TxpFileIo *files, const StringInfoData *request)
 }
 
 TxpFileChannel *
-txp_fileio_open(TxpFileIo *files, const char *top, const char *name, const TxpFeedPlan *plan)
+txp_fileio_open(TxpFileIo *files, bool landing, const char *name, const TxpFeedPlan *plan)
 {
 	TxpFileChannel *channel;
 	StringInfoData request;
 
-	put_opening(&request, top, name, plan);
+	put_opening(&request, landing, name, plan);
 	channel = take_ahead(files, &request);
 	if (channel == NULL)
 	{

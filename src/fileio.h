@@ -53,12 +53,11 @@ typedef struct TxpFileChannel
 	MemoryContext context;
 } TxpFileChannel;
 
-/* Begins to read a file below `top`, the landing or lake directory; frames are allocated in the current memory context. */
-extern TxpFileChannel *txp_fileio_open(TxpFileIo *files, const char *top, const char *name,
+/* Begins to read a file of the lake, or of the landing directory; frames are allocated in the current memory context. */
+extern TxpFileChannel *txp_fileio_open(TxpFileIo *files, bool landing, const char *name,
 									   const TxpFeedPlan *plan);
-/* The same for the file that is opened after the present one, so that it is read while that one is loaded. */
-extern void txp_fileio_open_ahead(TxpFileIo *files, const char *top, const char *name,
-								  const TxpFeedPlan *plan);
+/* The same for the file of the lake that is opened after the present one, so that it is read while that one is loaded. */
+extern void txp_fileio_open_ahead(TxpFileIo *files, const char *name, const TxpFeedPlan *plan);
 /* Next BATCH or FILE_END; errors of the child are raised. */
 extern TxpFrame *txp_fileio_next(TxpFileChannel *channel);
 /* The batch again, with the records themselves. */

@@ -79,7 +79,7 @@ open_ahead(void *arg)
 	TxpFeedPlan plan;
 	Relation target = open_target(task->feed, task->file, task->group_key, &plan);
 
-	txp_fileio_open_ahead(opening->files, txp_lake_directory, task->file->lake_path, &plan);
+	txp_fileio_open_ahead(opening->files, task->file->lake_path, &plan);
 	if (target != NULL)
 		table_close(target, NoLock);
 	return true;
@@ -232,9 +232,8 @@ read_file(TxpFileLoad *load, TxpFileIo *files, const char *group_key, const TxpF
 	load->reader = txp_rowreader_new(plan.rows);
 	load->batch_context =
 		AllocSetContextCreate(CurrentMemoryContext, "txpipe batch", ALLOCSET_DEFAULT_SIZES);
-	load->channel =
-		load->dry_run ? txp_fileio_open(files, txp_landing_directory, load->file->file.name, &plan)
-					  : txp_fileio_open(files, txp_lake_directory, load->file->lake_path, &plan);
+	load->channel = txp_fileio_open(
+		files, load->dry_run, load->dry_run ? load->file->file.name : load->file->lake_path, &plan);
 	if (load->next != NULL)
 		txp_load_file_ahead(files, load->next);
 	read_batches(load);

@@ -85,6 +85,7 @@ unpack(FileReader *f, const TxpMail *mail)
 	TxpReader r = txp_reader(mail->data, mail->header.size);
 	TxpSpan top = txp_read_span(&r);
 	TxpSpan path = txp_read_span(&r);
+	bool landing = txp_read_u8(&r) != 0;
 	TxpSpan encoding = txp_read_span(&r);
 	TxpSpan header = txp_read_span(&r);
 	TxdError err = {0};
@@ -118,9 +119,11 @@ unpack(FileReader *f, const TxpMail *mail)
 	if (f->failed)
 		return false;
 	f->source = txp_source_open(f->channel, false, top, path);
-	if (f->source != NULL)
-		f->source->pgp = f->window.pgp;
-	return f->source != NULL && set_encoding(f, encoding);
+	if (f->source == NULL)
+		return false;
+	f->source->pgp = f->window.pgp;
+	f->source->stays_sealed = landing;
+	return set_encoding(f, encoding);
 }
 
 /* Length of the next record with its line ends, 0 where more content is needed. */

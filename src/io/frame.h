@@ -16,7 +16,7 @@
 
 #include <stdint.h>
 
-#define TXP_PROTOCOL_VERSION 9
+#define TXP_PROTOCOL_VERSION 10
 #define TXP_IO_SOCKET 3          /* the child's end of the socket pair */
 #define TXP_FRAME_MAX (1u << 29) /* a larger size is a broken stream */
 #define TXP_ABSENT 0xFFFFFFFFu
@@ -70,8 +70,8 @@ typedef enum TxpFrameType
 	 * source is packed already; ".zst" is added to the name); opt keys of encryption (".pgp" is added). Writes directory/.copying-HASH, fsync, rename,
 	 * fsync of the directory. A copy that is there is left alone. Answer: FILE_COPIED or ERROR. */
 	TXP_FILE_COPY = 10,
-	/* str top directory; str path below it; str encoding; opt header (of a CSV file without one); schema;
-	 * u32 batch_rows; u32 batch_bytes; [i64 line] lines to be read, ascending, none: all; opt record to be read
+	/* str top directory; str path below it; u8 landing: it is no copy of ours; str encoding; opt header (of a CSV file
+	 * without one); schema; u32 batch_rows; u32 batch_bytes; [i64 line] lines to be read, ascending, none: all; opt record to be read
 	 * in place of those. Answer: BATCH …, FILE_END, or ERROR. */
 	TXP_FILE_OPEN = 11,
 	/* schema; [str topic]; [u8 sealed: key, headers and payload are as BATCH sends them; place, i64 offset,

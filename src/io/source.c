@@ -180,6 +180,8 @@ start_decrypting(TxpSource *s, size_t len)
 {
 	if (!txd_pgp_is_message(s->raw_chunk, len))
 		return true;
+	if (s->pgp != NULL && s->stays_sealed)
+		return true;
 	if (s->pgp != NULL)
 	{
 		s->sealed = txd_pgp_reader(s->pgp);

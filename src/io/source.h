@@ -25,6 +25,7 @@ typedef struct TxpSource
 	int fd;
 	struct stat st;
 	TxdPgp *pgp;          /* set by the caller: of copies that are encrypted; or NULL */
+	bool stays_sealed;    /* likewise: a landing file, whose copy is encrypted once more */
 	TxdPgpReader *sealed; /* of such a copy */
 	EVP_MD_CTX *hash;
 	EVP_MD_CTX *content_hash;

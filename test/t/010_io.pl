@@ -40,7 +40,7 @@ sub test_life
 	$c = start_child(version => 999);
 	is(hear($c), undef, 'another protocol version: it ends');
 	is(wait_exit($c) >> 8, 1, '... with status 1');
-	like($c->{logs}[0], qr/protocol version 9, the server 999/, '... and says why');
+	like($c->{logs}[0], qr/protocol version 10, the server 999/, '... and says why');
 
 	$c = start_child();
 	say_frame($c, 'PING', 0, 0, '');
@@ -154,7 +154,7 @@ sub opening
 {
 	my ($name, %arg) = @_;
 
-	return str($dir) . str($name) . str($arg{encoding} // 'UTF8') . opt($arg{header});
+	return str($dir) . str($name) . pack('C', $arg{landing} // 0) . str($arg{encoding} // 'UTF8') . opt($arg{header});
 }
 
 # Opens a file and reads it to its end: the rows, and the frame that ends them.

@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 
+use File::Copy qw(copy);
 use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeFiles;
@@ -178,6 +179,14 @@ deliver('guest/04.csv', "id,name,units\n");
 run_hourly();
 is(sql(q{SELECT string_agg(state, ',' ORDER BY file_name) FROM txpipe.file WHERE file_name > 'guest/03'}), 'failed,loaded',
 	'files of nothing and of a header are as without encryption');
+
+# One that comes encrypted by the same key stays so: it may be anything, and its copy is encrypted once more.
+copy(lake_file('guest/01.csv'), $node->basedir . '/dirs/landing/guest/05.csv') or die;
+my $refused = error_of($node, q{SELECT txpipe.validate_file('guest/05.csv')});
+run_hourly();
+is($refused->{state}, '22P04', 'a file that comes encrypted is not decrypted');
+is(sql(q{SELECT state, right(reason, 7) FROM txpipe.file WHERE file_name = 'guest/05.csv'}), 'failed|[22P04]',
+	'... neither by validate_file nor by a load');
 
 # --- what an error quotes that is no single row's ---
 
