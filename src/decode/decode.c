@@ -411,18 +411,8 @@ txd_decode(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err
 	d->serial++;
 	d->nchanged = 0;
 	d->given = message;
-	if (message->payload != NULL && d->translator != NULL)
-	{
-		const TxdBuf *json =
-			txd_translate(d->translator, message->payload, message->payload_len, err);
-
-		if (json == NULL)
-			return false;
-		as_json = *message;
-		as_json.payload = json->data;
-		as_json.payload_len = json->len;
-		message = &as_json;
-	}
+	if (!txd_as_json(d, &message, &as_json, err))
+		return false;
 	if (message->payload == NULL)
 		ok = true;
 	else if (txd_has_json_fields(d->schema.format))

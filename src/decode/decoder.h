@@ -86,6 +86,9 @@ struct TxdDecoder
 extern bool txd_schema_check(const TxdSchema *schema, TxdError *err);
 extern void *txd_schema_copy(const TxdSchema *from, TxdSchema *to);
 
+/* as_json.c: lets *message be its JSON, which is then in *copy; unchanged where it is that itself, or has no fields. */
+extern bool txd_as_json(TxdDecoder *d, const TxdMessage **message, TxdMessage *copy, TxdError *err);
+
 /* Finds the columns' values in a JSON message. */
 extern bool txd_json_fields(TxdDecoder *d, const TxdMessage *message, TxdError *err);
 

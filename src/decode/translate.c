@@ -8,7 +8,6 @@
 #include "translate.h"
 #include "value.h"
 
-#define PREFIX 5 /* of the wire format */
 #define KEEP_BYTES (1024 * 1024)
 #define MAX_MISSING 1000 /* numbers without a schema that are remembered */
 
@@ -109,7 +108,7 @@ read_number(const char *data, size_t len, uint32_t *id)
 {
 	const unsigned char *p = (const unsigned char *) data;
 
-	if (p == NULL || len < PREFIX || p[0] != 0)
+	if (p == NULL || len < TXD_WIRE_PREFIX || p[0] != 0)
 		return false;
 	*id = (uint32_t) p[1] << 24 | (uint32_t) p[2] << 16 | (uint32_t) p[3] << 8 | p[4];
 	return true;
@@ -201,8 +200,8 @@ translate_numbered(TxdTranslator *t, const char *data, size_t len, TxdError *err
 	t->last = (int) (place - t->numbered);
 	if (place->schema == NULL)
 		*err = place->why;
-	return place->schema != NULL &&
-				   t->language->put(place->schema, data + PREFIX, len - PREFIX, &t->json, err)
+	return place->schema != NULL && t->language->put(place->schema, data + TXD_WIRE_PREFIX,
+													 len - TXD_WIRE_PREFIX, &t->json, err)
 			   ? &t->json
 			   : NULL;
 }

@@ -9,6 +9,8 @@
 
 #include "decode.h"
 
+#define TXD_WIRE_PREFIX 5 /* byte 0 and the number */
+
 /* What a format contributes; a schema is its own. */
 typedef struct TxdLanguage
 {

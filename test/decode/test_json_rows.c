@@ -274,6 +274,26 @@ test_bad_paths(void)
 	}
 }
 
+static void
+test_schema_number(void)
+{
+	static const char message[] = "\0\0\0\0\7{\"a\":1}";
+	TxdColumn cols[] = {{.name = "a", .type = TXD_INT4},
+						{.name = "raw", .type = TXD_BYTEA, .source = TXD_FROM_VALUE}};
+	TxdSchema schema = {.format = TXD_JSON};
+	Rig rig;
+
+	COLUMNS(schema, cols);
+	rig_open(&rig, &schema);
+	/* a file's record has none */
+	CHECK_STR(rig_decode(&rig, message, sizeof(message) - 1), "bad_json -");
+	rig.message.topic = "t";
+	CHECK_STR(rig_decode(&rig, message, sizeof(message) - 1), "1\t\\\\x00000000077b2261223a317d");
+	CHECK_STR(rig_decode(&rig, message, 5), "bad_json -");
+	CHECK_STR(rig_decode(&rig, message + 1, sizeof(message) - 2), "bad_json -");
+	rig_close(&rig);
+}
+
 int
 main(void)
 {
@@ -284,6 +304,7 @@ main(void)
 	test_rest();
 	test_value();
 	test_json_columns();
+	test_schema_number();
 	test_bad_paths();
 	return check_done("json_rows");
 }

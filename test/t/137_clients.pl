@@ -1,0 +1,90 @@
+# Messages of Confluent's client with its serializers, and their schemas in Apicurio Registry: both as they are used elsewhere.
+# What the tables should hold the client's own program says, from the values it was given.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+use TxpipeClients;
+use TxpipeKafka;
+use TxpipeTest;
+
+need_kafka();
+need_clients();
+
+my $COLUMNS = 'id bigint, reference uuid, customer text, amount numeric(12,2), paid_at timestamptz, day date, method text,
+	tags jsonb, city text, zip text, note text, rate double precision, channel text';
+my $MAPPING = '{"id": "id", "reference": "reference", "customer": {"path": ["customer", "client"]}, "amount": "amount",
+	"paid_at": "paid_at", "day": "day", "method": "method", "tags": "tags", "city": "address.city", "zip": "address.zip",
+	"note": "note", "rate": "rate", "channel": "channel"}';
+
+my $kafka    = start_kafka();
+my $registry = start_apicurio();
+my $node     = new_node('clients');
+
+start_node($node);
+kafka_do($kafka, map { [ 'create', $_, 1 ] } qw(payments documents));
+$node->safe_psql('postgres', <<"SQL");
+CREATE SERVER shop FOREIGN DATA WRAPPER txpipe_kafka
+	OPTIONS (bootstrap_servers '$kafka->{servers}', schema_registry_url '$registry->{url}');
+SQL
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+# What the client wrote, in a table of that name beside the stream's.
+sub produce
+{
+	my ($format, $topic, @args) = @_;
+	my $lines = run_client('payments.py', $kafka->{servers}, $registry->{url}, $format, $topic, @args);
+	my $file  = PostgreSQL::Test::Utils::tempdir() . '/lines.csv';
+
+	append_to_file($file, $lines);
+	sql("CREATE TABLE IF NOT EXISTS ${topic}_written ($COLUMNS)");
+	sql("COPY ${topic}_written FROM '$file' (FORMAT csv)");
+	return;
+}
+
+sub is_as_written
+{
+	my ($topic, $rows, $name) = @_;
+
+	is( sql("SELECT (SELECT count(*) FROM $topic), (SELECT count(*) FROM ${topic}_written),
+			(SELECT count(*) FROM (SELECT * FROM $topic EXCEPT SELECT * FROM ${topic}_written) AS more),
+			(SELECT count(*) FROM (SELECT * FROM ${topic}_written EXCEPT SELECT * FROM $topic) AS less),
+			(SELECT count(*) FROM txpipe.dead_letter WHERE stream = '$topic')"),
+		"$rows|$rows|0|0|0",
+		$name);
+	return;
+}
+
+# --- Avro, while its schema goes on ---
+
+produce('avro', 'payments', 1, 500);
+sql("CREATE TABLE payments ($COLUMNS)");
+sql("SELECT txpipe.create_stream('payments', 'shop', 'payments', 'payments', 'avro', '$MAPPING')");
+wait_for_offset($node, 'payments', 500);
+is_as_written('payments', 500, 'Avro: each value is what was written');
+produce('avro', 'payments', 501, 200, 2);
+wait_for_offset($node, 'payments', 700);
+is_as_written('payments', 700, 'a further field');
+is( sql(q{SELECT count(*) FROM txpipe.stream_event WHERE stream = 'payments' AND event = 'new_field' AND message ~ 'channel'}), '1',
+	'is an event');
+produce('avro', 'payments', 701, 200, 3);
+wait_for_offset($node, 'payments', 900);
+is_as_written('payments', 900, 'a field of another name, a number of another type');
+
+sql(q{SELECT txpipe.create_stream('inferred', 'shop', 'payments', format => 'avro')});
+wait_for_offset($node, 'inferred', 900);
+is( sql('SELECT sum(amount), count(DISTINCT reference) FROM inferred'), sql('SELECT sum(amount), 900 FROM payments_written'),
+	'a table that is inferred');
+
+# --- JSON ---
+
+produce('json', 'documents', 1, 500);
+sql("CREATE TABLE documents ($COLUMNS)");
+sql("SELECT txpipe.create_stream('documents', 'shop', 'documents', 'documents', 'json', '$MAPPING')");
+wait_for_offset($node, 'documents', 500);
+is_as_written('documents', 500, "JSON behind its schema's number");
+
+log_is_clean($node);
+done_testing();
