@@ -10,6 +10,7 @@
 #include "guc.h"
 #include "launcher.h"
 #include "shared.h"
+#include "trust.h"
 #include "zone.h"
 
 PG_MODULE_MAGIC;
@@ -21,6 +22,7 @@ _PG_init(void)
 {
 	txp_zone_init();
 	txp_guc_init();
+	txp_trust_init();
 	if (process_shared_preload_libraries_in_progress)
 	{
 		txp_shared_init();

@@ -154,7 +154,7 @@ execute(SessionPlan *entry, uint32 count)
 	PG_TRY();
 	{
 		(void) txp_plan_keep(&entry->kept, entry->sql, entry->trusted, count);
-		code = SPI_execute_plan(entry->kept.plan, NULL, NULL, false, 0);
+		code = txp_trust_execute(entry->kept.plan, entry->trusted, NULL);
 	}
 	PG_FINALLY();
 	{
@@ -172,6 +172,6 @@ txp_plan_execute(const char *sql, const List *trusted, const char *relation, Tup
 
 	entry->used = ++uses;
 	if (entry->running > 0)
-		return SPI_execute_plan(txp_trust_prepare(sql, trusted), NULL, NULL, false, 0);
+		return txp_trust_execute(txp_trust_prepare(sql, trusted), trusted, NULL);
 	return execute(entry, count);
 }

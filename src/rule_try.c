@@ -166,8 +166,8 @@ run_query(const Try *try, Tuplestorestate *store, uint32 count)
 	SPI_connect();
 	txp_batch_register(try->desc, store, count);
 	txp_step_check_code("test_rule",
-						SPI_execute_plan(txp_trust_prepare(try->query, try->stream->trusted), NULL,
-										 NULL, false, 0));
+						txp_trust_execute(txp_trust_prepare(try->query, try->stream->trusted),
+										  try->stream->trusted, NULL));
 	txp_alerts_take(try->stream, &try->rule, SPI_tuptable, SPI_processed);
 	SPI_finish();
 }

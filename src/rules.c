@@ -275,8 +275,7 @@ try_rule(const TxpRule *rule, const List *trusted, TupleDesc batch)
 	{
 		SPI_connect();
 		txp_batch_register(batch, empty, 0);
-		if (SPI_execute_plan(txp_trust_prepare(sql, trusted), NULL, NULL, false, 0) !=
-			SPI_OK_SELECT)
+		if (txp_trust_execute(txp_trust_prepare(sql, trusted), trusted, NULL) != SPI_OK_SELECT)
 			elog(ERROR, "rule \"%s\" is no SELECT", rule->name);
 		SPI_finish();
 	}

@@ -20,6 +20,7 @@
 #include "step_run.h"
 #include "steps.h"
 #include "transaction.h"
+#include "trust.h"
 
 /* A batch is bounded in bytes already; its tuples should not go to disk in between. */
 #define STORE_KB (64 * 1024)
@@ -74,7 +75,7 @@ check_needs(const StepRun *run, TxpStreamStep *step)
 static uint64
 execute(StepRun *run, TxpStreamStep *step)
 {
-	SPIExecuteOptions options = {.dest = step->rule ? NULL : &ignore_rows};
+	DestReceiver *dest = step->rule ? NULL : &ignore_rows;
 	uint64 processed;
 
 	if (step->rule)
@@ -82,7 +83,7 @@ execute(StepRun *run, TxpStreamStep *step)
 	SPI_connect();
 	txp_step_register(run->link->plan->desc, run->store, run->count);
 	txp_step_plan(step, run->count);
-	txp_step_check_code(step->name, SPI_execute_plan_extended(step->kept.plan, &options));
+	txp_step_check_code(step->name, txp_trust_execute(step->kept.plan, step->trusted, dest));
 	processed = SPI_processed;
 	check_needs(run, step);
 	if (step->rule)

@@ -447,8 +447,8 @@ txp_step_execute(const TxpStep *step)
 	CHECK_FOR_INTERRUPTS();
 	error_context_stack = &context;
 	SPI_connect();
-	txp_step_check_code(step->name, SPI_execute_plan(txp_trust_prepare(step->sql, step->trusted),
-													 NULL, NULL, false, 0));
+	txp_step_check_code(step->name, txp_trust_execute(txp_trust_prepare(step->sql, step->trusted),
+													  step->trusted, NULL));
 	SPI_finish();
 	error_context_stack = context.previous;
 }

@@ -25,8 +25,17 @@ extern void txp_trust_check(SPIPlanPtr plan, const List *trusted);
 /* Locks the tables of a plan that was checked; false: names may mean something else now, and it must be prepared and checked anew. */
 extern bool txp_trust_still(SPIPlanPtr plan);
 
-/* The same for a statement that is run once; as SPI_prepare. */
+/* The same for a statement that is new; as SPI_prepare. */
 extern SPIPlanPtr txp_trust_prepare(const char *sql, const List *trusted);
+
+/*
+ * Runs a statement that was checked; as SPI_execute_plan_extended, with rows to `dest` where it is not NULL. It is checked again
+ * whenever it is planned meanwhile.
+ */
+extern int txp_trust_execute(SPIPlanPtr plan, const List *trusted, DestReceiver *dest);
+
+/* When the library is loaded. */
+extern void txp_trust_init(void);
 
 /* Is the table the owner's, or of a role with his rights, and open to him without policies? */
 extern bool txp_trust_owns(Oid table, Oid owner);

@@ -60,7 +60,7 @@ execute_each(const char *statements, const List *trusted)
 		const RawStmt *raw = lfirst_node(RawStmt, lc);
 		const char *begin = statements + raw->stmt_location;
 		char *sql = raw->stmt_len > 0 ? pnstrdup(begin, raw->stmt_len) : pstrdup(begin);
-		int code = SPI_execute_plan(txp_trust_prepare(sql, trusted), NULL, NULL, false, 0);
+		int code = txp_trust_execute(txp_trust_prepare(sql, trusted), trusted, NULL);
 
 		if (code < 0)
 			elog(ERROR, "SPI_execute_plan returned %s for: %s", SPI_result_code_string(code), sql);

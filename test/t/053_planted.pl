@@ -208,6 +208,31 @@ sql(q{UPDATE txpipe.file_ledger SET retry_at = now() WHERE state = 'failed'});
 like(run_hourly(), qr{loaded 2 groups.* 0 groups failed}, 'when it is gone');
 is(sql('SELECT count(*) FROM clerk.items'), '4', '... they load');
 
+# --- what a kept plan uses changes while it waits for a lock, after the look at it ---
+
+sql(q{SET ROLE clerk; CREATE TABLE clerk.numbers (id bigint); CREATE TABLE clerk.old (id bigint) PARTITION BY RANGE (id); CREATE TABLE clerk.old_1 PARTITION OF clerk.old DEFAULT;
+	CREATE FUNCTION public.twice(bigint) RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN 2 * $1; END';
+	SELECT txpipe.create_feed('numbers', 'numbers_(.*)\.csv', 'clerk.numbers');
+	SELECT txpipe.on_load('numbers', 'old', 'INSERT INTO clerk.old SELECT public.twice(id) FROM batch WHERE id NOT IN (SELECT id FROM clerk.old)')});
+my $loader = $node->background_psql('postgres', on_error_stop => 0);
+$loader->query('SET client_min_messages = warning');
+# Each of these plans is for another number of rows, and the next is kept for twice as long.
+deliver("numbers_$_.csv", join "\n", 'id', 1 .. ($_ % 2 == 0 ? 200 : 2), '') foreach 1 .. 8;
+$loader->query('CALL txpipe.run_hourly()');
+my $holder = $node->background_psql('postgres');
+$holder->query_safe('BEGIN; LOCK TABLE clerk.old_1 IN ACCESS EXCLUSIVE MODE');
+deliver('numbers_9.csv', join "\n", 'id', 1001 .. 1200, '');
+my $loads = $loader->query_until(qr/begun/, "\\echo begun\nCALL txpipe.run_hourly();\n");
+wait_for($node, q{SELECT count(*) FROM pg_locks WHERE relation = 'clerk.old_1'::regclass AND NOT granted}, 'the step waits', value => '1');
+sql('SET ROLE clerk; DROP FUNCTION public.twice(bigint)');
+sql(q{SET ROLE mallory; CREATE FUNCTION public.twice(bigint) RETURNS bigint LANGUAGE plpgsql AS $$BEGIN PERFORM nextval('public.loot'); RETURN $1; END$$});
+$holder->query_safe('COMMIT');
+$holder->quit;
+$loader->query('SELECT 1');
+$loader->quit;
+is(sql('SELECT is_called FROM loot'), 'f', 'a kept plan that is made anew while it runs: nothing planted has run');
+like(sql(q{SELECT reason FROM txpipe.file WHERE file_name = 'numbers_9.csv'}), qr/function public\.twice\(bigint\) belongs to "mallory".*\[42501\]/, '... and the file is refused');
+
 # --- a target that another put in place of a dropped one, and erase_subject ---
 
 sql(q{SET ROLE clerk; SELECT txpipe.pause_stream('views'); CREATE TABLE public.people (id bigint, name text);
