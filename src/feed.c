@@ -178,6 +178,7 @@ txp_feed_create(TxpFeed *feed)
 		feed->target_schema = get_namespace_name(get_rel_namespace(feed->target));
 	}
 	txp_feed_check(feed);
+	txp_options_check_roles(feed->options);
 	check_group_owner(feed);
 	foreach (lc, feed->steps)
 		txp_step_check(((TxpStep *) lfirst(lc))->name, ((TxpStep *) lfirst(lc))->sql);

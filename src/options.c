@@ -10,6 +10,7 @@
 #include "args.h"
 #include "options.h"
 #include "secret_file.h"
+#include "trust.h"
 
 static const char *const type_names[] = {"text",   "secret",   "integer", "boolean", "character",
 										 "choice", "interval", "file",    "file"};
@@ -251,6 +252,17 @@ txp_option_bool(TxpOptionScope scope, Jsonb *jb, const char *name)
 	return value;
 }
 
+void
+txp_options_check_roles(Jsonb *options)
+{
+	JsonbValue v;
+
+	if (getKeyJsonValueFromContainer(&options->root, "trusted_roles", strlen("trusted_roles"),
+									 &v) &&
+		v.type == jbvString)
+		txp_trust_check_roles(scalar_text(&v));
+}
+
 Jsonb *
 txp_options_merge(TxpOptionScope scope, Jsonb *options, Jsonb *changes)
 {
@@ -262,6 +274,7 @@ txp_options_merge(TxpOptionScope scope, Jsonb *options, Jsonb *changes)
 	merged = DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(options), JsonbPGetDatum(changes));
 	result = DatumGetJsonbP(DirectFunctionCall1(jsonb_strip_nulls, merged));
 	txp_options_check(scope, result);
+	txp_options_check_roles(changes);
 	return result;
 }
 

@@ -15,6 +15,9 @@
  */
 extern void txp_options_check(TxpOptionScope scope, Jsonb *options);
 
+/* ERRORs (42704) when the option trusted_roles names a role that does not exist. For those that are set: it may be dropped later. */
+extern void txp_options_check_roles(Jsonb *options);
+
 /* Options with `changes` over them, checked; JSON null takes one away. */
 extern Jsonb *txp_options_merge(TxpOptionScope scope, Jsonb *options, Jsonb *changes);
 

@@ -107,7 +107,10 @@ stream_of_arguments(FunctionCallInfo fcinfo)
 	stream->state = txp_arg_bool(fcinfo, 8, false) ? "paused" : "running";
 	stream->options = txp_arg_jsonb_or_null(fcinfo, 10);
 	if (stream->options)
+	{
 		txp_options_check(TXP_OPTION_STREAM, stream->options);
+		txp_options_check_roles(stream->options);
+	}
 	if (stream->name[0] == '\0' || stream->topic[0] == '\0')
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("stream and topic must have a name"),

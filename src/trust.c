@@ -52,19 +52,26 @@ relation_owner(Oid relation)
 	return owner;
 }
 
-List *
-txp_trust_roles(const char *names, Oid target)
+static List *
+role_names(const char *names)
 {
-	Oid holder = relation_owner(target);
-	List *roles = OidIsValid(holder) ? list_make1_oid(holder) : NIL;
 	List *parsed;
-	ListCell *lc;
 
 	if (!SplitIdentifierString(pstrdup(names), ',', &parsed))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("trusted_roles is no list of names: %s", names),
 						errhint("For example \"etl, \\\"Night shift\\\"\".")));
-	foreach (lc, parsed)
+	return parsed;
+}
+
+List *
+txp_trust_roles(const char *names, Oid target)
+{
+	Oid holder = relation_owner(target);
+	List *roles = OidIsValid(holder) ? list_make1_oid(holder) : NIL;
+	ListCell *lc;
+
+	foreach (lc, role_names(names))
 	{
 		Oid role = get_role_oid(lfirst(lc), true);
 
@@ -72,6 +79,24 @@ txp_trust_roles(const char *names, Oid target)
 			roles = lappend_oid(roles, role);
 	}
 	return roles;
+}
+
+void
+txp_trust_check_roles(const char *names)
+{
+	ListCell *lc;
+
+	foreach (lc, role_names(names))
+	{
+		const char *name = lfirst(lc);
+
+		if (!OidIsValid(get_role_oid(name, true)))
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("role \"%s\" does not exist", name),
+				 errdetail("The option trusted_roles names it."),
+				 errhint("Names with capital letters or spaces are written in double quotes.")));
+	}
 }
 
 bool

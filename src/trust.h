@@ -15,6 +15,9 @@
  */
 extern List *txp_trust_roles(const char *names, Oid target);
 
+/* ERRORs (42704) when one of them does not exist. */
+extern void txp_trust_check_roles(const char *names);
+
 /*
  * ERRORs (42501) when the prepared statement would write to a table, call a function or make a value of a type of a role that is
  * not trusted, or read a table of his on which such code is defined. As the owner, before it is planned, which evaluates

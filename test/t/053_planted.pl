@@ -174,11 +174,20 @@ sql(q{SET ROLE helper; CREATE FUNCTION public.help(text) RETURNS text LANGUAGE s
 stream_runs('views');
 is(error_of($node, q{SET ROLE clerk; SELECT txpipe.on_batch('views', 'help', 'INSERT INTO public.helped SELECT public.help(name) FROM batch')})->{state}, '42501', 'code of others is refused');
 is(error_of($node, q{SET ROLE clerk; SELECT txpipe.alter_stream('views', options => '{"trusted_roles": "a,,"}')})->{state}, '22023', 'trusted_roles is a list of names');
-sql(q{SET ROLE clerk; SELECT txpipe.alter_stream('views', options => '{"trusted_roles": "nobody, helper"}');
+my $unknown = error_of($node, q{SET ROLE clerk; SELECT txpipe.alter_stream('views', options => '{"trusted_roles": "helper, Helper, \\"Helper\\""}')});
+is("$unknown->{state} $unknown->{message}", '42704 role "Helper" does not exist', '... of roles that exist');
+is_deeply([ @{$unknown}{qw(detail hint)} ], [ 'The option trusted_roles names it.', 'Names with capital letters or spaces are written in double quotes.' ], '... says the error');
+is(error_of($node, q{SET ROLE clerk; SELECT txpipe.create_feed('unknown', 'unknown_(.*)', 'clerk.views', options => '{"trusted_roles": "helpr"}')})->{state}, '42704', '... also of a feed');
+is(error_of($node, q{SET ROLE clerk; SELECT txpipe.create_stream('unknown', 'shop', 'views', 'clerk.views', options => '{"trusted_roles": "helpr"}')})->{state}, '42704', '... and of a new stream');
+sql(q{CREATE ROLE passing; SET ROLE clerk; SELECT txpipe.alter_stream('views', options => '{"trusted_roles": "passing, helper"}');
 	SELECT txpipe.on_batch('views', 'help', 'INSERT INTO public.helped SELECT public.help(name) FROM batch')});
 produce_lines($broker, 'views', 0, '{"id": 2, "name": "Alan", "at": "2026-01-01T00:10:00Z"}');
 wait_for_offset($node, 'views', 2);
 is(sql('SELECT name FROM helped'), 'Alan', 'a role that the owner names is trusted');
+sql(q{DROP ROLE passing; SET ROLE clerk; SELECT txpipe.pause_stream('views'), txpipe.alter_stream('views', options => '{"batch_rows": 100}'), txpipe.resume_stream('views')});
+produce_lines($broker, 'views', 0, '{"id": 3, "name": "Grace", "at": "2026-01-01T00:20:00Z"}');
+wait_for_offset($node, 'views', 3);
+is(sql('SELECT count(*) FROM helped'), '2', 'one that is dropped later is in the way of nothing');
 
 # --- feeds: steps and rules ---
 
