@@ -31,6 +31,9 @@ BEGIN
             USING ERRCODE = 'insufficient_privilege',
                   HINT = format('call it as its owner: SET ROLE %I', holder);
     END IF;
+    -- Loads lock their feeds before they lock tables, and so does this.
+    PERFORM txpipe.alter_feed(feed, options => '{}')
+       FROM txpipe.feed_status WHERE feed IN ('branches', 'sales_agents', 'sales_transactions') ORDER BY feed LIMIT 1;
     PERFORM txpipe.warehouse_functions();
     PERFORM txpipe.warehouse_dimension_logs();
     PERFORM txpipe.warehouse_dimension_functions();
@@ -58,7 +61,7 @@ COMMENT ON FUNCTION txpipe.create_warehouse() IS
 'Makes the schema dwh (dimensions, facts, keys), owned by the caller, and the feeds branches, sales_agents and
 sales_transactions of the group "retail". Called again it brings functions, steps and the tables of an older
 version up to date and makes feeds and cleaning rules that are missing; data stay. Needs CREATE on the database and
-EXECUTE on txpipe.create_feed, on_load, on_file_end, on_unload, on_run_end, set_rule, warehouse_*, rollup_*, list_rollups, dimension_sql, sale_sql,
+EXECUTE on txpipe.create_feed, alter_feed, on_load, on_file_end, on_unload, on_run_end, set_rule, warehouse_*, rollup_*, list_rollups, dimension_sql, sale_sql,
 skip_file_ids, comment_rollup, live_sale_cleaning, rule_statement, create_unified_view, check_unified, unified_key and comment_live_view. Errors: 42P06 when another schema dwh is there, 42501 when the
 warehouse belongs to another role.';
 

@@ -177,6 +177,29 @@ sql('ALTER TABLE dwh.fact_sales DROP CONSTRAINT few');
 sql(q{SELECT txpipe.reload(file_id) FROM (SELECT DISTINCT file_id FROM txpipe.rejected_row WHERE code = '23514') f});
 exact('a constraint');
 
+# --- create_warehouse() while a load is at work: it waits for the group, and the next group waits for it ---
+
+foreach my $table ('dwh.dim_product', 'dwh.fact_sales', 'dwh.rollup_delta')
+{
+	my $gate = $node->background_psql('retail');
+
+	$gate->query_safe("BEGIN; LOCK TABLE $table IN ACCESS EXCLUSIVE MODE");
+	deliver_groups(2);
+	$run = start_run();
+	wait_for($node, q{SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND query LIKE '%run_hourly%'},
+		"a load waits for $table", db => 'retail', value => '1');
+	my $creation = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('retail'), '-c', 'SELECT txpipe.create_warehouse()' ], '<', \'', '>', \my $created, '2>', \my $said);
+	wait_for($node, q{SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND query ~ 'create_warehouse'},
+		'create_warehouse() waits, too', db => 'retail', value => '1');
+	$gate->query_safe('COMMIT');
+	$gate->quit;
+	$run->{handle}->finish;
+	$creation->finish;
+	like($run->{err}, qr/\b0 groups failed\n\z/, "create_warehouse() while a load waits for $table: the run loads all");
+	unlike($said, qr/ERROR/, '... and the warehouse is brought up to date');
+	exact("create_warehouse() while a load waits for $table");
+}
+
 sql('INSERT INTO stop_report VALUES (1)');
 $reports->finish;
 is($report_err, '', 'the reports went on to the end');
