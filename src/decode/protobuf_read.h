@@ -1,0 +1,81 @@
+/*
+ * protobuf_read.h — a message that is being read. Private to protobuf*.c.
+ */
+#ifndef TXD_PROTOBUF_READ_H
+#define TXD_PROTOBUF_READ_H
+
+#include "protobuf_schema.h"
+
+/*
+ * Where values of a field are: from `first` on, counted from 1; 0: nowhere. Of scalars that are not repeated the last one's
+ * byte, of others links.
+ */
+typedef struct PbSlot
+{
+	uint32_t first;
+	uint32_t last;
+} PbSlot;
+
+typedef struct PbLink
+{
+	uint32_t at;        /* byte of the message */
+	uint32_t next : 31; /* counted from 1 */
+	uint32_t packed : 1;
+} PbLink;
+
+/* Slots of the messages that are open, one within the other, and the links of these. */
+typedef struct PbScratch
+{
+	PbSlot *slots;
+	PbLink *links;
+	size_t nslots;
+	size_t nlinks;
+	size_t max_slots;
+	size_t max_links;
+} PbScratch;
+
+typedef struct PbReader
+{
+	const unsigned char *start;
+	const unsigned char *end;
+	PbScratch *scratch;
+	TxdBuf *json;
+	size_t before;
+	TxdError *err;
+	int depth;
+	int64_t steps; /* fields that may still be looked at: a small message can have many of them */
+} PbReader;
+
+/* Fills err with what the input says; returns false. */
+extern bool txd_pb_refuse(PbReader *r, const PbInput *in);
+
+/* The value of a slot, to be read. */
+extern PbInput txd_pb_value(const PbReader *r, PbSlot slot);
+/* The number of a field that is no message, or 0. */
+extern int64_t txd_pb_number(const PbReader *r, const PbType *type, size_t base, int field);
+
+/* One value that is not of a message; the input is behind it then. */
+extern bool txd_pb_put_scalar(PbReader *r, const PbField *field, PbInput *in);
+/* All of a field that is there. */
+extern bool txd_pb_put_field(PbReader *r, const PbField *field, PbSlot slot);
+/* The object of a message's fields. */
+extern bool txd_pb_put_object(PbReader *r, const PbType *type, size_t base);
+
+/* protobuf_meaning.c: the message whose slots begin at base, as what its type means. */
+extern bool txd_pb_put_meaning(PbReader *r, const PbType *type, size_t base);
+
+/* protobuf_map.c */
+extern bool txd_pb_put_map(PbReader *r, const PbField *field, PbSlot slot);
+
+/* Opens slots for a message and sorts the values of one of its parts into them. */
+extern size_t txd_pb_open(PbReader *r, const PbType *type);
+extern bool txd_pb_scan(PbReader *r, const PbType *type, size_t base, PbInput in);
+extern void txd_pb_close(PbReader *r, size_t base, size_t nlinks);
+/* The message that a link leads to. */
+extern bool txd_pb_link_scan(PbReader *r, const PbField *field, size_t base, PbLink link);
+
+/* Into an object or array: not too deep? Is there room for the JSON, and time for so many more fields? */
+extern bool txd_pb_enter(PbReader *r);
+extern bool txd_pb_has_room(PbReader *r, int64_t steps);
+
+#endif

@@ -1,0 +1,168 @@
+/*
+ * protobuf_scan.c — where in a message the values of each field are.
+ *
+ * Fields come in any order, may be spread over the message, and the last of one that is not repeated counts; a message within
+ * that comes in several parts is these, one behind the other. So a first pass notes where values are, and a second writes.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+#include "protobuf_read.h"
+
+bool
+txd_pb_refuse(PbReader *r, const PbInput *in)
+{
+	return txd_refuse(r->err, "bad_protobuf", NULL, "%s at byte %zu", in->why,
+					  (size_t) (in->p - r->start) + 1);
+}
+
+bool
+txd_pb_enter(PbReader *r)
+{
+	if (r->depth == TXD_JSON_DEPTH)
+		return txd_refuse(r->err, "too_deep", NULL, "more than 64 nested levels");
+	r->depth++;
+	return true;
+}
+
+/* One for each field, and one for each oneof: which member it has. */
+size_t
+txd_pb_open(PbReader *r, const PbType *type)
+{
+	PbScratch *s = r->scratch;
+	size_t base = s->nslots;
+	size_t n = (size_t) (type->n + type->noneofs);
+
+	if (base + n > s->max_slots)
+	{
+		s->max_slots = 2 * (base + n);
+		s->slots = txd_realloc(s->slots, s->max_slots * sizeof(PbSlot));
+	}
+	if (n > 0)
+		memset(s->slots + base, 0, n * sizeof(PbSlot));
+	s->nslots = base + n;
+	return base;
+}
+
+void
+txd_pb_close(PbReader *r, size_t base, size_t nlinks)
+{
+	r->scratch->nslots = base;
+	r->scratch->nlinks = nlinks;
+}
+
+static inline const PbField *
+field_of(const PbType *type, uint32_t number)
+{
+	int low = 0;
+	int high = type->n;
+
+	if (number < type->ndense)
+		return type->dense[number];
+	while (low < high)
+	{
+		int mid = (low + high) / 2;
+
+		if (type->by_number[mid]->number < number)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < type->n && type->by_number[low]->number == number ? type->by_number[low] : NULL;
+}
+
+static void
+add_link(PbReader *r, PbSlot *slot, uint32_t at, bool packed)
+{
+	PbScratch *s = r->scratch;
+
+	if (s->nlinks == s->max_links)
+	{
+		s->max_links = 2 * s->max_links + 16;
+		s->links = txd_realloc(s->links, s->max_links * sizeof(PbLink));
+	}
+	s->links[s->nlinks++] = (PbLink){.at = at, .packed = packed};
+	if (slot->first == 0)
+		slot->first = (uint32_t) s->nlinks;
+	else
+		s->links[slot->last - 1].next = (uint32_t) s->nlinks & 0x7fffffff;
+	slot->last = (uint32_t) s->nlinks;
+}
+
+/* Another member of the oneof is there no more. */
+static void
+choose(PbReader *r, const PbType *type, size_t base, const PbField *field)
+{
+	PbSlot *slots = r->scratch->slots + base;
+	PbSlot *chosen = &slots[type->n + field->oneof];
+	uint32_t member = (uint32_t) (field - type->field) + 1;
+
+	if (chosen->first != 0 && chosen->first != member)
+		slots[chosen->first - 1] = (PbSlot){0};
+	chosen->first = member;
+}
+
+static bool
+can_pack(const PbField *field)
+{
+	return field->repeated && field->wire != PB_BYTES_OF && field->wire != PB_GROUP_BEGINS;
+}
+
+/* Google's readers take what is written in another way for a field they do not know: its loss would pass unnoticed. */
+static bool
+refuse_wire(PbReader *r, const PbField *field, const PbInput *in)
+{
+	return txd_refuse(r->err, "bad_protobuf", NULL,
+					  "field \"%.100s\" is not written as its type is at byte %zu", field->name,
+					  (size_t) (in->p - r->start) + 1);
+}
+
+static bool
+note(PbReader *r, const PbType *type, size_t base, const PbField *field, PbWire wire, PbInput *in)
+{
+	PbSlot *slot = &r->scratch->slots[base + (size_t) (field - type->field)];
+	uint32_t at = (uint32_t) (in->p - r->start);
+	bool packed = wire == PB_BYTES_OF && can_pack(field);
+
+	if (wire != field->wire && !packed)
+		return refuse_wire(r, field, in);
+	if (field->oneof >= 0)
+		choose(r, type, base, field);
+	if (field->repeated || txd_pb_is_message(field))
+		add_link(r, slot, at, packed);
+	else
+		*slot = (PbSlot){at + 1, at + 1};
+	return true;
+}
+
+bool
+txd_pb_scan(PbReader *r, const PbType *type, size_t base, PbInput in)
+{
+	while (in.p < in.end)
+	{
+		const PbField *field;
+		uint32_t number;
+		PbWire wire;
+
+		if (!txd_pb_tag(&in, &number, &wire))
+			return txd_pb_refuse(r, &in);
+		field = field_of(type, number);
+		if (field != NULL && !note(r, type, base, field, wire, &in))
+			return false;
+		if (!txd_pb_skip(&in, number, wire))
+			return txd_pb_refuse(r, &in);
+	}
+	return true;
+}
+
+bool
+txd_pb_link_scan(PbReader *r, const PbField *field, size_t base, PbLink link)
+{
+	PbInput in = {.p = r->start + link.at, .end = r->end};
+	PbInput within = {0};
+	bool ok = field->kind == PB_GROUP ? txd_pb_group(&in, field->number, &within)
+									  : txd_pb_bytes(&in, &within);
+
+	return ok ? txd_pb_scan(r, field->type, base, within) : txd_pb_refuse(r, &in);
+}

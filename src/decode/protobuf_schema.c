@@ -1,0 +1,306 @@
+/*
+ * protobuf_schema.c — reads FileDescriptorProto, the form in which .proto files are passed on.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "protobuf_schema.h"
+#include "value.h"
+
+#define MAX_DEPTH 64
+#define MAX_TYPES 20000 /* of messages and enums */
+#define MAX_PARTS 10000 /* fields of a type, symbols of an enum */
+
+typedef struct Parser
+{
+	PbSchema *schema;
+	TxdError *err;
+	bool proto3;
+	int depth;
+} Parser;
+
+/* A field of a descriptor. */
+typedef struct Part
+{
+	uint32_t number;
+	PbWire wire;
+	uint64_t v;     /* of numbers */
+	PbInput within; /* of bytes */
+} Part;
+
+bool
+txd_pb_bad_schema(TxdError *err, const char *what, const char *name)
+{
+	return txd_refuse(err, "bad_schema", NULL, "schema: %s%s%.*s%s", what,
+					  name != NULL ? " \"" : "", name != NULL ? 200 : 0, name != NULL ? name : "",
+					  name != NULL ? "\"" : "");
+}
+
+/* The next field; false at the end, and where there is none, which in->why tells. */
+static bool
+next_part(PbInput *in, Part *part)
+{
+	if (in->p == in->end || !txd_pb_tag(in, &part->number, &part->wire))
+		return false;
+	part->v = 0;
+	part->within = (PbInput){0};
+	if (part->wire == PB_VARINT)
+		return txd_pb_varint(in, &part->v);
+	if (part->wire == PB_BYTES_OF)
+		return txd_pb_bytes(in, &part->within);
+	return txd_pb_skip(in, part->number, part->wire);
+}
+
+/* Have all fields been read? */
+static bool
+is_done(Parser *p, const PbInput *in)
+{
+	return in->why == NULL || txd_pb_bad_schema(p->err, "the descriptor is broken", NULL);
+}
+
+static int
+count(PbInput in, uint32_t number)
+{
+	Part part;
+	int n = 0;
+
+	while (next_part(&in, &part))
+		n += part.number == number && part.wire == PB_BYTES_OF;
+	return n;
+}
+
+static const char *
+text_of(Parser *p, const Part *part)
+{
+	return txd_arena_copy(&p->schema->memory, part->within.p,
+						  (size_t) (part->within.end - part->within.p));
+}
+
+/* A name that can be written between quotes as it is. */
+static bool
+is_name(const char *name)
+{
+	return name != NULL && *name != '\0' &&
+		   name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.")] ==
+			   '\0';
+}
+
+static const char *
+full_name(Parser *p, const char *scope, const char *name)
+{
+	size_t len = strlen(scope);
+	size_t more = strlen(name);
+	char *full = txd_arena_alloc(&p->schema->memory, len + more + 2);
+
+	if (len > 0)
+	{
+		memcpy(full, scope, len);
+		full[len++] = '.';
+	}
+	memcpy(full + len, name, more);
+	return full;
+}
+
+/* The name that a descriptor has in its field 1. */
+static bool
+read_name(Parser *p, PbInput in, const char *scope, const char **name)
+{
+	const char *own = NULL;
+	Part part;
+
+	while (next_part(&in, &part))
+		if (part.number == 1 && part.wire == PB_BYTES_OF)
+			own = text_of(p, &part);
+	if (!is_name(own))
+		return txd_pb_bad_schema(p->err, "the descriptor is broken", NULL);
+	*name = scope != NULL ? full_name(p, scope, own) : own;
+	return true;
+}
+
+static bool
+is_room(Parser *p)
+{
+	return p->schema->ntypes + p->schema->nenums < MAX_TYPES ||
+		   txd_pb_bad_schema(p->err, "more than 20000 types", NULL);
+}
+
+static bool
+read_symbol(Parser *p, PbInput in, PbSymbol *symbol)
+{
+	Part part;
+
+	if (!read_name(p, in, NULL, &symbol->name))
+		return false;
+	while (next_part(&in, &part))
+		if (part.number == 2 && part.wire == PB_VARINT)
+			symbol->number = (int32_t) part.v;
+	return is_done(p, &in);
+}
+
+static bool
+read_enum(Parser *p, PbInput in, const char *scope)
+{
+	PbSchema *s = p->schema;
+	PbEnum *of = txd_arena_alloc(&s->memory, sizeof(*of));
+	int n = count(in, 2);
+	Part part;
+
+	if (!is_room(p) || !read_name(p, in, scope, &of->name))
+		return false;
+	if (n == 0 || n > MAX_PARTS)
+		return txd_pb_bad_schema(p->err, "no symbols, or more than 10000, in enum", of->name);
+	of->symbol = txd_arena_alloc(&s->memory, (size_t) n * sizeof(PbSymbol));
+	while (next_part(&in, &part))
+	{
+		if (part.number != 2 || part.wire != PB_BYTES_OF)
+			continue;
+		of->symbol[of->n].order = of->n;
+		if (!read_symbol(p, part.within, &of->symbol[of->n++]))
+			return false;
+	}
+	of->first = of->symbol[0].name;
+	s->enums = txd_realloc(s->enums, ((size_t) s->nenums + 1) * sizeof(PbEnum *));
+	s->enums[s->nenums++] = of;
+	return is_done(p, &in);
+}
+
+static bool
+read_field(Parser *p, PbInput in, PbField *field)
+{
+	bool optional3 = false;
+	uint64_t label = 1;
+	Part part;
+
+	*field = (PbField){.oneof = -1};
+	if (!read_name(p, in, NULL, &field->name) || strchr(field->name, '.') != NULL)
+		return txd_pb_bad_schema(p->err, "a field without a name", NULL);
+	while (next_part(&in, &part))
+	{
+		if (part.number == 3 && part.v <= PB_MAX_NUMBER)
+			field->number = (uint32_t) part.v;
+		else if (part.number == 4)
+			label = part.v;
+		else if (part.number == 5 && part.v <= PB_SINT64)
+			field->kind = (PbKind) part.v;
+		else if (part.number == 6 && part.wire == PB_BYTES_OF)
+			field->type_name = text_of(p, &part);
+		else if (part.number == 7 && part.wire == PB_BYTES_OF)
+			field->preset = text_of(p, &part);
+		else if (part.number == 9 && part.v < MAX_PARTS)
+			field->oneof = (int) part.v;
+		else if (part.number == 17)
+			optional3 = part.v != 0;
+	}
+	field->required = label == 2;
+	field->repeated = label == 3;
+	field->implicit = p->proto3 && !optional3 && field->oneof < 0 && label == 1;
+	if (field->number == 0)
+		return txd_pb_bad_schema(p->err, "no number of field", field->name);
+	return is_done(p, &in);
+}
+
+static bool
+has_map_entry(PbInput options)
+{
+	bool map_entry = false;
+	Part part;
+
+	while (next_part(&options, &part))
+		if (part.number == 7 && part.wire == PB_VARINT)
+			map_entry = part.v != 0;
+	return map_entry;
+}
+
+static bool read_message(Parser *p, PbInput in, const char *scope, PbType **to);
+
+static bool
+read_parts(Parser *p, PbInput in, PbType *type)
+{
+	Part part;
+	bool ok = true;
+
+	while (ok && next_part(&in, &part))
+	{
+		if (part.wire != PB_BYTES_OF)
+			continue;
+		if (part.number == 2)
+			ok = read_field(p, part.within, &type->field[type->n++]);
+		else if (part.number == 3)
+			ok = read_message(p, part.within, type->name, &type->nested[type->nnested++]);
+		else if (part.number == 4)
+			ok = read_enum(p, part.within, type->name);
+		else if (part.number == 7)
+			type->map_entry = has_map_entry(part.within);
+	}
+	return ok && is_done(p, &in);
+}
+
+static bool
+read_message(Parser *p, PbInput in, const char *scope, PbType **to)
+{
+	PbSchema *s = p->schema;
+	PbType *type = txd_arena_alloc(&s->memory, sizeof(*type));
+	size_t nfields = (size_t) count(in, 2);
+	size_t nnested = (size_t) count(in, 3);
+	bool ok;
+
+	*to = type;
+	if (!is_room(p) || !read_name(p, in, scope, &type->name))
+		return false;
+	if (p->depth == MAX_DEPTH)
+		return txd_pb_bad_schema(p->err, "more than 64 nested levels in", type->name);
+	if (nfields > MAX_PARTS)
+		return txd_pb_bad_schema(p->err, "more than 10000 fields in", type->name);
+	type->noneofs = count(in, 8);
+	type->field = txd_arena_alloc(&s->memory, (nfields + 1) * sizeof(PbField));
+	type->nested = txd_arena_alloc(&s->memory, (nnested + 1) * sizeof(PbType *));
+	s->types = txd_realloc(s->types, ((size_t) s->ntypes + 1) * sizeof(PbType *));
+	s->types[s->ntypes++] = type;
+	p->depth++;
+	ok = read_parts(p, in, type);
+	p->depth--;
+	return ok;
+}
+
+/* What the rest is read by: the package, and how fields are present. */
+static bool
+read_head(Parser *p, PbInput in, const char **package)
+{
+	const char *syntax = "proto2";
+	Part part;
+
+	*package = "";
+	while (next_part(&in, &part))
+	{
+		if (part.number == 2 && part.wire == PB_BYTES_OF)
+			*package = text_of(p, &part);
+		else if (part.number == 12 && part.wire == PB_BYTES_OF)
+			syntax = text_of(p, &part);
+	}
+	p->proto3 = strcmp(syntax, "proto3") == 0;
+	if (!p->proto3 && strcmp(syntax, "proto2") != 0)
+		return txd_pb_bad_schema(p->err, "neither proto2 nor proto3, but", syntax);
+	if (**package != '\0' && !is_name(*package))
+		return txd_pb_bad_schema(p->err, "the descriptor is broken", NULL);
+	return is_done(p, &in);
+}
+
+bool
+txd_pb_read_file(PbSchema *schema, PbInput in, TxdError *err)
+{
+	Parser p = {.schema = schema, .err = err};
+	const char *package;
+	Part part;
+	bool ok = read_head(&p, in, &package);
+
+	schema->nfile = 0;
+	schema->file = txd_arena_alloc(&schema->memory, ((size_t) count(in, 4) + 1) * sizeof(PbType *));
+	while (ok && next_part(&in, &part))
+	{
+		if (part.wire == PB_BYTES_OF && part.number == 4)
+			ok = read_message(&p, part.within, package, &schema->file[schema->nfile++]);
+		else if (part.wire == PB_BYTES_OF && part.number == 5)
+			ok = read_enum(&p, part.within, package);
+	}
+	return ok;
+}
