@@ -1,0 +1,22 @@
+/*
+ * proto_text.h — from the text of a .proto file to its FileDescriptorProto, without protoc.
+ */
+#ifndef TXD_PROTO_TEXT_H
+#define TXD_PROTO_TEXT_H
+
+#include "decode.h"
+
+#define TXD_PROTO_MAX_TEXT ((size_t) 4 << 20)
+#define TXD_PROTO_MAX_NESTED 64 /* messages within messages */
+
+/*
+ * Appends the descriptor of a proto2 or proto3 file, or returns false with err filled (bad_schema) and `descriptor` as it was.
+ *
+ * As protoc's parser leaves it: fields of a named type have the name as it is written and, but for groups and maps, no type,
+ * since that is known with the imported files only. Of options there are packed, deprecated, allow_alias and map_entry;
+ * services are read and left out.
+ */
+extern bool txd_proto_compile(const char *name, const char *text, size_t len, TxdBuf *descriptor,
+							  TxdError *err);
+
+#endif
