@@ -92,6 +92,23 @@ COMMENT ON COLUMN txpipe.stream_offset.last_offset IS 'Offset of the last messag
 COMMENT ON COLUMN txpipe.stream_offset.last_hash IS 'Hash of that message: tells a topic that was created anew';
 COMMENT ON COLUMN txpipe.stream_offset.updated_at IS 'When this row last changed';
 
+-- Not the keys themselves, which may be personal data.
+CREATE TABLE txpipe.deleted_key (
+    stream_id integer NOT NULL REFERENCES txpipe.stream ON DELETE CASCADE,
+    key bytea NOT NULL,
+    version numeric NOT NULL,
+    deleted_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (stream_id, key)
+);
+SELECT pg_catalog.pg_extension_config_dump('txpipe.deleted_key', '');
+REVOKE ALL ON txpipe.deleted_key FROM PUBLIC;
+COMMENT ON TABLE txpipe.deleted_key IS
+    'Rows that streams with the option version_column deleted: an older event does not bring them back';
+COMMENT ON COLUMN txpipe.deleted_key.stream_id IS 'Stream';
+COMMENT ON COLUMN txpipe.deleted_key.key IS 'SHA-256 of the row''s key';
+COMMENT ON COLUMN txpipe.deleted_key.version IS 'Version of the deletion as a number: of a time the seconds since 1970, of an LSN its bytes';
+COMMENT ON COLUMN txpipe.deleted_key.deleted_at IS 'When it was deleted here';
+
 -- No foreign key: it would be checked for each letter, a third of the cost of a bad message. drop_stream, the one
 -- way to delete a stream, deletes its letters, too. Numbers are cached for the same reason, so several workers' interleave.
 CREATE TABLE txpipe.dead_letter_store (

@@ -128,6 +128,13 @@ const TxpOption txp_options[] = {
 	 "Empty: all"},
 	{TXP_OPTION_STREAM, "mode", TXP_TYPE_CHOICE, "append", 0, 0, "append upsert upsert_delete",
 	 "What a row does to one with the same key; upsert_delete also deletes by tombstones"},
+	{TXP_OPTION_STREAM, "version_column", TXP_TYPE_TEXT, "", 0, 0, NULL,
+	 "Modes upsert and upsert_delete: column of the target that grows with each change of a row; "
+	 "an event "
+	 "with less than what is there, or was deleted, changes nothing. Empty: the last to arrive "
+	 "counts"},
+	{TXP_OPTION_STREAM, "deleted_key_days", TXP_TYPE_INTEGER, "7", 0, 36500, "days",
+	 "With version_column: how long deletions are remembered; 0: for ever"},
 	{TXP_OPTION_STREAM, "on_error", TXP_TYPE_CHOICE, "dead_letter", 0, 0, "dead_letter stop",
 	 "What a message that cannot become a row does: is stored as a dead letter, or pauses the "
 	 "stream right before it"},

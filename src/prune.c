@@ -45,6 +45,11 @@ static struct
 		  "happened_at") "AND event NOT IN ('lost_offset', 'recreated', 'unverifiable') " OLDEST,
 	  2,
 	  {INT4OID, INT4OID}}},
+	{"deleted_key_days",
+	 {"DELETE FROM txpipe.deleted_key WHERE stream_id = $1 AND key IN (SELECT key "
+	  "FROM txpipe.deleted_key WHERE stream_id = $1 AND " IS_OLD("deleted_at") OLDEST,
+	  2,
+	  {INT4OID, INT4OID}}},
 	{"dead_letter_days",
 	 {"DELETE FROM txpipe.dead_letter_store WHERE dead_letter_id IN (SELECT dead_letter_id "
 	  "FROM txpipe.dead_letter_store WHERE stream_id = $1 AND " IS_OLD("stored_at") OLDEST,

@@ -66,6 +66,7 @@ txp_stream_apply_options(TxpStream *stream)
 		txp_option_text(TXP_OPTION_STREAM, stream->options, "trusted_roles"), stream->target);
 	stream->encrypt = txp_option_bool(TXP_OPTION_STREAM, stream->options, "encrypt");
 	stream->mode = txp_option_text(TXP_OPTION_STREAM, stream->options, "mode");
+	stream->version_column = txp_option_text(TXP_OPTION_STREAM, stream->options, "version_column");
 	stream->on_lost_offset = txp_option_text(TXP_OPTION_STREAM, stream->options, "on_lost_offset");
 	stream->on_new_field = txp_option_text(TXP_OPTION_STREAM, stream->options, "on_new_field");
 	stream->track_fields = txp_option_bool(TXP_OPTION_STREAM, stream->options, "track_fields");

@@ -41,6 +41,7 @@ typedef struct TxpStream
 	bool stop_on_error;
 	bool encrypt;         /* dead letters, even when no column is encrypted */
 	char *mode;           /* append, upsert, upsert_delete */
+	char *version_column; /* or empty */
 	char *on_lost_offset; /* stop, earliest, latest */
 	char *on_new_field;   /* rest, column, stop */
 	bool track_fields;

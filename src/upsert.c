@@ -20,6 +20,7 @@
 #include "utils/tuplestore.h"
 
 #include "isolate.h"
+#include "row_version.h"
 #include "rowkey.h"
 #include "rowreader.h"
 #include "upsert.h"
@@ -34,7 +35,8 @@ struct TxpUpsert
 	TxpRowReader *reader;
 	int nkeys;
 	TxpKeyColumn *keys;
-	int tombstone; /* column that says whether to delete; -1: none */
+	int tombstone;          /* column that says whether to delete; -1: none */
+	TxpRowVersion *version; /* NULL: the last to arrive is the newest */
 	bool stop_on_error;
 };
 
@@ -44,8 +46,16 @@ typedef struct UpsertRun
 	TxpRows rows;
 	EphemeralNamedRelationData batch;
 	SPIPlanPtr insert;
-	SPIPlanPtr delete; /* NULL: nothing is ever deleted */
+	SPIPlanPtr delete;    /* NULL: nothing is ever deleted */
+	TxpRecalled recalled; /* with it, of events with versions */
 } UpsertRun;
+
+/* Are deletions remembered? */
+static bool
+recalls(const TxpUpsert *upsert)
+{
+	return upsert->version != NULL && upsert->tombstone >= 0;
+}
 
 /* Each encryption of a value is another. */
 static void
@@ -134,13 +144,25 @@ check_identities(const TxpUpsert *upsert, Relation target)
 	}
 }
 
+static void
+check_append(const TxpStream *stream)
+{
+	if (stream->version_column[0] != '\0')
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("option \"version_column\" needs the mode upsert or upsert_delete"),
+						errhint("In mode append no row replaces another.")));
+}
+
 TxpUpsert *
 txp_upsert_new(const TxpStream *stream, Relation target, TxpRowPlan *plan)
 {
 	TxpUpsert *upsert;
 
 	if (strcmp(stream->mode, "append") == 0)
+	{
+		check_append(stream);
 		return NULL;
+	}
 	upsert = palloc0(sizeof(TxpUpsert));
 	upsert->plan = plan;
 	upsert->stop_on_error = stream->stop_on_error;
@@ -150,11 +172,14 @@ txp_upsert_new(const TxpStream *stream, Relation target, TxpRowPlan *plan)
 	check_keys(upsert);
 	check_privileges(upsert, stream, target);
 	check_identities(upsert, target);
+	upsert->version = txp_row_version(stream, target, plan, upsert->keys, upsert->nkeys);
 	if (plan->tombstones)
 	{
 		upsert->tombstone = plan->ncolumns;
 		txp_rowplan_add_hidden(plan, "kafka_tombstone", BOOLOID, TXD_FROM_IS_TOMBSTONE);
 	}
+	if (recalls(upsert))
+		upsert->version->tombstone = upsert->tombstone;
 	upsert->reader = txp_rowreader_new_numbered(plan);
 	return upsert;
 }
@@ -162,21 +187,52 @@ txp_upsert_new(const TxpStream *stream, Relation target, TxpRowPlan *plan)
 /* --- the statements --- */
 
 /* In `batch` column i is c<i>, whatever its name, and the order of arrival is n. */
-static void
-put_last_rows(StringInfo sql, const TxpUpsert *upsert)
+static char *
+named_batch(const TxpUpsert *upsert)
 {
-	appendStringInfoString(sql, "(SELECT DISTINCT ON (");
-	for (int i = 0; i < upsert->nkeys; i++)
-		appendStringInfo(sql, "%sc%d%s", i > 0 ? ", " : "", upsert->keys[i].column,
-						 upsert->keys[i].collate);
-	appendStringInfoString(sql, ") * FROM " BATCH_NAME " AS b (");
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, BATCH_NAME " AS b (");
 	for (int i = 0; i < upsert->plan->ncolumns; i++)
-		appendStringInfo(sql, "c%d, ", i);
-	appendStringInfoString(sql, "n) ORDER BY ");
+		appendStringInfo(&sql, "c%d, ", i);
+	appendStringInfoString(&sql, "n)");
+	return sql.data;
+}
+
+static char *
+key_list(const TxpUpsert *upsert)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
 	for (int i = 0; i < upsert->nkeys; i++)
-		appendStringInfo(sql, "c%d%s USING %s, ", upsert->keys[i].column, upsert->keys[i].collate,
+		appendStringInfo(&sql, "%sc%d%s", i > 0 ? ", " : "", upsert->keys[i].column,
+						 upsert->keys[i].collate);
+	return sql.data;
+}
+
+static char *
+last_rows(const TxpUpsert *upsert)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "(SELECT DISTINCT ON (%s) * FROM ", key_list(upsert));
+	if (recalls(upsert))
+		txp_row_version_put(upsert->version, &sql, named_batch(upsert), key_list(upsert));
+	else
+		appendStringInfoString(&sql, named_batch(upsert));
+	appendStringInfoString(&sql, " ORDER BY ");
+	for (int i = 0; i < upsert->nkeys; i++)
+		appendStringInfo(&sql, "c%d%s USING %s, ", upsert->keys[i].column, upsert->keys[i].collate,
 						 upsert->keys[i].less);
-	appendStringInfoString(sql, "n DESC) AS l");
+	if (recalls(upsert))
+		appendStringInfoString(&sql, "version DESC NULLS LAST, ");
+	else if (upsert->version != NULL)
+		appendStringInfo(&sql, "c%d DESC, ", upsert->version->column);
+	appendStringInfoString(&sql, "n DESC) AS l");
+	return sql.data;
 }
 
 static void
@@ -201,6 +257,12 @@ put_conflict(StringInfo sql, const TxpUpsert *upsert, int ncolumns)
 		appendStringInfo(sql, "%s%s = excluded.%s", first ? "UPDATE SET " : ", ", name, name);
 		first = false;
 	}
+	if (upsert->version != NULL)
+	{
+		const char *name = quote_identifier(upsert->plan->columns[upsert->version->column].name);
+
+		appendStringInfo(sql, " WHERE t.%s IS NULL OR excluded.%s >= t.%s", name, name, name);
+	}
 }
 
 static char *
@@ -210,17 +272,18 @@ insert_statement(const TxpUpsert *upsert, Relation target)
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "INSERT INTO %s (", txp_rowkey_table(target));
+	appendStringInfo(&sql, "INSERT INTO %s AS t (", txp_rowkey_table(target));
 	for (int i = 0; i < ncolumns; i++)
 		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "",
 						 quote_identifier(upsert->plan->columns[i].name));
 	appendStringInfoString(&sql, ") OVERRIDING SYSTEM VALUE SELECT ");
 	for (int i = 0; i < ncolumns; i++)
 		appendStringInfo(&sql, "%sc%d", i > 0 ? ", " : "", i);
-	appendStringInfoString(&sql, " FROM ");
-	put_last_rows(&sql, upsert);
+	appendStringInfo(&sql, " FROM %s", last_rows(upsert));
 	if (upsert->tombstone >= 0)
 		appendStringInfo(&sql, " WHERE NOT c%d", upsert->tombstone);
+	if (recalls(upsert))
+		appendStringInfoString(&sql, " AND (gone IS NULL OR version >= gone)");
 	put_conflict(&sql, upsert, ncolumns);
 	return sql.data;
 }
@@ -233,10 +296,8 @@ delete_statement(const TxpUpsert *upsert, Relation target)
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "DELETE FROM %s%s AS t USING ", only ? "ONLY " : "",
-					 txp_rowkey_table(target));
-	put_last_rows(&sql, upsert);
-	appendStringInfo(&sql, " WHERE l.c%d", upsert->tombstone);
+	appendStringInfo(&sql, "DELETE FROM %s%s AS t USING %s WHERE l.c%d", only ? "ONLY " : "",
+					 txp_rowkey_table(target), last_rows(upsert), upsert->tombstone);
 	for (int i = 0; i < upsert->nkeys; i++)
 	{
 		const TxpKeyColumn *key = &upsert->keys[i];
@@ -245,7 +306,7 @@ delete_statement(const TxpUpsert *upsert, Relation target)
 						 quote_identifier(upsert->plan->columns[key->column].name), key->equal,
 						 key->column, key->collate);
 	}
-	return sql.data;
+	return recalls(upsert) ? txp_row_version_delete(upsert->version, sql.data) : sql.data;
 }
 
 /* --- a batch --- */
@@ -280,10 +341,22 @@ has_tombstone(UpsertRun *run, uint32 first, uint32 count)
 	return false;
 }
 
-/*
- * TxpApply. Deleting comes first: what is inserted may need a value of another unique column that a deleted row
- * still has.
- */
+/* Deleting comes first: what is inserted may need a value of another unique column that a deleted row still has. */
+static void
+write_rows(UpsertRun *run, bool deletes)
+{
+	if (recalls(run->upsert))
+		txp_recalled_fill(&run->recalled);
+	if (deletes && recalls(run->upsert))
+		txp_recalled_delete(&run->recalled, run->delete);
+	else if (deletes)
+		execute(run->delete, SPI_OK_DELETE);
+	execute(run->insert, SPI_OK_INSERT);
+	if (recalls(run->upsert))
+		txp_recalled_drop(&run->recalled);
+}
+
+/* TxpApply */
 static void
 apply(void *arg, uint32 first, uint32 count, const Bitmapset *skip)
 {
@@ -293,9 +366,7 @@ apply(void *arg, uint32 first, uint32 count, const Bitmapset *skip)
 
 	txp_rows_store(run->upsert->reader, &run->rows, first, count, skip, store);
 	run->batch.reldata = store;
-	if (run->delete != NULL && has_tombstone(run, first, count))
-		execute(run->delete, SPI_OK_DELETE);
-	execute(run->insert, SPI_OK_INSERT);
+	write_rows(run, run->delete != NULL && has_tombstone(run, first, count));
 	MemoryContextSwitchTo(old);
 	tuplestore_end(store);
 }
@@ -314,6 +385,9 @@ plan_statements(UpsertRun *run, Relation target, uint32 nrows)
 	code = SPI_register_relation(&run->batch);
 	if (code < 0)
 		elog(ERROR, "SPI_register_relation returned %s", SPI_result_code_string(code));
+	if (recalls(run->upsert))
+		txp_recalled_begin(&run->recalled, run->upsert->version, named_batch(run->upsert),
+						   last_rows(run->upsert));
 	run->insert = prepare(insert_statement(run->upsert, target));
 	if (run->upsert->tombstone >= 0)
 		run->delete = prepare(delete_statement(run->upsert, target));

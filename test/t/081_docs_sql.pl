@@ -46,6 +46,7 @@ my @prepared = (
 	[ 'streams.md', qr/create_stream\('payments'/ => sub { payments() } ],
 	[ 'streams.md', qr/create_stream\('readings'/ => 'CREATE TABLE readings (sensor text, value double precision, unit text)' ],
 	[ 'streams.md', qr/create_stream\('customers'/ => 'CREATE TABLE customers (customer_id bigint PRIMARY KEY, email text)' ],
+	[ 'streams.md', qr/create_stream\('members'/ => 'CREATE TABLE members (member_id bigint PRIMARY KEY, name text, changed_at timestamptz)' ],
 	[ 'streams.md', qr/create_stream\('prices'/ => 'CREATE TABLE prices (product_id text PRIMARY KEY, price numeric(10,2))' ],
 	[ 'streams.md', qr/FROM txpipe.dead_letter/ => sub { dead_letters_of_sales() } ],
 	[ 'warehouse.md', qr// => sub { warehouse() } ],
@@ -67,7 +68,7 @@ my @shown = (
 my $keyword = qr/(?:SELECT|WITH|VALUES|TABLE|CALL|INSERT|UPDATE|DELETE|MERGE|CREATE|ALTER|DROP|GRANT|REVOKE|SET|RESET|COMMENT|BEGIN|COMMIT|ROLLBACK|TRUNCATE|REASSIGN|LOAD)\b/;
 my $tree = $ENV{TXPIPE_TREE} // '.';
 
-our $broker = start_broker(map { "$_:1" } qw(app_logs orders customers prices sales live_sales readings transactions payments));
+our $broker = start_broker(map { "$_:1" } qw(app_logs orders customers members prices sales live_sales readings transactions payments));
 our $key_file = PostgreSQL::Test::Utils::tempdir() . '/pseudonym.key';
 our $node   = new_node('docs_sql', conf => "${CRON_CONF}txpipe.settle_time = 0\n");
 $node->start;

@@ -1,0 +1,151 @@
+# Events of rows that come out of order, and several times: the version says which is the newest, also of deletions.
+# What a table shall hold is computed here, from the event with the greatest version of each key.
+use strict;
+use warnings;
+
+use List::Util qw(shuffle);
+use PostgreSQL::Test::Utils;
+use Test::More;
+use TxpipeKafka qw(kafka_do);
+use TxpipeTest;
+
+my $broker = start_broker(qw(mixed:2 values:1 bare:1 kept:1 prune:1));
+my $node   = new_node('versions');
+start_node($node);
+kafka_server($node, 'shop', $broker);
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+sub fails
+{
+	my ($statement, $state, $like, $name) = @_;
+	my $error = error_of($node, $statement);
+
+	is($error->{state}, $state, "$name: its SQLSTATE");
+	like($error->{message} . ($error->{detail} // ''), qr/$like/s, $name);
+	return;
+}
+
+# [partition, Unix milliseconds, key, value or undef]
+sub produce_events
+{
+	my ($topic, @events) = @_;
+
+	kafka_do($broker, map { [ 'send', '-', $topic, $_->[0], $_->[1], $_->[2], $_->[3] // '\N' ] } @events);
+	return;
+}
+
+# --- by the messages' time, deletions included, in any order, through kills, by two workers ---
+
+sql(<<'SQL');
+CREATE TABLE mixed (id text, n numeric, day date, what text, changed_at timestamptz, PRIMARY KEY (id, n, day));
+SELECT txpipe.create_stream('mixed', 'shop', 'mixed', 'mixed',
+    columns => '{"id": "$key.id", "n": "$key.n", "day": "$key.day", "what": "what", "changed_at": "kafka_timestamp"}',
+    options => '{"mode": "upsert_delete", "version_column": "changed_at", "batch_rows": 41, "workers": 2}');
+SQL
+srand 20241122;
+my @events;
+my %newest;
+for my $i (1 .. 1500)
+{
+	my $no    = int rand 40;
+	my $key   = sprintf '{"id": "k\'%d", "n": %s, "day": "2024-02-%02d"}', $no % 7, $no % 2 ? '1.50' : '1.5', 1 + $no;
+	my $place = sprintf "k'%d|1.5|2024-02-%02d", $no % 7, 1 + $no;
+	my $time  = 1700000000000 + $i;
+	my $event = [ int rand 2, $time, $key, rand() < 0.4 ? undef : qq({"what": "event $i"}) ];
+
+	next if $no > 27;
+	push @events, ($event) x (1 + int rand 3);
+	$newest{$place} = defined $event->[3] ? "event $i" : undef;
+}
+@events = shuffle(@events);
+my %wanted = map { $_ => $newest{$_} } grep { defined $newest{$_} } keys %newest;
+while (my @some = splice @events, 0, 400)
+{
+	produce_events('mixed', @some);
+	my $child = wait_until('a worker has a child', sub { my $w = worker_pid($node); $w && child_pid($w) });
+	kill 'KILL', $child;
+}
+wait_for($node, q{SELECT sum(next_offset) = sum(end_offset) AND sum(next_offset) > 1000 FROM txpipe.stream_partition WHERE stream = 'mixed'},
+	'all is read');
+my %is = map { /^(.*)\|(.*)$/ } split /\n/, sql('SELECT id, trim_scale(n), day, what FROM mixed');
+is_deeply(\%is, \%wanted, 'each key is as its newest event left it');
+ok(%wanted > 5 && %wanted < %newest, 'some keys are gone at the end');
+is(sql(q{SELECT count(*) FROM txpipe.dead_letter}), '0', 'nothing was refused');
+is( sql('SELECT count(*) > 5 FROM txpipe.deleted_key'), 't', 'deletions are remembered');
+
+# --- a number in the value, mode upsert; a message without it ---
+
+sql(<<'SQL');
+CREATE TABLE "Val ues" (id int PRIMARY KEY, "The Version" bigint, what text);
+INSERT INTO "Val ues" VALUES (2, NULL, 'from before');
+SELECT txpipe.create_stream('values', 'shop', 'values', '"Val ues"',
+    columns => '{"id": "id", "The Version": "v", "what": "what"}', options => '{"mode": "upsert", "version_column": "The Version"}');
+SQL
+produce_lines($broker, 'values', 0, '{"id": 1, "v": 9, "what": "nine"}', '{"id": 1, "v": 7, "what": "seven"}', '{"id": 2, "v": 1, "what": "new"}',
+	'{"id": 1, "what": "no version"}');
+wait_for_offset($node, 'values', 4);
+produce_lines($broker, 'values', 0, '{"id": 1, "v": 8, "what": "eight"}', '{"id": 2, "v": 1, "what": "the same"}');
+wait_for_offset($node, 'values', 6);
+is(sql('SELECT * FROM "Val ues" ORDER BY id'), "1|9|nine\n2|1|the same", 'the greater version stays, of equal ones the last to arrive');
+is(sql(q{SELECT code, column_name FROM txpipe.dead_letter WHERE stream = 'values'}), 'missing_value|The Version', 'each message needs one');
+
+# --- tombstones that have no version: they repeat a deletion, or are all that compaction left ---
+
+sql(<<'SQL');
+CREATE TABLE bare (id int PRIMARY KEY, v int, what text);
+SELECT txpipe.create_stream('bare', 'shop', 'bare', 'bare', columns => '{"id": "$key.id", "v": "v", "what": "what"}',
+    options => '{"mode": "upsert_delete", "version_column": "v"}');
+SQL
+my $offset = 0;
+for my $step (
+	[ [ '{"v": 3, "what": "c"}' ], '1|3|c', 'a row' ],
+	[ [undef], '', 'a tombstone deletes what is there' ],
+	[ [ '{"v": 2, "what": "b"}' ], '', 'and older events stay away' ],
+	[ [ '{"v": 5, "what": "e"}' ], '1|5|e', 'a newer one is a row again' ],
+	[ [undef], '1|5|e', 'which the tombstone, repeated, does not touch' ],
+	[ [ '{"v": 4, "what": "d"}', '{"v": 6, "what": "f"}', '{"v": 5, "what": "e"}' ], '1|6|f', 'within a batch' ])
+{
+	my ($values, $want, $name) = @$step;
+
+	produce_events('bare', map { [ 0, 0, '{"id": 1}', $_ ] } @$values);
+	wait_for_offset($node, 'bare', $offset += @$values);
+	is(sql('SELECT * FROM bare'), $want, $name);
+}
+
+# --- a row that PostgreSQL refuses among them ---
+
+sql(<<'SQL');
+CREATE TABLE kept (id int PRIMARY KEY, at timestamptz, n int CHECK (n < 100));
+SELECT txpipe.create_stream('kept', 'shop', 'kept', 'kept', paused => true, columns => '{"id": "$key.id", "at": "kafka_timestamp", "n": "n"}',
+    options => '{"mode": "upsert_delete", "version_column": "at"}');
+SQL
+produce_events('kept', [ 0, 5000, '{"id": 1}', undef ], [ 0, 4000, '{"id": 1}', '{"n": 1}' ], [ 0, 6000, '{"id": 2}', '{"n": 200}' ],
+	[ 0, 5000, '{"id": 2}', '{"n": 2}' ], [ 0, 3000, '{"id": 3}', '{"n": 3}' ]);
+sql(q{SELECT txpipe.resume_stream('kept')});
+wait_for_offset($node, 'kept', 5);
+is(sql('SELECT id, n FROM kept ORDER BY id'), "2|2\n3|3", 'the others are written by their versions');
+is(sql(q{SELECT kafka_offset, code FROM txpipe.dead_letter WHERE stream = 'kept'}), '2|23514', 'and it is a dead letter');
+
+# --- how long, and what does not serve ---
+
+is(sql('SELECT txpipe.prune_streams()'), '0', 'deletions are remembered for a time');
+sql(q{UPDATE txpipe.deleted_key SET deleted_at = now() - interval '8 days'});
+like(sql('SELECT txpipe.prune_streams()'), qr/^[1-9]/, 'which ends');
+is(sql('SELECT count(*) FROM txpipe.deleted_key'), '0', 'all of them are gone');
+sql(q{SELECT txpipe.drop_stream('mixed')});
+
+sql(q{CREATE TABLE odd (id text COLLATE "C" PRIMARY KEY, f float8 UNIQUE, v text, n int)});
+fails(q{SELECT txpipe.create_stream('odd', 'shop', 'prune', 'odd', options => '{"version_column": "n"}')}, '22023', 'needs the mode', 'not in mode append');
+fails(q{SELECT txpipe.create_stream('odd', 'shop', 'prune', 'odd', options => '{"mode": "upsert", "version_column": "x"}')},
+	'42P10', 'not filled', 'a column that is not there');
+fails(q{SELECT txpipe.create_stream('odd', 'shop', 'prune', 'odd', options => '{"mode": "upsert", "version_column": "id"}')},
+	'42P10', 'part of the key', 'one of the key');
+fails(q{SELECT txpipe.create_stream('odd', 'shop', 'prune', 'odd', options => '{"mode": "upsert", "version_column": "v"}')},
+	'42804', 'no type', 'a text, which has no order of numbers');
+fails(
+	q{SELECT txpipe.create_stream('odd', 'shop', 'prune', 'odd', key_columns => '{f}', columns => '{"f": "$key.f", "n": "n"}',
+	options => '{"mode": "upsert_delete", "version_column": "n"}')}, '0A000', 'does not remember key column "f"', 'a key that has several texts');
+
+log_is_clean($node, qr/version column|version_column/);
+done_testing();
