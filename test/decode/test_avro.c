@@ -6,6 +6,15 @@
 #include <stdlib.h>
 
 #include "avro_cases.h"
+
+/* A change of a schema, and one of the directions in which it is read. */
+typedef struct Evolution
+{
+	const char *name;
+	Case of;
+} Evolution;
+
+#include "avro_evolution.h"
 #include "check.h"
 #include "decode/avro.h"
 
@@ -61,6 +70,19 @@ run_case(const Case *c)
 	txd_avro_free(avro);
 	txd_buf_free(&json);
 	free(bytes);
+}
+
+static void
+test_evolutions(void)
+{
+	for (size_t i = 0; i < sizeof(evolutions) / sizeof(evolutions[0]); i++)
+	{
+		int failed = check_failed;
+
+		run_case(&evolutions[i].of);
+		if (check_failed > failed)
+			fprintf(stderr, "    of %s\n", evolutions[i].name);
+	}
 }
 
 static void
@@ -206,6 +228,7 @@ main(void)
 {
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		run_case(&cases[i]);
+	test_evolutions();
 	test_schemas();
 	test_references();
 	test_limits();
