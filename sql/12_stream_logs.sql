@@ -96,7 +96,7 @@ SELECT pg_catalog.pg_extension_config_dump('txpipe.stream_field_store', '');
 REVOKE ALL ON txpipe.stream_field_store FROM PUBLIC;
 COMMENT ON TABLE txpipe.stream_field_store IS 'Every path seen in the JSON messages of a stream; read it in txpipe.stream_field';
 COMMENT ON COLUMN txpipe.stream_field_store.stream_id IS 'Stream';
-COMMENT ON COLUMN txpipe.stream_field_store.path IS 'Path of the field, dotted; a dot in a name is written \.';
+COMMENT ON COLUMN txpipe.stream_field_store.path IS $$Path of the field, dotted; a dot in a name is written \.$$;
 COMMENT ON COLUMN txpipe.stream_field_store.json_types IS
     'JSON types its values had: string, number, boolean, null, object, array';
 COMMENT ON COLUMN txpipe.stream_field_store.occurrences IS 'Messages that had it';

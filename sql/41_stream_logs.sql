@@ -63,7 +63,7 @@ GRANT SELECT ON txpipe.stream_field TO PUBLIC;
 COMMENT ON VIEW txpipe.stream_field IS
     'Every field ever seen in the messages of the streams whose target you may read';
 COMMENT ON COLUMN txpipe.stream_field.stream IS 'Name of the stream';
-COMMENT ON COLUMN txpipe.stream_field.path IS 'Path of the field, dotted; a dot in a name is written \.';
+COMMENT ON COLUMN txpipe.stream_field.path IS $$Path of the field, dotted; a dot in a name is written \.$$;
 COMMENT ON COLUMN txpipe.stream_field.json_types IS
     'JSON types its values had: string, number, boolean, null, object, array';
 COMMENT ON COLUMN txpipe.stream_field.occurrences IS 'Messages that had it';

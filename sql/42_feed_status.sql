@@ -77,6 +77,7 @@ CREATE FUNCTION txpipe.shown_reason(reason text, owner_oid oid, owner_name name,
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $$
     SELECT CASE WHEN txpipe.is_owner(owner_oid, owner_name) OR txpipe.may_read(target_schema, target_table)
                      OR txpipe.may_read('dwh', 'dim_customer') AND txpipe.may_read('dwh', 'fact_sales')

@@ -27,6 +27,7 @@ CREATE FUNCTION txpipe.group_time(group_key text)
 RETURNS timestamptz
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $$
 DECLARE
     part text[] := regexp_match(group_key,
@@ -78,6 +79,7 @@ CREATE FUNCTION txpipe.group_is_numbered(group_key text)
 RETURNS boolean
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $$
     SELECT extract(epoch FROM txpipe.group_time(group_key)) =
            3600 * least(coalesce((regexp_match(group_key, '(\d+)\D*$'))[1], '0')::numeric, 2000000000)

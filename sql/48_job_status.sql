@@ -36,6 +36,7 @@ CREATE FUNCTION txpipe.cron_field(field text, low integer, high integer, names t
 RETURNS integer[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $body$
 DECLARE
     part text;
@@ -83,6 +84,7 @@ CREATE FUNCTION txpipe.cron_due(schedule text, at timestamptz, is_next boolean D
 RETURNS timestamptz
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $body$
 DECLARE
     zone CONSTANT text := coalesce(txpipe.cron_setting('timezone'), 'GMT');

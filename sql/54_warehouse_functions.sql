@@ -5,6 +5,7 @@ CREATE FUNCTION txpipe.warehouse_functions()
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $body$
 BEGIN
     -- The rule is txpipe.group_time's: one text, so that both always agree.

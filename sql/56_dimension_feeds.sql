@@ -4,6 +4,7 @@ CREATE FUNCTION txpipe.warehouse_dimension_feeds()
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $body$
 DECLARE
     feed record;

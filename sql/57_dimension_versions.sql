@@ -12,6 +12,7 @@ CREATE FUNCTION txpipe.dimension_sql(template text, dimension text)
 RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $body$
 DECLARE
     columns CONSTANT text[] := CASE dimension WHEN 'branch' THEN ARRAY['location', 'establish_date', 'class']

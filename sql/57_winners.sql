@@ -12,6 +12,7 @@ CREATE FUNCTION txpipe.sale_sql(template text)
 RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $$
     SELECT replace(replace(regexp_replace(template,
         '\{r\.row:(\w+)\.content_hash\}', format('ROW (%s, \1.content_hash)::dwh.sale_conflict',

@@ -9,6 +9,7 @@ CREATE FUNCTION txpipe.warehouse_sales_feed()
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $body$
 DECLARE
     content CONSTANT text := $sql$hash_record_extended((transaction_date, customer_id, first_name, last_name, email,

@@ -98,6 +98,7 @@ CREATE FUNCTION txpipe.live_sale_cleaning()
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $body$
 DECLARE
     batch CONSTANT text := (

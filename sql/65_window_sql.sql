@@ -110,6 +110,7 @@ CREATE FUNCTION txpipe.window_calls(aggregates jsonb, source regclass)
 RETURNS TABLE (n integer, name text, call text, argument name, alias text, type text, is_float boolean)
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $body$
 DECLARE
     item record;

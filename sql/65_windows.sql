@@ -295,6 +295,7 @@ CREATE FUNCTION txpipe.drop_window(name text, drop_tables boolean DEFAULT false)
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $body$
 DECLARE
     w CONSTANT txpipe.window := txpipe.window_of(name);

@@ -363,6 +363,7 @@ CREATE FUNCTION txpipe.rule_query(template text, parameters jsonb DEFAULT '{}')
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $body$
 DECLARE
     chosen record;

@@ -6,6 +6,7 @@ CREATE FUNCTION txpipe.html(value text, longest integer DEFAULT 300)
 RETURNS text
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $body$
 BEGIN
     IF length(value) > longest THEN

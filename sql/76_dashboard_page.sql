@@ -525,6 +525,7 @@ CREATE FUNCTION txpipe.dashboard_sales()
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $body$
 DECLARE
     to_date date;
@@ -620,6 +621,7 @@ CREATE FUNCTION txpipe.dashboard_window(window_id integer, chart text)
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $body$
 DECLARE
     shown CONSTANT integer := 24;
@@ -676,6 +678,7 @@ CREATE FUNCTION txpipe.dashboard_live()
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $body$
 DECLARE
     cards text;
@@ -715,6 +718,7 @@ CREATE FUNCTION txpipe.dashboard_page(with_sales boolean)
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $body$
 DECLARE
     alerts CONSTANT text := txpipe.dashboard_alerts();

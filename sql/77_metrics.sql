@@ -257,6 +257,7 @@ CREATE FUNCTION txpipe.metrics()
 RETURNS text
 LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 SET extra_float_digits = 1
 AS $body$
     WITH sample AS MATERIALIZED (

@@ -51,6 +51,7 @@ CREATE FUNCTION txpipe.grant_reader(role regrole, mask_personal boolean DEFAULT 
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $body$
 DECLARE
     item record;

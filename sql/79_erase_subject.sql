@@ -47,7 +47,7 @@ CREATE FUNCTION txpipe.note_erasure(report jsonb) RETURNS void
 COMMENT ON FUNCTION txpipe.note_erasure(jsonb) IS 'Part of erase_subject(): its record in txpipe.erasure_log';
 
 CREATE FUNCTION txpipe.mentions(record text, subject jsonb) RETURNS boolean
-    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
 DECLARE
     plain text := record;

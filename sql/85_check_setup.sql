@@ -13,6 +13,7 @@ CREATE FUNCTION txpipe.check_preload(OUT item text, OUT ok boolean, OUT detail t
 RETURNS SETOF record
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $body$
 DECLARE
     libraries text := current_setting('shared_preload_libraries');
@@ -279,6 +280,7 @@ CREATE FUNCTION txpipe.health_problems(OUT severity text, OUT problem text)
 RETURNS SETOF record
 LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER ROWS 5
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $body$
     WITH setup AS (
         SELECT 'txpipe' = ANY (regexp_split_to_array(trim(current_setting('shared_preload_libraries')), '\s*,\s*')) AS is_loaded,

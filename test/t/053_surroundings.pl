@@ -53,15 +53,16 @@ foreach my $db ('usual', 'odd')
 		$retail->safe_psql($db, q{CREATE SCHEMA trap; CREATE FUNCTION trap.lower(text) RETURNS text LANGUAGE sql AS 'SELECT 1/0::text';
 			CREATE FUNCTION trap.now() RETURNS timestamptz LANGUAGE sql AS 'SELECT NULL::timestamptz'; CREATE TABLE trap.batch (id int); CREATE TABLE trap.fact_sales (id int)} =~ s{1/0::text}{NULL::text}r);
 	}
+	$retail->safe_psql('postgres', 'ALTER DATABASE odd SET standard_conforming_strings = off') if $db eq 'odd';
 	$retail->safe_psql($db, 'CREATE EXTENSION txpipe; SELECT txpipe.create_warehouse()');
 	TxpipeRetail::use_database($db);
-	$retail->safe_psql('postgres', 'ALTER DATABASE odd SET standard_conforming_strings = off') if $db eq 'odd';
 	TxpipeRetail::land_sales("group1", map { "2024-01-0$_,T$_,$_,Ann,O'Neil\\n,ann\@x.com,1,1,3,La\\\\mp,Home,,yes,,,,2,10.50,yes,Card,1 Main Street/Boston/MA/02101" } 1 .. 9);
 	TxpipeRetail::run_hourly();
-	$retail->safe_psql('postgres', 'ALTER DATABASE odd RESET standard_conforming_strings') if $db eq 'odd';
 	push @results, TxpipeRetail::facts() . retail(q{SET search_path = pg_catalog; SET DateStyle = ISO; SELECT string_agg(concat_ws(' ', f.transaction_id, f.transaction_date, p.product_name, c.last_name, f.total_paid), '; ' ORDER BY f.transaction_id)
 		FROM dwh.fact_sales f JOIN dwh.dim_product p USING (product_key) JOIN dwh.dim_customer c USING (customer_key)})
-	  . retail('SELECT count(*) FROM txpipe.check_warehouse() WHERE NOT ok') . retail('SELECT count(*) FROM txpipe.rejected_row');
+	  . retail('SELECT count(*) FROM txpipe.check_warehouse() WHERE NOT ok') . retail('SELECT count(*) FROM txpipe.rejected_row')
+	  . retail(q{SELECT sum(length(p.prosrc) - length(replace(p.prosrc, chr(92), ''))) FROM pg_proc p WHERE p.pronamespace = 'dwh'::regnamespace})
+	  . retail(q{SELECT sum(length(description) - length(replace(description, chr(92), ''))) FROM pg_description WHERE objoid::regclass::text ~ 'txpipe'});
 	isnt(retail('SELECT length(txpipe.dashboard())'), '0', "the dashboard in database $db");
 	retail('SELECT txpipe.drop_feed(feed) FROM txpipe.feed_status');
 }
