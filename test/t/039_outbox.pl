@@ -165,6 +165,19 @@ sql(q{SELECT txpipe.enqueue('shop', 'absent', 'x'); SELECT txpipe.enqueue('shop'
 $node->psql('postgres', 'CALL txpipe.deliver_outbox()', stderr => \$notice);
 like($notice, qr/WARNING:.*absent.*messages delivered: 1$/s, 'what fails is a warning');
 
+# --- topics whose names are not harmless: they are refused one by one, and hold nothing up ---
+
+my @odd = (q{a'; DROP TABLE txpipe.outbox_store; --}, q{a"; b}, q{$1 %s \\}, "\xC3\xA9\xE2\x80\xAE", '../x', "a\nb", 'x' x 300, '<script>alert(1)</script>', '^p.*', 'plain,other');
+sql(join '; ', map { 'SELECT txpipe.enqueue($e$shop$e$, $e$' . $_ . '$e$, $e$' . $_ . '$e$, $e$' . $_ . '$e$)' } @odd);
+sql(q{SELECT txpipe.enqueue('shop', 'plain', 'behind them')});
+my @before = messages_of('other');
+$node->psql('postgres', 'CALL txpipe.deliver_outbox()', stderr => \$notice);
+like($notice, qr/messages delivered: 1$/, 'messages for odd topics hold none up');
+is(sql(q{SELECT count(*), count(last_error), count(delivered_at) FROM txpipe.outbox WHERE topic = value}), @odd . '|' . @odd . '|0', '... and say why they are not delivered');
+is_deeply([ messages_of('other') ], \@before, 'a list or a pattern of topics is a name like any other');
+is(sql(q{SELECT count(*) FROM txpipe.metric WHERE value IS NULL}), '0', 'metrics go on');
+sql(q{DELETE FROM txpipe.outbox_store WHERE delivered_at IS NULL});
+
 # --- a copy sends nothing; delivered messages go after a day ---
 
 sql('CREATE DATABASE copy TEMPLATE postgres');

@@ -5,6 +5,7 @@ use warnings;
 use Digest::SHA qw(sha256_hex);
 use Encode      qw(encode);
 use File::Path  qw(make_path);
+use IO::Socket::UNIX;
 use IPC::Run;
 use POSIX ();
 use PostgreSQL::Test::Utils;
@@ -371,6 +372,22 @@ symlink "$dirs/outside/s.csv", "$landing/swap/g3/s.csv" or die;
 run_hourly();
 is(sql("SELECT count(*) FROM txpipe.file WHERE file_name IN ('swap/g2/s.csv', 'swap/g3/s.csv')"), 0, 'FIFOs and links are no files');
 
+# A socket and a device are none either; nobody waits for them. A hard link is the file, wherever its other name is.
+make_path(map { "$landing/swap/g$_" } 4 .. 6);
+my $listener = IO::Socket::UNIX->new(Local => 'socket', Listen => 1) or die "socket: $!";
+rename 'socket', "$landing/swap/g4/s.csv" or die "rename: $!";
+my $is_device = system("mknod '$landing/swap/g5/s.csv' c 1 5 2>/dev/null") == 0;
+run_hourly();
+is(sql("SELECT count(*) FROM txpipe.file WHERE file_name IN ('swap/g4/s.csv', 'swap/g5/s.csv')"), 0, 'sockets and devices are no files');
+SKIP: { skip 'this user may not make devices', 1 unless $is_device; is(error_of($node, q{SELECT txpipe.validate_file('swap/g5/s.csv')})->{state}, '58P01', '... for validate_file, too') }
+is(error_of($node, qq{SELECT txpipe.validate_file('swap/$_/s.csv')})->{state}, '58P01', "... nor can $_ be validated") foreach 'g2', 'g3', 'g4';
+append_to_file("$dirs/outside/h.csv", my $linked = "id,what,amount\n900002,linked,1.00\n");
+link "$dirs/outside/h.csv", "$landing/swap/g6/s.csv" or die "link: $!";
+run_hourly();
+is(sql(q{SELECT state, landing_removed FROM txpipe.file WHERE file_name = 'swap/g6/s.csv'}) . sql('SELECT what FROM sale WHERE file_id = (SELECT file_id FROM txpipe.file WHERE file_name = $$swap/g6/s.csv$$)'), 'loaded|tlinked',
+	'a hard link is a file');
+is(slurp_file("$dirs/outside/h.csv"), $linked, '... whose other name stays');
+
 # A copy of the lake behind a link is neither read nor removed.
 $path = file('kept/young.csv', 'lake_path');
 my ($folder) = $path =~ m{^(.*)/[^/]*$};
@@ -381,6 +398,6 @@ $node->psql('postgres', "SELECT txpipe.clean_lake('90 days')", stdout => \$out, 
 like($err, qr/WARNING:  could not remove ".*young\.csv" from the lake: Too many levels of symbolic links/, 'the reason is told');
 ok(-e "$dirs/moved/young.csv", 'a copy behind a link stays');
 
-log_is_clean($node, qr/after clean_lake in one transaction|removed from the lake by clean_lake|encoding "|the options header|field ".*" of the option|older_than must be|cannot be prepared/);
+log_is_clean($node, qr/after clean_lake in one transaction|removed from the lake by clean_lake|encoding "|the options header|field ".*" of the option|older_than must be|cannot be prepared|there is no file "swap/);
 $node->stop;
 done_testing();

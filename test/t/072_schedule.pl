@@ -140,10 +140,28 @@ is(sql(q{SELECT job, state, message, count(*) FROM txpipe.run GROUP BY 1, 2, 3 O
 	'and keeps the last run of each job');
 like(refused(q{SELECT txpipe.housekeeping('-1 day')}), qr/^22023 /, 'not from the future');
 
-# --- no worker is free ---
+# --- names of roles, databases and jobs that are not harmless ---
 
 sql('SELECT txpipe.unschedule()');
 home('DELETE FROM cron.job');
+my $odd = qq{o"d'd; DROP TABLE loot; -- \xC3\xA9};
+my $quoted = home("SELECT quote_ident(\$e\$$odd\$e\$)");
+home("CREATE TABLE loot (); CREATE ROLE $quoted LOGIN");
+home("CREATE DATABASE $quoted OWNER $quoted");
+home("GRANT CONNECT ON DATABASE postgres TO $quoted; GRANT USAGE ON SCHEMA cron TO $quoted; GRANT EXECUTE ON FUNCTION cron.schedule_in_database TO $quoted");
+$node->safe_psql($odd, "CREATE EXTENSION txpipe; GRANT EXECUTE ON ALL ROUTINES IN SCHEMA txpipe TO $quoted");
+is($node->safe_psql($odd, "SET ROLE $quoted; SELECT string_agg(job, ' ') FROM txpipe.schedule(b2b => NULL, nightly => NULL, dashboard => NULL, ingest => NULL)"),
+	"txpipe_housekeeping\@$odd", 'a database and a role with an odd name');
+is(jobs(), "txpipe_housekeeping\@$odd|15 2 * * *|$odd|$odd", '... are those of the job');
+home("SELECT cron.schedule(\$e\$</td><b>$odd\$e\$, '1 1 1 1 *', 'CALL txpipe.run_hourly()')");
+is(sql(q{SELECT count(*) FILTER (WHERE schedule IS NOT NULL) FROM txpipe.job_status}), '0', 'jobs of another database are not shown');
+is($node->safe_psql($odd, 'SELECT job, role_name FROM txpipe.job_status WHERE schedule IS NOT NULL'), "housekeeping|$odd", '... ours are');
+like($node->safe_psql($odd, 'SELECT txpipe.dashboard()'), qr/<\/html>/, '... and on the page');
+is($node->safe_psql($odd, "SET ROLE $quoted; SELECT count(*) FROM txpipe.unschedule()"), '1', '... and removed');
+is(home('SELECT count(*) FROM loot') . jobs(q{WHERE database <> 'postgres'}), '0', 'nothing of the names was executed');
+
+# --- no worker is free ---
+
 $node->append_conf('postgresql.conf', "max_worker_processes = 3\n");
 $node->restart;
 like(refused('SELECT txpipe.schedule()'), qr/^53400 no background worker slot is free to reach pg_cron in database "postgres" \| Try again, or raise max_worker_processes/,
