@@ -264,6 +264,24 @@ is(sql(q{SELECT count(*), count(DISTINCT n), sum(length(filling)), (SELECT count
 ok(!process_lives($child), 'the child without memory has ended');
 like(slurp_file($node->logfile), qr/txpipe_io was ended by signal 6: Aborted, as when memory runs out/, '... which the log tells');
 is(worker_pid($node), $worker, 'the worker is the same');
+
+# And one that the kernel itself ends, in a memory cgroup that TXPIPE_CGROUP names and that this user may use.
+SKIP:
+{
+	my $cgroup = $ENV{TXPIPE_CGROUP} // '';
+	my ($limit) = grep { -w } map { "$cgroup/memory.$_" } 'max', 'limit_in_bytes';
+	skip 'TXPIPE_CGROUP names no memory cgroup of ours', 4 unless $limit;
+
+	$child = streams_child();
+	append_to_file("$cgroup/cgroup.procs", $child);
+	append_to_file($limit, 1024 * 1024);
+	produce_lines($broker, 'heavy', 0, map { "{\"n\": $_, \"filling\": \"" . 'x' x 900_000 . '"}' } 6 .. 9);
+	wait_for_offset($node, 'heavy', 9);
+	is(sql('SELECT count(*), count(DISTINCT n), sum(length(filling)) FROM heavy'), '9|9|7200001', 'the kernel ends a child: each message is a row once');
+	like(join('', map { -r ? slurp_file($_) : '' } map { "$cgroup/memory.$_" } 'events', 'oom_control'), qr/^oom_kill 1$/m, '... it was the kernel');
+	like(slurp_file($node->logfile), qr/txpipe_io was ended by signal 9: Killed, as when memory runs out/, '... which the log tells');
+	is(worker_pid($node), $worker, '... and the worker is the same');
+}
 # As the kernel does when it needs memory.
 kill 'KILL', streams_child();
 send_some();
