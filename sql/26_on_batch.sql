@@ -10,7 +10,7 @@ COMMENT ON FUNCTION txpipe.on_batch(text, text, text, integer, text) IS
     'MERGE, run for every batch in the transaction that stores it, as the stream''s owner with search_path '
     'pg_catalog: names need their schema. It sees the batch as the relation "batch": the mapped columns, and, where '
     'none of them has the name, kafka_topic text, kafka_partition integer, kafka_offset bigint, kafka_timestamp '
-    'timestamptz, kafka_key bytea, kafka_headers jsonb. ordinal: steps run in its order; the insert into the target '
+    'timestamptz, kafka_key bytea, kafka_headers jsonb, and with the option rows kafka_row integer. ordinal: steps run in its order; the insert into the target '
     'has 0, so negative ones run before it; NULL: as it was, behind all others for a new step. A step named target '
     'takes the place of that insert. on_error, for errors that rows cause: stop (the batch is undone and the stream '
     'paused), skip (the step is undone for this batch, and counted) or dead_letter (the messages it fails for become '

@@ -24,13 +24,13 @@
 #include "sink.h"
 #include "step_run.h"
 
-/* Rows of a raw batch in COPY, for the search of refused ones. */
+/* Rows of a raw batch in COPY, for the search of refused ones; those of one message stay together. */
 typedef struct CopyRows
 {
 	Relation target;
 	const TxpRowPlan *plan;
 	const TxpBatch *batch;
-	const char **start; /* of each row, and of the end */
+	const char **start; /* of each message, and of the end */
 } CopyRows;
 
 static void
@@ -73,7 +73,7 @@ copy_isolated(Relation target, const TxpLink *link, const TxpBatch *batch)
 	}
 	rows.start[batch->nrows] = p;
 
-	refusals = txp_isolate(batch->nrows, copy_some, &rows);
+	refusals = txp_isolate(batch->nrows, link->plan->rows != NULL, copy_some, &rows);
 	if (refusals != NIL && link->stream->stop_on_error)
 	{
 		copy_some(&rows, 0, ((TxpRefusal *) linitial(refusals))->row, NULL);
@@ -90,7 +90,7 @@ write_plain(const TxpLink *link, Relation target, const TxpBatch *batch, List **
 {
 	if (link->upsert)
 		*refusals = txp_upsert_rows(link->upsert, target, batch->rows.data, batch->rows.len,
-									batch->nrows, batch->raw != NULL);
+									batch->nrows, txp_batch_lengths(batch));
 	else if (batch->raw)
 		*refusals = copy_isolated(target, link, batch);
 	else

@@ -101,6 +101,19 @@ read_raw(TxpReader *r, TxpBatch *batch)
 		r->bad = true;
 }
 
+uint32 *
+txp_batch_lengths(const TxpBatch *batch)
+{
+	uint32 *lengths;
+
+	if (batch->raw == NULL)
+		return NULL;
+	lengths = palloc(sizeof(uint32) * ((Size) batch->nrows + 1));
+	for (uint32 i = 0; i < batch->nrows; i++)
+		lengths[i] = batch->raw[i].row_length;
+	return lengths;
+}
+
 void
 txp_batch_read(const TxpFrame *frame, TxpBatch *batch)
 {

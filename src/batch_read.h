@@ -73,6 +73,9 @@ typedef struct TxpBatch
 	TxpMessage *raw; /* nrows of them in BATCH_RAW, else NULL */
 } TxpBatch;
 
+/* Bytes in the row block of each message of a raw batch; NULL: it is none. */
+extern uint32 *txp_batch_lengths(const TxpBatch *batch);
+
 /* Takes a frame apart. Allocates in the current memory context. */
 extern void txp_batch_read(const TxpFrame *frame, TxpBatch *batch);
 

@@ -66,6 +66,7 @@ txp_column_check_type(const TxdColumn *column)
 		case TXD_FROM_PARTITION:
 		case TXD_FROM_OFFSET:
 		case TXD_FROM_LINE:
+		case TXD_FROM_ROW:
 			ok = column->type == TXD_INT4 || column->type == TXD_INT8 ||
 				 column->type == TXD_NUMERIC || column->type == TXD_STRING;
 			break;
@@ -89,6 +90,7 @@ txp_column_check_type(const TxdColumn *column)
 			ERROR,
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
 			 errmsg("column \"%s\" has a type that cannot hold what it is mapped to", column->name),
-			 errhint("Use jsonb for $rest and kafka_headers, bigint for offsets and lines, "
-					 "integer for partitions, timestamptz for times, text for topics.")));
+			 errhint(
+				 "Use jsonb for $rest and kafka_headers, bigint for offsets and lines, "
+				 "integer for partitions and kafka_row, timestamptz for times, text for topics.")));
 }

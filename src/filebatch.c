@@ -101,7 +101,7 @@ isolate(FileBatch *b)
 	TxpRights saved;
 
 	txp_rights_owner(b->load->feed->owner, &saved);
-	b->refusals = txp_isolate(b->batch.nrows, apply, b);
+	b->refusals = txp_isolate(b->batch.nrows, false, apply, b);
 	txp_rights_restore(&saved);
 }
 

@@ -5,6 +5,7 @@
 
 #include "catalog/heap.h"
 #include "mb/pg_wchar.h"
+#include "port/pg_bswap.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
@@ -24,10 +25,12 @@
 #define REST_NAME "rest"
 #define KEY_NAME "kafka_key"
 #define KEY_PATH "$key"
+#define ROW_NAME "kafka_row"
 
 /* The message's own data: a mapping reaches no field of these names, and no field's column gets one of them. */
 static const char *const own_names[] = {"kafka_topic",     "kafka_partition", "kafka_offset",
-										"kafka_timestamp", "kafka_key",       "kafka_headers"};
+										"kafka_timestamp", "kafka_key",       "kafka_headers",
+										ROW_NAME};
 
 static bool
 is_own_name(const char *name)
@@ -80,7 +83,7 @@ add_column(List *columns, const char *name, const char *type, const char *path)
 	return lappend(columns, column);
 }
 
-/* A field's name as a path: a backslash before dots, backslashes, and a "$" that begins it. */
+/* A field's name as a path: a backslash before dots, brackets, backslashes, and a "$" that begins it. */
 static char *
 path_of_name(const char *name)
 {
@@ -89,7 +92,7 @@ path_of_name(const char *name)
 	initStringInfo(&path);
 	for (const char *p = name; *p != '\0'; p++)
 	{
-		if (*p == '.' || *p == '\\' || (*p == '$' && p == name))
+		if (*p == '.' || *p == '[' || *p == '\\' || (*p == '$' && p == name))
 			appendStringInfoChar(&path, '\\');
 		appendStringInfoChar(&path, *p);
 	}
@@ -150,23 +153,32 @@ json_plan(const TxpStream *stream)
 	TxpRowPlan *plan =
 		txp_rowplan_for_mapping(txp_format_by_name(stream->format), DatumGetJsonbP(columns), &csv);
 
+	txp_rowplan_set_shape(plan, stream->envelope, stream->rows);
 	txp_rowplan_set_schemas(plan, stream->server, stream->owner, stream->avro_schema, 0);
 	return plan;
 }
 
-/* The JSON of a message: itself, or the only field of its row by json_plan. Its data are NULL where there is none. */
-static TxpSpan
-json_of(const TxpSampled *sampled, bool decoded)
+/* Adds a message: as it is, or what json_plan made of it, rows with a text as their only field. */
+static void
+add_facts(TxpJsonFacts *facts, const TxpSampled *sampled, bool decoded)
 {
 	TxpReader r = {0};
 
-	if (!decoded)
-		return sampled->m.payload;
-	if (sampled->row == NULL)
-		return (TxpSpan){0};
+	if (!decoded && sampled->m.payload.data != NULL)
+		txp_json_facts_add(facts, sampled->m.payload.data, sampled->m.payload.len);
+	if (!decoded || sampled->row == NULL)
+		return;
 	r = txp_reader(sampled->row, sampled->m.row_length);
-	r.p += sizeof(int16) + sizeof(int32);
-	return (TxpSpan){r.p, r.end - r.p};
+	while (r.p < r.end)
+	{
+		uint32 len;
+
+		memcpy(&len, r.p + sizeof(int16), sizeof(len));
+		len = pg_ntoh32(len);
+		r.p += sizeof(int16) + sizeof(int32);
+		txp_json_facts_add(facts, r.p, len);
+		r.p += len;
+	}
 }
 
 static TxpSample *
@@ -200,19 +212,15 @@ take_sample(TxpIo *io, const TxpStream *stream, bool decoded)
 static List *
 sampled_facts(TxpIo *io, const TxpStream *stream)
 {
-	bool decoded = txp_format_by_name(stream->format) != TXD_JSON;
+	bool decoded = txp_format_by_name(stream->format) != TXD_JSON || stream->rows[0] != '\0' ||
+				   strcmp(stream->envelope, "none") != 0;
 	TxpSample *sample = take_sample(io, stream, decoded);
 	TxpJsonFacts *facts = txp_json_facts_new();
 	List *all;
 	ListCell *lc;
 
 	for (uint32 i = 0; i < sample->n; i++)
-	{
-		const TxpSpan payload = json_of(&sample->messages[i], decoded);
-
-		if (payload.data != NULL)
-			txp_json_facts_add(facts, payload.data, payload.len);
-	}
+		add_facts(facts, &sample->messages[i], decoded);
 	all = txp_json_facts_list(facts);
 	foreach (lc, all)
 	{
@@ -298,6 +306,10 @@ path_of_column(const TxdColumn *column)
 			return column->npaths > 0 ? column->paths[0] : column->name;
 		case TXD_FROM_KEY_FIELD:
 			return psprintf("%s.%s", KEY_PATH, column->paths[0]);
+		case TXD_FROM_ENVELOPE_FIELD:
+			return psprintf("$envelope.%s", column->paths[0]);
+		case TXD_FROM_ROW:
+			return ROW_NAME;
 		case TXD_FROM_KEY:
 			return KEY_PATH;
 		case TXD_FROM_REST:
@@ -339,6 +351,8 @@ add_metadata(List *columns, const TxpStream *stream)
 		columns = add_column(columns, "kafka_topic", "pg_catalog.text", "kafka_topic");
 	columns = add_column(columns, "kafka_partition", "pg_catalog.int4", "kafka_partition");
 	columns = add_column(columns, "kafka_offset", "pg_catalog.int8", "kafka_offset");
+	if (stream->rows[0] != '\0')
+		columns = add_column(columns, ROW_NAME, "pg_catalog.int4", ROW_NAME);
 	return add_column(columns, "kafka_timestamp", "pg_catalog.timestamptz", "kafka_timestamp");
 }
 

@@ -19,8 +19,9 @@ typedef struct Search
 {
 	TxpApply apply;
 	void *arg;
-	bool stop; /* at the first refusal */
-	bool keep; /* what passes */
+	bool stop;    /* at the first refusal */
+	bool keep;    /* what passes */
+	bool several; /* rows of a message, which is what is counted here */
 	uint32 nrows;
 	List *refusals;
 	MemoryContext context;
@@ -124,8 +125,9 @@ try_rows(Search *search, uint32 first, uint32 count)
 	return error;
 }
 
+/* `told`: which of the rows of a message COPY stopped at, from 1; 0: it does not say. */
 static void
-note_refusal(Search *search, uint32 row, ErrorData *error)
+note_refusal(Search *search, uint32 row, uint64 told, ErrorData *error)
 {
 	TxpRefusal *refusal = palloc(sizeof(TxpRefusal));
 
@@ -133,6 +135,8 @@ note_refusal(Search *search, uint32 row, ErrorData *error)
 	refusal->code = pstrdup(unpack_sql_state(error->sqlerrcode));
 	refusal->message =
 		error->detail ? psprintf("%s: %s", error->message, error->detail) : pstrdup(error->message);
+	if (search->several && told > 0)
+		refusal->message = psprintf("row " UINT64_FORMAT ": %s", told - 1, refusal->message);
 	refusal->discreet = without_values(error);
 	refusal->column = error->column_name ? pstrdup(error->column_name) : NULL;
 	search->refusals = lappend(search->refusals, refusal);
@@ -188,7 +192,7 @@ search_range(Search *search, uint32 first, uint32 count, bool trust)
 		if (!txp_error_is_of_rows(error->sqlerrcode))
 			ReThrowError(error);
 		if (count == 1)
-			note_refusal(search, first, error);
+			note_refusal(search, first, told, error);
 		FreeErrorData(error);
 		if (count == 1)
 			return;
@@ -213,7 +217,7 @@ search_rows(void *arg)
 	Search *search = arg;
 
 	(void) txp_sink_failed_row(); /* of another batch */
-	search_range(search, 0, search->nrows, true);
+	search_range(search, 0, search->nrows, !search->several);
 	return search->keep;
 }
 
@@ -230,17 +234,18 @@ search_all(Search *search)
 }
 
 List *
-txp_isolate(uint32 nrows, TxpApply apply, void *arg)
+txp_isolate(uint32 nrows, bool several, TxpApply apply, void *arg)
 {
-	Search search = {.apply = apply, .arg = arg, .nrows = nrows};
+	Search search = {.apply = apply, .arg = arg, .several = several, .nrows = nrows};
 
 	return search_all(&search);
 }
 
 List *
-txp_isolate_kept(uint32 nrows, bool stop, TxpApply apply, void *arg)
+txp_isolate_kept(uint32 nrows, bool several, bool stop, TxpApply apply, void *arg)
 {
-	Search search = {.apply = apply, .arg = arg, .stop = stop, .keep = true, .nrows = nrows};
+	Search search = {
+		.apply = apply, .arg = arg, .stop = stop, .keep = true, .several = several, .nrows = nrows};
 
 	return search_all(&search);
 }

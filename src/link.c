@@ -49,6 +49,7 @@ plan_rows(TxpLink *link)
 	txp_stream_check_target(stream);
 	link->plan = txp_rowplan_for_target(target, txp_format_by_name(stream->format), stream->columns,
 										true, &csv);
+	txp_rowplan_set_shape(link->plan, stream->envelope, stream->rows);
 	link->plan->track_fields = stream->track_fields && txd_has_json_fields(link->plan->format);
 	txp_sink_check(target, link->plan);
 	if (link->steps != NIL)

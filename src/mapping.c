@@ -25,6 +25,7 @@ static const struct
 	{"kafka_timestamp", TXD_FROM_TIMESTAMP},
 	{"kafka_key", TXD_FROM_KEY},
 	{"kafka_headers", TXD_FROM_HEADERS},
+	{"kafka_row", TXD_FROM_ROW},
 };
 
 static void
@@ -45,25 +46,48 @@ string_value(const TxdColumn *column, const JsonbValue *v, const char *member)
 	return pnstrdup(v->val.string.val, v->val.string.len);
 }
 
-#define KEY_PREFIX "$key."
-
-/* A column has one source; only fields, of the value or of the key, have alternatives. */
+/* A column has one source; only fields, of one place, have alternatives. */
 static void
 set_source(TxdColumn *column, TxdSource source, bool *first)
 {
-	bool field = source == TXD_FROM_FIELD || source == TXD_FROM_KEY_FIELD;
+	bool field = source == TXD_FROM_FIELD || source == TXD_FROM_KEY_FIELD ||
+				 source == TXD_FROM_ENVELOPE_FIELD;
 
 	if (!*first && (column->source != source || !field))
 		bad_mapping(column, "has alternatives from different places",
-					"Alternatives are fields of the message, or all of them fields of the key.");
+					"Alternatives are fields of the message, or all of them fields of the key, or "
+					"of the envelope.");
 	column->source = source;
 	*first = false;
+}
+
+/* Where the path's field is; *path is moved behind the prefix that says so. */
+static TxdSource
+source_of_field(char **path)
+{
+	static const struct
+	{
+		const char *prefix;
+		TxdSource source;
+	} places[] = {{"$key.", TXD_FROM_KEY_FIELD}, {"$envelope.", TXD_FROM_ENVELOPE_FIELD}};
+
+	for (int i = 0; i < (int) lengthof(places); i++)
+	{
+		size_t len = strlen(places[i].prefix);
+
+		if (strncmp(*path, places[i].prefix, len) == 0)
+		{
+			*path += len;
+			return places[i].source;
+		}
+	}
+	return TXD_FROM_FIELD;
 }
 
 static void
 add_path(TxdColumn *column, char *path, bool *first)
 {
-	bool of_key = strncmp(path, KEY_PREFIX, strlen(KEY_PREFIX)) == 0;
+	TxdSource source;
 
 	for (int i = 0; i < (int) lengthof(special_paths); i++)
 	{
@@ -73,14 +97,14 @@ add_path(TxdColumn *column, char *path, bool *first)
 			return;
 		}
 	}
-	if (of_key)
-		path += strlen(KEY_PREFIX);
-	if (path[0] == '\0' || (path[0] == '$' && !of_key))
+	source = source_of_field(&path);
+	if (path[0] == '\0' || (path[0] == '$' && source == TXD_FROM_FIELD))
 		bad_mapping(
 			column, psprintf("has a path that cannot be: \"%s\"", path),
-			"Paths are field names joined by dots, or $rest, $value, $key, $key.field, or a "
-			"kafka_… name; write \\. for a dot in a name and \\$ for a $ that begins one.");
-	set_source(column, of_key ? TXD_FROM_KEY_FIELD : TXD_FROM_FIELD, first);
+			"Paths are field names joined by dots, with [N] for an element of an array, or "
+			"$rest, $value, $key, $key.field, $envelope.field, or a kafka_… name; write \\. "
+			"for a dot in a name, \\[ for a bracket and \\$ for a $ that begins one.");
+	set_source(column, source, first);
 	column->paths = column->paths ? repalloc(column->paths, sizeof(char *) * (column->npaths + 1))
 								  : palloc(sizeof(char *));
 	column->paths[column->npaths++] = path;

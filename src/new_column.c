@@ -20,7 +20,7 @@ txp_path_is_within(const char *inner, const char *outer)
 {
 	size_t len = strlen(outer);
 
-	return strncmp(inner, outer, len) == 0 && (inner[len] == '\0' || inner[len] == '.');
+	return strncmp(inner, outer, len) == 0 && (inner[len] == '\0' || txd_path_goes_on(inner[len]));
 }
 
 /* A column without a path takes a top-level field of its name. */

@@ -150,6 +150,16 @@ const TxpOption txp_options[] = {
 	{TXP_OPTION_STREAM, "schema_timeout", TXP_TYPE_INTEGER, "300", 0, 31536000, "s",
 	 "How long the stream waits for a schema that is not in the registry; then messages that need "
 	 "it become dead letters"},
+	{TXP_OPTION_STREAM, "envelope", TXP_TYPE_CHOICE, "none", 0, 0, "none debezium cloudevents",
+	 "Formats json and avro: what is around the fields of a row. debezium: a change event, whose "
+	 "fields are those of after, and which deletes in mode upsert_delete; cloudevents: the fields "
+	 "are those of data, or of a value beside headers ce_…"},
+	{TXP_OPTION_STREAM, "rows", TXP_TYPE_TEXT, "", 0, 0, NULL,
+	 "Formats json and avro: where the rows of a message are: the path of an array of objects, "
+	 "such "
+	 "as order.lines; $: the message is the array; $lines: each line is JSON. Empty: a message is "
+	 "a "
+	 "row"},
 	{TXP_OPTION_STREAM, "on_lost_offset", TXP_TYPE_CHOICE, "stop", 0, 0, "stop earliest latest",
 	 "Where a stream goes on whose place in the topic is lost, because messages expired or the "
 	 "topic was created anew; stop pauses it"},

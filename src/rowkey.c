@@ -227,21 +227,26 @@ set_comparison(TxpKeyColumn *key, Relation index, int column)
 }
 
 static void
-check_key_source(const TxpStream *stream, const char *name, const TxdColumn *column)
+check_key_source(const TxpStream *stream, const char *name, const TxpRowPlan *plan,
+				 TxdColumn *column)
 {
 	if (column == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
 						errmsg("key column \"%s\" is not filled from the messages", name),
 						errhint("Map it: \"columns\" says which path fills which column. Without a "
 								"mapping, columns with a default are left to it.")));
-	if (strcmp(stream->mode, "upsert_delete") == 0 &&
+	/* Keys of change events have the fields of the row by the same names. */
+	column->or_key = strcmp(stream->mode, "upsert_delete") == 0 && plan->envelope == TXD_DEBEZIUM &&
+					 column->source == TXD_FROM_FIELD;
+	if (strcmp(stream->mode, "upsert_delete") == 0 && !column->or_key &&
 		(column->source == TXD_FROM_FIELD || column->source == TXD_FROM_VALUE ||
 		 column->source == TXD_FROM_REST))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
 				 errmsg("key column \"%s\" is not filled from the message key", name),
 				 errdetail("A message that deletes a row has no value to take the key from."),
-				 errhint("Map it to \"$key\", or to \"$key.field\" when keys are JSON objects.")));
+				 errhint("Map it to \"$key\", or to \"$key.field\" when keys are JSON objects; "
+						 "with the option envelope => debezium this is not needed.")));
 }
 
 int
@@ -257,7 +262,7 @@ txp_rowkey_find(const TxpStream *stream, Relation target, TxpRowPlan *plan, TxpK
 		char *name = NameStr(TupleDescAttr(RelationGetDescr(target), attnum - 1)->attname);
 		int column = plan_column(plan, name);
 
-		check_key_source(stream, name, column < 0 ? NULL : &plan->columns[column]);
+		check_key_source(stream, name, plan, column < 0 ? NULL : &plan->columns[column]);
 		plan->columns[column].not_null = true;
 		keys[i].column = column;
 		set_comparison(&keys[i], index, i);

@@ -84,14 +84,19 @@ finish_plan(TxpRowPlan *plan, const char *whose)
 						errhint("Map columns to fields: columns => '{\"column\": \"path\"}'.")));
 }
 
-/* A message's own data, in the order of TxdSource. */
+/* A message's own data. */
 static const struct
 {
 	const char *name;
 	Oid type;
-} kafka_columns[] = {{"kafka_topic", TEXTOID},  {"kafka_partition", INT4OID},
-					 {"kafka_offset", INT8OID}, {"kafka_timestamp", TIMESTAMPTZOID},
-					 {"kafka_key", BYTEAOID},   {"kafka_headers", JSONBOID}};
+	TxdSource source;
+} kafka_columns[] = {{"kafka_topic", TEXTOID, TXD_FROM_TOPIC},
+					 {"kafka_partition", INT4OID, TXD_FROM_PARTITION},
+					 {"kafka_offset", INT8OID, TXD_FROM_OFFSET},
+					 {"kafka_timestamp", TIMESTAMPTZOID, TXD_FROM_TIMESTAMP},
+					 {"kafka_key", BYTEAOID, TXD_FROM_KEY},
+					 {"kafka_headers", JSONBOID, TXD_FROM_HEADERS},
+					 {"kafka_row", INT4OID, TXD_FROM_ROW}};
 
 static bool
 is_kafka_name(const char *name, TxdSource *source)
@@ -100,7 +105,7 @@ is_kafka_name(const char *name, TxdSource *source)
 	{
 		if (strcmp(name, kafka_columns[i].name) == 0)
 		{
-			*source = TXD_FROM_TOPIC + i;
+			*source = kafka_columns[i].source;
 			return true;
 		}
 	}
@@ -258,6 +263,22 @@ txp_rowplan_for_mapping(TxdFormat format, Jsonb *columns, const TxdCsvOptions *c
 }
 
 void
+txp_rowplan_set_shape(TxpRowPlan *plan, const char *envelope, const char *rows)
+{
+	if (strcmp(envelope, "debezium") == 0)
+		plan->envelope = TXD_DEBEZIUM;
+	else if (strcmp(envelope, "cloudevents") == 0)
+		plan->envelope = TXD_CLOUDEVENTS;
+	if (rows[0] != '\0')
+		plan->rows = rows;
+	if ((plan->envelope != TXD_NO_ENVELOPE || plan->rows != NULL) &&
+		!txd_has_json_fields(plan->format))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("options envelope and rows need messages with JSON fields"),
+						errhint("Formats with them are json and avro.")));
+}
+
+void
 txp_rowplan_add(TxpRowPlan *plan, const char *name, Oid type, TxdSource source,
 				const char *constant)
 {
@@ -324,11 +345,13 @@ txp_rowplan_add_for_steps(TxpRowPlan *plan, Jsonb *columns)
 		add_further(plan, columns);
 	for (int i = 0; i < (int) lengthof(kafka_columns); i++)
 	{
-		if (has_column(plan, kafka_columns[i].name))
+		TxdSource source = kafka_columns[i].source;
+
+		if (has_column(plan, kafka_columns[i].name) ||
+			(source == TXD_FROM_ROW && plan->rows == NULL))
 			continue;
-		txp_rowplan_add_hidden(plan, kafka_columns[i].name, kafka_columns[i].type,
-							   TXD_FROM_TOPIC + i);
-		if (TXD_FROM_TOPIC + i == TXD_FROM_KEY && encrypts_key(plan))
+		txp_rowplan_add_hidden(plan, kafka_columns[i].name, kafka_columns[i].type, source);
+		if (source == TXD_FROM_KEY && encrypts_key(plan))
 			plan->columns[plan->ncolumns - 1].convert = TXD_AS_ENCRYPTED;
 	}
 }
@@ -340,8 +363,9 @@ txp_rowplan_leave_out(TxpRowPlan *plan, const Bitmapset *needs)
 	{
 		TxdColumn *column = &plan->columns[i];
 
-		if (column->source >= TXD_FROM_TOPIC && column->source <= TXD_FROM_HEADERS &&
-			!bms_is_member(i, needs))
+		if (!bms_is_member(i, needs) &&
+			((column->source >= TXD_FROM_TOPIC && column->source <= TXD_FROM_HEADERS) ||
+			 column->source == TXD_FROM_ROW))
 			column->source = TXD_FROM_CONSTANT;
 	}
 }
@@ -361,6 +385,7 @@ pack_column(StringInfo buf, const TxdColumn *column)
 	for (int i = 0; i < column->npaths; i++)
 		txp_put_str(buf, column->paths[i]);
 	txp_put_str(buf, column->default_text);
+	txp_put_u8(buf, column->or_key);
 }
 
 void
@@ -374,6 +399,8 @@ txp_rowplan_pack(const TxpRowPlan *plan, StringInfo buf)
 	txp_put_u8(buf, plan->csv.ragged);
 	txp_put_u8(buf, plan->tombstones);
 	txp_put_u8(buf, plan->track_fields);
+	txp_put_u8(buf, plan->envelope);
+	txp_put_str(buf, plan->rows);
 	txp_put_str(buf, plan->csv.null_text);
 	txp_pack_keys(plan, buf);
 	txp_pack_schemas(plan, buf);

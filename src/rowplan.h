@@ -4,7 +4,7 @@
  *
  * Without a mapping, fields fill a target's columns by name; columns with a default, identity or
  * generation expression are then left to PostgreSQL, and columns named kafka_topic, kafka_partition,
- * kafka_offset, kafka_timestamp, kafka_key and kafka_headers get the message's own data.
+ * kafka_offset, kafka_timestamp, kafka_key, kafka_headers and kafka_row get the message's own data.
  */
 #ifndef TXP_ROWPLAN_H
 #define TXP_ROWPLAN_H
@@ -29,8 +29,10 @@ typedef struct TxpRowPlan
 	TxdCsvOptions csv;
 	bool tombstones;   /* messages without a value are rows (upsert_delete) */
 	bool track_fields; /* the child lists the fields it sees */
-	bool encrypts;     /* what is kept of messages beside their rows, and no error shows a value */
-	Oid key_server;    /* whose mapping for key_user has the key of pseudonyms; or InvalidOid */
+	TxdEnvelope envelope;
+	const char *rows; /* where a message has its rows, any number of them; NULL: it is one */
+	bool encrypts;    /* what is kept of messages beside their rows, and no error shows a value */
+	Oid key_server;   /* whose mapping for key_user has the key of pseudonyms; or InvalidOid */
 	Oid encryption_server; /* the same for the keys of encryption */
 	Oid key_user;
 	const char *avro_schema; /* format avro: the stream's own, or NULL */
@@ -53,6 +55,9 @@ extern TxpRowPlan *txp_rowplan_for_target(Relation target, TxdFormat format, Jso
 extern TxpRowPlan *txp_rowplan_for_mapping(TxdFormat format, Jsonb *columns,
 										   const TxdCsvOptions *csv);
 
+/* What is around the fields of a row, as the option envelope says it, and where rows are (empty: a message is one). */
+extern void txp_rowplan_set_shape(TxpRowPlan *plan, const char *envelope, const char *rows);
+
 /* Adds a column that is the same in every row (file_id), or the record's line (source LINE). */
 extern void txp_rowplan_add(TxpRowPlan *plan, const char *name, Oid type, TxdSource source,
 							const char *constant);
@@ -62,7 +67,7 @@ extern void txp_rowplan_add_hidden(TxpRowPlan *plan, const char *name, Oid type,
 
 /*
  * Adds, hidden, what only steps see: columns of the mapping that the target does not have, and those of
- * kafka_topic … kafka_headers that the plan does not have.
+ * kafka_topic … kafka_headers that the plan does not have, and kafka_row where a message may have several rows.
  */
 extern void txp_rowplan_add_for_steps(TxpRowPlan *plan, Jsonb *columns);
 

@@ -140,6 +140,18 @@ binary_row_end(const char *p, const char *end, int ncolumns)
 	return skip_fields(p + sizeof(nfields), end, ncolumns);
 }
 
+static const char *
+row_end(const TxpRowPlan *plan, const char *p, const char *end)
+{
+	if (plan->form == TXD_BINARY)
+		return binary_row_end(p, end, plan->ncolumns);
+	/* Line ends inside values are escaped. */
+	p = memchr(p, '\n', end - p);
+	if (p == NULL)
+		broken_row();
+	return p + 1;
+}
+
 void
 txp_rows_find(const TxpRowPlan *plan, const char *block, size_t len, uint32 count, TxpRows *rows)
 {
@@ -149,25 +161,51 @@ txp_rows_find(const TxpRowPlan *plan, const char *block, size_t len, uint32 coun
 	rows->block = block;
 	rows->count = count;
 	rows->context = CurrentMemoryContext;
-	rows->start = palloc(sizeof(size_t) * ((size_t) count + 1));
-	rows->tuples = palloc0(sizeof(MinimalTuple) * ((size_t) count + 1));
+	rows->start =
+		MemoryContextAllocHuge(CurrentMemoryContext, sizeof(size_t) * ((size_t) count + 1));
+	rows->tuples =
+		MemoryContextAllocHuge(CurrentMemoryContext, sizeof(MinimalTuple) * ((size_t) count + 1));
+	memset(rows->tuples, 0, sizeof(MinimalTuple) * ((size_t) count + 1));
+	rows->first = NULL;
 	for (uint32 i = 0; i < count; i++)
 	{
 		rows->start[i] = p - block;
-		if (plan->form == TXD_BINARY)
-			p = binary_row_end(p, end, plan->ncolumns);
-		else
-		{
-			/* Line ends inside values are escaped. */
-			p = memchr(p, '\n', end - p);
-			if (p == NULL)
-				broken_row();
-			p++;
-		}
+		p = row_end(plan, p, end);
 	}
 	rows->start[count] = p - block;
 	if (p != end)
 		broken_row();
+}
+
+void
+txp_rows_find_messages(const TxpRowPlan *plan, const char *block, size_t len, uint32 n,
+					   const uint32 *lengths, TxpRows *rows)
+{
+	const char *end = block + len;
+	uint32 count = 0;
+	uint32 row = 0;
+	size_t at = 0;
+
+	if (plan->rows == NULL)
+	{
+		txp_rows_find(plan, block, len, n, rows);
+		return;
+	}
+	for (const char *p = block; p < end; p = row_end(plan, p, end))
+		count++;
+	txp_rows_find(plan, block, len, count, rows);
+	if (lengths == NULL)
+		return;
+	rows->first = palloc(sizeof(uint32) * ((Size) n + 1));
+	for (uint32 i = 0; i <= n; i++)
+	{
+		while (row < count && rows->start[row] < at)
+			row++;
+		if (rows->start[row] != at)
+			broken_row();
+		rows->first[i] = row;
+		at += i < n ? lengths[i] : 0;
+	}
 }
 
 const char *
@@ -345,13 +383,10 @@ txp_rows_tuple(TxpRowReader *reader, TxpRows *rows, uint32 row)
 	return rows->tuples[row];
 }
 
-Bitmapset *
-txp_row_filled(const TxpRowPlan *plan, const char *row, size_t len)
+static Bitmapset *
+add_filled(Bitmapset *filled, const TxpRowPlan *plan, const char *p, const char *end)
 {
-	const char *end = row + len - 1; /* of a text row, without its line end */
-	const char *p = plan->form == TXD_BINARY ? row + sizeof(uint16) : row;
-	Bitmapset *filled = NULL;
-
+	p += plan->form == TXD_BINARY ? sizeof(uint16) : 0;
 	for (int i = 0; i < plan->ncolumns; i++)
 	{
 		bool isnull;
@@ -373,6 +408,23 @@ txp_row_filled(const TxpRowPlan *plan, const char *row, size_t len)
 		}
 		if (!isnull)
 			filled = bms_add_member(filled, i);
+	}
+	return filled;
+}
+
+Bitmapset *
+txp_rows_filled(const TxpRowPlan *plan, const char *rows, size_t len)
+{
+	const char *end = rows + len;
+	Bitmapset *filled = NULL;
+
+	while (rows < end)
+	{
+		const char *next = row_end(plan, rows, end);
+
+		/* A text row is told without its line end. */
+		filled = add_filled(filled, plan, rows, next - 1);
+		rows = next;
 	}
 	return filled;
 }

@@ -22,6 +22,7 @@ typedef struct TxpRows
 	uint32 count;
 	size_t *start; /* count + 1 entries */
 	MinimalTuple *tuples;
+	uint32 *first;         /* of each message, and of the end; NULL: a message is a row */
 	MemoryContext context; /* of the tuples: the batch's, so that they outlive a failed attempt */
 } TxpRows;
 
@@ -41,6 +42,20 @@ extern TupleDesc txp_rowreader_desc(const TxpRowReader *reader);
 extern void txp_rows_find(const TxpRowPlan *plan, const char *block, size_t len, uint32 count,
 						  TxpRows *rows);
 
+/*
+ * The same of the rows of n messages, whose lengths in the block are given, or NULL: then txp_rows_first is not to be
+ * asked where a message may have several rows.
+ */
+extern void txp_rows_find_messages(const TxpRowPlan *plan, const char *block, size_t len, uint32 n,
+								   const uint32 *lengths, TxpRows *rows);
+
+/* The first row of a message. */
+static inline uint32
+txp_rows_first(const TxpRows *rows, uint32 message)
+{
+	return rows->first ? rows->first[message] : message;
+}
+
 /* The bytes of rows first … first + count - 1 without those in `skip`: the block itself, or a copy. */
 extern const char *txp_rows_bytes(const TxpRows *rows, uint32 first, uint32 count,
 								  const Bitmapset *skip, size_t *len);
@@ -52,8 +67,8 @@ extern const char *txp_rows_head(const TxpRowPlan *plan, const TxpRows *rows, ui
 /* One row, of the rows' context. Values a type refuses are errors, as in COPY. */
 extern MinimalTuple txp_rows_tuple(TxpRowReader *reader, TxpRows *rows, uint32 row);
 
-/* Which columns of a row, from 0, are not NULL; looks at the bytes only. */
-extern Bitmapset *txp_row_filled(const TxpRowPlan *plan, const char *row, size_t len);
+/* Which columns of rows, from 0, are not NULL in one of them; looks at the bytes only. */
+extern Bitmapset *txp_rows_filled(const TxpRowPlan *plan, const char *rows, size_t len);
 
 /* Appends these rows to a tuplestore. Values a type refuses are errors, as in COPY. */
 extern void txp_rows_store(TxpRowReader *reader, TxpRows *rows, uint32 first, uint32 count,

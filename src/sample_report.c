@@ -54,7 +54,7 @@ txp_sample_report(const char *topic, const TxpRowPlan *plan, const TxpSample *sa
 
 		if (message->row != NULL)
 			filled =
-				bms_add_members(filled, txp_row_filled(plan, message->row, message->m.row_length));
+				bms_add_members(filled, txp_rows_filled(plan, message->row, message->m.row_length));
 	}
 	initStringInfo(&columns);
 	for (int i = 0; i < plan->ncolumns; i++)

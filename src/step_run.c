@@ -240,7 +240,7 @@ insert_rows(StepRun *run, uint32 first, uint32 count, const Bitmapset *skip)
 	if (link->upsert)
 	{
 		rows = txp_rows_bytes(&run->rows, first, count, skip, &len);
-		(void) txp_upsert_rows(link->upsert, run->target, rows, len, run->count, false);
+		(void) txp_upsert_rows(link->upsert, run->target, rows, len, run->count, NULL);
 		return;
 	}
 	rows = txp_rows_head(link->plan, &run->rows, first, count, skip, &len);
@@ -277,9 +277,9 @@ save_counts(const StepRun *run)
 	return counts;
 }
 
-/* Of a try that is undone only the time counts, and, when it was of a single row, the error. */
+/* Of a try that is undone only the time counts, and, when it was of a single message, the error. */
 static void
-restore_counts(StepRun *run, const TxpStepCount *counts, uint32 count)
+restore_counts(StepRun *run, const TxpStepCount *counts, bool single)
 {
 	ListCell *lc;
 
@@ -287,7 +287,7 @@ restore_counts(StepRun *run, const TxpStepCount *counts, uint32 count)
 	{
 		TxpStreamStep *step = lfirst(lc);
 		const TxpStepCount *before = &counts[foreach_current_index(lc)];
-		bool refused = step == run->stopped || (step == run->failed && count == 1);
+		bool refused = step == run->stopped || (step == run->failed && single);
 
 		step->count.calls = before->calls;
 		step->count.rows = before->rows;
@@ -297,13 +297,11 @@ restore_counts(StepRun *run, const TxpStepCount *counts, uint32 count)
 	}
 }
 
-/* TxpApply. */
+/* `single`: they are one message's. */
 static void
-apply(void *arg, uint32 first, uint32 count, const Bitmapset *skip)
+apply_rows(StepRun *run, uint32 first, uint32 count, bool single, const Bitmapset *skip)
 {
-	StepRun *run = arg;
 	TxpStepCount *counts = save_counts(run);
-
 	run->count = count - bms_num_members(skip);
 	run->failed = NULL;
 	/* The piece before has ended with them. */
@@ -317,11 +315,21 @@ apply(void *arg, uint32 first, uint32 count, const Bitmapset *skip)
 	}
 	PG_CATCH();
 	{
-		restore_counts(run, counts, count);
+		restore_counts(run, counts, single);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
 	tuplestore_end(run->store);
+}
+
+/* TxpApply, of messages. */
+static void
+apply(void *arg, uint32 first, uint32 count, const Bitmapset *skip)
+{
+	StepRun *run = arg;
+	uint32 row = txp_rows_first(&run->rows, first);
+
+	apply_rows(run, row, txp_rows_first(&run->rows, first + count) - row, count == 1, skip);
 }
 
 static void
@@ -343,12 +351,15 @@ write_all(void *arg)
 	StepRun *run = arg;
 	const TxpBatch *batch = run->batch;
 
-	txp_rows_find(run->link->plan, batch->rows.data, batch->rows.len, batch->nrows, &run->rows);
+	const TxpRowPlan *plan = run->link->plan;
+
+	txp_rows_find_messages(plan, batch->rows.data, batch->rows.len, batch->nrows,
+						   txp_batch_lengths(batch), &run->rows);
 	if (batch->raw)
-		run->refusals =
-			txp_isolate_kept(batch->nrows, run->link->stream->stop_on_error, apply, run);
+		run->refusals = txp_isolate_kept(batch->nrows, plan->rows != NULL,
+										 run->link->stream->stop_on_error, apply, run);
 	else
-		apply(run, 0, batch->nrows, NULL);
+		apply(run, 0, run->rows.count, NULL);
 	txp_sink_fire_deferred();
 	return true;
 }

@@ -71,6 +71,8 @@ txp_stream_apply_options(TxpStream *stream)
 	stream->on_new_field = txp_option_text(TXP_OPTION_STREAM, stream->options, "on_new_field");
 	stream->track_fields = txp_option_bool(TXP_OPTION_STREAM, stream->options, "track_fields");
 	stream->avro_schema = txp_option_text(TXP_OPTION_STREAM, stream->options, "avro_schema");
+	stream->envelope = txp_option_text(TXP_OPTION_STREAM, stream->options, "envelope");
+	stream->rows = txp_option_text(TXP_OPTION_STREAM, stream->options, "rows");
 	stream->schema_timeout_s = txp_option_int(TXP_OPTION_STREAM, stream->options, "schema_timeout");
 	stream->batch_timeout_ms =
 		txp_option_int(TXP_OPTION_STREAM, stream->options, "batch_timeout_ms");

@@ -46,6 +46,8 @@ typedef struct TxpStream
 	char *on_new_field;   /* rest, column, stop */
 	bool track_fields;
 	char *avro_schema; /* or NULL */
+	char *envelope;    /* none, debezium, cloudevents */
+	char *rows;        /* where they are in a message; empty: it is one */
 	int schema_timeout_s;
 	int batch_timeout_ms;
 	int64 error_budget; /* 0: none, as of the next four */

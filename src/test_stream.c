@@ -113,6 +113,7 @@ plan_of(TxpIo *io, TxpStream *stream)
 	tell_columns(stream, columns);
 	plan = txp_rowplan_for_mapping(txp_format_by_name(stream->format),
 								   txp_infer_mapping(stream, columns, true), &csv);
+	txp_rowplan_set_shape(plan, stream->envelope, stream->rows);
 	txp_rowplan_set_keys(
 		plan, &(TxpPlanKeys){stream->server, stream->server, stream->encrypt, stream->owner});
 	txp_rowplan_set_schemas(plan, stream->server, stream->owner, stream->avro_schema,
@@ -122,19 +123,17 @@ plan_of(TxpIo *io, TxpStream *stream)
 
 /* The rows of the sample, one behind the other. */
 static void
-gather_rows(Trial *t)
+gather_rows(Trial *t, const TxpRowPlan *plan)
 {
 	const TxpSample *sample = t->sample;
+	uint32 *lengths = palloc(sizeof(uint32) * ((Size) sample->nrows + 1));
+	uint32 n = 0;
 	size_t len = 0;
 	char *block;
 
 	for (uint32 i = 0; i < sample->n; i++)
 		len += sample->messages[i].row ? sample->messages[i].m.row_length : 0;
 	block = MemoryContextAllocHuge(CurrentMemoryContext, len + 1);
-	t->rows.block = block;
-	t->rows.start = palloc(sizeof(size_t) * (sample->nrows + 1));
-	t->rows.tuples = palloc0(sizeof(MinimalTuple) * (sample->nrows + 1));
-	t->rows.context = t->scratch;
 	len = 0;
 	for (uint32 i = 0; i < sample->n; i++)
 	{
@@ -142,11 +141,12 @@ gather_rows(Trial *t)
 
 		if (message->row == NULL)
 			continue;
-		t->rows.start[t->rows.count++] = len;
+		lengths[n++] = message->m.row_length;
 		memcpy(block + len, message->row, message->m.row_length);
 		len += message->m.row_length;
 	}
-	t->rows.start[t->rows.count] = len;
+	txp_rows_find_messages(plan, block, len, n, lengths, &t->rows);
+	t->rows.context = t->scratch;
 }
 
 /* The row as a JSON object. */
@@ -207,16 +207,12 @@ set_refusal(Datum *values, bool *nulls, const char *code, const char *message, c
 	set_text(values, nulls, COL_COLUMN, column);
 }
 
+/* What the columns say of the message itself. */
 static void
-put_message(Trial *t, const TxpSampled *sampled, uint32 row)
+set_place(const Trial *t, const TxpMessage *m, Datum *values, bool *nulls)
 {
-	const TxpMessage *m = &sampled->m;
-	Datum values[NCOLS] = {0};
-	bool nulls[NCOLS];
-	ErrorData *error = NULL;
 	TimestampTz when = 0;
 
-	memset(nulls, true, sizeof(nulls));
 	set_text(values, nulls, COL_TOPIC, t->sample->parts.topics[m->topic]);
 	values[COL_PARTITION] = Int32GetDatum(m->partition);
 	values[COL_OFFSET] = Int64GetDatum(m->offset);
@@ -225,18 +221,46 @@ put_message(Trial *t, const TxpSampled *sampled, uint32 row)
 	values[COL_TIMESTAMP] = TimestampTzGetDatum(when);
 	if (m->payload.data != NULL && pg_verify_mbstr(PG_UTF8, m->payload.data, m->payload.len, true))
 		set_text(values, nulls, COL_PAYLOAD, txp_span_text(m->payload));
-	if (sampled->row == NULL)
-		set_refusal(values, nulls, txp_span_text(m->code), txp_span_text(m->message),
-					txp_span_text(m->column));
-	else
-	{
-		error = try_row(t, row, &values[COL_DECODED]);
-		nulls[COL_DECODED] = error != NULL;
-	}
+}
+
+static void
+put_row(Trial *t, uint32 row, Datum *values, bool *nulls)
+{
+	ErrorData *error = try_row(t, row, &values[COL_DECODED]);
+
+	nulls[COL_DECODED] = error != NULL;
 	if (error != NULL)
 		set_refusal(values, nulls, unpack_sql_state(error->sqlerrcode), error->message,
 					error->column_name);
 	tuplestore_putvalues(t->rsinfo->setResult, t->rsinfo->setDesc, values, nulls);
+}
+
+/* `accepted` is the message's number among those that became rows. */
+static void
+put_message(Trial *t, const TxpSampled *sampled, uint32 accepted)
+{
+	const TxpMessage *m = &sampled->m;
+	Datum values[NCOLS] = {0};
+	bool nulls[NCOLS];
+	uint32 first = 0;
+	uint32 last = 0;
+
+	memset(nulls, true, sizeof(nulls));
+	set_place(t, m, values, nulls);
+	if (sampled->row != NULL)
+	{
+		first = txp_rows_first(&t->rows, accepted);
+		last = txp_rows_first(&t->rows, accepted + 1);
+		if (first == last)
+			set_refusal(values, nulls, NULL, "the message has no rows", NULL);
+	}
+	else
+		set_refusal(values, nulls, txp_span_text(m->code), txp_span_text(m->message),
+					txp_span_text(m->column));
+	if (first == last)
+		tuplestore_putvalues(t->rsinfo->setResult, t->rsinfo->setDesc, values, nulls);
+	for (; first < last; first++)
+		put_row(t, first, values, nulls);
 }
 
 static void
@@ -247,17 +271,17 @@ put_sample(ReturnSetInfo *rsinfo, const TxpRowPlan *plan, TxpSample *sample)
 			   .rsinfo = rsinfo,
 			   .sample = sample};
 	MemoryContext old = CurrentMemoryContext;
-	uint32 row = 0;
+	uint32 accepted = 0;
 
 	BlessTupleDesc(t.desc);
 	t.scratch = AllocSetContextCreate(old, "txpipe message", ALLOCSET_DEFAULT_SIZES);
-	gather_rows(&t);
+	gather_rows(&t, plan);
 	MemoryContextSwitchTo(t.scratch);
 	for (uint32 i = 0; i < sample->n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		put_message(&t, &sample->messages[i], row);
-		row += sample->messages[i].row != NULL;
+		put_message(&t, &sample->messages[i], accepted);
+		accepted += sample->messages[i].row != NULL;
 		MemoryContextReset(t.scratch);
 	}
 	MemoryContextSwitchTo(old);

@@ -173,6 +173,12 @@ txp_upsert_new(const TxpStream *stream, Relation target, TxpRowPlan *plan)
 	check_privileges(upsert, stream, target);
 	check_identities(upsert, target);
 	upsert->version = txp_row_version(stream, target, plan, upsert->keys, upsert->nkeys);
+	if (plan->tombstones && plan->rows != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("mode upsert_delete and the option rows cannot be combined"),
+				 errdetail("A message without a value does not say how many rows it deletes."),
+				 errhint("Use mode upsert, or a step that deletes.")));
 	if (plan->tombstones)
 	{
 		upsert->tombstone = plan->ncolumns;
@@ -356,14 +362,17 @@ write_rows(UpsertRun *run, bool deletes)
 		txp_recalled_drop(&run->recalled);
 }
 
-/* TxpApply */
+/* TxpApply, of messages. */
 static void
 apply(void *arg, uint32 first, uint32 count, const Bitmapset *skip)
 {
 	UpsertRun *run = arg;
 	MemoryContext old = CurrentMemoryContext;
+	uint32 end = txp_rows_first(&run->rows, first + count);
 	Tuplestorestate *store = tuplestore_begin_heap(false, false, STORE_KB);
 
+	first = txp_rows_first(&run->rows, first);
+	count = end - first;
 	txp_rows_store(run->upsert->reader, &run->rows, first, count, skip, store);
 	run->batch.reldata = store;
 	write_rows(run, run->delete != NULL && has_tombstone(run, first, count));
@@ -373,7 +382,7 @@ apply(void *arg, uint32 first, uint32 count, const Bitmapset *skip)
 
 /* Planned for every batch, and so for its size and that of the table. */
 static void
-plan_statements(UpsertRun *run, Relation target, uint32 nrows)
+plan_statements(UpsertRun *run, Relation target)
 {
 	int code;
 
@@ -381,7 +390,7 @@ plan_statements(UpsertRun *run, Relation target, uint32 nrows)
 	run->batch.md.reliddesc = InvalidOid;
 	run->batch.md.tupdesc = txp_rowreader_desc(run->upsert->reader);
 	run->batch.md.enrtype = ENR_NAMED_TUPLESTORE;
-	run->batch.md.enrtuples = nrows;
+	run->batch.md.enrtuples = run->rows.count;
 	code = SPI_register_relation(&run->batch);
 	if (code < 0)
 		elog(ERROR, "SPI_register_relation returned %s", SPI_result_code_string(code));
@@ -399,21 +408,22 @@ plan_statements(UpsertRun *run, Relation target, uint32 nrows)
  * keeps what the message before made of it, as if the refused one had never been sent.
  */
 List *
-txp_upsert_rows(TxpUpsert *upsert, Relation target, const char *rows, size_t len, uint32 nrows,
-				bool isolate)
+txp_upsert_rows(TxpUpsert *upsert, Relation target, const char *rows, size_t len, uint32 n,
+				const uint32 *lengths)
 {
 	UpsertRun run = {.upsert = upsert};
 	MemoryContext context = CurrentMemoryContext;
 	List *refusals = NIL;
 
-	txp_rows_find(upsert->plan, rows, len, nrows, &run.rows);
+	txp_rows_find_messages(upsert->plan, rows, len, n, lengths, &run.rows);
 	SPI_connect();
-	plan_statements(&run, target, nrows);
+	plan_statements(&run, target);
 	MemoryContextSwitchTo(context);
-	if (isolate)
-		refusals = txp_isolate_kept(nrows, upsert->stop_on_error, apply, &run);
+	if (lengths != NULL)
+		refusals =
+			txp_isolate_kept(n, upsert->plan->rows != NULL, upsert->stop_on_error, apply, &run);
 	else
-		apply(&run, 0, nrows, NULL);
+		apply(&run, 0, run.rows.count, NULL);
 	SPI_finish();
 	return refusals;
 }

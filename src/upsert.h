@@ -25,11 +25,11 @@ typedef struct TxpUpsert TxpUpsert;
 extern TxpUpsert *txp_upsert_new(const TxpStream *stream, Relation target, TxpRowPlan *plan);
 
 /*
- * Writes the rows of a batch as the current user. Without `isolate` a row that PostgreSQL refuses is an error.
- * With it such rows are left out and returned, a list of TxpRefusal in row order; when the stream stops at
- * errors, only the first of them, and only the rows before it are written.
+ * Writes the rows of n messages as the current user. Without their lengths in the block (NULL) a row that PostgreSQL
+ * refuses is an error. With them messages with such rows are left out and returned, a list of TxpRefusal in their order;
+ * when the stream stops at errors, only the first of them, and only the messages before it are written.
  */
 extern List *txp_upsert_rows(TxpUpsert *upsert, Relation target, const char *rows, size_t len,
-							 uint32 nrows, bool isolate);
+							 uint32 n, const uint32 *lengths);
 
 #endif

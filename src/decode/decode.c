@@ -9,12 +9,6 @@
 #include "decoder.h"
 #include "value.h"
 
-static const TxdZone *
-zone_of(const TxdDecoder *d)
-{
-	return d->schema.zone.offset != NULL ? &d->schema.zone : NULL;
-}
-
 static void
 blame_default(TxdError *err)
 {
@@ -34,7 +28,7 @@ encode_presets(TxdDecoder *d, TxdError *err)
 
 		col.convert = TXD_AS_IS;
 		if (col.default_text != NULL &&
-			!txd_value(&col, d->schema.form, zone_of(d), TXD_KIND_TEXT, col.default_text,
+			!txd_value(&col, d->schema.form, txd_zone_of(d), TXD_KIND_TEXT, col.default_text,
 					   strlen(col.default_text), false, &d->presets[i], err))
 		{
 			blame_default(err);
@@ -68,7 +62,7 @@ prepare(TxdDecoder *d, TxdError *err)
 
 		d->needs_object |= source == TXD_FROM_FIELD || source == TXD_FROM_REST;
 		d->wants_rest |= source == TXD_FROM_REST;
-		wants_key |= source == TXD_FROM_KEY_FIELD;
+		wants_key |= txd_column_takes(&d->schema.columns[i], TXD_FROM_KEY_FIELD);
 	}
 	if (wants_key && !prepare_key(d, err))
 		return false;
@@ -84,7 +78,7 @@ prepare(TxdDecoder *d, TxdError *err)
 	}
 	d->track = txd_track_new(d->schema.track_fields);
 	d->match = txd_match_new(&d->schema, TXD_FROM_FIELD, err);
-	return d->match != NULL;
+	return d->match != NULL && txd_shape_prepare(d, err);
 }
 
 static void *
@@ -147,6 +141,7 @@ txd_free(TxdDecoder *d)
 	free(d->arena);
 	explicit_bzero(&d->hmac, sizeof(d->hmac));
 	txd_pgp_free(d->pgp);
+	txd_shape_end(d);
 	free(d);
 }
 
@@ -188,11 +183,11 @@ txd_put_text(TxdDecoder *d, const TxdColumn *column, TxdKind kind, const char *t
 		if (text == NULL)
 			return txd_null(column, d->schema.form, rows, err);
 	}
-	return txd_value(column, d->schema.form, zone_of(d), kind, text, len, checked, rows, err);
+	return txd_value(column, d->schema.form, txd_zone_of(d), kind, text, len, checked, rows, err);
 }
 
-static bool
-put_preset(TxdDecoder *d, int i, TxdBuf *rows, TxdError *err)
+bool
+txd_put_preset(TxdDecoder *d, int i, TxdBuf *rows, TxdError *err)
 {
 	const TxdBuf *preset = &d->presets[i];
 
@@ -202,19 +197,13 @@ put_preset(TxdDecoder *d, int i, TxdBuf *rows, TxdError *err)
 	return true;
 }
 
-static bool
-is_json(const TxdColumn *column)
-{
-	return column->type == TXD_JSONTEXT || column->type == TXD_JSONB;
-}
-
 /* Appends valid JSON as it is written. */
 static bool
 put_json(TxdDecoder *d, const TxdColumn *column, const char *text, size_t len, TxdBuf *rows,
 		 TxdError *err)
 {
-	return txd_put_text(d, column, is_json(column) ? TXD_KIND_JSON : TXD_KIND_TEXT, text, len, true,
-						rows, err);
+	return txd_put_text(d, column, txd_is_json(column) ? TXD_KIND_JSON : TXD_KIND_TEXT, text, len,
+						true, rows, err);
 }
 
 static inline bool
@@ -226,10 +215,10 @@ put_json_field(TxdDecoder *d, int i, TxdBuf *rows, TxdError *err)
 	size_t len = v->len;
 
 	if (d->found[i].serial != d->serial)
-		return put_preset(d, i, rows, err);
+		return txd_put_preset(d, i, rows, err);
 	if (v->null)
 		return txd_null(column, d->schema.form, rows, err);
-	if (is_json(column) && column->convert == TXD_AS_IS)
+	if (txd_is_json(column) && column->convert == TXD_AS_IS)
 	{
 		bool string = v->kind == TXD_KIND_TEXT;
 
@@ -256,7 +245,7 @@ put_csv_field(TxdDecoder *d, int i, TxdBuf *rows, TxdError *err)
 	size_t len;
 
 	if (field == NULL)
-		return put_preset(d, i, rows, err);
+		return txd_put_preset(d, i, rows, err);
 	if (!field->quoted && field->len == strlen(null_text) &&
 		memcmp(field->text, null_text, field->len) == 0)
 		return txd_null(column, d->schema.form, rows, err);
@@ -268,7 +257,7 @@ put_csv_field(TxdDecoder *d, int i, TxdBuf *rows, TxdError *err)
 static bool
 put_field(TxdDecoder *d, int i, const TxdMessage *message, TxdBuf *rows, TxdError *err)
 {
-	if (txd_has_json_fields(d->schema.format) || d->schema.columns[i].source == TXD_FROM_KEY_FIELD)
+	if (txd_has_json_fields(d->schema.format))
 		return put_json_field(d, i, rows, err);
 	if (d->schema.format == TXD_CSV)
 		return put_csv_field(d, i, rows, err);
@@ -285,77 +274,16 @@ put_whole(TxdDecoder *d, const TxdColumn *column, const TxdMessage *message, Txd
 	return txd_put_plain(d, column, d->given, rows, err);
 }
 
+/* Is it what a message without a value, or an event that deletes, does not have? */
 static bool
-put_timestamp(TxdDecoder *d, const TxdColumn *column, int64_t ms, TxdBuf *rows, TxdError *err)
-{
-	int64_t us;
-
-	if (ms == -1)
-		return txd_null(column, d->schema.form, rows, err);
-	if (column->type == TXD_INT8)
-		return txd_integer(column, d->schema.form, ms, rows, err);
-	if (__builtin_mul_overflow(ms, INT64_C(1000), &us))
-		return txd_refuse(err, "out_of_range", column, "timestamp out of range");
-	return txd_unix_us(column, d->schema.form, zone_of(d), us, rows, err);
-}
-
-static bool
-put_key(TxdDecoder *d, const TxdColumn *column, const TxdMessage *m, TxdBuf *rows, TxdError *err)
-{
-	TxdKind kind = column->type == TXD_BYTEA ? TXD_KIND_BYTES : TXD_KIND_TEXT;
-
-	if (m->key == NULL || (m->key_len == 0 && (column->not_null || is_json(column))))
-		return txd_null(column, d->schema.form, rows, err);
-	return txd_put_text(d, column, kind, m->key, m->key_len, false, rows, err) ||
-		   txd_refuse_key(err);
-}
-
-/* Appends what the message brings besides its payload. */
-static bool
-put_metadata(TxdDecoder *d, int i, const TxdMessage *m, TxdBuf *rows, TxdError *err)
+goes_with_value(const TxdDecoder *d, int i)
 {
 	const TxdColumn *column = &d->schema.columns[i];
-	TxdForm form = d->schema.form;
 
-	switch (column->source)
-	{
-		case TXD_FROM_TOPIC:
-			if (m->topic == NULL)
-				break;
-			return txd_put_text(d, column, TXD_KIND_TEXT, m->topic, strlen(m->topic), false, rows,
-								err);
-		case TXD_FROM_PARTITION:
-			if (m->topic == NULL)
-				break;
-			return txd_integer(column, form, m->partition, rows, err);
-		case TXD_FROM_OFFSET:
-			if (m->topic == NULL)
-				break;
-			return txd_integer(column, form, m->offset, rows, err);
-		case TXD_FROM_TIMESTAMP:
-			return put_timestamp(d, column, m->timestamp_ms, rows, err);
-		case TXD_FROM_KEY:
-			return put_key(d, column, m, rows, err);
-		case TXD_FROM_IS_TOMBSTONE:
-			return txd_put_text(d, column, TXD_KIND_BOOL, m->payload == NULL ? "t" : "f", 1, true,
-								rows, err);
-		case TXD_FROM_HEADERS:
-			if (m->headers == NULL)
-				break;
-			return txd_put_text(d, column, TXD_KIND_TEXT, m->headers, m->headers_len, false, rows,
-								err);
-		case TXD_FROM_LINE:
-			return txd_integer(column, form, m->line, rows, err);
-		default:
-			return put_preset(d, i, rows, err);
-	}
-	return txd_null(column, form, rows, err);
-}
-
-static bool
-is_from_value(TxdSource source)
-{
-	return source == TXD_FROM_FIELD || source == TXD_FROM_REST || source == TXD_FROM_VALUE;
+	if (column->source == TXD_FROM_ENVELOPE_FIELD)
+		return d->found[i].serial != d->serial;
+	return (column->source == TXD_FROM_FIELD && !column->or_key) ||
+		   column->source == TXD_FROM_REST || column->source == TXD_FROM_VALUE;
 }
 
 /* Appends column i of a row whose value has been taken apart. */
@@ -364,13 +292,15 @@ put_column(TxdDecoder *d, int i, const TxdMessage *message, TxdBuf *rows, TxdErr
 {
 	const TxdColumn *column = &d->schema.columns[i];
 
-	if (column->source == TXD_FROM_FIELD || column->source == TXD_FROM_KEY_FIELD)
+	if (column->source == TXD_FROM_FIELD)
 		return put_field(d, i, message, rows, err);
+	if (column->source == TXD_FROM_KEY_FIELD || column->source == TXD_FROM_ENVELOPE_FIELD)
+		return put_json_field(d, i, rows, err);
 	if (column->source == TXD_FROM_VALUE)
 		return put_whole(d, column, message, rows, err);
 	if (column->source == TXD_FROM_REST)
 		return put_json(d, column, d->rest.data, d->rest.len, rows, err);
-	return put_metadata(d, i, message, rows, err);
+	return txd_put_metadata(d, i, message, rows, err);
 }
 
 static bool
@@ -387,7 +317,7 @@ put_row(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err)
 	{
 		if (text && i > 0)
 			txd_buf_byte(rows, '\t');
-		if (tombstone && is_from_value(d->schema.columns[i].source))
+		if (tombstone && goes_with_value(d, i))
 			ok = txd_null(&nullable, d->schema.form, rows, err);
 		else
 			ok = put_column(d, i, message, rows, err);
@@ -400,6 +330,24 @@ put_row(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err)
 }
 
 bool
+txd_decode_row(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err)
+{
+	bool ok = true;
+
+	d->serial++;
+	d->nchanged = 0;
+	if (message->payload == NULL)
+		ok = true;
+	else if (txd_has_json_fields(d->schema.format))
+		ok = txd_json_fields(d, message, err);
+	else if (d->schema.format == TXD_CSV)
+		ok = txd_csv_fields(d, message, err);
+	if (ok && d->key_match != NULL && d->shape == NULL)
+		ok = txd_json_key_fields(d, message->key, message->key_len, err);
+	return ok && put_row(d, message, rows, err);
+}
+
+bool
 txd_decode(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err)
 {
 	size_t before = rows->len;
@@ -408,20 +356,13 @@ txd_decode(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err
 
 	if (message->payload == NULL && !d->schema.tombstones)
 		return txd_refuse(err, "tombstone", NULL, "message has no payload");
-	d->serial++;
-	d->nchanged = 0;
 	d->given = message;
 	if (!txd_as_json(d, &message, &as_json, err))
 		return false;
-	if (message->payload == NULL)
-		ok = true;
-	else if (txd_has_json_fields(d->schema.format))
-		ok = txd_json_fields(d, message, err);
-	else if (d->schema.format == TXD_CSV)
-		ok = txd_csv_fields(d, message, err);
-	if (ok && d->key_match != NULL)
-		ok = txd_json_key_fields(d, message, err);
-	ok = ok && put_row(d, message, rows, err);
+	if (d->shape != NULL)
+		ok = txd_shape_rows(d, message, rows, err);
+	else
+		ok = txd_decode_row(d, message, rows, err);
 	if (ok && rows->len - before > TXD_MAX_ROW)
 		ok = txd_refuse(err, "too_long", NULL, "the row has %zu bytes, at most %d fit",
 						rows->len - before, TXD_MAX_ROW);

@@ -66,14 +66,25 @@ typedef enum TxdSource
 	TXD_FROM_TOPIC = 3, /* kafka_topic */
 	TXD_FROM_PARTITION = 4,
 	TXD_FROM_OFFSET = 5,
-	TXD_FROM_TIMESTAMP = 6,    /* kafka_timestamp, NULL when the message has none */
-	TXD_FROM_KEY = 7,          /* "$key" and kafka_key: the key's bytes */
-	TXD_FROM_HEADERS = 8,      /* kafka_headers: a JSON object */
-	TXD_FROM_LINE = 9,         /* line number of a file's record, its first line counting as 1 */
-	TXD_FROM_CONSTANT = 10,    /* the column's default_text in every row (file_id, group_key) */
-	TXD_FROM_KEY_FIELD = 11,   /* "$key.id": a field of the key, which is a JSON object; by path */
-	TXD_FROM_IS_TOMBSTONE = 12 /* boolean: whether the message has no value */
+	TXD_FROM_TIMESTAMP = 6,     /* kafka_timestamp, NULL when the message has none */
+	TXD_FROM_KEY = 7,           /* "$key" and kafka_key: the key's bytes */
+	TXD_FROM_HEADERS = 8,       /* kafka_headers: a JSON object */
+	TXD_FROM_LINE = 9,          /* line number of a file's record, its first line counting as 1 */
+	TXD_FROM_CONSTANT = 10,     /* the column's default_text in every row (file_id, group_key) */
+	TXD_FROM_KEY_FIELD = 11,    /* "$key.id": a field of the key, which is a JSON object; by path */
+	TXD_FROM_IS_TOMBSTONE = 12, /* boolean: whether the message has no value, or deletes a row */
+	TXD_FROM_ENVELOPE_FIELD = 13, /* "$envelope.id": a field around the row's own, by path */
+	TXD_FROM_ROW = 14             /* kafka_row: number of the row in its message, from 0 */
 } TxdSource;
+
+/* What is around the fields of a row. */
+typedef enum TxdEnvelope
+{
+	TXD_NO_ENVELOPE = 0,
+	TXD_DEBEZIUM =
+		1, /* {op, after, …}, or the same as the payload beside its schema; keys likewise */
+	TXD_CLOUDEVENTS = 2 /* {specversion, data, …}, or headers ce_… and the value is the data */
+} TxdEnvelope;
 
 /* Conversion applied to the field's text before the type's own syntax ("as" in a mapping). */
 typedef enum TxdConvert
@@ -103,11 +114,13 @@ typedef struct TxdColumn
 	bool not_null;     /* NULL is refused as missing_value */
 	TxdSource source;
 	TxdConvert convert;
-	int npaths;               /* 0 with TXD_FROM_FIELD: match by the column's name */
-	const char **paths;       /* alternatives, first present wins; JSON: dotted, "\" takes the */
-							  /* meaning from a dot, a backslash and a "$" that begins the path; */
-							  /* CSV: a header name, or without header a field number from 1 */
+	int npaths;         /* 0 with TXD_FROM_FIELD: match by the column's name */
+	const char **paths; /* alternatives, first present wins; JSON: dotted, [N] is an array's */
+						/* element from 0, "\" takes the meaning from a dot, a "[", a backslash */
+						/* and a "$" that begins the path; CSV: a header name, or without */
+						/* header a field number from 1 */
 	const char *default_text; /* used where the field is absent; NULL: SQL NULL */
+	bool or_key;              /* a field that the key may have, too; what the key has wins */
 	bool discreet;            /* refusals show no values; set by txd_new */
 } TxdColumn;
 
@@ -143,6 +156,11 @@ typedef struct TxdRegistry
 	int32_t wait_s;        /* how long a schema may be missing */
 } TxdRegistry;
 
+/* Rows are the elements of the array that the message is, or its lines. */
+#define TXD_ROWS_VALUE "$"
+#define TXD_ROWS_LINES "$lines"
+#define TXD_MAX_ROWS 1000000 /* of one message */
+
 typedef struct TxdSchema
 {
 	TxdFormat format;
@@ -153,7 +171,9 @@ typedef struct TxdSchema
 	TxdZone zone;
 	bool tombstones;   /* a message without a value is a row, see txd_decode */
 	bool track_fields; /* JSON: list the fields seen, see txd_fields_seen */
-	const char *key;   /* of pseudonyms; NULL: none. The decoder keeps no copy */
+	TxdEnvelope envelope;
+	const char *rows; /* where rows are: a path, TXD_ROWS_VALUE, TXD_ROWS_LINES; NULL: one row */
+	const char *key;  /* of pseudonyms; NULL: none. The decoder keeps no copy */
 	/* Of encryption, as txd_pgp_new takes them; NULL: none. With them refusals show no values. */
 	const char *encryption_keys;
 	/*
@@ -184,7 +204,8 @@ typedef struct TxdMessage
 /*
  * Why a row was refused. The codes are stable and documented in docs/architecture.md:
  * bad_json, bad_csv, bad_encoding, nul_byte, too_deep, duplicate_field, ambiguous_field, wrong_type,
- * bad_avro, bad_schema, unknown_schema, bad_value, out_of_range, excess_scale, too_long, missing_value, missing_field, extra_field, tombstone.
+ * bad_avro, bad_schema, unknown_schema, bad_value, out_of_range, excess_scale, too_long, missing_value, missing_field, extra_field, tombstone,
+ * bad_envelope, unknown_op, truncate, unavailable_value.
  */
 typedef struct TxdError
 {
@@ -202,11 +223,12 @@ extern void txd_free(TxdDecoder *decoder);
 #define TXD_MAX_ROW (256 * 1024 * 1024)
 
 /*
- * Appends one row to `rows`, or returns false with err filled and `rows` as it was.
+ * Appends one row to `rows`, with `rows` in the schema any number of them, or returns false with err filled and `rows`
+ * as it was: a message is taken whole or not at all.
  *
  * A message without a value is refused (tombstone), or with `tombstones` a row in which every column
  * from the value is NULL, without regard to not_null and defaults. A row beyond TXD_MAX_ROW bytes is
- * refused (too_long). A key of no bytes is no key to key
+ * refused (too_long), and so are more than TXD_MAX_ROWS of a message. A key of no bytes is no key to key
  * fields, to json and to columns that are NOT NULL.
  */
 extern bool txd_decode(TxdDecoder *decoder, const TxdMessage *message, TxdBuf *rows, TxdError *err);

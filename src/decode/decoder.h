@@ -70,6 +70,10 @@ struct TxdDecoder
 	TxdTranslator *translator; /* NULL: the format is none of them */
 	const TxdMessage *given;   /* the message as it came; the one decoded has its JSON */
 
+	/* What is between the JSON of a message and its rows; NULL: nothing */
+	struct TxdShape *shape;
+	uint32_t row;
+
 	/* The key */
 	TxdMatch *key_match; /* NULL: no column comes from its fields */
 	TxdTrack *key_track;
@@ -89,11 +93,23 @@ extern void *txd_schema_copy(const TxdSchema *from, TxdSchema *to);
 /* as_json.c: lets *message be its JSON, which is then in *copy; unchanged where it is that itself, or has no fields. */
 extern bool txd_as_json(TxdDecoder *d, const TxdMessage **message, TxdMessage *copy, TxdError *err);
 
+/* decode.c: appends the row of a message, or of a part of one. */
+extern bool txd_decode_row(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err);
+
+/* rows.c: what the schema says of envelopes and rows. Appends all rows of a message of JSON, or without value. */
+extern bool txd_shape_prepare(TxdDecoder *d, TxdError *err);
+extern void txd_shape_end(TxdDecoder *d);
+extern bool txd_shape_rows(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err);
+
 /* Finds the columns' values in a JSON message. */
 extern bool txd_json_fields(TxdDecoder *d, const TxdMessage *message, TxdError *err);
 
 /* The same for the columns from fields of the key; of an absent key nothing is found. */
-extern bool txd_json_key_fields(TxdDecoder *d, const TxdMessage *message, TxdError *err);
+extern bool txd_json_key_fields(TxdDecoder *d, const char *key, size_t len, TxdError *err);
+
+/* The same in an object beside the message. */
+extern bool txd_json_side_fields(TxdDecoder *d, TxdMatch *match, TxdTrack *track,
+								 const char *object, size_t len, TxdError *err);
 
 /* Makes an error say that it is about the key; returns false. */
 extern bool txd_refuse_key(TxdError *err);
@@ -110,6 +126,13 @@ extern const TxdCsvField *txd_csv_find(const TxdDecoder *d, int column);
 /* Checks bytes from outside to be UTF-8 without NUL. */
 extern bool txd_check_text(const TxdColumn *column, const char *text, size_t len, TxdError *err);
 
+/* Appends column i's default, or constant, or NULL. */
+extern bool txd_put_preset(TxdDecoder *d, int i, TxdBuf *rows, TxdError *err);
+
+/* metadata.c: appends column i from what the message brings besides its value. */
+extern bool txd_put_metadata(TxdDecoder *d, int i, const TxdMessage *m, TxdBuf *rows,
+							 TxdError *err);
+
 /* Applies the column's conversion and appends the value; `checked` as in txd_value. */
 extern bool txd_put_text(TxdDecoder *d, const TxdColumn *column, TxdKind kind, const char *text,
 						 size_t len, bool checked, TxdBuf *rows, TxdError *err);
@@ -122,6 +145,18 @@ extern bool txd_conceal(TxdDecoder *d, const TxdColumn *column, TxdKind kind, co
 /* Appends what a format without fields makes of its payload. */
 extern bool txd_put_plain(TxdDecoder *d, const TxdColumn *column, const TxdMessage *message,
 						  TxdBuf *rows, TxdError *err);
+
+static inline const TxdZone *
+txd_zone_of(const TxdDecoder *d)
+{
+	return d->schema.zone.offset != NULL ? &d->schema.zone : NULL;
+}
+
+static inline bool
+txd_is_json(const TxdColumn *column)
+{
+	return column->type == TXD_JSONTEXT || column->type == TXD_JSONB;
+}
 
 /* At most `most` bytes of text, cut at a character boundary: for "%.*s" in messages. */
 static inline int

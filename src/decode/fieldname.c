@@ -78,7 +78,7 @@ txd_first_name(const char *path)
 {
 	size_t len = 0;
 
-	while (path[len] != '\0' && path[len] != '.')
+	while (path[len] != '\0' && !txd_path_goes_on(path[len]))
 		len += path[len] == '\\' && path[len + 1] != '\0' ? 2 : 1;
 	return len;
 }
@@ -93,11 +93,13 @@ txd_snake_case(const char *path, char *out)
 	{
 		if (path[i] == '\\' && i + 1 < len)
 			i++;
-		else if (path[i] == '.')
+		else if (path[i] == '.' || path[i] == '[')
 		{
 			*out++ = '_';
 			continue;
 		}
+		else if (path[i] == ']')
+			continue;
 		if (starts_word(path, len, i))
 			*out++ = '_';
 		*out++ = fold(path[i]);
@@ -110,7 +112,7 @@ txd_path_is_name(const char *path)
 {
 	for (; *path != '\0'; path++)
 	{
-		if (*path == '.')
+		if (txd_path_goes_on(*path))
 			return false;
 		if (*path == '\\' && path[1] != '\0')
 			path++;

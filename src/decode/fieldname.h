@@ -23,16 +23,23 @@ typedef enum TxdNameMatch
  */
 extern TxdNameMatch txd_name_match(const char *field, size_t len, const char *column);
 
+/* Does this character of a path, without a backslash before it, end a name before the path ends? */
+static inline bool
+txd_path_goes_on(char c)
+{
+	return c == '.' || c == '[';
+}
+
 /*
- * Writes the path in snake_case, its dots as underscores, to `out`, which holds at least twice the bytes of the
+ * Writes the path in snake_case, its dots and brackets as underscores, to `out`, which holds at least twice the bytes of the
  * path and one more. txd_name_match finds the result for a path of one name.
  */
 extern void txd_snake_case(const char *path, char *out);
 
-/* Bytes of the path's first name; a dot that joins it to the next one follows, or the end. */
+/* Bytes of the path's first name; what joins it to the next part follows, or the end. */
 extern size_t txd_first_name(const char *path);
 
-/* One name, without a dot that joins two? */
+/* One name, without a dot that joins two, or the number of an element? */
 extern bool txd_path_is_name(const char *path);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * json_fields.c — walks a JSON message or key once and notes the value of each column.
  *
- * Objects that paths lead into are walked field by field, so is every object outside arrays where
+ * Objects and arrays that paths lead into are walked, so is every object outside arrays where
  * fields are counted; everything else is only validated. The first alternative of a column that is
  * present wins; a path through a value that is no object is absent. "$rest" collects what no column
  * is mapped to, as written, inside the objects it came from.
@@ -157,16 +157,29 @@ read_name(Walk *w, const Place *at, int last, Field *f)
 }
 
 static bool read_object(Walk *w, const Place *at);
+static bool read_array(Walk *w, const Place *at);
+
+/* Do paths lead to elements of the array? */
+static bool
+has_elements(const Walk *w, const Place *at)
+{
+	return at->node >= 0 && w->match->nodes[at->node].elements >= 0;
+}
 
 /* Reads a value: object by object where somebody wants to know what is in it. */
 static inline bool
 read_value(Walk *w, const Place *at, TxdJsonValue *value)
 {
 	const char *s = w->j.p;
+	bool array = false;
 
 	if ((at->node < 0 && at->field < 0) || txd_json_peek(&w->j) != '{')
-		return txd_json_value(&w->j, at->depth, value);
-	if (!read_object(w, at))
+	{
+		array = txd_json_peek(&w->j) == '[' && has_elements(w, at);
+		if (!array)
+			return txd_json_value(&w->j, at->depth, value);
+	}
+	if (array ? !read_array(w, at) : !read_object(w, at))
 		return false;
 	*value = (TxdJsonValue){s, w->j.p - s, TXD_KIND_JSON, false, false};
 	return true;
@@ -285,6 +298,51 @@ read_object(Walk *w, const Place *at)
 	}
 }
 
+/* Reads the element of that number, from 0; `wanted` is the next that paths lead to. */
+static bool
+read_element(Walk *w, const Place *at, int32_t index, int *wanted)
+{
+	const TxdNode *node = *wanted < 0 ? NULL : &w->match->nodes[*wanted];
+	TxdJsonValue value;
+	Place inside = {-1, -1, at->depth + 1, false};
+
+	if (node == NULL || node->index != index)
+		return txd_json_value(&w->j, at->depth + 1, &value);
+	inside.node = node->inner ? *wanted : -1;
+	if (!read_value(w, &inside, &value))
+		return false;
+	note_found(w, node, &value);
+	*wanted = node->next;
+	return true;
+}
+
+/* Reads the array at j->p element by element. */
+static bool
+read_array(Walk *w, const Place *at)
+{
+	TxdJson *j = &w->j;
+	int wanted = w->match->nodes[at->node].elements;
+
+	if (at->depth == TXD_JSON_DEPTH)
+		return txd_json_fail(j, "too_deep", "more than 64 nested levels");
+	j->p++;
+	txd_json_space(j);
+	for (int32_t i = 0; i > 0 || txd_json_peek(j) != ']'; i += i < INT32_MAX)
+	{
+		if (!read_element(w, at, i, &wanted))
+			return false;
+		txd_json_space(j);
+		if (txd_json_peek(j) == ']')
+			break;
+		if (txd_json_peek(j) != ',')
+			return txd_json_syntax(j, "expected \",\" or \"]\"");
+		j->p++;
+		txd_json_space(j);
+	}
+	j->p++;
+	return true;
+}
+
 static bool
 refuse_clash(TxdError *err, const TxdColumn *col, const TxdJsonValue *one, const TxdJsonValue *two)
 {
@@ -298,10 +356,10 @@ refuse_clash(TxdError *err, const TxdColumn *col, const TxdJsonValue *one, const
 
 /*
  * Settles fields matched by a looser rule: the best rule that any field meets decides, two fields
- * that meet it clash. What is beaten is left over.
+ * that meet it clash. What is beaten is left over, and goes to the rest.
  */
 static bool
-settle_loose(TxdDecoder *d, TxdError *err)
+settle_loose(TxdDecoder *d, bool rest, TxdError *err)
 {
 	for (size_t i = 0; i < d->nloose; i++)
 	{
@@ -319,7 +377,7 @@ settle_loose(TxdDecoder *d, TxdError *err)
 
 		if ((int) l->how > d->found[l->column].rank)
 		{
-			if (d->wants_rest)
+			if (rest)
 				put_rest(d, &l->name, &l->value);
 			continue;
 		}
@@ -354,39 +412,38 @@ txd_json_fields(TxdDecoder *d, const TxdMessage *message, TxdError *err)
 	txd_track_commit(d->track, message);
 	if (d->needs_object && *value.text != '{')
 		return txd_refuse(err, "wrong_type", NULL, "message is not a JSON object");
-	ok = settle_loose(d, err);
+	ok = settle_loose(d, d->wants_rest, err);
 	txd_buf_byte(&d->rest, '}');
 	return ok;
 }
 
-/* Reads the key, a JSON object. */
-static bool
-read_key(Walk *w)
+bool
+txd_json_side_fields(TxdDecoder *d, TxdMatch *match, TxdTrack *track, const char *object,
+					 size_t len, TxdError *err)
 {
+	Walk w = {{object, object, object + len, err, false}, d, match, track};
 	const Place top = {0, 0, 0, false};
 	TxdJsonValue value;
 
-	txd_json_space(&w->j);
-	if (!read_value(w, &top, &value) || !txd_json_end(&w->j))
+	d->nloose = 0;
+	txd_json_space(&w.j);
+	if (!read_value(&w, &top, &value) || !txd_json_end(&w.j))
 		return false;
 	if (*value.text != '{')
-		return txd_refuse(w->j.err, "wrong_type", NULL, "not a JSON object");
-	return true;
+		return txd_refuse(err, "wrong_type", NULL, "not a JSON object");
+	return settle_loose(d, false, err);
 }
 
 bool
-txd_json_key_fields(TxdDecoder *d, const TxdMessage *message, TxdError *err)
+txd_json_key_fields(TxdDecoder *d, const char *key, size_t len, TxdError *err)
 {
-	const char *s = message->key;
-	Walk w = {{s, s, s, err, false}, d, d->key_match, d->key_track};
 	int i = 0;
 
-	if (s == NULL || message->key_len == 0)
+	if (key == NULL || len == 0)
 		return true;
-	w.j.end = s + message->key_len;
-	if (read_key(&w))
+	if (txd_json_side_fields(d, d->key_match, d->key_track, key, len, err))
 		return true;
-	while (d->schema.columns[i].source != TXD_FROM_KEY_FIELD)
+	while (!txd_column_takes(&d->schema.columns[i], TXD_FROM_KEY_FIELD))
 		i++;
 	if (err->column == NULL)
 		err->column = d->schema.columns[i].name;

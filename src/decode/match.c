@@ -40,8 +40,28 @@ fill_edge(TxdMatch *m, TxdEdge *e, int parent, const char *name, size_t len, uin
 static int
 add_node(TxdMatch *m, int column)
 {
-	m->nodes[m->nnodes] = (TxdNode){-1, false, column, 0};
+	m->nodes[m->nnodes] = (TxdNode){-1, false, column, 0, -1, -1, 0};
 	return m->nnodes++;
+}
+
+/* The array's element of that number; they are listed in their order. */
+static int
+element_node(TxdMatch *m, int array, int32_t index, int column)
+{
+	int *at = &m->nodes[array].elements;
+
+	while (*at >= 0 && m->nodes[*at].index < index)
+		at = &m->nodes[*at].next;
+	if (*at < 0 || m->nodes[*at].index != index)
+	{
+		int next = *at;
+
+		*at = add_node(m, column);
+		m->nodes[*at].next = next;
+		m->nodes[*at].index = index;
+		m->nodes[array].inner = true;
+	}
+	return *at;
 }
 
 static int
@@ -66,37 +86,77 @@ add_hit(TxdMatch *m, int node, int column, int rank)
 	m->nodes[node].hit = m->nhits++;
 }
 
-/* Adds one path: segments divided by dots; a backslash before a dot, a backslash, a leading "$". */
+/* "[N]" at *p. */
+static bool
+element_part(const char *path, const char **p, int32_t *element, const TxdColumn *column,
+			 TxdError *err)
+{
+	int digits = 0;
+
+	*element = 0;
+	for (; (*p)[1] >= '0' && (*p)[1] <= '9' && digits < 6; ++*p, digits++)
+		*element = *element * 10 + ((*p)[1] - '0');
+	++*p;
+	if (digits == 0 || **p != ']')
+		return txd_refuse(err, "bad_value", column,
+						  "path \"%s\" has a [ without the number of an element and a ]", path);
+	++*p;
+	if (**p != '\0' && **p != '[' && (**p != '.' || (*p)[1] == '\0'))
+		return txd_refuse(err, "bad_value", column,
+						  "path \"%s\" goes on behind ] without a dot and a name", path);
+	*p += **p == '.';
+	return true;
+}
+
+bool
+txd_path_part(const char *path, const char **p, TxdBuf *name, int32_t *element,
+			  const TxdColumn *column, TxdError *err)
+{
+	if (**p == '[' && *p > path && (*p)[-1] != '.')
+		return element_part(path, p, element, column, err);
+	*element = -1;
+	name->len = 0;
+	for (; **p != '\0' && **p != '.' && **p != '['; ++*p)
+	{
+		if (**p == '\\' && *++*p != '.' && **p != '\\' && **p != '[' &&
+			(**p != '$' || *p != path + 1))
+			return txd_refuse(err, "bad_value", column,
+							  "path \"%s\" has a backslash before what needs none", path);
+		txd_buf_byte(name, **p);
+	}
+	if (name->len == 0 || (**p == '.' && (*p)[1] == '\0'))
+		return txd_refuse(err, "bad_value", column, "path \"%s\" has an empty part", path);
+	*p += **p == '.';
+	return true;
+}
+
+/* Adds one path: names divided by dots, numbers of elements in brackets; see decode.h for backslashes. */
 static bool
 add_path(TxdMatch *m, int column, int rank, const char *path, TxdBuf *name, TxdError *err)
 {
 	const TxdColumn *col = &m->schema->columns[column];
+	const char *p = path;
+	int32_t element;
 	int node = 0;
 	int depth = 0;
-	const char *p = path;
 
 	do
 	{
-		name->len = 0;
-		for (; *p != '\0' && *p != '.'; p++)
-		{
-			if (*p == '\\' && *++p != '.' && *p != '\\' && (*p != '$' || p != path + 1))
-				return txd_refuse(err, "bad_value", col,
-								  "path \"%s\" has a backslash before what needs none", path);
-			txd_buf_byte(name, *p);
-		}
-		if (name->len == 0)
-			return txd_refuse(err, "bad_value", col, "path \"%s\" has an empty part", path);
+		if (!txd_path_part(path, &p, name, &element, col, err))
+			return false;
 		if (++depth > TXD_JSON_DEPTH)
 			return txd_refuse(err, "bad_value", col, "path has more than 64 parts");
-		node = child_node(m, node, name->data, name->len, column);
-	} while (*p++ == '.');
+		if (element >= 0)
+			node = element_node(m, node, element, column);
+		else
+			node = child_node(m, node, name->data, name->len, column);
+	} while (*p != '\0');
 	add_hit(m, node, column, rank);
 	return true;
 }
 
 static bool
-add_columns(TxdMatch *m, TxdSource source, TxdError *err)
+add_columns(TxdMatch *m, TxdError *err)
 {
 	TxdBuf name = {NULL, 0, 0};
 	bool ok = true;
@@ -105,7 +165,7 @@ add_columns(TxdMatch *m, TxdSource source, TxdError *err)
 	{
 		const TxdColumn *col = &m->schema->columns[i];
 
-		if (col->source != source)
+		if (!txd_column_takes(col, m->source))
 			continue;
 		for (int k = 0; ok && k < col->npaths; k++)
 			ok = add_path(m, i, k, col->paths[k], &name, err);
@@ -138,6 +198,7 @@ txd_match_new(const TxdSchema *schema, TxdSource source, TxdError *err)
 	}
 	memset(m, 0, sizeof(*m));
 	m->schema = schema;
+	m->source = source;
 	m->nodes = txd_alloc(nodes * sizeof(TxdNode));
 	m->hits = txd_alloc(hits * sizeof(TxdHit));
 	while (size < 2 * (nodes + MAX_REMEMBERED))
@@ -146,7 +207,7 @@ txd_match_new(const TxdSchema *schema, TxdSource source, TxdError *err)
 	m->edges = txd_alloc(size * sizeof(TxdEdge));
 	memset(m->edges, 0, size * sizeof(TxdEdge));
 	add_node(m, -1);
-	if (!add_columns(m, source, err))
+	if (!add_columns(m, err))
 	{
 		txd_match_free(m);
 		return NULL;
@@ -179,7 +240,7 @@ match_loosely(const TxdMatch *m, TxdEdge *e)
 		const TxdColumn *col = &m->schema->columns[i];
 		TxdNameMatch how;
 
-		if (col->source != TXD_FROM_FIELD || col->npaths > 0)
+		if (!txd_column_takes(col, m->source) || col->npaths > 0)
 			continue;
 		how = txd_name_match(e->name, e->len, col->name);
 		if (how < best)

@@ -39,6 +39,9 @@ typedef struct TxdNode
 	bool inner;     /* paths go on below it */
 	int column;     /* a column its path leads to, for messages */
 	uint64_t stamp; /* last message that had it */
+	int elements;   /* of an array: the first element that paths name, or -1 */
+	int next;       /* of an element: the next one, or -1 */
+	int32_t index;  /* and its number, from 0 */
 } TxdNode;
 
 typedef struct TxdMatch
@@ -52,12 +55,27 @@ typedef struct TxdMatch
 	uint32_t nedges;
 	uint32_t max_edges;
 	const TxdSchema *schema;
+	TxdSource source;
 	bool loose; /* some column is matched by name */
 } TxdMatch;
 
 /*
- * Builds the trie of the schema's columns from `source`, TXD_FROM_FIELD or TXD_FROM_KEY_FIELD; NULL
- * with err filled for an unusable path.
+ * Reads the next part of a path at *p: a field's name into `name`, *element is -1; or the number of an array's
+ * element. Moves *p behind it and its dot. Refuses what is no path, for `column`.
+ */
+extern bool txd_path_part(const char *path, const char **p, TxdBuf *name, int32_t *element,
+						  const TxdColumn *column, TxdError *err);
+
+/* Takes the column fields of that source? */
+static inline bool
+txd_column_takes(const TxdColumn *column, TxdSource source)
+{
+	return column->source == source || (source == TXD_FROM_KEY_FIELD && column->or_key);
+}
+
+/*
+ * Builds the trie of the schema's columns from fields of `source`: TXD_FROM_FIELD, TXD_FROM_KEY_FIELD or
+ * TXD_FROM_ENVELOPE_FIELD; NULL with err filled for an unusable path.
  */
 extern TxdMatch *txd_match_new(const TxdSchema *schema, TxdSource source, TxdError *err);
 extern void txd_match_free(TxdMatch *match);

@@ -77,6 +77,7 @@ txd_schema_copy(const TxdSchema *from, TxdSchema *to)
 		*to = *from;
 		copy_columns(from, to, &a);
 		to->own_schema = arena_text(&a, from->own_schema);
+		to->rows = arena_text(&a, from->rows);
 		to->csv.null_text = arena_text(&a, from->csv.null_text != NULL ? from->csv.null_text : "");
 		to->zone.at = arena_put(&a, from->zone.at, n * sizeof(int64_t));
 		to->zone.offset = arena_put(&a, from->zone.offset, (n + 1) * sizeof(int32_t));
@@ -137,7 +138,8 @@ check_encrypted(const TxdSchema *schema, const TxdColumn *col, TxdError *err)
 		return txd_refuse(err, "bad_value", col, "a default would not be encrypted");
 	if (col->source == TXD_FROM_FIELD || col->source == TXD_FROM_REST ||
 		col->source == TXD_FROM_VALUE || col->source == TXD_FROM_KEY ||
-		col->source == TXD_FROM_KEY_FIELD || col->source == TXD_FROM_HEADERS)
+		col->source == TXD_FROM_KEY_FIELD || col->source == TXD_FROM_HEADERS ||
+		col->source == TXD_FROM_ENVELOPE_FIELD)
 		return true;
 	return txd_refuse(err, "bad_value", col, "the message's place and time are not encrypted");
 }
@@ -148,7 +150,7 @@ is_within_named(const char *path, const TxdColumn *col)
 {
 	size_t len = txd_first_name(path);
 
-	return path[len] == '.' && txd_name_match(path, len, col->name) != TXD_NAME_NONE;
+	return txd_path_goes_on(path[len]) && txd_name_match(path, len, col->name) != TXD_NAME_NONE;
 }
 
 /* Has the column an object in which the path is? */
@@ -161,7 +163,7 @@ has_inside(const TxdColumn *col, const char *path)
 	{
 		size_t len = strlen(col->paths[k]);
 
-		if (strncmp(path, col->paths[k], len) == 0 && path[len] == '.')
+		if (strncmp(path, col->paths[k], len) == 0 && txd_path_goes_on(path[len]))
 			return true;
 	}
 	return false;
@@ -218,6 +220,74 @@ check_leaks(const TxdSchema *schema, TxdError *err)
 }
 
 static bool
+is_one_of(const char *path, const char *one, const char *other)
+{
+	size_t len = txd_first_name(path);
+
+	return (len == strlen(one) && strncmp(path, one, len) == 0) ||
+		   (len == strlen(other) && strncmp(path, other, len) == 0);
+}
+
+/* Has the object around rows at that path what is in them, too? */
+static bool
+holds_rows(const TxdSchema *schema, const char *path)
+{
+	size_t len = strlen(path);
+
+	if (schema->envelope == TXD_DEBEZIUM)
+		return is_one_of(path, "before", "after");
+	if (schema->envelope == TXD_CLOUDEVENTS)
+		return is_one_of(path, "data", "data_base64");
+	if (len > strlen(schema->rows))
+		len = strlen(schema->rows);
+	return strncmp(path, schema->rows, len) == 0;
+}
+
+static bool
+check_around(const TxdSchema *schema, const TxdColumn *col, TxdError *err)
+{
+	bool encrypts = false;
+
+	if (schema->envelope == TXD_NO_ENVELOPE && (schema->rows == NULL || *schema->rows == '$'))
+		return txd_refuse(err, "bad_value", col, "there is nothing around the message's fields");
+	if (col->npaths == 0)
+		return txd_refuse(err, "bad_value", col, "a field of the envelope needs a path");
+	for (int i = 0; i < schema->ncolumns; i++)
+		encrypts |= schema->columns[i].convert == TXD_AS_ENCRYPTED &&
+					schema->columns[i].source != TXD_FROM_ENVELOPE_FIELD;
+	for (int k = 0; k < col->npaths && encrypts && col->convert != TXD_AS_ENCRYPTED; k++)
+		if (holds_rows(schema, col->paths[k]))
+			return txd_refuse(
+				err, "bad_value", col,
+				"it would have in clear what another column encrypts: encrypt it, too");
+	return true;
+}
+
+static bool
+check_shape(const TxdSchema *schema, TxdError *err)
+{
+	if (schema->envelope == TXD_NO_ENVELOPE && schema->rows == NULL)
+		return true;
+	if (!txd_has_json_fields(schema->format))
+		return txd_refuse(err, "bad_value", NULL,
+						  "envelopes and rows within messages need the format json or avro");
+	if (schema->rows == NULL)
+		return true;
+	if (schema->tombstones)
+		return txd_refuse(
+			err, "bad_value", NULL,
+			"a message without a value does not say which of several rows it deletes");
+	if (*schema->rows == '$' && strcmp(schema->rows, TXD_ROWS_VALUE) != 0 &&
+		strcmp(schema->rows, TXD_ROWS_LINES) != 0)
+		return txd_refuse(err, "bad_value", NULL, "rows are at a path, at $, or $lines");
+	if (strcmp(schema->rows, TXD_ROWS_LINES) == 0 &&
+		(schema->format != TXD_JSON || schema->envelope != TXD_NO_ENVELOPE))
+		return txd_refuse(err, "bad_value", NULL,
+						  "lines are rows of the format json, without an envelope");
+	return true;
+}
+
+static bool
 check_column(const TxdSchema *schema, const TxdColumn *col, int *nplain, TxdError *err)
 {
 	if (col->convert == TXD_AS_PSEUDONYM && schema->key == NULL)
@@ -231,6 +301,11 @@ check_column(const TxdSchema *schema, const TxdColumn *col, int *nplain, TxdErro
 	for (int k = 0; k < col->npaths; k++)
 		if (col->paths == NULL || col->paths[k] == NULL)
 			return txd_refuse(err, "bad_value", col, "path %d is missing", k + 1);
+	if (col->source == TXD_FROM_ENVELOPE_FIELD && !check_around(schema, col, err))
+		return false;
+	if (col->or_key &&
+		(col->source != TXD_FROM_FIELD || schema->envelope != TXD_DEBEZIUM || schema->rows != NULL))
+		return txd_refuse(err, "bad_value", col, "only keys of Debezium have fields of the row");
 	if (col->source == TXD_FROM_KEY_FIELD && col->npaths == 0)
 		return txd_refuse(err, "bad_value", col, "a field of the key needs a path");
 	if (col->source == TXD_FROM_IS_TOMBSTONE && col->type != TXD_BOOL)
@@ -253,6 +328,8 @@ txd_schema_check(const TxdSchema *schema, TxdError *err)
 	if (!check_zone(&schema->zone, err))
 		return false;
 	if (schema->format == TXD_CSV && !check_csv(&schema->csv, err))
+		return false;
+	if (!check_shape(schema, err))
 		return false;
 	for (int i = 0; i < schema->ncolumns; i++)
 	{

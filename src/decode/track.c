@@ -74,7 +74,8 @@ make_path(TxdTrack *t, int parent, const char *name, size_t len)
 	}
 	for (size_t i = 0; i < len && path->len <= TXD_MAX_PATH; i++)
 	{
-		if (name[i] == '.' || name[i] == '\\' || (name[i] == '$' && path->len == 0))
+		if (name[i] == '.' || name[i] == '[' || name[i] == '\\' ||
+			(name[i] == '$' && path->len == 0))
 			txd_buf_byte(path, '\\');
 		txd_buf_byte(path, name[i]);
 	}

@@ -69,8 +69,9 @@ read_column(TxpReader *r, TxdColumn *column)
 		r->bad |= column->paths[i] == NULL;
 	}
 	column->default_text = read_text(r);
-	r->bad |= column->name == NULL || column->type > TXD_OTHER ||
-			  column->source > TXD_FROM_IS_TOMBSTONE || column->convert > TXD_AS_ENCRYPTED;
+	column->or_key = txp_read_u8(r) != 0;
+	r->bad |= column->name == NULL || column->type > TXD_OTHER || column->source > TXD_FROM_ROW ||
+			  column->convert > TXD_AS_ENCRYPTED;
 }
 
 static void
@@ -98,6 +99,8 @@ txp_schema_read(TxpReader *r)
 	schema->csv.ragged = txp_read_u8(r) != 0;
 	schema->tombstones = txp_read_u8(r) != 0;
 	schema->track_fields = txp_read_u8(r) != 0;
+	schema->envelope = (TxdEnvelope) txp_read_u8(r);
+	schema->rows = read_text(r);
 	schema->csv.null_text = read_text(r);
 	schema->key = read_secret(r);
 	schema->encryption_keys = read_secret(r);
@@ -109,7 +112,8 @@ txp_schema_read(TxpReader *r)
 	memset(schema->columns, 0, ((size_t) schema->ncolumns + 1) * sizeof(TxdColumn));
 	for (int i = 0; i < schema->ncolumns && !r->bad; i++)
 		read_column(r, &schema->columns[i]);
-	r->bad |= schema->format > TXD_AVRO || schema->form > TXD_TEXT || schema->csv.null_text == NULL;
+	r->bad |= schema->format > TXD_AVRO || schema->form > TXD_TEXT ||
+			  schema->envelope > TXD_CLOUDEVENTS || schema->csv.null_text == NULL;
 	return schema;
 }
 
@@ -149,6 +153,7 @@ txp_schema_free(TxdSchema *schema)
 	free((void *) schema->zone.at);
 	free((void *) schema->zone.offset);
 	free((void *) schema->csv.null_text);
+	free((void *) schema->rows);
 	free((void *) schema->own_schema);
 	free_registry(schema->registry);
 	free_secret(schema->key);

@@ -48,7 +48,7 @@ sub start_child
 	}
 	close $theirs;
 	my $c = { pid => $pid, sock => $ours, in => '', logs => [], mail => [] };
-	say_frame($c, 'HELLO', 0, 0, pack('L', $arg{version} // 10)) unless $arg{silent};
+	say_frame($c, 'HELLO', 0, 0, pack('L', $arg{version} // 11)) unless $arg{silent};
 	return $c;
 }
 
@@ -137,12 +137,12 @@ sub properties
 sub schema
 {
 	my ($format, $form, @columns) = @_;
-	my $s = pack('C8', $format, $form, ord(','), ord('"'), 1, 1, 0, $format == 0 ? 1 : 0) . str('') . opt(undef) x 6 . pack('l L l', 0, 0, 0);
+	my $s = pack('C8', $format, $form, ord(','), ord('"'), 1, 1, 0, $format == 0 ? 1 : 0) . pack('C', 0) . opt(undef) . str('') . opt(undef) x 6 . pack('l L l', 0, 0, 0);
 	$s .= pack('L', scalar @columns);
 	for my $col (@columns)
 	{
 		my ($name, $type, $source, $default) = @$col;
-		$s .= str($name) . pack('C l l l C C C L', $type, 0, $type >= 10 && $type <= 13 ? -1 : 0, 0, 0, $source // 0, 0, 0) . opt($default);
+		$s .= str($name) . pack('C l l l C C C L', $type, 0, $type >= 10 && $type <= 13 ? -1 : 0, 0, 0, $source // 0, 0, 0) . opt($default) . pack('C', 0);
 	}
 	return $s;
 }

@@ -1,0 +1,75 @@
+/*
+ * metadata.c — what a message brings besides its value: place, time, key and headers.
+ */
+#include <string.h>
+
+#include "decoder.h"
+#include "value.h"
+
+static bool
+put_timestamp(TxdDecoder *d, const TxdColumn *column, int64_t ms, TxdBuf *rows, TxdError *err)
+{
+	int64_t us;
+
+	if (ms == -1)
+		return txd_null(column, d->schema.form, rows, err);
+	if (column->type == TXD_INT8)
+		return txd_integer(column, d->schema.form, ms, rows, err);
+	if (__builtin_mul_overflow(ms, INT64_C(1000), &us))
+		return txd_refuse(err, "out_of_range", column, "timestamp out of range");
+	return txd_unix_us(column, d->schema.form, txd_zone_of(d), us, rows, err);
+}
+
+static bool
+put_key(TxdDecoder *d, const TxdColumn *column, const TxdMessage *m, TxdBuf *rows, TxdError *err)
+{
+	TxdKind kind = column->type == TXD_BYTEA ? TXD_KIND_BYTES : TXD_KIND_TEXT;
+
+	if (m->key == NULL || (m->key_len == 0 && (column->not_null || txd_is_json(column))))
+		return txd_null(column, d->schema.form, rows, err);
+	return txd_put_text(d, column, kind, m->key, m->key_len, false, rows, err) ||
+		   txd_refuse_key(err);
+}
+
+bool
+txd_put_metadata(TxdDecoder *d, int i, const TxdMessage *m, TxdBuf *rows, TxdError *err)
+{
+	const TxdColumn *column = &d->schema.columns[i];
+	TxdForm form = d->schema.form;
+
+	switch (column->source)
+	{
+		case TXD_FROM_TOPIC:
+			if (m->topic == NULL)
+				break;
+			return txd_put_text(d, column, TXD_KIND_TEXT, m->topic, strlen(m->topic), false, rows,
+								err);
+		case TXD_FROM_PARTITION:
+			if (m->topic == NULL)
+				break;
+			return txd_integer(column, form, m->partition, rows, err);
+		case TXD_FROM_OFFSET:
+			if (m->topic == NULL)
+				break;
+			return txd_integer(column, form, m->offset, rows, err);
+		case TXD_FROM_TIMESTAMP:
+			return put_timestamp(d, column, m->timestamp_ms, rows, err);
+		case TXD_FROM_KEY:
+			return put_key(d, column, m, rows, err);
+		case TXD_FROM_IS_TOMBSTONE:
+			return txd_put_text(d, column, TXD_KIND_BOOL, m->payload == NULL ? "t" : "f", 1, true,
+								rows, err);
+		case TXD_FROM_HEADERS:
+			if (m->headers == NULL)
+				break;
+			return txd_put_text(d, column, TXD_KIND_TEXT, m->headers, m->headers_len, false, rows,
+								err);
+		case TXD_FROM_LINE:
+			return txd_integer(column, form, m->line, rows, err);
+		case TXD_FROM_ROW:
+			return txd_integer(column, form, d->row, rows, err);
+		default:
+			return txd_put_preset(d, i, rows, err);
+	}
+	return txd_null(column, form, rows, err);
+}
