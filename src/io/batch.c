@@ -240,6 +240,7 @@ static void
 recount_fields(TxpBatch *batch, TxdDecoder *decoder)
 {
 	TxdBuf rows = {0};
+	TxdBuf headers = {0};
 
 	txd_fields_reset(decoder);
 	for (uint32_t i = 0; i < batch->nrows; i++)
@@ -247,9 +248,16 @@ recount_fields(TxpBatch *batch, TxdDecoder *decoder)
 		TxdMessage m = txp_message_of(batch->row[i].source, batch->row[i].topic);
 		TxdError err;
 
-		rows.len = 0;
+		rows.len = headers.len = 0;
+		/* An envelope may be in them. */
+		if (txp_headers_json(batch->row[i].source, &headers))
+		{
+			m.headers = headers.data;
+			m.headers_len = headers.len;
+		}
 		(void) txd_decode(decoder, &m, &rows, &err);
 	}
+	txd_buf_free(&headers);
 	txd_buf_free(&rows);
 }
 

@@ -8,7 +8,7 @@ use Test::More;
 use TxpipeTest;
 
 my $broker = start_broker(
-	qw(changes:3 wrapped:1 shuffled:1 odd:1 orders:2 refused:1 pieces:1 lines:1 arrays:1 keyed:1 elements:1 events:1 event_rows:1));
+	qw(changes:3 wrapped:1 shuffled:1 odd:1 orders:2 refused:1 pieces:1 lines:1 elements:1 events:1 stopping:1));
 my $node   = new_node('shapes');
 start_node($node);
 kafka_server($node, 'shop', $broker);
@@ -348,6 +348,15 @@ is(sql('TABLE events ORDER BY id'), "1|order.paid|10\n3|order.paid|30\n4|order.p
 is(letters('events'), '1 bad_envelope: no CloudEvent: it has no "specversion", nor a header ce_specversion', 'what is none is refused');
 is(sql(qq{SELECT txpipe.replay_dead_letters('events', payload => convert_to('} . sprintf($event, 2, 20) . qq{', 'UTF8'),
 	ids => (SELECT array_agg(dead_letter_id) FROM txpipe.dead_letter WHERE stream = 'events'))}), '(1,0,0)', '... until it is mended');
+# Before a message that stops the stream fields are counted anew, of binary events, too.
+my $amounts = PostgreSQL::Test::Utils::tempdir() . '/amounts';
+append_to_file($amounts, qq({"amount": 1}\n) x 500);
+system_or_bail('kcat', '-P', '-b', $broker->{servers}, '-t', 'stopping', '-p', 0, (map { ('-H', "$_=$header{$_}") } sort keys %header), '-l', $amounts);
+produce_lines($broker, 'stopping', 0, '{"other": 1}');
+sql(q{SELECT txpipe.create_stream('stopping', 'shop', 'stopping', 'events', columns => '{"id": "$envelope.id", "amount": "amount"}',
+	options => '{"envelope": "cloudevents", "on_error": "stop"}')});
+wait_for($node, q{SELECT state = 'paused' AND reason ~ 'offset 500 .*bad_envelope' FROM txpipe.stream_status WHERE stream = 'stopping'}, 'the stream stops');
+is(sql(q{SELECT path, occurrences FROM txpipe.stream_field WHERE stream = 'stopping'}), 'amount|500', 'on_error stop: the fields before that');
 sql('CREATE TABLE event_rows (id text, amount int, sku text)');
 sql(q{SELECT txpipe.create_stream('event_rows', 'shop', 'events', 'event_rows', columns => '{"id": "$envelope.id", "amount": "$envelope.data.amount", "sku": "sku"}',
 	options => '{"envelope": "cloudevents", "rows": "items"}')});
