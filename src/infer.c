@@ -4,6 +4,7 @@
 #include "postgres.h"
 
 #include "catalog/heap.h"
+#include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "port/pg_bswap.h"
 #include "utils/builtins.h"
@@ -14,6 +15,7 @@
 #include "json_facts.h"
 #include "rowplan.h"
 #include "sample.h"
+#include "schema_facts.h"
 
 #define SAMPLE_MESSAGES 1000
 #define SAMPLE_MS 5000
@@ -119,8 +121,8 @@ column_name(const char *path)
 static bool
 is_usable(const TxpJsonFact *fact)
 {
-	return fact->kinds != 0 && fact->name[0] != '\0' && strlen(fact->name) <= MAX_PATH &&
-		   !is_own_name(fact->name);
+	return (fact->kinds != 0 || fact->type != NULL) && fact->name[0] != '\0' &&
+		   strlen(fact->name) <= MAX_PATH && !is_own_name(fact->name);
 }
 
 static int
@@ -143,6 +145,13 @@ by_position(const ListCell *a, const ListCell *b)
 	return x->position < y->position ? -1 : x->position > y->position;
 }
 
+/* Are the fields of rows others than the schema's? */
+static bool
+has_shape(const TxpStream *stream)
+{
+	return stream->rows[0] != '\0' || strcmp(stream->envelope, "none") != 0;
+}
+
 /* A plan for messages as the JSON they become. */
 static TxpRowPlan *
 json_plan(const TxpStream *stream)
@@ -154,35 +163,61 @@ json_plan(const TxpStream *stream)
 		txp_rowplan_for_mapping(txp_format_by_name(stream->format), DatumGetJsonbP(columns), &csv);
 
 	txp_rowplan_set_shape(plan, stream->envelope, stream->rows);
+	if (!has_shape(stream))
+		txp_rowplan_add_hidden(plan, "schema", TEXTOID, TXD_FROM_SCHEMA);
 	txp_rowplan_set_schemas(plan, stream->server, stream->owner, stream->avro_schema, 0);
 	return plan;
 }
 
-/* Adds a message: as it is, or what json_plan made of it, rows with a text as their only field. */
-static void
-add_facts(TxpJsonFacts *facts, const TxpSampled *sampled, bool decoded)
+/* The next field of a row by json_plan. Its data are NULL where there is none. */
+static TxpSpan
+next_field(TxpReader *r)
 {
-	TxpReader r = {0};
+	TxpSpan field = {0};
+	uint32 len;
 
-	if (!decoded && sampled->m.payload.data != NULL)
-		txp_json_facts_add(facts, sampled->m.payload.data, sampled->m.payload.len);
-	if (!decoded || sampled->row == NULL)
+	memcpy(&len, r->p, sizeof(len));
+	len = pg_ntoh32(len);
+	r->p += sizeof(len);
+	if (len == PG_UINT32_MAX)
+		return field;
+	field = (TxpSpan){r->p, len};
+	r->p += len;
+	return field;
+}
+
+/* Adds the rows of a message, and what its schema says unless that was the last one. */
+static void
+add_facts(TxpJsonFacts *facts, const TxpSampled *sampled, TxpSpan *last)
+{
+	TxpReader r;
+
+	if (sampled->row == NULL)
 		return;
 	r = txp_reader(sampled->row, sampled->m.row_length);
 	while (r.p < r.end)
 	{
-		uint32 len;
+		uint16 nfields;
+		TxpSpan field;
 
-		memcpy(&len, r.p + sizeof(int16), sizeof(len));
-		len = pg_ntoh32(len);
-		r.p += sizeof(int16) + sizeof(int32);
-		txp_json_facts_add(facts, r.p, len);
-		r.p += len;
+		memcpy(&nfields, r.p, sizeof(nfields));
+		r.p += sizeof(nfields);
+		field = next_field(&r);
+		if (field.data != NULL)
+			txp_json_facts_add(facts, field.data, field.len);
+		if (pg_ntoh16(nfields) == 1)
+			continue;
+		field = next_field(&r);
+		if (field.data == NULL ||
+			(field.len == last->len && memcmp(field.data, last->data, field.len) == 0))
+			continue;
+		txp_schema_facts_add(facts, field.data, field.len);
+		*last = field;
 	}
 }
 
 static TxpSample *
-take_sample(TxpIo *io, const TxpStream *stream, bool decoded)
+take_sample(TxpIo *io, const TxpStream *stream)
 {
 	TxpSampleWish wish = {
 		.max_messages = SAMPLE_MESSAGES, .max_bytes = SAMPLE_BYTES, .timeout_ms = SAMPLE_MS};
@@ -191,8 +226,7 @@ take_sample(TxpIo *io, const TxpStream *stream, bool decoded)
 	int64 offsets = 0;
 
 	source.start_at = "earliest";
-	sample =
-		txp_sample_take(io, &source, decoded ? json_plan(stream) : txp_sample_raw_plan(), &wish);
+	sample = txp_sample_take(io, &source, json_plan(stream), &wish);
 	for (int i = 0; i < sample->parts.n; i++)
 		offsets += sample->parts.places[i].high - sample->parts.places[i].low;
 	if (sample->n == 0)
@@ -212,15 +246,14 @@ take_sample(TxpIo *io, const TxpStream *stream, bool decoded)
 static List *
 sampled_facts(TxpIo *io, const TxpStream *stream)
 {
-	bool decoded = txp_format_by_name(stream->format) != TXD_JSON || stream->rows[0] != '\0' ||
-				   strcmp(stream->envelope, "none") != 0;
-	TxpSample *sample = take_sample(io, stream, decoded);
+	TxpSample *sample = take_sample(io, stream);
 	TxpJsonFacts *facts = txp_json_facts_new();
+	TxpSpan last = {0};
 	List *all;
 	ListCell *lc;
 
 	for (uint32 i = 0; i < sample->n; i++)
-		add_facts(facts, &sample->messages[i], decoded);
+		add_facts(facts, &sample->messages[i], &last);
 	all = txp_json_facts_list(facts);
 	foreach (lc, all)
 	{
@@ -292,6 +325,7 @@ field_columns(TxpIo *io, const TxpStream *stream)
 
 		columns = add_column(columns, unique_name(columns, column_name(path)),
 							 txp_json_fact_type(fact), path);
+		((TxpInferredColumn *) llast(columns))->doc = fact->doc;
 	}
 	return columns;
 }

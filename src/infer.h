@@ -15,6 +15,7 @@ typedef struct TxpInferredColumn
 	char *name;
 	const char *type; /* as SQL writes it, schema-qualified */
 	char *path;       /* as a mapping writes it */
+	const char *doc;  /* of the field, in its schema, or NULL */
 	bool key;
 } TxpInferredColumn;
 

@@ -134,6 +134,13 @@ primary_key(TxpStream *stream, List *columns)
 	return names.data;
 }
 
+static char *
+column_comment(const TxpInferredColumn *column)
+{
+	return column->doc != NULL ? psprintf("%s (mapped from %s)", column->doc, column->path)
+							   : psprintf("Mapped from %s", column->path);
+}
+
 static void
 comment(const TxpStream *stream, const char *table, List *columns)
 {
@@ -147,7 +154,7 @@ comment(const TxpStream *stream, const char *table, List *columns)
 		const TxpInferredColumn *column = lfirst(lc);
 
 		execute(psprintf("COMMENT ON COLUMN %s.%s IS %s", table, quote_identifier(column->name),
-						 quote_literal_cstr(psprintf("Mapped from %s", column->path))));
+						 quote_literal_cstr(column_comment(column))));
 	}
 }
 

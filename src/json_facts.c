@@ -85,9 +85,8 @@ txp_json_facts_list(const TxpJsonFacts *facts)
 	return facts->list;
 }
 
-/* The fact of that name, made where there is none; NULL when there are too many. */
-static TxpJsonFact *
-fact_of(TxpJsonFacts *facts, const char *name)
+TxpJsonFact *
+txp_json_facts_of(TxpJsonFacts *facts, const char *name)
 {
 	Entry *entry = hash_search(facts->by_name, &name, HASH_FIND, NULL);
 	MemoryContext old;
@@ -227,7 +226,7 @@ on_field(void *state, char *name, bool isnull)
 
 	if (walk->lex->lex_level != 1 || !walk->is_object)
 		return TXP_JSON_SUCCESS;
-	walk->field = fact_of(walk->facts, name);
+	walk->field = txp_json_facts_of(walk->facts, name);
 	if (walk->field != NULL)
 		walk->field->count++;
 	return TXP_JSON_SUCCESS;
@@ -306,6 +305,8 @@ txp_json_facts_add(TxpJsonFacts *facts, const char *json, uint32 len)
 const char *
 txp_json_fact_type(const TxpJsonFact *fact)
 {
+	if (fact->type != NULL)
+		return fact->type;
 	if (fact->kinds & KIND_JSON)
 		return "pg_catalog.jsonb";
 	switch (fact->kinds)

@@ -15,6 +15,7 @@ struct TxdAvro
 	AvroArena arena;
 	const AvroType *writer;
 	const AvroStep *top;
+	bool is_read_as;      /* another schema */
 	uint64_t fingerprint; /* of the writer's schema */
 };
 
@@ -46,6 +47,7 @@ txd_avro_new(const char *const *writer, int n, const char *reader, TxdError *err
 		txd_avro_free(avro);
 		return NULL;
 	}
+	avro->is_read_as = reader != NULL;
 	avro->fingerprint = txd_avro_canonical_hash(avro->writer);
 	avro->top = txd_avro_resolve(&avro->arena, avro->writer, of_reader);
 	return avro;
@@ -58,6 +60,12 @@ txd_avro_free(TxdAvro *avro)
 		return;
 	txd_avro_free_arena(&avro->arena);
 	free(avro);
+}
+
+const AvroType *
+txd_avro_top(const TxdAvro *avro)
+{
+	return avro->is_read_as ? NULL : avro->writer;
 }
 
 uint64_t

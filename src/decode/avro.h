@@ -26,6 +26,12 @@ extern void txd_avro_free(TxdAvro *avro);
 extern bool txd_avro_json(const TxdAvro *avro, const char *data, size_t len, TxdBuf *json,
 						  TxdError *err);
 
+/*
+ * Appends the fields of a record as JSON: [{"name":…,"type":…,"doc":…}], types as SQL writes them. Nothing of another type, and with a
+ * reader's schema.
+ */
+extern void txd_avro_describe(const TxdAvro *avro, TxdBuf *json);
+
 /* CRC-64-AVRO of the writer's parsing canonical form, by which the single-object encoding knows it. */
 extern uint64_t txd_avro_fingerprint(const TxdAvro *avro);
 

@@ -69,10 +69,17 @@ put_own(void *schema, const char *data, size_t len, TxdBuf *json, TxdError *err)
 	return false;
 }
 
+static void
+describe(void *schema, TxdBuf *json)
+{
+	txd_avro_describe(schema, json);
+}
+
 const TxdLanguage txd_avro_language = {.name = "Avro",
 									   .refusal = "bad_avro",
 									   .read = read_schema,
 									   .read_own = read_own,
 									   .release = release,
 									   .put = put,
-									   .put_own = put_own};
+									   .put_own = put_own,
+									   .describe = describe};

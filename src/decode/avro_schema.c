@@ -3,6 +3,7 @@
  *
  * Not by libavro, which keeps neither defaults nor aliases nor logical types.
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,6 +129,7 @@ set_logical(AvroType *type, const json_t *j)
 				 {"local-timestamp-nanos", AVRO_LONG, AVRO_LOCAL, 9}};
 	const char *name = text_member(j, "logicalType");
 	json_int_t scale = json_integer_value(json_object_get(j, "scale"));
+	json_int_t precision = json_integer_value(json_object_get(j, "precision"));
 
 	if (name == NULL)
 		return;
@@ -138,10 +140,11 @@ set_logical(AvroType *type, const json_t *j)
 			type->digits = known[i].digits;
 		}
 	if (strcmp(name, "decimal") == 0 && (type->kind == AVRO_BYTES || type->kind == AVRO_FIXED) &&
-		json_integer_value(json_object_get(j, "precision")) > 0 && scale >= 0 && scale <= MAX_SCALE)
+		precision > 0 && scale >= 0 && scale <= MAX_SCALE)
 	{
 		type->logical = AVRO_DECIMAL;
 		type->digits = (int) scale;
+		type->precision = precision < INT_MAX ? (int) precision : INT_MAX;
 	}
 	if (strcmp(name, "uuid") == 0 && type->kind == AVRO_FIXED && type->size == 16)
 		type->logical = AVRO_UUID;
@@ -206,6 +209,7 @@ parse_record(Parser *p, const json_t *j, const char *space)
 				return fail(p, "two fields are named", field->name);
 		field->aliases = json_object_get(spec, "aliases");
 		field->preset = json_object_get(spec, "default");
+		field->doc = text_member(spec, "doc");
 		field->type = parse(p, json_object_get(spec, "type"), type->space);
 		if (field->type == NULL)
 			return NULL;

@@ -53,6 +53,7 @@ typedef struct AvroField
 	const char *name;
 	json_t *aliases; /* an array, or NULL */
 	json_t *preset;  /* its default, or NULL */
+	const char *doc; /* or NULL */
 	AvroType *type;
 } AvroField;
 
@@ -60,7 +61,8 @@ struct AvroType
 {
 	AvroKind kind;
 	AvroLogical logical;
-	int digits; /* scale of a decimal; of a second's fraction */
+	int digits;    /* scale of a decimal; of a second's fraction */
+	int precision; /* of a decimal */
 	size_t size;
 	const char *name; /* full, of named types */
 	json_t *aliases;
@@ -123,6 +125,9 @@ extern void txd_avro_put_bytes(TxdBuf *json, const AvroType *type, const unsigne
 
 /* avro_default.c: a default as JSON; false: it does not fit the type. */
 extern bool txd_avro_put_default(TxdBuf *json, const AvroType *type, const json_t *preset);
+
+/* avro.c: what messages are written with, unless they are read as another schema. */
+extern const AvroType *txd_avro_top(const TxdAvro *avro);
 
 /* avro_canonical.c */
 extern uint64_t txd_avro_canonical_hash(const AvroType *type);

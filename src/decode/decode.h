@@ -74,7 +74,9 @@ typedef enum TxdSource
 	TXD_FROM_KEY_FIELD = 11,    /* "$key.id": a field of the key, which is a JSON object; by path */
 	TXD_FROM_IS_TOMBSTONE = 12, /* boolean: whether the message has no value, or deletes a row */
 	TXD_FROM_ENVELOPE_FIELD = 13, /* "$envelope.id": a field around the row's own, by path */
-	TXD_FROM_ROW = 14             /* kafka_row: number of the row in its message, from 0 */
+	TXD_FROM_ROW = 14,            /* kafka_row: number of the row in its message, from 0 */
+	TXD_FROM_SCHEMA =
+		15 /* what the message's schema says of its fields, [{"name", "type", "doc"}] */
 } TxdSource;
 
 /* What is around the fields of a row. */

@@ -31,6 +31,17 @@ put_key(TxdDecoder *d, const TxdColumn *column, const TxdMessage *m, TxdBuf *row
 		   txd_refuse_key(err);
 }
 
+static bool
+put_schema(TxdDecoder *d, const TxdColumn *column, TxdBuf *rows, TxdError *err)
+{
+	d->scratch.len = 0;
+	if (d->translator != NULL)
+		txd_translator_describe(d->translator, &d->scratch);
+	if (d->scratch.len == 0)
+		return txd_null(column, d->schema.form, rows, err);
+	return txd_put_text(d, column, TXD_KIND_TEXT, d->scratch.data, d->scratch.len, true, rows, err);
+}
+
 bool
 txd_put_metadata(TxdDecoder *d, int i, const TxdMessage *m, TxdBuf *rows, TxdError *err)
 {
@@ -68,6 +79,8 @@ txd_put_metadata(TxdDecoder *d, int i, const TxdMessage *m, TxdBuf *rows, TxdErr
 			return txd_integer(column, form, m->line, rows, err);
 		case TXD_FROM_ROW:
 			return txd_integer(column, form, d->row, rows, err);
+		case TXD_FROM_SCHEMA:
+			return put_schema(d, column, rows, err);
 		default:
 			return txd_put_preset(d, i, rows, err);
 	}

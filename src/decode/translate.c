@@ -29,6 +29,7 @@ struct TxdTranslator
 	int n;
 	int last;     /* index of the one used last */
 	int nmissing; /* of those without a schema */
+	void *latest; /* schema that was translated by */
 	TxdBuf json;
 };
 
@@ -198,6 +199,7 @@ translate_numbered(TxdTranslator *t, const char *data, size_t len, TxdError *err
 		return NULL;
 	}
 	t->last = (int) (place - t->numbered);
+	t->latest = place->schema;
 	if (place->schema == NULL)
 		*err = place->why;
 	return place->schema != NULL && t->language->put(place->schema, data + TXD_WIRE_PREFIX,
@@ -212,7 +214,15 @@ txd_translate(TxdTranslator *t, const char *data, size_t len, TxdError *err)
 	if (t->json.cap > KEEP_BYTES)
 		txd_buf_free(&t->json);
 	t->json.len = 0;
+	t->latest = t->own;
 	if (t->by_number)
 		return translate_numbered(t, data, len, err);
 	return t->language->put_own(t->own, data, len, &t->json, err) ? &t->json : NULL;
+}
+
+void
+txd_translator_describe(const TxdTranslator *t, TxdBuf *json)
+{
+	if (t->latest != NULL)
+		t->language->describe(t->latest, json);
 }

@@ -24,6 +24,8 @@ typedef struct TxdLanguage
 	/* Appends the JSON of what follows the number; of a message of the stream's own schema. */
 	bool (*put)(void *schema, const char *data, size_t len, TxdBuf *json, TxdError *err);
 	bool (*put_own)(void *schema, const char *data, size_t len, TxdBuf *json, TxdError *err);
+	/* Appends the fields of the message that was put last, as TXD_FROM_SCHEMA has them. */
+	void (*describe)(void *schema, TxdBuf *json);
 } TxdLanguage;
 
 /* avro_message.c */
@@ -45,5 +47,8 @@ extern void txd_translator_refuse(TxdTranslator *t, uint32_t id, const char *why
 
 /* The JSON of the bytes, which lives until the next call; NULL with err filled. */
 extern const TxdBuf *txd_translate(TxdTranslator *t, const char *data, size_t len, TxdError *err);
+
+/* Appends what the schema says of the fields of the bytes that were translated last; nothing where it does not. */
+extern void txd_translator_describe(const TxdTranslator *t, TxdBuf *json);
 
 #endif

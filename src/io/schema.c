@@ -70,8 +70,8 @@ read_column(TxpReader *r, TxdColumn *column)
 	}
 	column->default_text = read_text(r);
 	column->or_key = txp_read_u8(r) != 0;
-	r->bad |= column->name == NULL || column->type > TXD_OTHER || column->source > TXD_FROM_ROW ||
-			  column->convert > TXD_AS_ENCRYPTED;
+	r->bad |= column->name == NULL || column->type > TXD_OTHER ||
+			  column->source > TXD_FROM_SCHEMA || column->convert > TXD_AS_ENCRYPTED;
 }
 
 static void

@@ -8,7 +8,7 @@ use Test::More;
 use TxpipeRegistry;
 use TxpipeTest;
 
-my $broker   = start_broker(qw(orders:1 plain:1 later:1 bad:1 fields:1 own:1 renamed:1 missing:1 login:1 parts:1 tls:1 other:1));
+my $broker   = start_broker(qw(orders:1 typed:1 plain:1 later:1 bad:1 fields:1 own:1 renamed:1 missing:1 login:1 parts:1 tls:1 other:1));
 my $registry = start_registry();
 my $node     = new_node('avro');
 start_node($node);
@@ -54,7 +54,7 @@ sub fails
 
 my $order = '{"type": "record", "name": "Order", "namespace": "shop", "doc": "an order", "fields": ['
   . '{"name": "id", "type": "long"}, {"name": "name", "type": "string"},'
-  . '{"name": "amount", "type": {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}},'
+  . '{"name": "amount", "type": {"type": "bytes", "logicalType": "decimal", "precision": 16, "scale": 2}},'
   . '{"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}},'
   . '{"name": "tags", "type": {"type": "array", "items": "string"}}, {"name": "note", "type": ["null", "string"]}]}';
 
@@ -99,11 +99,38 @@ sql(q{SELECT txpipe.create_stream('plain', 'shop', 'orders', format => 'avro')})
 wait_for_offset($node, 'plain', 3);
 is( sql(q{SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum) FROM pg_attribute
 		WHERE attrelid = 'plain'::regclass AND attnum BETWEEN 1 AND 6}),
-	'id bigint, name text, amount numeric, at timestamp with time zone, tags jsonb, note text',
+	'id bigint, name text, amount numeric(16,2), at timestamp with time zone, tags jsonb, note text',
 	'the table that is inferred');
 is(sql('SELECT sum(amount), count(*) FROM plain'), '1000000000012.42|3', 'and what is in it');
 is(sql(q{SELECT string_agg(path, ' ' ORDER BY path COLLATE "C") FROM txpipe.stream_field WHERE stream = 'plain'}), 'amount at id name note tags',
 	'stream_field');
+
+# The types and docs are the schema's, also of fields that no message has had a value for.
+my $typed = '{"type": "record", "name": "t", "fields": [{"name": "Small", "type": "int", "doc": "a \\"number\\" of it\'s"},'
+  . '{"name": "f", "type": "float"}, {"name": "d", "type": ["null", "double"]}, {"name": "b", "type": "bytes"}, {"name": "e", "type": {"type": "enum", "name": "e", "symbols": ["A"]}},'
+  . '{"name": "day", "type": {"type": "int", "logicalType": "date"}}, {"name": "t", "type": {"type": "int", "logicalType": "time-millis"}},'
+  . '{"name": "l", "type": {"type": "long", "logicalType": "local-timestamp-micros"}}, {"name": "u", "type": ["null", {"type": "fixed", "name": "u", "size": 16, "logicalType": "uuid"}], "doc": "never there"},'
+  . '{"name": "many", "type": ["null", "int", "string"]}, {"name": "free", "type": {"type": "bytes", "logicalType": "decimal", "precision": 2000, "scale": 1}}]}';
+my $typed_value = avro_long(7) . pack('f<', 0.5) . avro_long(0) . avro_text("\xff") . avro_long(0) . avro_long(1) . avro_long(1000) . avro_long(5) . avro_long(0) . avro_long(0)
+  . avro_text("\x0f");
+register_schema($registry, 40, $typed);
+register_schema($registry, 41, $typed =~ s/"type": "int", "doc"/"type": "long", "doc"/r =~ s/"float"/"string"/r);
+produce_bytes('typed', wire(40, $typed_value), wire(41, $typed_value =~ s/\A.(....)/avro_long(5_000_000_000) . avro_text('text')/ser));
+sql(q{SELECT txpipe.create_stream('typed', 'shop', 'typed', format => 'avro', paused => true)});
+my $types = q{SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum) FROM pg_attribute
+	WHERE attrelid = 'typed'::regclass AND attnum BETWEEN 1 AND 11};
+is( sql($types),
+	'small bigint, f text, d double precision, b bytea, e text, day date, t time without time zone, l timestamp without time zone, u uuid, many jsonb, free numeric',
+	'of two schemas a type that holds both, or what holds the values');
+is( sql(q{SELECT string_agg(col_description('typed'::regclass, n), '; ' ORDER BY n) FROM unnest('{1,2,9}'::int[]) n}),
+	q{a "number" of it's (mapped from Small); Mapped from f; never there (mapped from u)},
+	'comments have their docs');
+sql(q{SELECT txpipe.resume_stream('typed')});
+wait_for_offset($node, 'typed', 2);
+is( sql('SELECT small, f, d, b, e, day, t, l, u, many, free FROM typed ORDER BY small'),
+	"7|0.5||\\xff|A|1970-01-02|00:00:01|1970-01-01 00:00:00.000005|||1.5\n"
+	  . '5000000000|text||\xff|A|1970-01-02|00:00:01|1970-01-01 00:00:00.000005|||1.5',
+	'and the rows');
 
 # --- a later schema, while the registry is away ---
 
