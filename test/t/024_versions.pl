@@ -9,7 +9,7 @@ use Test::More;
 use TxpipeKafka qw(kafka_do);
 use TxpipeTest;
 
-my $broker = start_broker(qw(mixed:2 values:1 bare:1 kept:1 prune:1));
+my $broker = start_broker(qw(mixed:2 changes:2 values:1 bare:1 kept:1 prune:1));
 my $node   = new_node('versions');
 start_node($node);
 kafka_server($node, 'shop', $broker);
@@ -74,6 +74,36 @@ is_deeply(\%is, \%wanted, 'each key is as its newest event left it');
 ok(%wanted > 5 && %wanted < %newest, 'some keys are gone at the end');
 is(sql(q{SELECT count(*) FROM txpipe.dead_letter}), '0', 'nothing was refused');
 is( sql('SELECT count(*) > 5 FROM txpipe.deleted_key'), 't', 'deletions are remembered');
+
+# --- Debezium's events, by the log's sequence number, which deletes have in their envelope ---
+
+sql(<<'SQL');
+CREATE TABLE changes (id int PRIMARY KEY, what text, lsn bigint);
+SELECT txpipe.create_stream('changes', 'shop', 'changes', 'changes', paused => true,
+    columns => '{"id": "id", "what": "what", "lsn": "$envelope.source.lsn"}',
+    options => '{"mode": "upsert_delete", "version_column": "lsn", "envelope": "debezium", "batch_rows": 23, "workers": 2}');
+SQL
+@events = ();
+%newest = ();
+for my $lsn (1 .. 600)
+{
+	my $id     = 1 + int rand 25;
+	my $exists = defined $newest{$id};
+	my $op     = !$exists ? 'c' : rand() < 0.4 ? 'd' : 'u';
+	my $row    = qq({"id": $id, "what": "at $lsn"});
+	my ($before, $after) = ($exists ? qq({"id": $id, "what": null}) : 'null', $op eq 'd' ? 'null' : $row);
+	my $event = qq({"before": $before, "after": $after, "op": "$op", "ts_ms": 5, "source": {"lsn": $lsn}});
+
+	$newest{$id} = $op eq 'd' ? undef : "at $lsn";
+	push @events, ([ int rand 2, 0, qq({"id": $id}), $event ]) x (1 + int rand 2);
+}
+produce_events('changes', shuffle(@events));
+sql(q{SELECT txpipe.resume_stream('changes')});
+wait_for_offset($node, 'changes', scalar @events);
+%wanted = map { $_ => $newest{$_} } grep { defined $newest{$_} } keys %newest;
+%is     = map { /^(.*)\|(.*)$/ } split /\n/, sql('SELECT id, what FROM changes');
+is_deeply(\%is, \%wanted, 'change events in any order end in the table they came from');
+is(sql(q{SELECT count(*) FROM txpipe.dead_letter WHERE stream = 'changes'}), '0', 'none of them was refused');
 
 # --- a number in the value, mode upsert; a message without it ---
 

@@ -85,6 +85,10 @@ sql("CREATE TABLE documents ($COLUMNS)");
 sql("SELECT txpipe.create_stream('documents', 'shop', 'documents', 'documents', 'json', '$MAPPING')");
 wait_for_offset($node, 'documents', 500);
 is_as_written('documents', 500, "JSON behind its schema's number");
+sql(q{SELECT txpipe.create_stream('inferred_documents', 'shop', 'documents')});
+wait_for_offset($node, 'inferred_documents', 500);
+is( sql('SELECT sum(id), sum(amount::numeric) FROM inferred_documents'), sql('SELECT sum(id), sum(amount) FROM documents_written'),
+	'a table that is inferred');
 
 log_is_clean($node);
 done_testing();
