@@ -9,7 +9,7 @@
  *   bench_messages version                                  of librdkafka
  *
  * Message n is the same row in all of them. FORM: json, csv, or keyed_json and keyed_csv, where n comes first as the
- * event's id, schema_json, for Kafka Connect, or avro, bare values. --poison: so many of a hundred cannot be decoded, --refused: break
+ * event's id, schema_json, for Kafka Connect, or avro and protobuf, bare values. --poison: so many of a hundred cannot be decoded, --refused: break
  * CHECK (quantity > 0). --transactions: of a million accounts, made at the time of sending; N of a thousand, the last
  * ones, have an amount over 10,000. --rate: messages a second, spread evenly; otherwise as fast as the broker takes them.
  * produce prints how many were sound, poisoned, refused; drain prints seconds from the first message to the
@@ -301,10 +301,10 @@ usage(void)
 static Form
 parse_form(const char *name)
 {
-	static const char *const names[] = {"json",      "csv",         "keyed_json",
-										"keyed_csv", "schema_json", "avro"};
+	static const char *const names[] = {"json",        "csv",  "keyed_json", "keyed_csv",
+										"schema_json", "avro", "protobuf"};
 
-	for (int form = FORM_JSON; form <= FORM_AVRO; form++)
+	for (int form = FORM_JSON; form <= FORM_PROTOBUF; form++)
 		if (strcmp(name, names[form]) == 0)
 			return (Form) form;
 	usage();

@@ -18,7 +18,8 @@ typedef enum Form
 	FORM_KEYED_JSON,
 	FORM_KEYED_CSV,
 	FORM_SCHEMA_JSON,
-	FORM_AVRO
+	FORM_AVRO,
+	FORM_PROTOBUF
 } Form;
 
 typedef struct Row
@@ -178,6 +179,58 @@ write_avro(char *to, int64_t n, const Row *r)
 	return (int) (put_string(p, r->algorithm) - to);
 }
 
+/* Protobuf: what begins a field, a number and a text. */
+static char *
+put_varint(char *to, uint64_t v)
+{
+	for (; v > 0x7f; v >>= 7)
+		*to++ = (char) (v | 0x80);
+	*to++ = (char) v;
+	return to;
+}
+
+static char *
+put_number_field(char *to, int field, uint64_t v)
+{
+	return put_varint(put_varint(to, (uint64_t) field << 3), v);
+}
+
+static char *
+put_text_field(char *to, int field, const char *text)
+{
+	size_t len = strlen(text);
+
+	to = put_varint(put_varint(to, (uint64_t) field << 3 | 2), len);
+	memcpy(to, text, len);
+	return to + len;
+}
+
+/* By the descriptor in StreamBench.pm. */
+static int
+write_protobuf(char *to, int64_t n, const Row *r)
+{
+	double total = (double) r->cents / 100;
+	char metadata[200];
+	char product[16];
+	char recommended[16];
+	char *p = put_text_field(to, 1, r->event_type);
+
+	snprintf(product, sizeof(product), "%d", r->product_id);
+	snprintf(recommended, sizeof(recommended), "%d", r->recommended_product_id);
+	p = put_number_field(p, 2, (uint64_t) r->customer_id);
+	p = put_text_field(p, 3, product);
+	p = put_varint(put_varint(p, 4 << 3 | 2), 6);
+	p = put_number_field(p, 1, (uint64_t) (1704067200 + n % 31536000));
+	p = put_number_field(p, 5, (uint64_t) r->quantity);
+	*p++ = 6 << 3 | 1;
+	memcpy(p, &total, sizeof(total));
+	p = put_text_field(p + sizeof(total), 7, r->payment_method);
+	*put_text_field(put_text_field(metadata, 1, r->category), 2, r->source) = '\0';
+	p = put_text_field(p, 8, metadata);
+	p = put_text_field(p, 9, recommended);
+	return (int) (put_text_field(p, 10, r->algorithm) - to);
+}
+
 static int
 write_row(char *to, int64_t n, const Row *r, Form form)
 {
@@ -188,6 +241,8 @@ write_row(char *to, int64_t n, const Row *r, Form form)
 		return write_schema_json(to, n, r);
 	if (form == FORM_AVRO)
 		return write_avro(to, n, r);
+	if (form == FORM_PROTOBUF)
+		return write_protobuf(to, n, r);
 	if (form == FORM_CSV || form == FORM_KEYED_CSV)
 	{
 		if (form == FORM_KEYED_CSV)

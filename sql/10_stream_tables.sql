@@ -13,7 +13,7 @@ CREATE TABLE txpipe.stream (
     target_oid oid NOT NULL,
     target_schema name NOT NULL,
     target_table name NOT NULL,
-    format text NOT NULL CHECK (format IN ('json', 'csv', 'text', 'bytea', 'avro')),
+    format text NOT NULL CHECK (format IN ('json', 'csv', 'text', 'bytea', 'avro', 'protobuf')),
     columns jsonb CHECK (jsonb_typeof(columns) = 'object'),
     key_columns text[],
     start_at text NOT NULL DEFAULT 'earliest',
@@ -42,7 +42,7 @@ COMMENT ON COLUMN txpipe.stream.topic IS
 COMMENT ON COLUMN txpipe.stream.target_oid IS 'Table that receives the rows';
 COMMENT ON COLUMN txpipe.stream.target_schema IS 'Schema of that table when the stream was created';
 COMMENT ON COLUMN txpipe.stream.target_table IS 'Name of that table when the stream was created';
-COMMENT ON COLUMN txpipe.stream.format IS 'Format of the messages: json, avro, csv, text or bytea';
+COMMENT ON COLUMN txpipe.stream.format IS 'Format of the messages: json, avro, protobuf, csv, text or bytea';
 COMMENT ON COLUMN txpipe.stream.columns IS 'Mapping of columns to paths; NULL: fields match columns by name';
 COMMENT ON COLUMN txpipe.stream.key_columns IS
     'Columns that identify a row in the modes upsert and upsert_delete; NULL: the primary key of the target';

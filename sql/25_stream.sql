@@ -21,7 +21,7 @@ COMMENT ON FUNCTION txpipe.create_stream(text, text, text, regclass, text, jsonb
     'Creates a stream from a Kafka topic into a table; the caller becomes its owner and needs USAGE on the '
     'server and INSERT on the table. target NULL: a table of the stream''s name is created in target_schema, its '
     'columns inferred from up to 1,000 messages of the topic (at most 5 s); 55000 when they do not tell, 42P07 when '
-    'there is such a relation. format: json, avro, csv, text or bytea. columns: {"column": "path"} or {"column": {"path": '
+    'there is such a relation. format: json, avro, protobuf, csv, text or bytea. columns: {"column": "path"} or {"column": {"path": '
     '"…", "as": "…", "default": …}}, without a target also "type" (default text), with one for columns that it does not have and only '
     'on_batch() sees; NULL: fields match columns by '
     'name, columns with a default are left to it. key_columns: columns of a unique index that rows replace one '

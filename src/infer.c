@@ -165,7 +165,7 @@ json_plan(const TxpStream *stream)
 	txp_rowplan_set_shape(plan, stream->envelope, stream->rows);
 	if (!has_shape(stream))
 		txp_rowplan_add_hidden(plan, "schema", TEXTOID, TXD_FROM_SCHEMA);
-	txp_rowplan_set_schemas(plan, stream->server, stream->owner, stream->avro_schema, 0);
+	txp_rowplan_set_schemas(plan, stream->server, stream->owner, &stream->schemas);
 	return plan;
 }
 
@@ -266,7 +266,7 @@ sampled_facts(TxpIo *io, const TxpStream *stream)
 					"is not null",
 					sample->n, stream->topic),
 			 errhint("txpipe.peek shows what they are, txpipe.test_stream why they are refused. "
-					 "Other formats are json, avro, csv, text and bytea; or create the "
+					 "Other formats are json, avro, protobuf, csv, text and bytea; or create the "
 					 "table and name it as the target.")));
 }
 
@@ -443,6 +443,7 @@ inferred_columns(TxpIo *io, const TxpStream *stream)
 	{
 		case TXD_JSON:
 		case TXD_AVRO:
+		case TXD_PROTOBUF:
 			columns = add_column(field_columns(io, stream), REST_NAME, "pg_catalog.jsonb", "$rest");
 			break;
 		case TXD_PLAIN_TEXT:

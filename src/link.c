@@ -56,8 +56,7 @@ plan_rows(TxpLink *link)
 		txp_rowplan_add_for_steps(link->plan, stream->columns);
 	txp_rowplan_set_keys(
 		link->plan, &(TxpPlanKeys){stream->server, stream->server, stream->encrypt, stream->owner});
-	txp_rowplan_set_schemas(link->plan, stream->server, stream->owner, stream->avro_schema,
-							stream->schema_timeout_s);
+	txp_rowplan_set_schemas(link->plan, stream->server, stream->owner, &stream->schemas);
 	link->upsert = txp_upsert_new(stream, target, link->plan);
 	link->target_desc = CreateTupleDescCopyConstr(RelationGetDescr(target));
 	table_close(target, AccessShareLock);

@@ -72,7 +72,8 @@ const TxpOption txp_options[] = {
 	{TXP_OPTION_SERVER, "compression_codec", TXP_TYPE_CHOICE, "none", 0, 0,
 	 "none gzip snappy lz4 zstd", "What produce() compresses with"},
 	{TXP_OPTION_SERVER, "schema_registry_url", TXP_TYPE_TEXT, NULL, 0, 0, NULL,
-	 "Schema registry of the format avro, http://host:port or https://host:port; of several, "
+	 "Schema registry of the formats avro and protobuf, http://host:port or https://host:port; of "
+	 "several, "
 	 "comma-separated, the first that answers"},
 	{TXP_OPTION_SERVER, "schema_registry_ca_pem", TXP_TYPE_TEXT, NULL, 0, 0, NULL,
 	 "Certificates of the authorities that are trusted there, in PEM form; otherwise the system's"},
@@ -147,15 +148,22 @@ const TxpOption txp_options[] = {
 	{TXP_OPTION_STREAM, "avro_schema", TXP_TYPE_TEXT, NULL, 0, 0, NULL,
 	 "Format avro: the schema, as JSON. With a registry what messages are read as, with its names, "
 	 "aliases and defaults; without one what they were written with"},
+	{TXP_OPTION_STREAM, "protobuf_schema", TXP_TYPE_TEXT, NULL, 0, 0, NULL,
+	 "Format protobuf: the descriptors that messages are read by, instead of a registry's: what "
+	 "protoc --include_imports --descriptor_set_out writes, in base64"},
+	{TXP_OPTION_STREAM, "protobuf_message", TXP_TYPE_TEXT, NULL, 0, 0, NULL,
+	 "With protobuf_schema: the full name of the message; not needed where its last file has one"},
 	{TXP_OPTION_STREAM, "schema_timeout", TXP_TYPE_INTEGER, "300", 0, 31536000, "s",
 	 "How long the stream waits for a schema that is not in the registry; then messages that need "
 	 "it become dead letters"},
 	{TXP_OPTION_STREAM, "envelope", TXP_TYPE_CHOICE, "none", 0, 0, "none debezium cloudevents",
-	 "Formats json and avro: what is around the fields of a row. debezium: a change event, whose "
+	 "Formats json, avro and protobuf: what is around the fields of a row. debezium: a change "
+	 "event, whose "
 	 "fields are those of after, and which deletes in mode upsert_delete; cloudevents: the fields "
 	 "are those of data, or of a value beside headers ce_…"},
 	{TXP_OPTION_STREAM, "rows", TXP_TYPE_TEXT, "", 0, 0, NULL,
-	 "Formats json and avro: where the rows of a message are: the path of an array of objects, "
+	 "Formats json, avro and protobuf: where the rows of a message are: the path of an array of "
+	 "objects, "
 	 "such "
 	 "as order.lines; $: the message is the array; $lines: each line is JSON. Empty: a message is "
 	 "a "

@@ -18,7 +18,7 @@
 TxdFormat
 txp_format_by_name(const char *name)
 {
-	static const char *const names[] = {"json", "csv", "text", "bytea", "avro"};
+	static const char *const names[] = {"json", "csv", "text", "bytea", "avro", "protobuf"};
 
 	for (int i = 0; i < (int) lengthof(names); i++)
 	{
@@ -27,7 +27,7 @@ txp_format_by_name(const char *name)
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("format \"%s\" is not known", name),
-			 errhint("Formats: json, csv, text, bytea, avro.")));
+			 errhint("Formats: json, csv, text, bytea, avro, protobuf.")));
 }
 
 static TxpRowPlan *
@@ -275,7 +275,7 @@ txp_rowplan_set_shape(TxpRowPlan *plan, const char *envelope, const char *rows)
 		!txd_has_json_fields(plan->format))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("options envelope and rows need messages with JSON fields"),
-						errhint("Formats with them are json and avro.")));
+						errhint("Formats with them are json, avro and protobuf.")));
 }
 
 void

@@ -15,6 +15,7 @@
 #include "lib/stringinfo.h"
 #include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
+#include "schemas.h"
 #include "utils/jsonb.h"
 #include "utils/relcache.h"
 
@@ -35,12 +36,11 @@ typedef struct TxpRowPlan
 	Oid key_server;   /* whose mapping for key_user has the key of pseudonyms; or InvalidOid */
 	Oid encryption_server; /* the same for the keys of encryption */
 	Oid key_user;
-	const char *avro_schema; /* format avro: the stream's own, or NULL */
-	Oid registry_server;     /* whose options say where other schemas are; or InvalidOid */
-	int schema_timeout_s;    /* how long one may be missing there */
+	TxpStreamSchemas schemas; /* the stream's own */
+	Oid registry_server;      /* whose options say where other schemas are; or InvalidOid */
 } TxpRowPlan;
 
-/* "json", "csv", "text", "bytea", "avro"; ERRORs for another name. */
+/* "json", "csv", "text", "bytea", "avro", "protobuf"; ERRORs for another name. */
 extern TxdFormat txp_format_by_name(const char *name);
 
 /*
@@ -104,11 +104,11 @@ extern void txp_rowplan_set_keys(TxpRowPlan *plan, const TxpPlanKeys *keys);
 extern void txp_pack_keys(const TxpRowPlan *plan, StringInfo buf);
 
 /*
- * plan_schemas.c: with the format avro, where its schemas are: `schema` (NULL: none) and, for the owner's eyes, the registry
+ * plan_schemas.c: with a format that has schemas, where these are: the stream's own and, for the owner's eyes, the registry
  * of the server. ERRORs where there are none. Appends them.
  */
 extern void txp_rowplan_set_schemas(TxpRowPlan *plan, const char *server, Oid user,
-									const char *schema, int timeout_s);
+									const TxpStreamSchemas *schemas);
 extern void txp_pack_schemas(const TxpRowPlan *plan, StringInfo buf);
 
 /* tzchanges.c: appends the schema's time zone part; for rows of another than the current user it is the database's. */

@@ -388,7 +388,7 @@ txp_sample_take(TxpIo *io, const TxpStream *stream, const TxpRowPlan *plan,
 				 .context = CurrentMemoryContext};
 	TxpFrame frame;
 
-	impatient.schema_timeout_s = 0;
+	impatient.schemas.timeout_s = 0;
 	source.batch_rows = wish->max_messages;
 	source.linger_ms = 0;
 	source.gather_ms = GATHER_MS;

@@ -48,6 +48,16 @@ jsonb_or_null(uint64 row, int column)
 	return isnull ? NULL : DatumGetJsonbPCopy(value);
 }
 
+static TxpStreamSchemas
+schemas_of(Jsonb *options)
+{
+	return (TxpStreamSchemas){
+		.avro_schema = txp_option_text(TXP_OPTION_STREAM, options, "avro_schema"),
+		.protobuf_schema = txp_option_text(TXP_OPTION_STREAM, options, "protobuf_schema"),
+		.protobuf_message = txp_option_text(TXP_OPTION_STREAM, options, "protobuf_message"),
+		.timeout_s = txp_option_int(TXP_OPTION_STREAM, options, "schema_timeout")};
+}
+
 void
 txp_stream_apply_options(TxpStream *stream)
 {
@@ -70,10 +80,9 @@ txp_stream_apply_options(TxpStream *stream)
 	stream->on_lost_offset = txp_option_text(TXP_OPTION_STREAM, stream->options, "on_lost_offset");
 	stream->on_new_field = txp_option_text(TXP_OPTION_STREAM, stream->options, "on_new_field");
 	stream->track_fields = txp_option_bool(TXP_OPTION_STREAM, stream->options, "track_fields");
-	stream->avro_schema = txp_option_text(TXP_OPTION_STREAM, stream->options, "avro_schema");
+	stream->schemas = schemas_of(stream->options);
 	stream->envelope = txp_option_text(TXP_OPTION_STREAM, stream->options, "envelope");
 	stream->rows = txp_option_text(TXP_OPTION_STREAM, stream->options, "rows");
-	stream->schema_timeout_s = txp_option_int(TXP_OPTION_STREAM, stream->options, "schema_timeout");
 	stream->batch_timeout_ms =
 		txp_option_int(TXP_OPTION_STREAM, stream->options, "batch_timeout_ms");
 	stream->error_budget = txp_option_int(TXP_OPTION_STREAM, stream->options, "error_budget");

@@ -11,6 +11,7 @@
 #include "utils/timestamp.h"
 
 #include "io/frame.h"
+#include "schemas.h"
 
 typedef struct TxpStream
 {
@@ -45,10 +46,9 @@ typedef struct TxpStream
 	char *on_lost_offset; /* stop, earliest, latest */
 	char *on_new_field;   /* rest, column, stop */
 	bool track_fields;
-	char *avro_schema; /* or NULL */
-	char *envelope;    /* none, debezium, cloudevents */
-	char *rows;        /* where they are in a message; empty: it is one */
-	int schema_timeout_s;
+	char *envelope; /* none, debezium, cloudevents */
+	char *rows;     /* where they are in a message; empty: it is one */
+	TxpStreamSchemas schemas;
 	int batch_timeout_ms;
 	int64 error_budget; /* 0: none, as of the next four */
 	int error_ratio;    /* per cent */

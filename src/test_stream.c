@@ -116,8 +116,7 @@ plan_of(TxpIo *io, TxpStream *stream)
 	txp_rowplan_set_shape(plan, stream->envelope, stream->rows);
 	txp_rowplan_set_keys(
 		plan, &(TxpPlanKeys){stream->server, stream->server, stream->encrypt, stream->owner});
-	txp_rowplan_set_schemas(plan, stream->server, stream->owner, stream->avro_schema,
-							stream->schema_timeout_s);
+	txp_rowplan_set_schemas(plan, stream->server, stream->owner, &stream->schemas);
 	return plan;
 }
 

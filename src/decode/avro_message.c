@@ -15,13 +15,13 @@
 static void *
 read_schema(const TxdSchema *stream, const char *const *texts, int n, TxdError *err)
 {
-	return txd_avro_new(texts, n, stream->own_schema, err);
+	return txd_avro_new(texts, n, stream->avro_schema, err);
 }
 
 static void *
 read_own(const TxdSchema *stream, TxdError *err)
 {
-	return txd_avro_new(&stream->own_schema, 1, NULL, err);
+	return txd_avro_new(&stream->avro_schema, 1, NULL, err);
 }
 
 static void

@@ -70,9 +70,9 @@ prepare(TxdDecoder *d, TxdError *err)
 		return d->schema.csv.header || txd_csv_bind_numbers(d, err);
 	if (!txd_has_json_fields(d->schema.format))
 		return true;
-	if (d->schema.format == TXD_AVRO)
+	if (txd_is_translated(d->schema.format))
 	{
-		d->translator = txd_translator_new(&d->schema, err);
+		d->translator = txd_translator_new(d->schema.format, &d->schema, err);
 		if (d->translator == NULL)
 			return false;
 	}

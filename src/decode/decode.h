@@ -21,7 +21,8 @@ typedef enum TxdFormat
 	TXD_CSV = 1,
 	TXD_PLAIN_TEXT = 2, /* the whole message is one UTF-8 text */
 	TXD_BYTES = 3,      /* the whole message is one bytea */
-	TXD_AVRO = 4        /* becomes the JSON that means the same (avro.h), and is decoded as that */
+	TXD_AVRO = 4, /* these two become the JSON that means the same (avro.h, protobuf.h), and are */
+	TXD_PROTOBUF = 5 /* decoded as that */
 } TxdFormat;
 
 /*
@@ -182,7 +183,13 @@ typedef struct TxdSchema
 	 * Avro: without registry messages are values of this schema, or single objects of it; with one it is what they are read
 	 * as, NULL: each as its writer's.
 	 */
-	const char *own_schema;
+	const char *avro_schema;
+	/*
+	 * Protobuf: descriptors that all messages are read by, a FileDescriptorSet in base64, and which message they are; NULL: those
+	 * that each names in the registry.
+	 */
+	const char *protobuf_schema;
+	const char *protobuf_message;
 	const TxdRegistry *registry; /* NULL: none */
 } TxdSchema;
 
@@ -206,7 +213,7 @@ typedef struct TxdMessage
 /*
  * Why a row was refused. The codes are stable and documented in docs/architecture.md:
  * bad_json, bad_csv, bad_encoding, nul_byte, too_deep, duplicate_field, ambiguous_field, wrong_type,
- * bad_avro, bad_schema, unknown_schema, bad_value, out_of_range, excess_scale, too_long, missing_value, missing_field, extra_field, tombstone,
+ * bad_avro, bad_protobuf, bad_schema, unknown_schema, bad_value, out_of_range, excess_scale, too_long, missing_value, missing_field, extra_field, tombstone,
  * bad_envelope, unknown_op, truncate, unavailable_value.
  */
 typedef struct TxdError
@@ -235,11 +242,18 @@ extern void txd_free(TxdDecoder *decoder);
  */
 extern bool txd_decode(TxdDecoder *decoder, const TxdMessage *message, TxdBuf *rows, TxdError *err);
 
+/* Formats that become JSON by schemas. */
+static inline bool
+txd_is_translated(TxdFormat format)
+{
+	return format == TXD_AVRO || format == TXD_PROTOBUF;
+}
+
 /* Formats whose fields are those of JSON. */
 static inline bool
 txd_has_json_fields(TxdFormat format)
 {
-	return format == TXD_JSON || format == TXD_AVRO;
+	return format == TXD_JSON || txd_is_translated(format);
 }
 
 /* A schema that a message names. */

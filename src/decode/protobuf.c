@@ -6,6 +6,7 @@
 
 #include "base64.h"
 #include "json_write.h"
+#include "proto_text.h"
 #include "protobuf_read.h"
 #include "value.h"
 
@@ -69,6 +70,20 @@ input_of(const TxdBuf *bytes)
 	return (PbInput){.p = p, .end = p != NULL ? p + bytes->len : NULL};
 }
 
+/* A descriptor, or the .proto file: many registries know the text only. */
+static bool
+read_text(PbSchema *schema, const char *text, TxdBuf *bytes, TxdError *err)
+{
+	bytes->len = 0;
+	if (!txd_base64(text, bytes))
+	{
+		bytes->len = 0;
+		if (!txd_proto_compile("schema", text, strlen(text), bytes, err))
+			return false;
+	}
+	return txd_pb_read_file(schema, input_of(bytes), err);
+}
+
 TxdProtobuf *
 txd_protobuf_new(const char *const *texts, int n, TxdError *err)
 {
@@ -77,14 +92,7 @@ txd_protobuf_new(const char *const *texts, int n, TxdError *err)
 	bool ok = true;
 
 	for (int i = 0; ok && i < n; i++)
-	{
-		bytes.len = 0;
-		ok = (txd_base64(texts[i], &bytes) ||
-			  txd_pb_bad_schema(
-				  err, "the registry does not give descriptors in base64 (?format=serialized)",
-				  NULL)) &&
-			 txd_pb_read_file(&pb->schema, input_of(&bytes), err);
-	}
+		ok = read_text(&pb->schema, texts[i], &bytes, err);
 	txd_buf_free(&bytes);
 	if (ok)
 		txd_pb_add_known(&pb->schema);

@@ -14,7 +14,7 @@
 typedef struct TxdProtobuf TxdProtobuf;
 
 /*
- * Of n texts each is a FileDescriptorProto in base64; messages are types of the last, which may refer to those before it. NULL
+ * Of n texts each is a FileDescriptorProto in base64 or a .proto file; messages are types of the last, which may refer to those before it. NULL
  * with err filled (bad_schema).
  */
 extern TxdProtobuf *txd_protobuf_new(const char *const *texts, int n, TxdError *err);

@@ -76,7 +76,9 @@ txd_schema_copy(const TxdSchema *from, TxdSchema *to)
 	{
 		*to = *from;
 		copy_columns(from, to, &a);
-		to->own_schema = arena_text(&a, from->own_schema);
+		to->avro_schema = arena_text(&a, from->avro_schema);
+		to->protobuf_schema = arena_text(&a, from->protobuf_schema);
+		to->protobuf_message = arena_text(&a, from->protobuf_message);
 		to->rows = arena_text(&a, from->rows);
 		to->csv.null_text = arena_text(&a, from->csv.null_text != NULL ? from->csv.null_text : "");
 		to->zone.at = arena_put(&a, from->zone.at, n * sizeof(int64_t));
@@ -269,8 +271,9 @@ check_shape(const TxdSchema *schema, TxdError *err)
 	if (schema->envelope == TXD_NO_ENVELOPE && schema->rows == NULL)
 		return true;
 	if (!txd_has_json_fields(schema->format))
-		return txd_refuse(err, "bad_value", NULL,
-						  "envelopes and rows within messages need the format json or avro");
+		return txd_refuse(
+			err, "bad_value", NULL,
+			"envelopes and rows within messages need the format json, avro or protobuf");
 	if (schema->rows == NULL)
 		return true;
 	if (schema->tombstones)
@@ -311,7 +314,8 @@ check_column(const TxdSchema *schema, const TxdColumn *col, int *nplain, TxdErro
 	if (col->source == TXD_FROM_IS_TOMBSTONE && col->type != TXD_BOOL)
 		return txd_refuse(err, "wrong_type", col, "whether there is a value needs a boolean");
 	if (col->source == TXD_FROM_REST && !txd_has_json_fields(schema->format))
-		return txd_refuse(err, "bad_value", col, "\"$rest\" needs the format json or avro");
+		return txd_refuse(err, "bad_value", col,
+						  "\"$rest\" needs the format json, avro or protobuf");
 	if (col->source == TXD_FROM_FIELD && !txd_has_json_fields(schema->format) &&
 		schema->format != TXD_CSV && ++*nplain > 1)
 		return txd_refuse(err, "bad_value", col, "formats without fields fill one column");

@@ -34,24 +34,27 @@ struct TxdTranslator
 };
 
 TxdTranslator *
-txd_translator_new(const TxdSchema *stream, TxdError *err)
+txd_translator_new(TxdFormat format, const TxdSchema *stream, TxdError *err)
 {
+	bool avro = format == TXD_AVRO;
+	const TxdLanguage *language = avro ? &txd_avro_language : &txd_protobuf_language;
+	const char *own = avro ? stream->avro_schema : stream->protobuf_schema;
 	TxdTranslator *t;
-	const TxdLanguage *language = &txd_avro_language;
 
-	if (stream->own_schema == NULL && stream->registry == NULL)
+	if (own == NULL && stream->registry == NULL)
 	{
 		txd_refuse(err, "bad_value", NULL, "%s needs a schema, or a registry of them",
 				   language->name);
 		return NULL;
 	}
 	t = txd_alloc(sizeof(*t));
-	*t = (TxdTranslator){
-		.language = language, .stream = stream, .by_number = stream->registry != NULL};
-	/* With a registry, too: that it is no schema is told at once. */
-	if (stream->own_schema != NULL)
+	/* Where Avro's has a registry, too, it is what messages are read as: that it is none is told at once. */
+	*t = (TxdTranslator){.language = language,
+						 .stream = stream,
+						 .by_number = stream->registry != NULL && (avro || own == NULL)};
+	if (own != NULL)
 		t->own = language->read_own(stream, err);
-	if (t->own != NULL || stream->own_schema == NULL)
+	if (t->own != NULL || own == NULL)
 		return t;
 	txd_translator_free(t);
 	return NULL;
@@ -223,6 +226,6 @@ txd_translate(TxdTranslator *t, const char *data, size_t len, TxdError *err)
 void
 txd_translator_describe(const TxdTranslator *t, TxdBuf *json)
 {
-	if (t->latest != NULL)
+	if (t->latest != NULL && t->language->describe != NULL)
 		t->language->describe(t->latest, json);
 }

@@ -28,13 +28,14 @@ typedef struct TxdLanguage
 	void (*describe)(void *schema, TxdBuf *json);
 } TxdLanguage;
 
-/* avro_message.c */
+/* avro_message.c, protobuf_message.c */
 extern const TxdLanguage txd_avro_language;
+extern const TxdLanguage txd_protobuf_language;
 
 typedef struct TxdTranslator TxdTranslator;
 
 /* The stream's schema outlives it. NULL with err filled when there is nothing to read messages by. */
-extern TxdTranslator *txd_translator_new(const TxdSchema *stream, TxdError *err);
+extern TxdTranslator *txd_translator_new(TxdFormat format, const TxdSchema *stream, TxdError *err);
 extern void txd_translator_free(TxdTranslator *t);
 
 /* Do the bytes begin with a number that is not known yet? */

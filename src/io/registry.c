@@ -49,6 +49,7 @@ struct TxpRegistry
 /* A schema and those it refers to, these first. */
 typedef struct Texts
 {
+	TxdFormat format;
 	json_t *answers; /* by path; they hold what the texts are in */
 	const char *text[MAX_REFERENCES + 1];
 	int n;
@@ -161,9 +162,16 @@ ask(TxpRegistry *r, const char *path, json_t **object)
 	return no_answer(r, "08006", "%s", "its answer has no schema", 0);
 }
 
+/* Of .proto files their descriptors, where the registry has them. */
+static const char *
+query_of(TxdFormat format)
+{
+	return format == TXD_PROTOBUF ? "?format=serialized" : "";
+}
+
 /* subjects/NAME/versions/N, the name's characters escaped as a path wants them. */
 static void
-put_path(char *path, size_t size, const char *subject, json_int_t version)
+put_path(char *path, size_t size, const char *subject, json_int_t version, const char *query)
 {
 	char escaped[900];
 	size_t n = 0;
@@ -177,7 +185,8 @@ put_path(char *path, size_t size, const char *subject, json_int_t version)
 		n += (size_t) snprintf(escaped + n, 4, plain ? "%c" : "%%%02X", c);
 	}
 	escaped[n] = '\0';
-	snprintf(path, size, "subjects/%s/versions/%" JSON_INTEGER_FORMAT, escaped, version);
+	snprintf(path, size, "subjects/%s/versions/%" JSON_INTEGER_FORMAT "%s", escaped, version,
+			 query);
 }
 
 static Answer collect(TxpRegistry *r, const char *path, Texts *texts);
@@ -193,7 +202,8 @@ collect_references(TxpRegistry *r, const json_t *references, Texts *texts)
 		char path[1000];
 		Answer answer;
 
-		put_path(path, sizeof(path), subject != NULL ? subject : "", version);
+		put_path(path, sizeof(path), subject != NULL ? subject : "", version,
+				 query_of(texts->format));
 		answer = collect(r, path, texts);
 		if (answer != ANSWER_YES)
 			return answer;
@@ -229,10 +239,13 @@ add_text(TxpRegistry *r, Texts *texts, const json_t *object)
 {
 	const char *type = json_string_value(json_object_get(object, "schemaType"));
 	const char *text = json_string_value(json_object_get(object, "schema"));
+	const char *wanted = texts->format == TXD_PROTOBUF ? "PROTOBUF" : "AVRO";
 
-	if (type != NULL && strcmp(type, "AVRO") != 0)
+	if (strcmp(type != NULL ? type : "AVRO", wanted) != 0)
 	{
-		(void) no_answer(r, "", "it is of %.40s, not of AVRO", type, 0);
+		r->sqlstate = "";
+		snprintf(r->why, sizeof(r->why), "it is of %.40s, not of %s", type != NULL ? type : "AVRO",
+				 wanted);
 		return ANSWER_USELESS;
 	}
 	for (int i = 0; i < texts->n; i++)
@@ -264,11 +277,12 @@ collect(TxpRegistry *r, const char *path, Texts *texts)
 static Answer
 fetch(TxpRegistry *r, TxdDecoder *decoder, const TxdWanted *wanted)
 {
-	Texts texts = {.answers = json_object(), .deadline = txp_now_ms() + FETCH_MS};
+	Texts texts = {
+		.format = wanted->format, .answers = json_object(), .deadline = txp_now_ms() + FETCH_MS};
 	char path[60];
 	Answer answer;
 
-	snprintf(path, sizeof(path), "schemas/ids/%" PRIu32, wanted->id);
+	snprintf(path, sizeof(path), "schemas/ids/%" PRIu32 "%s", wanted->id, query_of(wanted->format));
 	answer = collect(r, path, &texts);
 	if (answer == ANSWER_USELESS)
 	{

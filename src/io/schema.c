@@ -104,7 +104,9 @@ txp_schema_read(TxpReader *r)
 	schema->csv.null_text = read_text(r);
 	schema->key = read_secret(r);
 	schema->encryption_keys = read_secret(r);
-	schema->own_schema = read_text(r);
+	schema->avro_schema = read_text(r);
+	schema->protobuf_schema = read_text(r);
+	schema->protobuf_message = read_text(r);
 	schema->registry = read_registry(r);
 	read_zone(r, &schema->zone);
 	schema->ncolumns = (int) txp_read_count(r, 16);
@@ -112,7 +114,7 @@ txp_schema_read(TxpReader *r)
 	memset(schema->columns, 0, ((size_t) schema->ncolumns + 1) * sizeof(TxdColumn));
 	for (int i = 0; i < schema->ncolumns && !r->bad; i++)
 		read_column(r, &schema->columns[i]);
-	r->bad |= schema->format > TXD_AVRO || schema->form > TXD_TEXT ||
+	r->bad |= schema->format > TXD_PROTOBUF || schema->form > TXD_TEXT ||
 			  schema->envelope > TXD_CLOUDEVENTS || schema->csv.null_text == NULL;
 	return schema;
 }
@@ -154,7 +156,9 @@ txp_schema_free(TxdSchema *schema)
 	free((void *) schema->zone.offset);
 	free((void *) schema->csv.null_text);
 	free((void *) schema->rows);
-	free((void *) schema->own_schema);
+	free((void *) schema->avro_schema);
+	free((void *) schema->protobuf_schema);
+	free((void *) schema->protobuf_message);
 	free_registry(schema->registry);
 	free_secret(schema->key);
 	free_secret(schema->encryption_keys);

@@ -60,7 +60,7 @@ decode_message(const char *schema, const char *data, size_t len)
 						.columns = columns,
 						.track_fields = true,
 						.csv = {',', '"', false, false, ""},
-						.own_schema = schema};
+						.avro_schema = schema};
 	TxdMessage m = {.payload = data, .payload_len = len, .timestamp_ms = -1};
 	TxdBuf rows = {0};
 	TxdError err = {0};

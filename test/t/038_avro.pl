@@ -20,22 +20,6 @@ SQL
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
-# One message each, of any bytes.
-sub produce_bytes
-{
-	my ($topic, @values) = @_;
-	my $dir = PostgreSQL::Test::Utils::tempdir();
-
-	for my $value (@values)
-	{
-		open my $fh, '>:raw', "$dir/value" or die $!;
-		print $fh $value;
-		close $fh;
-		system_or_bail('kcat', '-P', '-b', $broker->{servers}, '-t', $topic, '-p', 0, "$dir/value");
-	}
-	return;
-}
-
 sub letters
 {
 	return sql("SELECT string_agg(kafka_offset || ' ' || code || ': ' || message, E'\\n' ORDER BY kafka_offset)
@@ -74,7 +58,7 @@ register_schema($registry, 7, $order);
 my @orders = (
 	order(1, 'tea', 1250, 1704164645678, [ 'a', 'b"c' ], undef), order(-2, "caf\xc3\xa9", -7, 0, [], 'n'),
 	order(9223372036854775807, '', 99999999999999, -1, ['x'], ''));
-produce_bytes('orders', map { wire(7, $_) } @orders);
+produce_bytes($broker, 'orders', map { wire(7, $_) } @orders);
 sql(q{CREATE TABLE orders (id bigint PRIMARY KEY, name text NOT NULL, amount numeric, at timestamptz, tags jsonb, note text, kafka_offset bigint, raw bytea)});
 sql(q{SELECT txpipe.create_stream('orders', 'shop', 'orders', 'orders', 'avro',
 	'{"id": "id", "name": "name", "amount": "amount", "at": "at", "tags": "tags", "note": "note", "kafka_offset": "kafka_offset", "raw": "$value"}')});
@@ -115,7 +99,7 @@ my $typed_value = avro_long(7) . pack('f<', 0.5) . avro_long(0) . avro_text("\xf
   . avro_text("\x0f");
 register_schema($registry, 40, $typed);
 register_schema($registry, 41, $typed =~ s/"type": "int", "doc"/"type": "long", "doc"/r =~ s/"float"/"string"/r);
-produce_bytes('typed', wire(40, $typed_value), wire(41, $typed_value =~ s/\A.(....)/avro_long(5_000_000_000) . avro_text('text')/ser));
+produce_bytes($broker, 'typed', wire(40, $typed_value), wire(41, $typed_value =~ s/\A.(....)/avro_long(5_000_000_000) . avro_text('text')/ser));
 sql(q{SELECT txpipe.create_stream('typed', 'shop', 'typed', format => 'avro', paused => true)});
 my $types = q{SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum) FROM pg_attribute
 	WHERE attrelid = 'typed'::regclass AND attnum BETWEEN 1 AND 11};
@@ -137,11 +121,11 @@ is( sql('SELECT small, f, d, b, e, day, t, l, u, many, free FROM typed ORDER BY 
 my $evolved = $order =~ s/\]\}$/, {"name": "weight", "type": "double", "default": 1.5}]}/r;
 sql(q{CREATE TABLE later (id integer, name text)});
 sql(q{SELECT txpipe.create_stream('later', 'shop', 'later', 'later', 'avro', paused => true, options => '{"on_new_field": "column"}')});
-produce_bytes('later', wire(7, order(1, 'a', 0, 0, [], undef)));
+produce_bytes($broker, 'later', wire(7, order(1, 'a', 0, 0, [], undef)));
 sql("SELECT txpipe.resume_stream('later')");
 wait_for_offset($node, 'later', 1);
 stop_registry($registry);
-produce_bytes('later', wire(8, order(2, 'b', 0, 0, [], undef) . pack('d<', 2.5)), wire(7, order(3, 'c', 0, 0, [], undef)));
+produce_bytes($broker, 'later', wire(8, order(2, 'b', 0, 0, [], undef) . pack('d<', 2.5)), wire(7, order(3, 'c', 0, 0, [], undef)));
 wait_for(
 	$node, q{SELECT state = 'error' AND last_error ~* '^08006: the schema registry at ".*" does not give schema 8\. .*connect'
 		FROM txpipe.stream_status WHERE stream = 'later'}, 'the status says what is awaited');
@@ -156,7 +140,7 @@ wait_for($node, q{SELECT state = 'running' FROM txpipe.stream_status WHERE strea
 
 sql('CREATE TABLE bad (id bigint, name text)');
 sql(q{SELECT txpipe.create_stream('bad', 'shop', 'bad', 'bad', 'avro')});
-produce_bytes('bad', '{"id": 1}', wire(7, substr($orders[0], 0, 9)), wire(7, "$orders[0]x"), "\0\0\0", wire(7, $orders[1]));
+produce_bytes($broker, 'bad', '{"id": 1}', wire(7, substr($orders[0], 0, 9)), wire(7, "$orders[0]x"), "\0\0\0", wire(7, $orders[1]));
 wait_for_offset($node, 'bad', 5);
 is( letters('bad'),
 	"0 bad_avro: the message does not begin with byte 0 and the number of a schema\n"
@@ -170,7 +154,7 @@ is(sql('SELECT id FROM bad'), '-2', 'the one between them is a row');
 
 sql('CREATE TABLE missing (id bigint)');
 sql(q{SELECT txpipe.create_stream('missing', 'shop', 'missing', 'missing', 'avro', options => '{"schema_timeout": 3600}')});
-produce_bytes('missing', wire(20, avro_long(1)), wire(7, $orders[0]));
+produce_bytes($broker, 'missing', wire(20, avro_long(1)), wire(7, $orders[0]));
 wait_for($node, q{SELECT last_error ~ '^42704: schema 20 is not in the registry at' FROM txpipe.stream_status WHERE stream = 'missing'},
 	'a missing schema is waited for');
 sql(q{SELECT txpipe.alter_stream('missing', options => '{"schema_timeout": 0}')});
@@ -188,7 +172,7 @@ sql('CREATE TABLE own (id bigint, n text, kafka_offset bigint)');
 sql("SELECT txpipe.create_stream('own', 'bare', 'own', 'own', 'avro', options => jsonb_build_object('avro_schema', '$own'))");
 my $value = avro_long(5) . avro_text('v');
 # The fingerprint was computed by Apache's avro for Python.
-produce_bytes('own', $value, single_object('098bc04ad09083fc', $value), single_object('0123456789abcdef', $value));
+produce_bytes($broker, 'own', $value, single_object('098bc04ad09083fc', $value), single_object('0123456789abcdef', $value));
 wait_for_offset($node, 'own', 3);
 is(sql('SELECT id, n, kafka_offset FROM own ORDER BY 3'), "5|v|0\n5|v|1", 'values, and single objects of the schema');
 is(letters('own'), '2 unknown_schema: written with the schema of fingerprint 0123456789abcdef, the stream\'s has 098bc04ad09083fc', 'not those of another');
@@ -218,7 +202,7 @@ register_schema(
 register_schema($registry, 31, 'syntax = "proto3";', schemaType => 'PROTOBUF');
 sql('CREATE TABLE parts (cents bigint)');
 sql(q{SELECT txpipe.create_stream('parts', 'shop', 'parts', 'parts', 'avro', '{"cents": "price.cents"}')});
-produce_bytes('parts', wire(30, avro_long(12)), wire(31, 'x'));
+produce_bytes($broker, 'parts', wire(30, avro_long(12)), wire(31, 'x'));
 wait_for_offset($node, 'parts', 2);
 is(sql('SELECT cents FROM parts'), '12', 'a schema that refers to another one');
 like(letters('parts'), qr/^1 bad_schema: schema 31: it is of PROTOBUF, not of AVRO/, 'one of another kind');
@@ -250,7 +234,7 @@ is(sql('SELECT count(*) FROM late'), '3', 'a log-in that is mended is found');
 sql('CREATE TABLE invented (id bigint)');
 sql(q{SELECT txpipe.create_stream('invented', 'shop', 'other', 'invented', 'avro', options => '{"schema_timeout": 5}')});
 my $begin = time();
-produce_bytes('other', (map { wire(1000 + $_, 'x') } 1 .. 8), wire(7, $orders[0]));
+produce_bytes($broker, 'other', (map { wire(1000 + $_, 'x') } 1 .. 8), wire(7, $orders[0]));
 wait_for_offset($node, 'invented', 9);
 cmp_ok(time() - $begin, '<', 30, 'are waited for once, not one after the other');
 is(sql(q{SELECT count(*) FROM txpipe.dead_letter WHERE stream = 'invented' AND code = 'unknown_schema'}), '8', 'and each is a dead letter');
@@ -267,7 +251,7 @@ for my $level (1 .. 16)
 }
 my $asked = () = registry_log($registry) =~ /\n/g;
 sql(q{CREATE TABLE many (id jsonb); SELECT txpipe.create_stream('many', 'shop', 'fields', 'many', 'avro')});
-produce_bytes('fields', wire(40, avro_long(3)));
+produce_bytes($broker, 'fields', wire(40, avro_long(3)));
 wait_for_offset($node, 'many', 1);
 is(sql('SELECT id FROM many'), '{"a": 3}', 'types that are referred to in many ways');
 is(scalar(() = registry_log($registry) =~ /\n/g) - $asked, 17, 'are asked for once each');

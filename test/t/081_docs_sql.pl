@@ -7,6 +7,7 @@ use strict;
 use warnings;
 
 use File::Basename qw(basename);
+use MIME::Base64 qw(encode_base64);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -71,7 +72,7 @@ my @shown = (
 my $keyword = qr/(?:SELECT|WITH|VALUES|TABLE|CALL|INSERT|UPDATE|DELETE|MERGE|CREATE|ALTER|DROP|GRANT|REVOKE|SET|RESET|COMMENT|BEGIN|COMMIT|ROLLBACK|TRUNCATE|REASSIGN|LOAD)\b/;
 my $tree = $ENV{TXPIPE_TREE} // '.';
 
-our $broker = start_broker(map { "$_:1" } qw(app_logs orders customers members prices sales live_sales readings transactions payments accounts receipts events));
+our $broker = start_broker(map { "$_:1" } qw(app_logs orders customers members prices sales live_sales readings transactions payments shipments accounts receipts events));
 our $key_file = PostgreSQL::Test::Utils::tempdir() . '/pseudonym.key';
 our $node   = new_node('docs_sql', conf => "${CRON_CONF}txpipe.settle_time = 0\n");
 $node->start;
@@ -176,15 +177,16 @@ sub check_readme
 
 # --- what is prepared ---
 
-# Messages of the format avro, and their schema in a registry that asks for no log-in.
+# Messages of the formats avro and protobuf, and their schemas in a registry that asks for no log-in.
 sub payments
 {
 	my $registry = start_registry();
-	my $file     = PostgreSQL::Test::Utils::tempdir() . '/payment';
+	my $shipment = pb_file(package => 'shop', message => [ [ 'Shipment', [ 'id', 1, 3 ] ] ]);
 
 	register_schema($registry, 1, '{"type": "record", "name": "payment", "fields": [{"name": "id", "type": "long"}]}');
-	append_to_file($file, wire(1, avro_long(7)));
-	system_or_bail('kcat', '-P', '-b', $broker->{servers}, '-t', 'payments', '-p', 0, $file);
+	register_schema($registry, 2, encode_base64($shipment, ''), schemaType => 'PROTOBUF');
+	produce_bytes($broker, 'payments', wire(1, avro_long(7)));
+	produce_bytes($broker, 'shipments', wire(2, "\0" . pb_number(1, 7)));
 	$node->safe_psql('shop', "ALTER SERVER shop OPTIONS (SET schema_registry_url '$registry->{url}'); DROP USER MAPPING FOR CURRENT_USER SERVER shop");
 	return;
 }

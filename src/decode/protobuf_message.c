@@ -1,0 +1,41 @@
+/*
+ * protobuf_message.c — Protobuf as a stream's format.
+ *
+ * With a registry, messages of the file that they name, behind the path to their type. With descriptors of the stream's own,
+ * messages of one type and nothing else.
+ */
+#include "protobuf.h"
+#include "translate.h"
+
+static void *
+read_schema(const TxdSchema *stream, const char *const *texts, int n, TxdError *err)
+{
+	(void) stream;
+	return txd_protobuf_new(texts, n, err);
+}
+
+static void *
+read_own(const TxdSchema *stream, TxdError *err)
+{
+	return txd_protobuf_of_set(stream->protobuf_schema, stream->protobuf_message, err);
+}
+
+static void
+release(void *schema)
+{
+	txd_protobuf_free(schema);
+}
+
+static bool
+put(void *schema, const char *data, size_t len, TxdBuf *json, TxdError *err)
+{
+	return txd_protobuf_json(schema, data, len, json, err);
+}
+
+const TxdLanguage txd_protobuf_language = {.name = "Protobuf",
+										   .refusal = "bad_protobuf",
+										   .read = read_schema,
+										   .read_own = read_own,
+										   .release = release,
+										   .put = put,
+										   .put_own = put};

@@ -1,0 +1,201 @@
+# Protobuf: messages that name their file in a registry, and such of descriptors the stream has itself; what becomes of new
+# schemas, of bytes that are no message, and of a registry that gives text. Messages are written here byte by byte.
+use strict;
+use warnings;
+
+use MIME::Base64 qw(encode_base64);
+use PostgreSQL::Test::Utils;
+use Test::More;
+use TxpipeRegistry;
+use TxpipeTest;
+
+my $broker   = start_broker(qw(orders:1 later:1 bad:1 own:1 parts:1 keyed:1 mixed:1));
+my $registry = start_registry();
+my $node     = new_node('protobuf');
+start_node($node);
+kafka_server($node, 'bare', $broker);
+$node->safe_psql('postgres',
+	"CREATE SERVER shop FOREIGN DATA WRAPPER txpipe_kafka OPTIONS (bootstrap_servers '$broker->{servers}', schema_registry_url '$registry->{url}')");
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+sub letters
+{
+	return sql("SELECT string_agg(kafka_offset || ' ' || code || ': ' || message, E'\\n' ORDER BY kafka_offset)
+		FROM txpipe.dead_letter WHERE stream = '$_[0]'");
+}
+
+sub fails
+{
+	my ($statement, $state, $like, $name) = @_;
+	my $error = error_of($node, $statement);
+
+	is($error->{state}, $state, "$name: its SQLSTATE");
+	like("$error->{message} $error->{detail}", qr/$like/s, $name);
+	return;
+}
+
+# Descriptors as a registry gives them.
+sub register_file
+{
+	my ($path, $file, %more) = @_;
+
+	register_schema($registry, $path, encode_base64($file, ''), schemaType => 'PROTOBUF', %more);
+	return;
+}
+
+# The first message of the file that the number means.
+sub message { return wire($_[0], "\0$_[1]"); }
+
+my ($int64, $int32, $string, $of_message, $bytes, $double) = (3, 5, 9, 11, 12, 1);
+my @fields = (
+	[ 'id', 1, $int64 ], [ 'name', 2, $string ], [ 'placedAt', 3, $of_message, '.google.protobuf.Timestamp' ],
+	[ 'tags', 4, $string, undef, 3 ], [ 'note', 5, $of_message, '.google.protobuf.StringValue' ], [ 'raw', 6, $bytes ]);
+
+sub order
+{
+	my ($id, $name, $seconds, $nanos, $tags, $note) = @_;
+
+	return pb_number(1, $id) . pb_bytes(2, $name) . pb_bytes(3, pb_number(1, $seconds) . pb_number(2, $nanos))
+	  . join('', map { pb_bytes(4, $_) } @$tags) . (defined $note ? pb_bytes(5, pb_bytes(1, $note)) : '');
+}
+
+# --- typed ---
+
+register_file(7, pb_file(package => 'shop', message => [ [ 'Order', @fields ], [ 'Other', [ 'id', 1, $int64 ] ] ]));
+my @orders = (
+	order(1, 'tea', 1704164645, 678000000, [ 'a', 'b"c' ], undef), order(-2, "caf\xc3\xa9", 0, 0, [], 'n'),
+	order(9223372036854775807, '', -1, 999000000, ['x'], ''));
+produce_bytes($broker, 'orders', map { message(7, $_) } @orders);
+sql(q{CREATE TABLE orders (id bigint PRIMARY KEY, name text NOT NULL, placed_at timestamptz, tags jsonb, note text, raw bytea, kafka_offset bigint, whole bytea)});
+sql(q{SELECT txpipe.create_stream('orders', 'shop', 'orders', 'orders', 'protobuf',
+	'{"id": "id", "name": "name", "placed_at": "placedAt", "tags": "tags", "note": "note", "raw": "raw", "kafka_offset": "kafka_offset", "whole": "$value"}')});
+wait_for_offset($node, 'orders', 3);
+is( sql('SELECT id, name, placed_at, tags, note, raw, kafka_offset FROM orders ORDER BY kafka_offset'),
+	"1|tea|2024-01-02 03:04:05.678+00|[\"a\", \"b\\\"c\"]||\\x|0\n"
+	  . "-2|caf\xc3\xa9|1970-01-01 00:00:00+00|[]|n|\\x|1\n"
+	  . '9223372036854775807||1969-12-31 23:59:59.999+00|["x"]||\x|2',
+	'values are what was written');
+is(sql('SELECT note IS NULL FROM orders ORDER BY kafka_offset'), "t\nf\nf", 'what has presence and is not set is NULL, an empty string is not');
+is(sql("SELECT encode(whole, 'hex') FROM orders WHERE id = 1"), unpack('H*', message(7, $orders[0])), '$value as bytea is the message as it came');
+is( registry_log($registry),
+	"schemas/ids/7?format=serialized\n" x 2,
+	'the descriptor was asked for twice: by create_stream, and by the stream');
+is(letters('orders'), '', 'nothing was refused');
+
+# --- looked at, and inferred ---
+
+is( sql("SELECT kafka_offset, decoded ->> 'placed_at', code FROM txpipe.test_stream('shop', 'orders', 'orders'::regclass, 'protobuf',
+		columns => '{\"placed_at\": \"placedAt\", \"id\": \"id\", \"name\": \"name\"}') ORDER BY 1") =~ s/T/ /gr,
+	"0|2024-01-02 03:04:05.678+00:00|\n1|1970-01-01 00:00:00+00:00|\n2|1969-12-31 23:59:59.999+00:00|",
+	'test_stream');
+is(sql("SELECT encode(value, 'hex') FROM txpipe.peek('shop', 'orders', 1)"), unpack('H*', message(7, $orders[0])), 'peek');
+sql(q{SELECT txpipe.create_stream('plain', 'shop', 'orders', format => 'protobuf')});
+wait_for_offset($node, 'plain', 3);
+is( sql(q{SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum) FROM pg_attribute
+		WHERE attrelid = 'plain'::regclass AND attnum BETWEEN 1 AND 6}),
+	'id bigint, name text, placed_at timestamp with time zone, tags jsonb, raw text, note text',
+	'the table that is inferred');
+is(sql('SELECT max(id), count(*) FROM plain'), '9223372036854775807|3', 'and what is in it');
+is(sql(q{SELECT string_agg(path, ' ' ORDER BY path COLLATE "C") FROM txpipe.stream_field WHERE stream = 'plain'}), 'id name note placedAt raw tags',
+	'stream_field');
+
+# --- a later schema, while the registry is away: a field added, one gone, one renamed, one promoted ---
+
+register_file(8, pb_file(package => 'shop', message => [ [ 'Order', [ 'id', 1, $int32 ], [ 'title', 2, $string ], [ 'weight', 9, $double ] ] ]));
+sql(q{CREATE TABLE later (id bigint, name text, placed_at timestamptz)});
+sql(q{SELECT txpipe.create_stream('later', 'shop', 'later', 'later', 'protobuf', '{"id": "id", "name": {"path": ["name", "title"]}, "placed_at": "placedAt"}',
+	paused => true, options => '{"on_new_field": "column"}')});
+produce_bytes($broker, 'later', message(7, order(1, 'a', 0, 0, [], undef)));
+sql("SELECT txpipe.resume_stream('later')");
+wait_for_offset($node, 'later', 1);
+stop_registry($registry);
+produce_bytes($broker, 'later', message(8, pb_number(1, -2) . pb_bytes(2, 'b') . "\x49" . pack('d<', 2.5)), message(7, order(3, 'c', 0, 0, [], undef)));
+wait_for(
+	$node, q{SELECT state = 'error' AND last_error ~* '^08006: the schema registry at ".*" does not give schema 8\. .*connect'
+		FROM txpipe.stream_status WHERE stream = 'later'}, 'the status says what is awaited');
+is(letters('later') . sql('SELECT count(*) FROM later'), '1', 'nothing is refused or skipped meanwhile');
+$registry = start_registry(%{$registry}{qw(dir port)});
+wait_for_offset($node, 'later', 3);
+is(sql('SELECT id, name, placed_at IS NULL, weight FROM later ORDER BY id'), "-2|b|t|2.5\n1|a|f|\n3|c|f|",
+	'it goes on by itself; the new field has a column, one that is gone leaves NULL');
+wait_for($node, q{SELECT state = 'running' FROM txpipe.stream_status WHERE stream = 'later'}, 'it runs');
+
+# --- messages that are none ---
+
+register_schema($registry, 9, "syntax = \"proto3\";\nmessage { int64 id = 1; }", schemaType => 'PROTOBUF');
+register_schema($registry, 10, '"int"');
+sql('CREATE TABLE bad (id bigint, name text)');
+sql(q{SELECT txpipe.create_stream('bad', 'shop', 'bad', 'bad', 'protobuf', options => '{"schema_timeout": 0}')});
+produce_bytes($broker, 'bad', '{"id": 1}', message(7, substr($orders[0], 0, 9)), wire(7, "\4\0\0"), message(7, pb_bytes(1, 'x')), message(9, ''), message(10, ''),
+	message(11, ''), message(7, pb_bytes(2, "\xff")), wire(7, "\2\2" . pb_number(1, 5)));
+wait_for_offset($node, 'bad', 9);
+is( letters('bad'),
+	"0 bad_protobuf: the message does not begin with byte 0 and the number of a schema\n"
+	  . "1 bad_protobuf: a length beyond the message's end at byte 11\n"
+	  . "2 bad_protobuf: a type of message that the schema does not have\n"
+	  . "3 bad_protobuf: field \"id\" is not written as its type is at byte 3\n"
+	  . "4 bad_schema: schema line 2: a name is expected, not: \"{\"\n"
+	  . "5 bad_schema: schema 10: it is of AVRO, not of PROTOBUF\n"
+	  . "6 unknown_schema: schema 11 is not in the registry\n"
+	  . "7 bad_encoding: invalid UTF-8 at byte 17",
+	'each says why');
+is(sql('SELECT id FROM bad'), '5', 'the one behind them, of another type of the file, is a row');
+register_file(11, pb_file(package => 'shop', message => [ [ 'Order', @fields ] ]));
+is(sql(q{SELECT replayed, failed FROM txpipe.replay_dead_letters('bad', codes => '{unknown_schema}')}), '1|0', 'a replay asks again');
+
+# --- types of other files ---
+
+register_file('subjects/common%2Fmoney.proto/versions/3',
+	pb_file(name => 'common/money.proto', package => 'common', message => [ [ 'Money', [ 'cents', 1, $int64 ] ] ]));
+register_file(
+	30, pb_file(package => 'shop', message => [ [ 'Part', [ 'price', 1, $of_message, 'common.Money' ] ] ]),
+	references => [ { name => 'common/money.proto', subject => 'common/money.proto', version => 3 } ]);
+sql('CREATE TABLE parts (cents bigint)');
+sql(q{SELECT txpipe.create_stream('parts', 'shop', 'parts', 'parts', 'protobuf', '{"cents": "price.cents"}')});
+produce_bytes($broker, 'parts', message(30, pb_bytes(1, pb_number(1, 12))));
+wait_for_offset($node, 'parts', 1);
+is(sql('SELECT cents FROM parts'), '12', 'a schema that refers to another one');
+like(registry_log($registry), qr{^subjects/common%2Fmoney\.proto/versions/3\?format=serialized$}m, 'which is asked for as a descriptor, too');
+
+# Text instead of descriptors, as from registries that know no others.
+register_schema($registry, 31, "syntax = \"proto3\";\npackage shop;\nimport \"common/money.proto\";\nimport \"google/protobuf/wrappers.proto\";\n"
+	  . 'message Part { common.Money price = 1; repeated Kind kinds = 2; enum Kind { NEW = 0; OLD = 1; } map<string, google.protobuf.Int64Value> sizes = 3; }',
+	schemaType => 'PROTOBUF', references => [ { name => 'common/money.proto', subject => 'common/money.proto', version => 3 } ]);
+produce_bytes($broker, 'parts', message(31, pb_bytes(1, pb_number(1, 13)) . pb_bytes(2, "\1\0") . pb_bytes(3, pb_bytes(1, 'x') . pb_bytes(2, pb_number(1, 7)))));
+sql(q{CREATE TABLE texts (cents bigint, kinds jsonb, x int)});
+sql(q{SELECT txpipe.create_stream('texts', 'shop', 'parts', 'texts', 'protobuf', '{"cents": "price.cents", "kinds": "kinds", "x": "sizes.x"}')});
+wait_for_offset($node, 'texts', 2);
+is(sql('SELECT * FROM texts ORDER BY cents'), qq(12||\n13|["OLD", "NEW"]|7), 'the text of a .proto file');
+
+# --- descriptors of their own ---
+
+my $file = pb_file(package => 'shop', message => [ [ 'Own', [ 'id', 1, $int64 ], [ 'n', 2, $string ] ] ]);
+my $set  = encode_base64(pb_set($file));
+sql('CREATE TABLE own (id bigint, n text, kafka_offset bigint)');
+sql("SELECT txpipe.create_stream('own', 'bare', 'own', 'own', 'protobuf', options => jsonb_build_object('protobuf_schema', '$set'))");
+produce_bytes($broker, 'own', pb_number(1, 5) . pb_bytes(2, 'v'), pb_number(1, 0), pb_number(1, 6) . 'x');
+wait_for_offset($node, 'own', 3);
+is(sql('SELECT id, n, kafka_offset FROM own ORDER BY 3'), "5|v|0\n0||1", 'messages, also one in which everything is zero');
+is(letters('own'), '2 bad_protobuf: message ends too early at byte 4', 'and one that is none');
+my $two = encode_base64(pb_set(pb_file(package => 'shop', message => [ [ 'A', [ 'a', 1, $int64 ] ], [ 'Own', [ 'id', 1, $int64 ], [ 'n', 2, $string ] ] ])));
+is( sql("SELECT kafka_offset, decoded ->> 'n', code FROM txpipe.test_stream('shop', 'own', 'own'::regclass, 'protobuf',
+		options => jsonb_build_object('protobuf_schema', '$two', 'protobuf_message', 'shop.Own')) ORDER BY 1"),
+	"0|v|\n1||\n2||bad_protobuf",
+	'a message by its name; with descriptors of its own a stream asks no registry');
+
+# --- definitions that cannot work ---
+
+sql('CREATE TABLE other (id bigint)');
+my $create = q{SELECT txpipe.create_stream('other', 'bare', 'own', 'other', };
+fails("$create 'protobuf')", '22023', 'no schema for messages of the format protobuf', 'no schema anywhere');
+fails("$create 'protobuf', options => jsonb_build_object('protobuf_schema', 'message {}'))", '22023', 'no text of base64', 'a schema that is none');
+fails("$create 'protobuf', options => jsonb_build_object('protobuf_schema', '$two'))", '22023', 'protobuf_message says which', 'which message');
+fails("$create 'json', options => jsonb_build_object('protobuf_schema', '$set'))", '22023', 'protobuf_schema needs the format protobuf',
+	'a schema for another format');
+fails("$create 'protobuf', options => jsonb_build_object('protobuf_message', 'a'))", '22023', 'protobuf_message needs the option protobuf_schema',
+	'a message of nothing');
+
+log_is_clean($node, qr/ERROR:  the schema registry at/, qr/ERROR:  there is no schema for/, qr/ERROR:  schema: /, qr/ERROR:  option protobuf_/);
+stop_broker($broker);
+done_testing();
