@@ -7,7 +7,6 @@ use warnings;
 use Exporter 'import';
 use JSON::PP;
 use List::Util qw(max min uniq);
-use MIME::Base64 qw(encode_base64);
 use PeerBench;
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(time);
@@ -35,6 +34,16 @@ my $avro_schema = encode_json({ type => 'record', name => 'event', fields => [
 	  [ totalAmount => { type => 'bytes', logicalType => 'decimal', precision => 10, scale => 2 } ], [ paymentMethod => 'string' ],
 	  [ metadata => { type => 'record', name => 'metadata', fields => [ map { { name => $_, type => 'string' } } qw(category source) ] } ],
 	  [ recommendedProductId => 'string' ], [ algorithm => 'string' ] ] });
+
+my $protobuf_schema = <<'PROTO';
+syntax = "proto3";
+import "google/protobuf/timestamp.proto";
+message Event {
+	string eventType = 1; int32 customerId = 2; string productId = 3; google.protobuf.Timestamp timestamp = 4; int32 quantity = 5;
+	double totalAmount = 6; string paymentMethod = 7; Metadata metadata = 8; string recommendedProductId = 9; string algorithm = 10;
+}
+message Metadata { string category = 1; string source = 2; }
+PROTO
 
 our $event_columns = <<'SQL';
 	event_type text, customer_id integer, product_id text, "timestamp" timestamp,
@@ -280,32 +289,13 @@ sub drain
 	return { seconds => $seconds, cpu => \%cpu };
 }
 
-# A FileDescriptorSet in base64; none of its parts has 128 bytes but the file and the message.
-sub protobuf_schema
-{
-	my $part    = sub { my ($number, $bytes) = @_; return chr($number << 3 | 2) . pack('w', length $bytes) =~ s/^(.)(.)$/chr(ord($2) | 128) . chr(ord($1) & 127)/ser . $bytes };
-	my $message = sub {
-		my ($name, @fields) = @_;
-		my $n = 0;
-
-		return $part->(4, $part->(1, $name) . join '', map { $n++; my ($field, $type, $of) = @$_;
-			$part->(2, $part->(1, $field) . pack('C6', 3 << 3, $n, 4 << 3, 1, 5 << 3, $type) . ($of ? $part->(6, $of) : '')) } @fields);
-	};
-
-	return encode_base64($part->(1,
-		$message->('Event', [ eventType => 9 ], [ customerId => 5 ], [ productId => 9 ], [ timestamp => 11, '.google.protobuf.Timestamp' ],
-			[ quantity => 5 ], [ totalAmount => 1 ], [ paymentMethod => 9 ], [ metadata => 11, '.Metadata' ], [ recommendedProductId => 9 ], [ algorithm => 9 ])
-		  . $message->('Metadata', [ category => 9 ], [ source => 9 ])
-		  . $part->(12, 'proto3')), '');
-}
-
 sub create
 {
 	my ($case) = @_;
 	my ($format) = ($case->{form} // 'json') =~ /(json|csv|avro|protobuf)$/;
 	my $options = encode_json({ refused_budget => 0, refused_ratio => 0, ($case->{mode} ? (mode => $case->{mode}) : ()),
 		($format eq 'avro' ? (avro_schema => $avro_schema) : ()),
-		($format eq 'protobuf' ? (protobuf_schema => protobuf_schema(), protobuf_message => 'Event') : ()) });
+		($format eq 'protobuf' ? (protobuf_schema => $protobuf_schema, protobuf_message => 'Event') : ()) });
 	my $columns = $case->{columns} // $event_mapping;
 
 	ask($sql, 'TRUNCATE txpipe.dead_letter_store, txpipe.batch_history_store, step_totals');

@@ -205,7 +205,7 @@ put_text_field(char *to, int field, const char *text)
 	return to + len;
 }
 
-/* By the descriptor in StreamBench.pm. */
+/* By the schema in StreamBench.pm. */
 static int
 write_protobuf(char *to, int64_t n, const Row *r)
 {

@@ -149,8 +149,9 @@ const TxpOption txp_options[] = {
 	 "Format avro: the schema, as JSON. With a registry what messages are read as, with its names, "
 	 "aliases and defaults; without one what they were written with"},
 	{TXP_OPTION_STREAM, "protobuf_schema", TXP_TYPE_TEXT, NULL, 0, 0, NULL,
-	 "Format protobuf: the descriptors that messages are read by, instead of a registry's: what "
-	 "protoc --include_imports --descriptor_set_out writes, in base64"},
+	 "Format protobuf: what messages are read by, instead of a registry's schemas: the text of a "
+	 ".proto file, or of several what protoc --include_imports --descriptor_set_out writes, in "
+	 "base64"},
 	{TXP_OPTION_STREAM, "protobuf_message", TXP_TYPE_TEXT, NULL, 0, 0, NULL,
 	 "With protobuf_schema: the full name of the message; not needed where its last file has one"},
 	{TXP_OPTION_STREAM, "schema_timeout", TXP_TYPE_INTEGER, "300", 0, 31536000, "s",

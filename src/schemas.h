@@ -7,7 +7,7 @@
 typedef struct TxpStreamSchemas
 {
 	const char *avro_schema;      /* JSON, or NULL */
-	const char *protobuf_schema;  /* a FileDescriptorSet in base64, or NULL */
+	const char *protobuf_schema;  /* a .proto file, or a FileDescriptorSet in base64; NULL: none */
 	const char *protobuf_message; /* full name, or NULL */
 	int timeout_s;                /* how long one may be missing in the registry */
 } TxpStreamSchemas;

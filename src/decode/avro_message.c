@@ -13,8 +13,10 @@
 #define OBJECT_PREFIX 10 /* of single objects */
 
 static void *
-read_schema(const TxdSchema *stream, const char *const *texts, int n, TxdError *err)
+read_schema(const TxdSchema *stream, const char *const *names, const char *const *texts, int n,
+			TxdError *err)
 {
+	(void) names;
 	return txd_avro_new(texts, n, stream->avro_schema, err);
 }
 

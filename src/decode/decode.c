@@ -382,9 +382,10 @@ txd_wants_schema(const TxdDecoder *d, const TxdMessage *message, TxdWanted *want
 }
 
 void
-txd_add_schema(TxdDecoder *d, const TxdWanted *wanted, const char *const *texts, int n)
+txd_add_schema(TxdDecoder *d, const TxdWanted *wanted, const char *const *names,
+			   const char *const *texts, int n)
 {
-	txd_translator_add(d->translator, wanted->id, texts, n);
+	txd_translator_add(d->translator, wanted->id, names, texts, n);
 }
 
 void

@@ -185,8 +185,8 @@ typedef struct TxdSchema
 	 */
 	const char *avro_schema;
 	/*
-	 * Protobuf: descriptors that all messages are read by, a FileDescriptorSet in base64, and which message they are; NULL: those
-	 * that each names in the registry.
+	 * Protobuf: what all messages are read by, a .proto file or a FileDescriptorSet in base64, and which message they are; NULL:
+	 * the files that each names in the registry.
 	 */
 	const char *protobuf_schema;
 	const char *protobuf_message;
@@ -268,11 +268,11 @@ extern bool txd_wants_schema(const TxdDecoder *decoder, const TxdMessage *messag
 							 TxdWanted *wanted);
 
 /*
- * The schema that is wanted: the last of n texts, which may name types of those before it. Without texts there is none;
- * messages with the number are refused (unknown_schema) until it is added again. Texts that are no schema refuse theirs, too.
+ * The schema that is wanted: the last of n texts, which may name types of those before it; of .proto files the names are those
+ * that they are imported by. Without texts there is none; messages with the number are refused (unknown_schema) until it is added again. Texts that are no schema refuse theirs, too.
  */
-extern void txd_add_schema(TxdDecoder *decoder, const TxdWanted *wanted, const char *const *texts,
-						   int n);
+extern void txd_add_schema(TxdDecoder *decoder, const TxdWanted *wanted, const char *const *names,
+						   const char *const *texts, int n);
 /* What has the number can be no schema: messages with it are refused (bad_schema) with this. */
 extern void txd_refuse_schema(TxdDecoder *decoder, const TxdWanted *wanted, const char *why);
 

@@ -40,6 +40,7 @@ txd_protobuf_free(TxdProtobuf *pb)
 	txd_arena_free(&pb->schema.memory);
 	free(pb->schema.types);
 	free(pb->schema.enums);
+	free(pb->schema.sources);
 	end_scratch(&pb->scratch);
 	free(pb);
 }
@@ -70,29 +71,24 @@ input_of(const TxdBuf *bytes)
 	return (PbInput){.p = p, .end = p != NULL ? p + bytes->len : NULL};
 }
 
-/* A descriptor, or the .proto file: many registries know the text only. */
+/* A .proto file; `bytes` is room for its descriptor. */
 static bool
-read_text(PbSchema *schema, const char *text, TxdBuf *bytes, TxdError *err)
+read_text(PbSchema *schema, const char *name, const char *text, TxdBuf *bytes, TxdError *err)
 {
 	bytes->len = 0;
-	if (!txd_base64(text, bytes))
-	{
-		bytes->len = 0;
-		if (!txd_proto_compile("schema", text, strlen(text), bytes, err))
-			return false;
-	}
-	return txd_pb_read_file(schema, input_of(bytes), err);
+	return txd_proto_compile(name, text, strlen(text), bytes, err) &&
+		   txd_pb_read_file(schema, input_of(bytes), err);
 }
 
 TxdProtobuf *
-txd_protobuf_new(const char *const *texts, int n, TxdError *err)
+txd_protobuf_new(const char *const *names, const char *const *texts, int n, TxdError *err)
 {
 	TxdProtobuf *pb = new_schema();
 	TxdBuf bytes = {0};
 	bool ok = true;
 
 	for (int i = 0; ok && i < n; i++)
-		ok = read_text(&pb->schema, texts[i], &bytes, err);
+		ok = read_text(&pb->schema, names[i], texts[i], &bytes, err);
 	txd_buf_free(&bytes);
 	if (ok)
 		txd_pb_add_known(&pb->schema);
@@ -131,13 +127,13 @@ choose_top(TxdProtobuf *pb, const char *message, TxdError *err)
 }
 
 TxdProtobuf *
-txd_protobuf_of_set(const char *text, const char *message, TxdError *err)
+txd_protobuf_own(const char *text, const char *message, TxdError *err)
 {
 	TxdProtobuf *pb = new_schema();
 	TxdBuf bytes = {0};
-	bool ok = txd_base64(text, &bytes) || txd_pb_bad_schema(err, "it is no text of base64", NULL);
+	bool ok = txd_base64(text, &bytes) ? read_set(&pb->schema, input_of(&bytes), err)
+									   : read_text(&pb->schema, "schema", text, &bytes, err);
 
-	ok = ok && read_set(&pb->schema, input_of(&bytes), err);
 	txd_buf_free(&bytes);
 	if (ok)
 		txd_pb_add_known(&pb->schema);

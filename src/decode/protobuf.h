@@ -14,15 +14,17 @@
 typedef struct TxdProtobuf TxdProtobuf;
 
 /*
- * Of n texts each is a FileDescriptorProto in base64 or a .proto file; messages are types of the last, which may refer to those before it. NULL
- * with err filled (bad_schema).
+ * Of n .proto files, with the names that they are imported by; messages are types of the last, which imports those before it.
+ * NULL with err filled (bad_schema).
  */
-extern TxdProtobuf *txd_protobuf_new(const char *const *texts, int n, TxdError *err);
+extern TxdProtobuf *txd_protobuf_new(const char *const *names, const char *const *texts, int n,
+									 TxdError *err);
 
 /*
- * Of a FileDescriptorSet in base64. All messages are of the named type; without a name, of the only one in the last file.
+ * Of a FileDescriptorSet in base64, or of a .proto file, which has characters that base64 has not. All messages are of the named
+ * type; without a name, of the only one in the last file.
  */
-extern TxdProtobuf *txd_protobuf_of_set(const char *text, const char *message, TxdError *err);
+extern TxdProtobuf *txd_protobuf_own(const char *text, const char *message, TxdError *err);
 
 extern void txd_protobuf_free(TxdProtobuf *pb);
 

@@ -95,7 +95,6 @@ add_type(PbSchema *schema, const Known *from)
 	type->name = from->name;
 	type->meaning = from->meaning;
 	type->map_entry = from->map_entry;
-	type->known = true;
 	type->noneofs = from->oneof;
 	type->field = txd_arena_alloc(&schema->memory, most * sizeof(PbField));
 	for (size_t i = 0; i < most && from->field[i].name != NULL; i++)

@@ -24,7 +24,8 @@ by_type_name(const void *a, const void *b)
 	const PbType *right = *(PbType *const *) b;
 	int order = strcmp(left->name, right->name);
 
-	return order != 0 ? order : right->known - left->known;
+	/* What everybody knows stands before a type of the same name. */
+	return order != 0 ? order : (left->source != NULL) - (right->source != NULL);
 }
 
 static int
@@ -99,19 +100,23 @@ find_enum(const PbSchema *s, const char *name)
 	return low < s->nenums && strcmp(s->enums[low]->name, name) == 0 ? s->enums[low] : NULL;
 }
 
+/* `from` may be NULL: for a name that is full anyway. */
 static bool
-find_named(const PbSchema *s, PbField *field, const char *name)
+find_named(PbSchema *s, PbSource *from, PbField *field, const char *name)
 {
-	if (field->kind != PB_ENUM)
-		field->type = txd_pb_find_type(s, name);
-	if (field->type == NULL && !txd_pb_is_message(field))
-		field->symbols = find_enum(s, name);
+	PbType *type = field->kind != PB_ENUM ? txd_pb_find_type(s, name) : NULL;
+	PbEnum *symbols = type == NULL && !txd_pb_is_message(field) ? find_enum(s, name) : NULL;
+
+	if (type != NULL && (from == NULL || txd_pb_sees(s, from, type->source)))
+		field->type = type;
+	else if (symbols != NULL && (from == NULL || txd_pb_sees(s, from, symbols->source)))
+		field->symbols = symbols;
 	return field->type != NULL || field->symbols != NULL;
 }
 
 /*
- * A name that begins with a dot is full, another one is looked for in the scopes around the field, the innermost first. A
- * descriptor that nobody has linked does not even say whether it is a message's or an enum's.
+ * A name that begins with a dot is full, another one is looked for in the scopes around the field, the innermost first, as
+ * far as its file knows them. A descriptor that nobody has linked does not even say whether it is a message's or an enum's.
  */
 static bool
 resolve(Linker *l, const PbType *type, PbField *field)
@@ -123,13 +128,13 @@ resolve(Linker *l, const PbType *type, PbField *field)
 	if (name == NULL || strlen(name) > MAX_NAME || scope > MAX_NAME)
 		return txd_pb_bad_schema(l->err, "no type of field", field->name);
 	if (*name == '.')
-		return find_named(l->schema, field, name + 1) ||
+		return find_named(l->schema, NULL, field, name + 1) ||
 			   txd_pb_bad_schema(l->err, "unknown type", name + 1);
 	for (;;)
 	{
 		snprintf(full, sizeof(full), "%.*s%s%s", (int) scope, type->name, scope > 0 ? "." : "",
 				 name);
-		if (find_named(l->schema, field, full))
+		if (find_named(l->schema, type->source, field, full))
 			return true;
 		if (scope == 0)
 			return txd_pb_bad_schema(l->err, "unknown type", name);
@@ -292,6 +297,7 @@ txd_pb_link(PbSchema *schema, TxdError *err)
 	Linker l = {.schema = schema, .err = err};
 	bool ok = sort_names(&l);
 
+	txd_pb_sort_sources(schema);
 	for (int i = 0; ok && i < schema->ntypes; i++)
 		ok = !schema->types[i]->map_entry || check_entry(&l, schema->types[i]);
 	for (int i = 0; ok && i < schema->ntypes; i++)

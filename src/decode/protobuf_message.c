@@ -1,23 +1,24 @@
 /*
  * protobuf_message.c — Protobuf as a stream's format.
  *
- * With a registry, messages of the file that they name, behind the path to their type. With descriptors of the stream's own,
+ * With a registry, messages of the file that they name, behind the path to their type. With a schema of the stream's own,
  * messages of one type and nothing else.
  */
 #include "protobuf.h"
 #include "translate.h"
 
 static void *
-read_schema(const TxdSchema *stream, const char *const *texts, int n, TxdError *err)
+read_schema(const TxdSchema *stream, const char *const *names, const char *const *texts, int n,
+			TxdError *err)
 {
 	(void) stream;
-	return txd_protobuf_new(texts, n, err);
+	return txd_protobuf_new(names, texts, n, err);
 }
 
 static void *
 read_own(const TxdSchema *stream, TxdError *err)
 {
-	return txd_protobuf_of_set(stream->protobuf_schema, stream->protobuf_message, err);
+	return txd_protobuf_own(stream->protobuf_schema, stream->protobuf_message, err);
 }
 
 static void

@@ -10,11 +10,13 @@
 #define MAX_DEPTH 64
 #define MAX_TYPES 20000 /* of messages and enums */
 #define MAX_PARTS 10000 /* fields of a type, symbols of an enum */
+#define MAX_SOURCES 5000
 
 typedef struct Parser
 {
 	PbSchema *schema;
 	TxdError *err;
+	PbSource *source;
 	bool proto3;
 	int depth;
 } Parser;
@@ -149,6 +151,7 @@ read_enum(Parser *p, PbInput in, const char *scope)
 		return false;
 	if (n == 0 || n > MAX_PARTS)
 		return txd_pb_bad_schema(p->err, "no symbols, or more than 10000, in enum", of->name);
+	of->source = p->source;
 	of->symbol = txd_arena_alloc(&s->memory, (size_t) n * sizeof(PbSymbol));
 	while (next_part(&in, &part))
 	{
@@ -251,6 +254,7 @@ read_message(Parser *p, PbInput in, const char *scope, PbType **to)
 		return txd_pb_bad_schema(p->err, "more than 64 nested levels in", type->name);
 	if (nfields > MAX_PARTS)
 		return txd_pb_bad_schema(p->err, "more than 10000 fields in", type->name);
+	type->source = p->source;
 	type->noneofs = count(in, 8);
 	type->field = txd_arena_alloc(&s->memory, (nfields + 1) * sizeof(PbField));
 	type->nested = txd_arena_alloc(&s->memory, (nnested + 1) * sizeof(PbType *));
@@ -262,6 +266,32 @@ read_message(Parser *p, PbInput in, const char *scope, PbType **to)
 	return ok;
 }
 
+/* Its name and what it imports; those that are public are told by their places. */
+static bool
+read_source(Parser *p, PbInput in)
+{
+	PbSchema *s = p->schema;
+	PbSource *source = txd_arena_alloc(&s->memory, sizeof(*source));
+	PbInput again = in;
+	Part part;
+
+	if (s->nsources == MAX_SOURCES)
+		return txd_pb_bad_schema(p->err, "more than 5000 files", NULL);
+	*source = (PbSource){.name = "", .place = s->nsources};
+	source->import = txd_arena_alloc(&s->memory, ((size_t) count(in, 3) + 1) * sizeof(PbImport));
+	while (next_part(&in, &part))
+		if (part.number == 1 && part.wire == PB_BYTES_OF)
+			source->name = text_of(p, &part);
+		else if (part.number == 3 && part.wire == PB_BYTES_OF)
+			source->import[source->nimports++].name = text_of(p, &part);
+	while (next_part(&again, &part))
+		if (part.number == 10 && part.wire == PB_VARINT && part.v < (uint64_t) source->nimports)
+			source->import[part.v].is_public = true;
+	s->sources = txd_realloc(s->sources, ((size_t) s->nsources + 1) * sizeof(PbSource *));
+	s->sources[s->nsources++] = p->source = source;
+	return is_done(p, &in);
+}
+
 /* What the rest is read by: the package, and how fields are present. */
 static bool
 read_head(Parser *p, PbInput in, const char **package)
@@ -270,6 +300,8 @@ read_head(Parser *p, PbInput in, const char **package)
 	Part part;
 
 	*package = "";
+	if (!read_source(p, in))
+		return false;
 	while (next_part(&in, &part))
 	{
 		if (part.number == 2 && part.wire == PB_BYTES_OF)

@@ -56,10 +56,28 @@ typedef struct PbSymbol
 	const char *name;
 } PbSymbol;
 
+/* An import of a file. */
+typedef struct PbImport
+{
+	const char *name;
+	bool is_public; /* whoever imports the file has this one, too */
+} PbImport;
+
+/* A file. */
+typedef struct PbSource
+{
+	const char *name;
+	int place; /* among all */
+	int nimports;
+	PbImport *import;
+	bool *sees; /* by place, whose types it may name; NULL: not computed yet */
+} PbSource;
+
 typedef struct PbEnum
 {
 	const char *name; /* full */
-	bool null;        /* its one symbol is JSON's null */
+	const PbSource *source;
+	bool null; /* its one symbol is JSON's null */
 	int n;
 	PbSymbol *symbol;  /* by number, an alias behind what was defined before it */
 	const char *first; /* the symbol that is defined first */
@@ -95,8 +113,8 @@ typedef struct PbField
 struct PbType
 {
 	const char *name; /* full */
+	PbSource *source; /* NULL: the type is known to everybody */
 	PbMeaning meaning;
-	bool known; /* to everybody: stands before a type of the same name */
 	bool map_entry;
 	int n;
 	PbField *field;
@@ -116,7 +134,9 @@ typedef struct PbSchema
 	PbType **types; /* by name, once it is linked */
 	int nenums;
 	PbEnum **enums;
-	int nfile; /* types of the last file */
+	int nsources;
+	PbSource **sources; /* by place; by name, once it is linked */
+	int nfile;          /* types of the last file */
 	PbType **file;
 } PbSchema;
 
@@ -124,6 +144,10 @@ typedef struct PbSchema
 extern bool txd_pb_read_file(PbSchema *schema, PbInput file, TxdError *err);
 /* Fills err with bad_schema; returns false. */
 extern bool txd_pb_bad_schema(TxdError *err, const char *what, const char *name);
+
+/* protobuf_import.c: may the types of one file name those of another, NULL: that everybody knows? */
+extern void txd_pb_sort_sources(PbSchema *schema);
+extern bool txd_pb_sees(PbSchema *schema, PbSource *from, const PbSource *to);
 
 /* protobuf_link.c: finds the types that fields name, and computes what decoding needs. */
 extern bool txd_pb_link(PbSchema *schema, TxdError *err);

@@ -161,7 +161,8 @@ take_place(TxdTranslator *t, uint32_t id)
 }
 
 void
-txd_translator_add(TxdTranslator *t, uint32_t id, const char *const *texts, int n)
+txd_translator_add(TxdTranslator *t, uint32_t id, const char *const *names,
+				   const char *const *texts, int n)
 {
 	Numbered *place;
 
@@ -174,7 +175,7 @@ txd_translator_add(TxdTranslator *t, uint32_t id, const char *const *texts, int 
 		txd_refuse(&place->why, "unknown_schema", NULL, "schema %" PRIu32 " is not in the registry",
 				   id);
 	else
-		place->schema = t->language->read(t->stream, texts, n, &place->why);
+		place->schema = t->language->read(t->stream, names, texts, n, &place->why);
 }
 
 void

@@ -16,8 +16,9 @@ typedef struct TxdLanguage
 {
 	const char *name;    /* as people write it */
 	const char *refusal; /* code of messages that are not of the format */
-	/* The schema that a registry gave, the last of n texts; NULL with err filled. */
-	void *(*read)(const TxdSchema *stream, const char *const *texts, int n, TxdError *err);
+	/* The schema that a registry gave, the last of n texts, and the names that others know them by; NULL with err filled. */
+	void *(*read)(const TxdSchema *stream, const char *const *names, const char *const *texts,
+				  int n, TxdError *err);
 	/* The stream's own. */
 	void *(*read_own)(const TxdSchema *stream, TxdError *err);
 	void (*release)(void *schema);
@@ -43,7 +44,8 @@ extern bool txd_translator_wants(const TxdTranslator *t, const char *data, size_
 								 uint32_t *id);
 
 /* As txd_add_schema and txd_refuse_schema. */
-extern void txd_translator_add(TxdTranslator *t, uint32_t id, const char *const *texts, int n);
+extern void txd_translator_add(TxdTranslator *t, uint32_t id, const char *const *names,
+							   const char *const *texts, int n);
 extern void txd_translator_refuse(TxdTranslator *t, uint32_t id, const char *why);
 
 /* The JSON of the bytes, which lives until the next call; NULL with err filled. */

@@ -171,7 +171,7 @@ typedef enum TxpStartAt
 /*
  * schema: u8 TxdFormat; u8 TxdForm; u8 delimiter; u8 quote; u8 header; u8 ragged;
  *   u8 tombstones; u8 track_fields; u8 TxdEnvelope; opt rows; str null_text; opt key of pseudonyms; opt keys of encryption (one a line);
- *   opt schema of Avro; opt descriptors of Protobuf, opt name of the message; opt address, opt user:password,
+ *   opt schema of Avro; opt schema of Protobuf, opt name of the message; opt address, opt user:password,
  *   opt certificates of a schema registry; i32 seconds a schema may be
  *   missing there;
  *   [i64 at] and then count+1 i32 offset: the input time zone;

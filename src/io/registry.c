@@ -50,7 +50,8 @@ struct TxpRegistry
 typedef struct Texts
 {
 	TxdFormat format;
-	json_t *answers; /* by path; they hold what the texts are in */
+	json_t *answers;                      /* by path; they hold what the texts are in */
+	const char *name[MAX_REFERENCES + 1]; /* that it is referred to by */
 	const char *text[MAX_REFERENCES + 1];
 	int n;
 	int64_t deadline;
@@ -162,16 +163,9 @@ ask(TxpRegistry *r, const char *path, json_t **object)
 	return no_answer(r, "08006", "%s", "its answer has no schema", 0);
 }
 
-/* Of .proto files their descriptors, where the registry has them. */
-static const char *
-query_of(TxdFormat format)
-{
-	return format == TXD_PROTOBUF ? "?format=serialized" : "";
-}
-
 /* subjects/NAME/versions/N, the name's characters escaped as a path wants them. */
 static void
-put_path(char *path, size_t size, const char *subject, json_int_t version, const char *query)
+put_path(char *path, size_t size, const char *subject, json_int_t version)
 {
 	char escaped[900];
 	size_t n = 0;
@@ -185,11 +179,10 @@ put_path(char *path, size_t size, const char *subject, json_int_t version, const
 		n += (size_t) snprintf(escaped + n, 4, plain ? "%c" : "%%%02X", c);
 	}
 	escaped[n] = '\0';
-	snprintf(path, size, "subjects/%s/versions/%" JSON_INTEGER_FORMAT "%s", escaped, version,
-			 query);
+	snprintf(path, size, "subjects/%s/versions/%" JSON_INTEGER_FORMAT, escaped, version);
 }
 
-static Answer collect(TxpRegistry *r, const char *path, Texts *texts);
+static Answer collect(TxpRegistry *r, const char *path, const char *name, Texts *texts);
 
 static Answer
 collect_references(TxpRegistry *r, const json_t *references, Texts *texts)
@@ -197,14 +190,14 @@ collect_references(TxpRegistry *r, const json_t *references, Texts *texts)
 	for (size_t i = 0; i < json_array_size(references); i++)
 	{
 		const json_t *reference = json_array_get(references, i);
+		const char *name = json_string_value(json_object_get(reference, "name"));
 		const char *subject = json_string_value(json_object_get(reference, "subject"));
 		json_int_t version = json_integer_value(json_object_get(reference, "version"));
 		char path[1000];
 		Answer answer;
 
-		put_path(path, sizeof(path), subject != NULL ? subject : "", version,
-				 query_of(texts->format));
-		answer = collect(r, path, texts);
+		put_path(path, sizeof(path), subject != NULL ? subject : "", version);
+		answer = collect(r, path, name != NULL ? name : "", texts);
 		if (answer != ANSWER_YES)
 			return answer;
 	}
@@ -235,7 +228,7 @@ ask_once(TxpRegistry *r, const char *path, Texts *texts, json_t **object)
 
 /* Those of Avro have no type with older registries. */
 static Answer
-add_text(TxpRegistry *r, Texts *texts, const json_t *object)
+add_text(TxpRegistry *r, const char *name, Texts *texts, const json_t *object)
 {
 	const char *type = json_string_value(json_object_get(object, "schemaType"));
 	const char *text = json_string_value(json_object_get(object, "schema"));
@@ -251,13 +244,14 @@ add_text(TxpRegistry *r, Texts *texts, const json_t *object)
 	for (int i = 0; i < texts->n; i++)
 		if (strcmp(texts->text[i], text) == 0)
 			return ANSWER_YES;
+	texts->name[texts->n] = name;
 	texts->text[texts->n++] = text;
 	return ANSWER_YES;
 }
 
 /* Adds the schema at the path behind those it refers to, each once. */
 static Answer
-collect(TxpRegistry *r, const char *path, Texts *texts)
+collect(TxpRegistry *r, const char *path, const char *name, Texts *texts)
 {
 	json_t *object;
 	Answer answer = ask_once(r, path, texts, &object);
@@ -268,7 +262,7 @@ collect(TxpRegistry *r, const char *path, Texts *texts)
 		json_object_set_new(object, "visited", json_true());
 		answer = collect_references(r, json_object_get(object, "references"), texts);
 		if (answer == ANSWER_YES)
-			answer = add_text(r, texts, object);
+			answer = add_text(r, name, texts, object);
 	}
 	return answer;
 }
@@ -282,15 +276,15 @@ fetch(TxpRegistry *r, TxdDecoder *decoder, const TxdWanted *wanted)
 	char path[60];
 	Answer answer;
 
-	snprintf(path, sizeof(path), "schemas/ids/%" PRIu32 "%s", wanted->id, query_of(wanted->format));
-	answer = collect(r, path, &texts);
+	snprintf(path, sizeof(path), "schemas/ids/%" PRIu32, wanted->id);
+	answer = collect(r, path, "schema", &texts);
 	if (answer == ANSWER_USELESS)
 	{
 		txd_refuse_schema(decoder, wanted, r->why);
 		answer = ANSWER_YES;
 	}
 	else if (answer == ANSWER_YES)
-		txd_add_schema(decoder, wanted, texts.text, texts.n);
+		txd_add_schema(decoder, wanted, texts.name, texts.text, texts.n);
 	json_decref(texts.answers);
 	return answer;
 }
@@ -377,7 +371,7 @@ txp_registry_serve(TxpRegistry *r, TxdDecoder *decoder, const TxdMessage *messag
 		r->missing_since = 0;
 	if (answer == ANSWER_MISSING && is_given_up(r))
 	{
-		txd_add_schema(decoder, &wanted, NULL, 0);
+		txd_add_schema(decoder, &wanted, NULL, NULL, 0);
 		answer = ANSWER_YES;
 	}
 	if (answer != ANSWER_NONE)
@@ -406,7 +400,7 @@ txp_registry_serve_request(TxpRegistry *r, TxdDecoder *decoder, const TxdMessage
 		return true;
 	answer = fetch(r, decoder, &wanted);
 	if (answer == ANSWER_MISSING)
-		txd_add_schema(decoder, &wanted, NULL, 0);
+		txd_add_schema(decoder, &wanted, NULL, NULL, 0);
 	if (answer != ANSWER_NONE)
 		return true;
 	txp_error(r->channel,

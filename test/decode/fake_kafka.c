@@ -465,6 +465,6 @@ txp_registry_serve_request(TxpRegistry *r, TxdDecoder *decoder, const TxdMessage
 
 	(void) r;
 	if (txd_wants_schema(decoder, message, &wanted))
-		txd_add_schema(decoder, &wanted, NULL, 0);
+		txd_add_schema(decoder, &wanted, NULL, NULL, 0);
 	return true;
 }

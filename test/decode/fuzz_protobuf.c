@@ -1,7 +1,7 @@
 /*
- * fuzz_protobuf.c — libFuzzer entry: the length of a descriptor in two bytes, a FileDescriptorProto, and what may be a message of it behind
- * the path to its type.
+ * fuzz_protobuf.c — libFuzzer entry: the length of a schema in two bytes, the schema, and what may be a message of it.
  *
+ * The schema is tried as a .proto file, whose messages are behind the path to their type, and as the descriptor of one.
  * What is accepted is JSON, but for bytes that are no UTF-8, and the same when it is read again. A refusal leaves no bytes,
  * has a code and a UTF-8 sentence.
  */
@@ -22,21 +22,24 @@ check_refusal(const TxdError *err)
 	MUST(txd_utf8_prefix(err->message, strlen(err->message)) == strlen(err->message));
 }
 
+/* The set that has this one descriptor, in base64. */
 static char *
-base64_of(const uint8_t *bytes, size_t len)
+set_of(const uint8_t *descriptor, size_t len)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	char *text = malloc(len * 2 + 8);
+	/* Field 1, of a length of two bytes. */
+	const unsigned char head[] = {0x0a, (unsigned char) (len | 0x80), (unsigned char) (len >> 7)};
+	char *text = malloc(len * 2 + 12);
 	size_t n = 0;
 
-	for (size_t i = 0; i < len; i += 3)
+	for (size_t i = 0; i < len + 3; i += 3)
 	{
 		unsigned v = 0;
 
-		for (size_t k = 0; k < 3; k++)
-			v = v << 8 | (i + k < len ? bytes[i + k] : 0);
+		for (size_t k = i; k < i + 3; k++)
+			v = v << 8 | (k < 3 ? head[k] : k < len + 3 ? descriptor[k - 3] : 0);
 		for (size_t k = 0; k < 4; k++)
-			text[n++] = i + k <= len ? digits[v >> (18 - 6 * k) & 63] : '=';
+			text[n++] = i + k <= len + 3 ? digits[v >> (18 - 6 * k) & 63] : '=';
 	}
 	text[n] = '\0';
 	return text;
@@ -65,26 +68,15 @@ check_json(const TxdBuf *json)
 		 strcmp(err.code, "bad_encoding") == 0);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-
-int
-LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+/* Takes the schema over. */
+static void
+try_schema(TxdProtobuf *pb, const TxdError *err, const char *message, size_t len)
 {
-	size_t n = len >= 2 ? (size_t) data[0] << 8 | data[1] : 0;
-	const char *message = (const char *) data + n + 2;
-	TxdError err = {0};
 	TxdBuf json = {0};
 	TxdBuf again = {0};
-	TxdProtobuf *pb;
-	char *text;
 
-	if (len < 2 || len > LONGEST || n + 2 > len)
-		return 0;
-	text = base64_of(data + 2, n);
-	pb = txd_protobuf_new((const char *const *) &text, 1, &err);
-	len -= n + 2;
 	if (pb == NULL)
-		check_refusal(&err);
+		check_refusal(err);
 	else if (read_message(pb, message, len, &json))
 	{
 		check_json(&json);
@@ -94,6 +86,30 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	txd_protobuf_free(pb);
 	txd_buf_free(&json);
 	txd_buf_free(&again);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	static const char *const name = "f.proto";
+	size_t n = len >= 2 ? (size_t) data[0] << 8 | data[1] : 0;
+	const char *message = (const char *) data + n + 2;
+	TxdError err = {0};
+	TxdProtobuf *pb;
+	char *text;
+
+	if (len < 2 || len > LONGEST || n + 2 > len)
+		return 0;
+	len -= n + 2;
+	text = strndup((const char *) data + 2, n);
+	pb = txd_protobuf_new(&name, (const char *const *) &text, 1, &err);
+	try_schema(pb, &err, message, len);
+	free(text);
+	text = set_of(data + 2, n);
+	pb = txd_protobuf_own(text, NULL, &err);
+	try_schema(pb, &err, message, len);
 	free(text);
 	return 0;
 }

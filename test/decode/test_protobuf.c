@@ -28,7 +28,7 @@ type_named(const char *name)
 	if (types[i].pb == NULL)
 	{
 		snprintf(types[i].name, sizeof(types[i].name), "%s", name);
-		types[i].pb = txd_protobuf_of_set(descriptors, name, &err);
+		types[i].pb = txd_protobuf_own(descriptors, name, &err);
 		CHECK_STR(err.message, "");
 	}
 	return types[i].pb;
@@ -119,7 +119,7 @@ static void
 check_set(const char *text, const char *message, const char *want)
 {
 	TxdError err = {0};
-	TxdProtobuf *pb = txd_protobuf_of_set(text, message, &err);
+	TxdProtobuf *pb = txd_protobuf_own(text, message, &err);
 
 	CHECK(pb == NULL);
 	CHECK_STR(err.code, "bad_schema");
@@ -127,33 +127,36 @@ check_set(const char *text, const char *message, const char *want)
 	txd_protobuf_free(pb);
 }
 
-/* A descriptor's text, in base64. */
+/* The set that has this one descriptor, in base64. */
 static char *
-base64_of(const char *bytes, size_t len)
+set_of(const char *descriptor, size_t len)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	char *text = malloc(len * 2 + 8);
+	char *text = malloc(len * 2 + 12);
 	size_t n = 0;
 
-	for (size_t i = 0; i < len; i += 3)
+	for (size_t i = 0; i < len + 2; i += 3)
 	{
 		unsigned v = 0;
 
-		for (size_t k = 0; k < 3; k++)
-			v = v << 8 | (i + k < len ? (unsigned char) bytes[i + k] : 0);
+		for (size_t k = i; k < i + 3; k++)
+			v = v << 8 | (k == 0        ? 0x0a
+						  : k == 1      ? (unsigned) len
+						  : k < len + 2 ? (unsigned char) descriptor[k - 2]
+										: 0);
 		for (size_t k = 0; k < 4; k++)
-			text[n++] = i + k <= len ? digits[v >> (18 - 6 * k) & 63] : '=';
+			text[n++] = i + k <= len + 2 ? digits[v >> (18 - 6 * k) & 63] : '=';
 	}
 	text[n] = '\0';
 	return text;
 }
 
 static void
-check_file(const char *bytes, size_t len, const char *want)
+check_file(const char *descriptor, size_t len, const char *want)
 {
-	char *text = base64_of(bytes, len);
+	char *text = set_of(descriptor, len);
 	TxdError err = {0};
-	TxdProtobuf *pb = txd_protobuf_new((const char *const[]){text}, 1, &err);
+	TxdProtobuf *pb = txd_protobuf_own(text, NULL, &err);
 
 	CHECK((pb != NULL) == (want == NULL));
 	if (want != NULL)
@@ -168,14 +171,16 @@ check_file(const char *bytes, size_t len, const char *want)
 static void
 test_schemas(void)
 {
-	check_set("syntax = \"proto3\";", NULL, "schema: it is no text of base64");
+	check_set("syntax = \"proto4\";", NULL,
+			  "schema line 1: only proto2 and proto3 are read, not: \"\"proto4\"\"");
+	check_set("syntax = \"proto3\";", NULL,
+			  "schema: the last file has no message, or several: protobuf_message says which");
 	check_set("AAAA", NULL, "schema: it is no set of file descriptors");
 	check_set("", NULL,
 			  "schema: the last file has no message, or several: protobuf_message says which");
 	check_set(descriptors, "nothing", "schema: there is no message \"nothing\"");
 	check_set(descriptors, NULL,
 			  "schema: the last file has no message, or several: protobuf_message says which");
-	CHECK_FILE("", NULL);
 	CHECK_FILE("\x22\x03\x0a\x01M", NULL);
 	CHECK_FILE("\x22\x03\x0a\x02M", "schema: the descriptor is broken");
 	CHECK_FILE("\x22\x00", "schema: the descriptor is broken");
@@ -237,13 +242,9 @@ test_limits(void)
 static void
 test_paths(void)
 {
-	/* message A { message B { int32 b = 1; } } message C { int32 c = 1; }, proto3 */
-	static const char file[] = "\x22\x13\x0a\x01"
-							   "A\x1a\x0e\x0a\x01"
-							   "B\x12\x09\x0a\x01"
-							   "b\x18\x01\x20\x01\x28\x05\x22\x0e\x0a\x01"
-							   "C\x12\x09\x0a\x01"
-							   "c\x18\x01\x20\x01\x28\x05\x62\x06proto3";
+	static const char *const name = "schema";
+	static const char *const text = "syntax = \"proto3\"; message A { message B { int32 b = 1; } } "
+									"message C { int32 c = 1; }";
 	static const struct
 	{
 		const char *bytes;
@@ -259,9 +260,8 @@ test_paths(void)
 				 {"\x02\x04", 2, NULL},
 				 {"\x02\x01", 2, NULL},
 				 {"\x04\x02\x00", 3, NULL}};
-	char *text = base64_of(file, sizeof(file) - 1);
 	TxdError err = {0};
-	TxdProtobuf *pb = txd_protobuf_new((const char *const[]){text}, 1, &err);
+	TxdProtobuf *pb = txd_protobuf_new(&name, &text, 1, &err);
 	TxdBuf json = {0};
 
 	CHECK_STR(err.message, "");
@@ -277,7 +277,80 @@ test_paths(void)
 	}
 	txd_protobuf_free(pb);
 	txd_buf_free(&json);
-	free(text);
+}
+
+#define P3 "syntax = \"proto3\"; "
+
+/* A message of the first type of the last file, or `!` and why there is none; each imports what stands before it. */
+static void
+check_names(const char *money, const char *file, const char *want)
+{
+	static const char *const names[] = {"other.proto", "money.proto", "schema"};
+	static const char bytes[] = "\x00\x0a\x02\x08\x05\x10\x05";
+	const char *const texts[] = {
+		P3 "package shop.common; message Money { int64 other = 1; enum E { A = 0; B = 5; } }",
+		money, file};
+	TxdError err = {0};
+	TxdProtobuf *pb = txd_protobuf_new(names, texts, 3, &err);
+	TxdBuf json = {0};
+
+	if (pb == NULL || !to_json(pb, bytes, sizeof(bytes) - 1, &json, &err))
+	{
+		json.len = 0;
+		txd_buf_append(&json, "+!", 2);
+		txd_buf_append(&json, err.message, strlen(err.message));
+	}
+	txd_buf_byte(&json, '\0');
+	CHECK_STR(json.data + 1, want);
+	txd_protobuf_free(pb);
+	txd_buf_free(&json);
+}
+
+/* What a name means depends on the scopes around it, and on what its file imports. */
+static void
+test_names(void)
+{
+	static const char *const money =
+		P3 "import 'other.proto'; package common; message Money { int64 cents = 1; }";
+	static const char *const passed_on =
+		P3 "import public 'other.proto'; package common; message Money { int64 cents = 1; }";
+
+	/* shop.common.Money is nearer, but only what is imported counts. */
+	check_names(money, P3 "package shop; import 'money.proto'; message M { common.Money m = 1; }",
+				"{\"m\":{\"cents\":5}}");
+	check_names(passed_on,
+				P3 "package shop; import 'money.proto'; message M { common.Money m = 1; }",
+				"{\"m\":{\"other\":5}}");
+	check_names(passed_on,
+				P3 "package shop; import 'money.proto'; message M { .common.Money m = 1; }",
+				"{\"m\":{\"cents\":5}}");
+	/* A registry may have it under another name than the one it is imported by. */
+	check_names(money, P3 "package shop; import 'm.proto'; message M { common.Money m = 1; }",
+				"{\"m\":{\"other\":5}}");
+	check_names(money,
+				P3 "import 'money.proto'; message M { message common { message Money { int32 own = "
+				   "1; } } common.Money m = 1; }",
+				"{\"m\":{\"own\":5}}");
+	check_names(money,
+				"import 'other.proto'; package shop; message M { optional common.Money.E e ="
+				" 2; required group G = 3 { } }",
+				"!required field \"g\" is missing");
+	check_names(money,
+				"import 'other.proto'; package shop.x; message M { optional common.Money.E e"
+				" = 2 [default = A]; }",
+				"{\"e\":\"B\"}");
+	check_names(money,
+				"import 'other.proto'; package shop; message M { optional common.Money.E e ="
+				" 2 [default = C]; }",
+				"!schema: a default that does not fit field \"e\"");
+	check_names(money, P3 "package shop; message M { common.Money m = 1; }",
+				"!schema: unknown type \"common.Money\"");
+	check_names(P3 "package", P3 "message M { }",
+				"!money.proto line 1: a name is expected, not: \"\"");
+	check_names(money,
+				P3 "import 'google/protobuf/wrappers.proto'; message M { google.protobuf."
+				   "Int64Value m = 1; }",
+				"{\"m\":5}");
 }
 
 int
@@ -290,6 +363,7 @@ main(int argc, char **argv)
 	test_schemas();
 	test_limits();
 	test_paths();
+	test_names();
 	for (int i = 0; types[i].pb != NULL; i++)
 		txd_protobuf_free(types[i].pb);
 	return check_done("test_protobuf") | status;

@@ -1,9 +1,8 @@
-# Protobuf: messages that name their file in a registry, and such of descriptors the stream has itself; what becomes of new
-# schemas, of bytes that are no message, and of a registry that gives text. Messages are written here byte by byte.
+# Protobuf: messages that name their .proto file in a registry, and such of a schema the stream has itself; what becomes of new
+# schemas, and of bytes that are no message. Messages are written here byte by byte.
 use strict;
 use warnings;
 
-use MIME::Base64 qw(encode_base64);
 use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeRegistry;
@@ -35,22 +34,30 @@ sub fails
 	return;
 }
 
-# Descriptors as a registry gives them.
+# Of proto3 and the package shop, behind what it imports.
 sub register_file
 {
 	my ($path, $file, %more) = @_;
 
-	register_schema($registry, $path, encode_base64($file, ''), schemaType => 'PROTOBUF', %more);
+	register_schema($registry, $path, qq(syntax = "proto3";\npackage shop;\n$file), schemaType => 'PROTOBUF', %more);
 	return;
 }
 
 # The first message of the file that the number means.
 sub message { return wire($_[0], "\0$_[1]"); }
 
-my ($int64, $int32, $string, $of_message, $bytes, $double) = (3, 5, 9, 11, 12, 1);
-my @fields = (
-	[ 'id', 1, $int64 ], [ 'name', 2, $string ], [ 'placedAt', 3, $of_message, '.google.protobuf.Timestamp' ],
-	[ 'tags', 4, $string, undef, 3 ], [ 'note', 5, $of_message, '.google.protobuf.StringValue' ], [ 'raw', 6, $bytes ]);
+my $order = <<'PROTO';
+import "google/protobuf/timestamp.proto";
+import "google/protobuf/wrappers.proto";
+message Order {
+	int64 id = 1;
+	string name = 2;
+	google.protobuf.Timestamp placedAt = 3;
+	repeated string tags = 4;
+	google.protobuf.StringValue note = 5;
+	bytes raw = 6;
+}
+PROTO
 
 sub order
 {
@@ -62,7 +69,7 @@ sub order
 
 # --- typed ---
 
-register_file(7, pb_file(package => 'shop', message => [ [ 'Order', @fields ], [ 'Other', [ 'id', 1, $int64 ] ] ]));
+register_file(7, "$order message Other { int64 id = 1; }");
 my @orders = (
 	order(1, 'tea', 1704164645, 678000000, [ 'a', 'b"c' ], undef), order(-2, "caf\xc3\xa9", 0, 0, [], 'n'),
 	order(9223372036854775807, '', -1, 999000000, ['x'], ''));
@@ -78,9 +85,7 @@ is( sql('SELECT id, name, placed_at, tags, note, raw, kafka_offset FROM orders O
 	'values are what was written');
 is(sql('SELECT note IS NULL FROM orders ORDER BY kafka_offset'), "t\nf\nf", 'what has presence and is not set is NULL, an empty string is not');
 is(sql("SELECT encode(whole, 'hex') FROM orders WHERE id = 1"), unpack('H*', message(7, $orders[0])), '$value as bytea is the message as it came');
-is( registry_log($registry),
-	"schemas/ids/7?format=serialized\n" x 2,
-	'the descriptor was asked for twice: by create_stream, and by the stream');
+is(registry_log($registry), "schemas/ids/7\n" x 2, 'the schema was asked for twice: by create_stream, and by the stream');
 is(letters('orders'), '', 'nothing was refused');
 
 # --- looked at, and inferred ---
@@ -102,7 +107,7 @@ is(sql(q{SELECT string_agg(path, ' ' ORDER BY path COLLATE "C") FROM txpipe.stre
 
 # --- a later schema, while the registry is away: a field added, one gone, one renamed, one promoted ---
 
-register_file(8, pb_file(package => 'shop', message => [ [ 'Order', [ 'id', 1, $int32 ], [ 'title', 2, $string ], [ 'weight', 9, $double ] ] ]));
+register_file(8, 'message Order { int32 id = 1; string title = 2; double weight = 9; }');
 sql(q{CREATE TABLE later (id bigint, name text, placed_at timestamptz)});
 sql(q{SELECT txpipe.create_stream('later', 'shop', 'later', 'later', 'protobuf', '{"id": "id", "name": {"path": ["name", "title"]}, "placed_at": "placedAt"}',
 	paused => true, options => '{"on_new_field": "column"}')});
@@ -123,7 +128,7 @@ wait_for($node, q{SELECT state = 'running' FROM txpipe.stream_status WHERE strea
 
 # --- messages that are none ---
 
-register_schema($registry, 9, "syntax = \"proto3\";\nmessage { int64 id = 1; }", schemaType => 'PROTOBUF');
+register_file(9, 'message { int64 id = 1; }');
 register_schema($registry, 10, '"int"');
 sql('CREATE TABLE bad (id bigint, name text)');
 sql(q{SELECT txpipe.create_stream('bad', 'shop', 'bad', 'bad', 'protobuf', options => '{"schema_timeout": 0}')});
@@ -135,67 +140,68 @@ is( letters('bad'),
 	  . "1 bad_protobuf: a length beyond the message's end at byte 11\n"
 	  . "2 bad_protobuf: a type of message that the schema does not have\n"
 	  . "3 bad_protobuf: field \"id\" is not written as its type is at byte 3\n"
-	  . "4 bad_schema: schema line 2: a name is expected, not: \"{\"\n"
+	  . "4 bad_schema: schema line 3: a name is expected, not: \"{\"\n"
 	  . "5 bad_schema: schema 10: it is of AVRO, not of PROTOBUF\n"
 	  . "6 unknown_schema: schema 11 is not in the registry\n"
 	  . "7 bad_encoding: invalid UTF-8 at byte 17",
 	'each says why');
 is(sql('SELECT id FROM bad'), '5', 'the one behind them, of another type of the file, is a row');
-register_file(11, pb_file(package => 'shop', message => [ [ 'Order', @fields ] ]));
+register_file(11, $order);
 is(sql(q{SELECT replayed, failed FROM txpipe.replay_dead_letters('bad', codes => '{unknown_schema}')}), '1|0', 'a replay asks again');
 
 # --- types of other files ---
 
-register_file('subjects/common%2Fmoney.proto/versions/3',
-	pb_file(name => 'common/money.proto', package => 'common', message => [ [ 'Money', [ 'cents', 1, $int64 ] ] ]));
-register_file(
-	30, pb_file(package => 'shop', message => [ [ 'Part', [ 'price', 1, $of_message, 'common.Money' ] ] ]),
-	references => [ { name => 'common/money.proto', subject => 'common/money.proto', version => 3 } ]);
-sql('CREATE TABLE parts (cents bigint)');
-sql(q{SELECT txpipe.create_stream('parts', 'shop', 'parts', 'parts', 'protobuf', '{"cents": "price.cents"}')});
-produce_bytes($broker, 'parts', message(30, pb_bytes(1, pb_number(1, 12))));
+# The prices that money.proto imports are nearer by name, but not imported by who means common.Money.
+register_file('subjects/prices/versions/1', 'message common { message Money { string text = 1; } }');
+register_schema(
+	$registry, 'subjects/common%2Fmoney.proto/versions/3',
+	'syntax = "proto3"; package common; import "prices.proto"; message Money { int64 cents = 1; shop.common.Money text = 2; }',
+	schemaType => 'PROTOBUF', references => [ { name => 'prices.proto', subject => 'prices', version => 1 } ]);
+register_file(30, <<'PROTO', references => [ { name => 'common/money.proto', subject => 'common/money.proto', version => 3 } ]);
+import "common/money.proto";
+import "google/protobuf/wrappers.proto";
+message Part {
+	common.Money price = 1;
+	repeated Kind kinds = 2;
+	enum Kind { NEW = 0; OLD = 1; }
+	map<string, google.protobuf.Int64Value> sizes = 3;
+}
+PROTO
+sql('CREATE TABLE parts (cents bigint, kinds jsonb, x int)');
+sql(q{SELECT txpipe.create_stream('parts', 'shop', 'parts', 'parts', 'protobuf', '{"cents": "price.cents", "kinds": "kinds", "x": "sizes.x"}')});
+produce_bytes($broker, 'parts', message(30, pb_bytes(1, pb_number(1, 13)) . pb_bytes(2, "\1\0") . pb_bytes(3, pb_bytes(1, 'x') . pb_bytes(2, pb_number(1, 7)))));
 wait_for_offset($node, 'parts', 1);
-is(sql('SELECT cents FROM parts'), '12', 'a schema that refers to another one');
-like(registry_log($registry), qr{^subjects/common%2Fmoney\.proto/versions/3\?format=serialized$}m, 'which is asked for as a descriptor, too');
+is(sql('SELECT * FROM parts'), '13|["OLD", "NEW"]|7', 'a schema that refers to another one');
+like(registry_log($registry), qr{^subjects/common%2Fmoney\.proto/versions/3$}m, 'which is asked for, too');
 
-# Text instead of descriptors, as from registries that know no others.
-register_schema($registry, 31, "syntax = \"proto3\";\npackage shop;\nimport \"common/money.proto\";\nimport \"google/protobuf/wrappers.proto\";\n"
-	  . 'message Part { common.Money price = 1; repeated Kind kinds = 2; enum Kind { NEW = 0; OLD = 1; } map<string, google.protobuf.Int64Value> sizes = 3; }',
-	schemaType => 'PROTOBUF', references => [ { name => 'common/money.proto', subject => 'common/money.proto', version => 3 } ]);
-produce_bytes($broker, 'parts', message(31, pb_bytes(1, pb_number(1, 13)) . pb_bytes(2, "\1\0") . pb_bytes(3, pb_bytes(1, 'x') . pb_bytes(2, pb_number(1, 7)))));
-sql(q{CREATE TABLE texts (cents bigint, kinds jsonb, x int)});
-sql(q{SELECT txpipe.create_stream('texts', 'shop', 'parts', 'texts', 'protobuf', '{"cents": "price.cents", "kinds": "kinds", "x": "sizes.x"}')});
-wait_for_offset($node, 'texts', 2);
-is(sql('SELECT * FROM texts ORDER BY cents'), qq(12||\n13|["OLD", "NEW"]|7), 'the text of a .proto file');
+# --- schemas of their own ---
 
-# --- descriptors of their own ---
-
-my $file = pb_file(package => 'shop', message => [ [ 'Own', [ 'id', 1, $int64 ], [ 'n', 2, $string ] ] ]);
-my $set  = encode_base64(pb_set($file));
+# By protoc, of: syntax = "proto3"; package shop; message Own { int64 id = 1; string n = 2; }
+my $set = 'Cj4KCW93bi5wcm90bxIEc2hvcCIjCgNPd24SDgoCaWQYASABKANSAmlkEgwKAW4YAiABKAlSAW5iBnByb3RvMw==';
 sql('CREATE TABLE own (id bigint, n text, kafka_offset bigint)');
 sql("SELECT txpipe.create_stream('own', 'bare', 'own', 'own', 'protobuf', options => jsonb_build_object('protobuf_schema', '$set'))");
 produce_bytes($broker, 'own', pb_number(1, 5) . pb_bytes(2, 'v'), pb_number(1, 0), pb_number(1, 6) . 'x');
 wait_for_offset($node, 'own', 3);
 is(sql('SELECT id, n, kafka_offset FROM own ORDER BY 3'), "5|v|0\n0||1", 'messages, also one in which everything is zero');
 is(letters('own'), '2 bad_protobuf: message ends too early at byte 4', 'and one that is none');
-my $two = encode_base64(pb_set(pb_file(package => 'shop', message => [ [ 'A', [ 'a', 1, $int64 ] ], [ 'Own', [ 'id', 1, $int64 ], [ 'n', 2, $string ] ] ])));
+my $two = 'syntax = "proto3"; package shop; message A { int64 a = 1; } message Own { int64 id = 1; string n = 2; }';
 is( sql("SELECT kafka_offset, decoded ->> 'n', code FROM txpipe.test_stream('shop', 'own', 'own'::regclass, 'protobuf',
 		options => jsonb_build_object('protobuf_schema', '$two', 'protobuf_message', 'shop.Own')) ORDER BY 1"),
 	"0|v|\n1||\n2||bad_protobuf",
-	'a message by its name; with descriptors of its own a stream asks no registry');
+	'a message by its name; with a schema of its own a stream asks no registry');
 
 # --- definitions that cannot work ---
 
 sql('CREATE TABLE other (id bigint)');
 my $create = q{SELECT txpipe.create_stream('other', 'bare', 'own', 'other', };
 fails("$create 'protobuf')", '22023', 'no schema for messages of the format protobuf', 'no schema anywhere');
-fails("$create 'protobuf', options => jsonb_build_object('protobuf_schema', 'message {}'))", '22023', 'no text of base64', 'a schema that is none');
+fails("$create 'protobuf', options => jsonb_build_object('protobuf_schema', 'message {}'))", '22023', 'schema line 1: a name is expected', 'a schema that is none');
 fails("$create 'protobuf', options => jsonb_build_object('protobuf_schema', '$two'))", '22023', 'protobuf_message says which', 'which message');
 fails("$create 'json', options => jsonb_build_object('protobuf_schema', '$set'))", '22023', 'protobuf_schema needs the format protobuf',
 	'a schema for another format');
 fails("$create 'protobuf', options => jsonb_build_object('protobuf_message', 'a'))", '22023', 'protobuf_message needs the option protobuf_schema',
 	'a message of nothing');
 
-log_is_clean($node, qr/ERROR:  the schema registry at/, qr/ERROR:  there is no schema for/, qr/ERROR:  schema: /, qr/ERROR:  option protobuf_/);
+log_is_clean($node, qr/ERROR:  the schema registry at/, qr/ERROR:  there is no schema for/, qr/ERROR:  schema[: ]/, qr/ERROR:  option protobuf_/);
 stop_broker($broker);
 done_testing();

@@ -7,7 +7,6 @@ use strict;
 use warnings;
 
 use File::Basename qw(basename);
-use MIME::Base64 qw(encode_base64);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -48,6 +47,7 @@ my @prepared = (
 	[ 'streams.md', qr/create_stream\('accounts'/ => 'CREATE TABLE accounts (id bigint PRIMARY KEY, owner text, balance numeric, lsn bigint)' ],
 	[ 'streams.md', qr/create_stream\('receipt_lines'/ => 'CREATE TABLE receipt_lines (receipt_id bigint, line integer, sku text, tag text)' ],
 	[ 'streams.md', qr/create_stream\('paid'/ => 'CREATE TABLE paid (event_id text, order_id bigint, amount numeric)' ],
+	[ 'streams.md', qr/create_stream\('parcels'/ => 'CREATE TABLE parcels (id bigint, sent_at timestamptz)' ],
 	[ 'streams.md', qr/create_stream\('readings'/ => 'CREATE TABLE readings (sensor text, value double precision, unit text)' ],
 	[ 'streams.md', qr/create_stream\('customers'/ => 'CREATE TABLE customers (customer_id bigint PRIMARY KEY, email text)' ],
 	[ 'streams.md', qr/create_stream\('members'/ => 'CREATE TABLE members (member_id bigint PRIMARY KEY, name text, changed_at timestamptz)' ],
@@ -72,7 +72,7 @@ my @shown = (
 my $keyword = qr/(?:SELECT|WITH|VALUES|TABLE|CALL|INSERT|UPDATE|DELETE|MERGE|CREATE|ALTER|DROP|GRANT|REVOKE|SET|RESET|COMMENT|BEGIN|COMMIT|ROLLBACK|TRUNCATE|REASSIGN|LOAD)\b/;
 my $tree = $ENV{TXPIPE_TREE} // '.';
 
-our $broker = start_broker(map { "$_:1" } qw(app_logs orders customers members prices sales live_sales readings transactions payments shipments accounts receipts events));
+our $broker = start_broker(map { "$_:1" } qw(app_logs orders customers members prices sales live_sales readings transactions payments shipments accounts receipts events parcels));
 our $key_file = PostgreSQL::Test::Utils::tempdir() . '/pseudonym.key';
 our $node   = new_node('docs_sql', conf => "${CRON_CONF}txpipe.settle_time = 0\n");
 $node->start;
@@ -181,10 +181,9 @@ sub check_readme
 sub payments
 {
 	my $registry = start_registry();
-	my $shipment = pb_file(package => 'shop', message => [ [ 'Shipment', [ 'id', 1, 3 ] ] ]);
 
 	register_schema($registry, 1, '{"type": "record", "name": "payment", "fields": [{"name": "id", "type": "long"}]}');
-	register_schema($registry, 2, encode_base64($shipment, ''), schemaType => 'PROTOBUF');
+	register_schema($registry, 2, 'syntax = "proto3"; message Shipment { int64 id = 1; }', schemaType => 'PROTOBUF');
 	produce_bytes($broker, 'payments', wire(1, avro_long(7)));
 	produce_bytes($broker, 'shipments', wire(2, "\0" . pb_number(1, 7)));
 	$node->safe_psql('shop', "ALTER SERVER shop OPTIONS (SET schema_registry_url '$registry->{url}'); DROP USER MAPPING FOR CURRENT_USER SERVER shop");

@@ -13,7 +13,7 @@ use POSIX ();
 use PostgreSQL::Test::Utils;
 use TxpipeTest;
 
-our @EXPORT = qw(start_registry stop_registry register_schema registry_log produce_bytes avro_long avro_text wire single_object pb_number pb_bytes pb_file pb_set);
+our @EXPORT = qw(start_registry stop_registry register_schema registry_log produce_bytes avro_long avro_text wire single_object pb_number pb_bytes);
 
 # {user_info}: user:password that is asked for. The same {port} again: it is back.
 sub start_registry
@@ -55,16 +55,6 @@ sub answer
 	return;
 }
 
-# The schema of a .proto file is its text, unless its descriptor is asked for.
-sub serialized
-{
-	my ($path, $body) = @_;
-	my $object = JSON::PP::decode_json($body);
-
-	return $body if ($object->{schemaType} // '') ne 'PROTOBUF' || $path =~ /format=serialized/;
-	return JSON::PP->new->encode({ %$object, schema => 'syntax = "proto3";' });
-}
-
 sub serve
 {
 	my ($socket, $dir, $user_info) = @_;
@@ -74,8 +64,8 @@ sub serve
 		my $request = '';
 
 		while (defined(my $line = <$client>)) { $request .= $line; last if $line =~ /^\r?\n$/; }
-		my ($path) = $request =~ m{^GET /((?:schemas/ids/[0-9]+|subjects/[^/ ]+/versions/[0-9]+)(?:\?format=serialized)?) HTTP/1\.[01]\r\n};
-		my $file = $path && "$dir/" . ($path =~ s{/}{ }gr =~ s{\?.*}{}r);
+		my ($path) = $request =~ m{^GET /(schemas/ids/[0-9]+|subjects/[^/ ]+/versions/[0-9]+) HTTP/1\.[01]\r\n};
+		my $file = $path && "$dir/" . ($path =~ s{/}{ }gr);
 		my $want = defined $user_info ? encode_base64($user_info, '') : undef;
 
 		append_to_file("$dir/log", ($path // 'nothing known') . "\n");
@@ -84,7 +74,7 @@ sub serve
 			answer($client, 401, '{"error_code":401,"message":"Unauthorized"}');
 		}
 		elsif (!$path) { answer($client, 404, '<html>no such page</html>'); }
-		elsif (-e $file) { answer($client, 200, serialized($path, slurp_file($file))); }
+		elsif (-e $file) { answer($client, 200, slurp_file($file)); }
 		else { answer($client, 404, '{"error_code":40403,"message":"Schema not found"}'); }
 		close $client;
 	}
@@ -160,32 +150,6 @@ sub pb_varint
 # Fields: a number, and bytes, a text or a message.
 sub pb_number { return pb_varint($_[0] << 3) . pb_varint($_[1]); }
 sub pb_bytes  { return pb_varint($_[0] << 3 | 2) . pb_varint(length $_[1]) . $_[1]; }
-
-# A FileDescriptorProto of proto3: package => …, message => [[name, [field, number, type, its name, label] …] …].
-sub pb_file
-{
-	my (%o) = @_;
-	my $file = pb_bytes(1, $o{name} // 'a.proto') . pb_bytes(2, $o{package});
-
-	for my $message (@{ $o{message} })
-	{
-		my ($name, @fields) = @$message;
-		my $fields = '';
-
-		for my $field (@fields)
-		{
-			my ($field_name, $number, $type, $of, $label) = @$field;
-
-			$fields .= pb_bytes(2, pb_bytes(1, $field_name) . pb_number(3, $number) . pb_number(4, $label // 1) . pb_number(5, $type)
-				. (defined $of ? pb_bytes(6, $of) : ''));
-		}
-		$file .= pb_bytes(4, pb_bytes(1, $name) . $fields);
-	}
-	return $file . pb_bytes(12, 'proto3');
-}
-
-# A FileDescriptorSet.
-sub pb_set { return join '', map { pb_bytes(1, $_) } @_; }
 
 # A value with its schema's number, in the wire format.
 sub wire { return pack('C N', 0, $_[0]) . $_[1]; }
