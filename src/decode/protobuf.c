@@ -71,10 +71,16 @@ input_of(const TxdBuf *bytes)
 	return (PbInput){.p = p, .end = p != NULL ? p + bytes->len : NULL};
 }
 
-/* A .proto file; `bytes` is room for its descriptor. */
+/*
+ * A .proto file, or its descriptor in base64, which Confluent's client for Python registers; no file is both. `bytes` is room for
+ * the descriptor.
+ */
 static bool
 read_text(PbSchema *schema, const char *name, const char *text, TxdBuf *bytes, TxdError *err)
 {
+	bytes->len = 0;
+	if (*text != '\0' && txd_base64(text, bytes))
+		return txd_pb_read_file(schema, input_of(bytes), err);
 	bytes->len = 0;
 	return txd_proto_compile(name, text, strlen(text), bytes, err) &&
 		   txd_pb_read_file(schema, input_of(bytes), err);

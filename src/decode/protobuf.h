@@ -14,7 +14,7 @@
 typedef struct TxdProtobuf TxdProtobuf;
 
 /*
- * Of n .proto files, with the names that they are imported by; messages are types of the last, which imports those before it.
+ * Of n .proto files, or their descriptors in base64, with the names that they are imported by; messages are types of the last, which imports those before it.
  * NULL with err filled (bad_schema).
  */
 extern TxdProtobuf *txd_protobuf_new(const char *const *names, const char *const *texts, int n,

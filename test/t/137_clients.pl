@@ -1,4 +1,4 @@
-# Messages of Confluent's client with its serializers, and their schemas in Apicurio Registry: both as they are used elsewhere.
+# Messages of Confluent's client with its serializers for Avro, Protobuf and JSON, and their schemas in Apicurio Registry: both as they are used elsewhere.
 # What the tables should hold the client's own program says, from the values it was given.
 use strict;
 use warnings;
@@ -23,7 +23,7 @@ my $registry = start_apicurio();
 my $node     = new_node('clients');
 
 start_node($node);
-kafka_do($kafka, map { [ 'create', $_, 1 ] } qw(payments documents));
+kafka_do($kafka, map { [ 'create', $_, 1 ] } qw(payments documents messages));
 $node->safe_psql('postgres', <<"SQL");
 CREATE SERVER shop FOREIGN DATA WRAPPER txpipe_kafka
 	OPTIONS (bootstrap_servers '$kafka->{servers}', schema_registry_url '$registry->{url}');
@@ -77,6 +77,14 @@ sql(q{SELECT txpipe.create_stream('inferred', 'shop', 'payments', format => 'avr
 wait_for_offset($node, 'inferred', 900);
 is( sql('SELECT sum(amount), count(DISTINCT reference) FROM inferred'), sql('SELECT sum(amount), 900 FROM payments_written'),
 	'a table that is inferred');
+
+# --- Protobuf: the client registers descriptors in base64 ---
+
+produce('protobuf', 'messages', 1, 500);
+sql("CREATE TABLE messages ($COLUMNS)");
+sql("SELECT txpipe.create_stream('messages', 'shop', 'messages', 'messages', 'protobuf', '$MAPPING')");
+wait_for_offset($node, 'messages', 500);
+is_as_written('messages', 500, 'Protobuf: each value is what was written');
 
 # --- JSON ---
 
