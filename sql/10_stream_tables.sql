@@ -92,9 +92,10 @@ COMMENT ON COLUMN txpipe.stream_offset.last_offset IS 'Offset of the last messag
 COMMENT ON COLUMN txpipe.stream_offset.last_hash IS 'Hash of that message: tells a topic that was created anew';
 COMMENT ON COLUMN txpipe.stream_offset.updated_at IS 'When this row last changed';
 
--- Not the keys themselves, which may be personal data.
+-- Not the keys themselves, which may be personal data. No foreign key: it would be checked for each; drop_stream, the one way to
+-- delete a stream, deletes them, too.
 CREATE TABLE txpipe.deleted_key (
-    stream_id integer NOT NULL REFERENCES txpipe.stream ON DELETE CASCADE,
+    stream_id integer NOT NULL,
     key bytea NOT NULL,
     version numeric NOT NULL,
     deleted_at timestamptz NOT NULL DEFAULT now(),

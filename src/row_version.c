@@ -1,16 +1,20 @@
 /*
  * row_version.c — events of rows in the order of their versions.
  *
- * A deletion without a version, Kafka's tombstone, counts as the one before it of its key: in the batch, or as remembered. Debezium
- * sends one behind each deletion, and after compaction only that may be left; then it deletes what is there.
+ * Debezium sends a tombstone, which has no version, behind each deletion. It counts as the deletion of its key that came before it; where
+ * none is known, after compaction, it deletes what is there. Each rule is one of single events in order: how they are cut into
+ * batches makes no difference.
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/queryenvironment.h"
 #include "utils/rel.h"
@@ -21,6 +25,7 @@
 
 #define GONE_NAME "gone"
 #define GONE_KB 1024
+#define TURN_TIMEOUT "30s"
 
 /* Around a column: SQL that makes it what is compared. */
 typedef struct Form
@@ -73,15 +78,6 @@ form_of(Relation target, const char *column, const Form *forms, int n)
 	return NULL;
 }
 
-static bool
-is_deterministic(Relation target, const char *column)
-{
-	AttrNumber attnum = get_attnum(RelationGetRelid(target), column);
-	Oid collation = TupleDescAttr(RelationGetDescr(target), attnum - 1)->attcollation;
-
-	return !OidIsValid(collation) || get_collation_isdeterministic(collation);
-}
-
 static int
 find_column(const TxpStream *stream, const TxpRowPlan *plan, const TxpKeyColumn *keys, int nkeys)
 {
@@ -104,6 +100,23 @@ find_column(const TxpStream *stream, const TxpRowPlan *plan, const TxpKeyColumn 
 						   stream->version_column),
 					errhint("Name a column of the target, and map it: \"columns\" says which path "
 							"fills which column.")));
+}
+
+/* A deletion has to bring it, too, or tombstones would be all there is. */
+static void
+check_source(const TxpRowVersion *version, const TxpRowPlan *plan)
+{
+	const TxdColumn *column = &plan->columns[version->column];
+
+	if (version->deletes && (column->source == TXD_FROM_FIELD || column->source == TXD_FROM_VALUE ||
+							 column->source == TXD_FROM_REST))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
+				 errmsg("version column \"%s\" is filled from what deletions do not have",
+						column->name),
+				 errdetail("In mode upsert_delete a deletion has a version, too."),
+				 errhint("Map it to kafka_timestamp, to a field of the key, or with an envelope to "
+						 "\"$envelope.source.lsn\", say.")));
 }
 
 static void
@@ -134,7 +147,8 @@ set_key(TxpRowVersion *version, Relation target, const TxpRowPlan *plan, const T
 		const char *name = plan->columns[keys[i].column].name;
 		const Form *form = form_of(target, name, texts, lengthof(texts));
 
-		if (form == NULL || !is_deterministic(target, name))
+		if (form == NULL ||
+			(OidIsValid(keys[i].collation) && !get_collation_isdeterministic(keys[i].collation)))
 			ereport(
 				ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -161,36 +175,51 @@ txp_row_version(const TxpStream *stream, Relation target, TxpRowPlan *plan,
 		return NULL;
 	version = palloc0(sizeof(TxpRowVersion));
 	version->stream_id = stream->id;
+	/* The unique index of a table that others inherit from says nothing about their rows. */
+	version->target = psprintf("%s%s", target->rd_rel->relkind == RELKIND_RELATION ? "ONLY " : "",
+							   txp_rowkey_table(target));
 	version->column = find_column(stream, plan, keys, nkeys);
 	plan->columns[version->column].not_null = true;
 	set_number(version, target, plan->columns[version->column].name);
 	version->deletes = strcmp(stream->mode, "upsert_delete") == 0;
+	check_source(version, plan);
 	if (version->deletes)
 		set_key(version, target, plan, keys, nkeys);
 	return version;
 }
 
-char *
-txp_row_version_delete(const TxpRowVersion *version, const char *delete)
+/* What is known of a row's key before it: the last deletion, and the greatest version of a row that is there. */
+static void
+put_known(StringInfo sql, const TxpRowVersion *version, const char *batch, const char *keys,
+		  const char *same_key)
 {
-	return psprintf("WITH d AS (%s AND (l.version IS NULL OR %s IS NULL OR %s <= l.version) "
-					"RETURNING l.h, coalesce(l.version, %s) AS version) "
-					"SELECT array_agg(h), array_agg(version) FROM d WHERE version IS NOT NULL",
-					delete, version->target_number, version->target_number, version->target_number);
+	appendStringInfo(sql,
+					 "SELECT b.*, g.version AS gone, %s AS own, "
+					 "greatest(g.version, max(%s) FILTER (WHERE b.c%d) OVER w) AS deleted, "
+					 "greatest(max(%s) FILTER (WHERE NOT b.c%d) OVER w, t.version) AS there "
+					 "FROM (SELECT *, %s AS h FROM %s) AS b LEFT JOIN " GONE_NAME
+					 " AS g ON g.key = b.h "
+					 "LEFT JOIN LATERAL (SELECT coalesce(%s, '-Infinity') AS version FROM %s AS t "
+					 "WHERE %s) AS t "
+					 "ON b.c%d AND %s IS NULL AND g.key IS NULL "
+					 "WINDOW w AS (PARTITION BY %s ORDER BY n)",
+					 version->number, version->number, version->tombstone, version->number,
+					 version->tombstone, version->key, batch, version->target_number,
+					 version->target, same_key, version->tombstone, version->number, keys);
 }
 
 void
 txp_row_version_put(const TxpRowVersion *version, StringInfo sql, const char *batch,
-					const char *keys)
+					const char *keys, const char *same_key)
 {
-	appendStringInfo(
-		sql,
-		"(SELECT b.*, g.version AS gone, coalesce(%s, max(%s) FILTER (WHERE b.c%d) OVER w, "
-		"g.version, max(%s) OVER w) AS version FROM (SELECT *, %s AS h FROM %s) AS b "
-		"LEFT JOIN " GONE_NAME
-		" AS g ON g.key = b.h WINDOW w AS (PARTITION BY %s ORDER BY n)) AS v",
-		version->number, version->number, version->tombstone, version->number, version->key, batch,
-		keys);
+	appendStringInfo(sql,
+					 "(SELECT * FROM (SELECT *, CASE WHEN own IS NOT NULL THEN own "
+					 "WHEN deleted IS NOT NULL THEN deleted WHEN there IS NOT NULL THEN "
+					 "first_value(there) OVER (PARTITION BY %s ORDER BY NOT c%d OR own IS NOT NULL "
+					 "OR deleted IS NOT NULL OR there IS NULL, n) END AS version FROM (",
+					 keys, version->tombstone);
+	put_known(sql, version, batch, keys, same_key);
+	appendStringInfoString(sql, ") AS k) AS v WHERE version IS NOT NULL) AS v");
 }
 
 /* --- what is remembered --- */
@@ -215,19 +244,31 @@ prepare(const char *sql)
 	return plan;
 }
 
-/* Two workers may have events of one key, and neither sees what the other has not committed. */
+/*
+ * Two workers may have events of one key, and neither sees what the other has not committed. They take turns, which is nothing that the
+ * short lock_timeout of workers is for.
+ */
 static void
 lock_versions(const TxpRowVersion *version)
 {
 	Oid schema = get_namespace_oid("txpipe", false);
+	int level = NewGUCNestLevel();
 
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+						errmsg("a stream with version_column is written in READ COMMITTED only"),
+						errdetail("An older snapshot does not show what was deleted meanwhile."),
+						errhint("Begin the transaction with ISOLATION LEVEL READ COMMITTED.")));
+	(void) set_config_option("lock_timeout", TURN_TIMEOUT, PGC_SUSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	LockDatabaseObject(get_relname_relid("deleted_key", schema), version->stream_id, 0,
 					   ExclusiveLock);
+	AtEOXact_GUC(true, level);
 }
 
 void
 txp_recalled_begin(TxpRecalled *recalled, const TxpRowVersion *version, const char *batch,
-				   const char *last)
+				   const char *events)
 {
 	int code;
 
@@ -243,10 +284,10 @@ txp_recalled_begin(TxpRecalled *recalled, const TxpRowVersion *version, const ch
 		elog(ERROR, "SPI_register_relation returned %s", SPI_result_code_string(code));
 	recalled->keys =
 		prepare(psprintf("SELECT array_agg(DISTINCT %s) FROM %s", version->key, batch));
-	recalled->deleted =
-		prepare(psprintf("SELECT array_agg(h), array_agg(version) FROM %s WHERE c%d "
-						 "AND version IS NOT NULL AND (gone IS NULL OR version > gone)",
-						 last, version->tombstone));
+	recalled->deleted = prepare(
+		psprintf("SELECT array_agg(h), array_agg(version) FROM (SELECT h, max(version) AS "
+				 "version FROM %s WHERE c%d AND (gone IS NULL OR version > gone) GROUP BY h) AS d",
+				 events, version->tombstone));
 }
 
 static bool
@@ -290,28 +331,20 @@ txp_recalled_fill(TxpRecalled *recalled)
 		tuplestore_puttuple(recalled->gone.reldata, SPI_tuptable->vals[i]);
 }
 
-/* Keys and versions that a statement gives in arrays. */
-static void
-remember(const TxpRecalled *recalled, SPIPlanPtr plan)
+void
+txp_recalled_remember(TxpRecalled *recalled)
 {
 	static TxpStatement statement = {
 		"INSERT INTO txpipe.deleted_key AS d (stream_id, key, version) "
-		"SELECT $1, u.key, u.version FROM unnest($2, $3) AS u (key, version) ORDER BY 2 "
+		"SELECT $1, u.key, u.version FROM unnest($2, $3) AS u (key, version) "
 		"ON CONFLICT (stream_id, key) DO UPDATE SET deleted_at = excluded.deleted_at, "
-		"version = greatest(d.version, excluded.version)",
+		"version = excluded.version",
 		3,
 		{INT4OID, BYTEAARRAYOID, NUMERICARRAYOID}};
 	Datum values[3] = {Int32GetDatum(recalled->version->stream_id)};
 
-	if (ask_arrays(plan, &values[1], 2))
+	if (ask_arrays(recalled->deleted, &values[1], 2))
 		(void) txp_spi_run(&statement, values, NULL);
-}
-
-void
-txp_recalled_delete(const TxpRecalled *recalled, SPIPlanPtr delete)
-{
-	remember(recalled, delete);
-	remember(recalled, recalled->deleted);
 }
 
 void

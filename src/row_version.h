@@ -20,6 +20,7 @@ typedef struct TxpRowVersion
 {
 	int column; /* in the plan */
 	int32 stream_id;
+	char *target;        /* SQL */
 	bool deletes;        /* mode upsert_delete */
 	int tombstone;       /* then the column of the plan that says so */
 	char *number;        /* SQL: the version of row b as a number */
@@ -42,24 +43,22 @@ typedef struct TxpRecalled
 } TxpRecalled;
 
 /*
- * Appends, instead of the batch itself, its rows with the hash of their key (h), their version (version) and that of the
- * key's last deletion (gone). `batch` names the batch's columns, `keys` those that are the key.
+ * Appends, instead of the batch itself, its events that do something, with the hash of their key (h), their version (version) and that
+ * of the key's last deletion before the batch (gone). `batch` names the batch's columns, `keys` those that are the key, `same_key`
+ * compares them, of row b, with those of row t of the target.
  */
 extern void txp_row_version_put(const TxpRowVersion *version, StringInfo sql, const char *batch,
-								const char *keys);
-
-/* Of a DELETE of rows t, USING the last rows l: those that are no newer; gives the keys and versions of what it deleted. */
-extern char *txp_row_version_delete(const TxpRowVersion *version, const char *delete);
+								const char *keys, const char *same_key);
 
 /*
- * Inside of SPI, with the batch as a relation of the given names; `last` are the last rows of each key. Begin: no other
- * transaction writes rows of the stream by version until the end of this one. Fill, then the statements; the deletion, where there
- * is one, with what it remembers; then drop.
+ * Inside of SPI, with the batch as a relation of the given names; `events` is what txp_row_version_put makes. Begin: no other
+ * transaction writes rows of the stream by version until the end of this one. Then of each piece: fill, remember what it deletes,
+ * delete, drop; fill anew, insert, drop.
  */
 extern void txp_recalled_begin(TxpRecalled *recalled, const TxpRowVersion *version,
-							   const char *batch, const char *last);
+							   const char *batch, const char *events);
 extern void txp_recalled_fill(TxpRecalled *recalled);
-extern void txp_recalled_delete(const TxpRecalled *recalled, SPIPlanPtr delete);
+extern void txp_recalled_remember(TxpRecalled *recalled);
 extern void txp_recalled_drop(TxpRecalled *recalled);
 
 #endif

@@ -220,7 +220,8 @@ set_comparison(TxpKeyColumn *key, Relation index, int column)
 	Oid family = index->rd_opfamily[column];
 	Oid type = index->rd_opcintype[column];
 
-	key->collate = collate_clause(index->rd_indcollation[column]);
+	key->collation = index->rd_indcollation[column];
+	key->collate = collate_clause(key->collation);
 	key->opclass = opclass_name(index, column);
 	key->less = operator_of(family, type, BTLessStrategyNumber);
 	key->equal = operator_of(family, type, BTEqualStrategyNumber);

@@ -15,6 +15,7 @@ typedef struct TxpKeyColumn
 {
 	int column;
 	char *collate; /* " COLLATE …", or empty */
+	Oid collation; /* that of the index, or InvalidOid */
 	char *opclass;
 	char *less; /* OPERATOR(schema.name) */
 	char *equal;

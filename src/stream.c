@@ -315,11 +315,21 @@ txp_stream_store_definition(const TxpStream *stream)
 		"WHERE stream_id = $1",
 		3,
 		{INT4OID, JSONBOID, JSONBOID}};
+	/* Versions of another column, or from elsewhere, do not compare. */
+	static TxpStatement forget = {
+		"DELETE FROM txpipe.deleted_key d USING txpipe.stream s WHERE d.stream_id = $1 "
+		"AND s.stream_id = $1 AND (s.columns IS DISTINCT FROM $2 "
+		"OR s.options -> 'version_column' IS DISTINCT FROM $3 -> 'version_column' "
+		"OR s.options -> 'mode' IS DISTINCT FROM $3 -> 'mode')",
+		3,
+		{INT4OID, JSONBOID, JSONBOID}};
 	Datum values[3] = {Int32GetDatum(stream->id),
 					   stream->columns ? JsonbPGetDatum(stream->columns) : 0,
 					   JsonbPGetDatum(stream->options)};
+	const char *nulls = stream->columns ? "   " : " n ";
 
-	(void) txp_spi_do(&statement, values, stream->columns ? "   " : " n ");
+	(void) txp_spi_do(&forget, values, nulls);
+	(void) txp_spi_do(&statement, values, nulls);
 }
 
 void

@@ -315,12 +315,15 @@ txpipe_drop_stream(PG_FUNCTION_ARGS)
 	/* Afterwards: nobody can add to them any more. */
 	static TxpStatement letters = {
 		"DELETE FROM txpipe.dead_letter_store WHERE stream_id = $1", 1, {INT4OID}};
+	static TxpStatement deleted = {
+		"DELETE FROM txpipe.deleted_key WHERE stream_id = $1", 1, {INT4OID}};
 	TxpStream *stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream"));
 	Datum values[1] = {Int32GetDatum(stream->id)};
 
 	txp_offsets_lock_all(stream->id);
 	(void) txp_spi_do(&statement, values, NULL);
 	(void) txp_spi_do(&letters, values, NULL);
+	(void) txp_spi_do(&deleted, values, NULL);
 	PG_RETURN_VOID();
 }
 

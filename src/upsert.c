@@ -218,6 +218,35 @@ key_list(const TxpUpsert *upsert)
 	return sql.data;
 }
 
+/* Has row t of the target the key of a row of that name? */
+static char *
+same_key(const TxpUpsert *upsert, const char *row)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	for (int i = 0; i < upsert->nkeys; i++)
+	{
+		const TxpKeyColumn *key = &upsert->keys[i];
+
+		appendStringInfo(&sql, "%st.%s %s %s.c%d%s", i > 0 ? " AND " : "",
+						 quote_identifier(upsert->plan->columns[key->column].name), key->equal, row,
+						 key->column, key->collate);
+	}
+	return sql.data;
+}
+
+/* The rows of the batch, where versions count with what they make of it. */
+static void
+put_events(StringInfo sql, const TxpUpsert *upsert)
+{
+	if (recalls(upsert))
+		txp_row_version_put(upsert->version, sql, named_batch(upsert), key_list(upsert),
+							same_key(upsert, "b"));
+	else
+		appendStringInfoString(sql, named_batch(upsert));
+}
+
 static char *
 last_rows(const TxpUpsert *upsert)
 {
@@ -225,16 +254,13 @@ last_rows(const TxpUpsert *upsert)
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "(SELECT DISTINCT ON (%s) * FROM ", key_list(upsert));
-	if (recalls(upsert))
-		txp_row_version_put(upsert->version, &sql, named_batch(upsert), key_list(upsert));
-	else
-		appendStringInfoString(&sql, named_batch(upsert));
+	put_events(&sql, upsert);
 	appendStringInfoString(&sql, " ORDER BY ");
 	for (int i = 0; i < upsert->nkeys; i++)
 		appendStringInfo(&sql, "c%d%s USING %s, ", upsert->keys[i].column, upsert->keys[i].collate,
 						 upsert->keys[i].less);
 	if (recalls(upsert))
-		appendStringInfoString(&sql, "version DESC NULLS LAST, ");
+		appendStringInfoString(&sql, "version DESC, ");
 	else if (upsert->version != NULL)
 		appendStringInfo(&sql, "c%d DESC, ", upsert->version->column);
 	appendStringInfoString(&sql, "n DESC) AS l");
@@ -302,17 +328,13 @@ delete_statement(const TxpUpsert *upsert, Relation target)
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "DELETE FROM %s%s AS t USING %s WHERE l.c%d", only ? "ONLY " : "",
-					 txp_rowkey_table(target), last_rows(upsert), upsert->tombstone);
-	for (int i = 0; i < upsert->nkeys; i++)
-	{
-		const TxpKeyColumn *key = &upsert->keys[i];
-
-		appendStringInfo(&sql, " AND t.%s %s l.c%d%s",
-						 quote_identifier(upsert->plan->columns[key->column].name), key->equal,
-						 key->column, key->collate);
-	}
-	return recalls(upsert) ? txp_row_version_delete(upsert->version, sql.data) : sql.data;
+	appendStringInfo(&sql, "DELETE FROM %s%s AS t USING %s WHERE l.c%d AND %s", only ? "ONLY " : "",
+					 txp_rowkey_table(target), last_rows(upsert), upsert->tombstone,
+					 same_key(upsert, "l"));
+	if (recalls(upsert))
+		appendStringInfo(&sql, " AND (%s IS NULL OR %s <= l.version)",
+						 upsert->version->target_number, upsert->version->target_number);
+	return sql.data;
 }
 
 /* --- a batch --- */
@@ -347,16 +369,25 @@ has_tombstone(UpsertRun *run, uint32 first, uint32 count)
 	return false;
 }
 
-/* Deleting comes first: what is inserted may need a value of another unique column that a deleted row still has. */
+/* A tombstone without a version looks for the row: what it deletes is remembered before. */
 static void
-write_rows(UpsertRun *run, bool deletes)
+delete_rows(UpsertRun *run)
+{
+	if (recalls(run->upsert))
+	{
+		txp_recalled_fill(&run->recalled);
+		txp_recalled_remember(&run->recalled);
+	}
+	execute(run->delete, SPI_OK_DELETE);
+	if (recalls(run->upsert))
+		txp_recalled_drop(&run->recalled);
+}
+
+static void
+insert_rows(UpsertRun *run)
 {
 	if (recalls(run->upsert))
 		txp_recalled_fill(&run->recalled);
-	if (deletes && recalls(run->upsert))
-		txp_recalled_delete(&run->recalled, run->delete);
-	else if (deletes)
-		execute(run->delete, SPI_OK_DELETE);
 	execute(run->insert, SPI_OK_INSERT);
 	if (recalls(run->upsert))
 		txp_recalled_drop(&run->recalled);
@@ -375,7 +406,10 @@ apply(void *arg, uint32 first, uint32 count, const Bitmapset *skip)
 	count = end - first;
 	txp_rows_store(run->upsert->reader, &run->rows, first, count, skip, store);
 	run->batch.reldata = store;
-	write_rows(run, run->delete != NULL && has_tombstone(run, first, count));
+	/* First: what is inserted may need a value of another unique column that a deleted row still has. */
+	if (run->delete != NULL && has_tombstone(run, first, count))
+		delete_rows(run);
+	insert_rows(run);
 	MemoryContextSwitchTo(old);
 	tuplestore_end(store);
 }
@@ -395,8 +429,14 @@ plan_statements(UpsertRun *run, Relation target)
 	if (code < 0)
 		elog(ERROR, "SPI_register_relation returned %s", SPI_result_code_string(code));
 	if (recalls(run->upsert))
+	{
+		StringInfoData events;
+
+		initStringInfo(&events);
+		put_events(&events, run->upsert);
 		txp_recalled_begin(&run->recalled, run->upsert->version, named_batch(run->upsert),
-						   last_rows(run->upsert));
+						   events.data);
+	}
 	run->insert = prepare(insert_statement(run->upsert, target));
 	if (run->upsert->tombstone >= 0)
 		run->delete = prepare(delete_statement(run->upsert, target));

@@ -121,27 +121,60 @@ wait_for_offset($node, 'values', 6);
 is(sql('SELECT * FROM "Val ues" ORDER BY id'), "1|9|nine\n2|1|the same", 'the greater version stays, of equal ones the last to arrive');
 is(sql(q{SELECT code, column_name FROM txpipe.dead_letter WHERE stream = 'values'}), 'missing_value|The Version', 'each message needs one');
 
-# --- tombstones that have no version: they repeat a deletion, or are all that compaction left ---
+# --- tombstones, which have no version: each is as the deletion before it, or else deletes what is there ---
 
-sql(<<'SQL');
-CREATE TABLE bare (id int PRIMARY KEY, v int, what text);
-SELECT txpipe.create_stream('bare', 'shop', 'bare', 'bare', columns => '{"id": "$key.id", "v": "v", "what": "what"}',
-    options => '{"mode": "upsert_delete", "version_column": "v"}');
-SQL
-my $offset = 0;
-for my $step (
-	[ [ '{"v": 3, "what": "c"}' ], '1|3|c', 'a row' ],
-	[ [undef], '', 'a tombstone deletes what is there' ],
-	[ [ '{"v": 2, "what": "b"}' ], '', 'and older events stay away' ],
-	[ [ '{"v": 5, "what": "e"}' ], '1|5|e', 'a newer one is a row again' ],
-	[ [undef], '1|5|e', 'which the tombstone, repeated, does not touch' ],
-	[ [ '{"v": 4, "what": "d"}', '{"v": 6, "what": "f"}', '{"v": 5, "what": "e"}' ], '1|6|f', 'within a batch' ])
+# What single events in order make of a key, each version at most once in a column: [value or undef, version or undef].
+sub sequentially
 {
-	my ($values, $want, $name) = @$step;
+	my ($row, $gone);
 
-	produce_events('bare', map { [ 0, 0, '{"id": 1}', $_ ] } @$values);
-	wait_for_offset($node, 'bare', $offset += @$values);
-	is(sql('SELECT * FROM bare'), $want, $name);
+	for my $event (@_)
+	{
+		my ($value, $v) = @$event;
+
+		if (defined $value)
+		{
+			$row = [ $v, $value ] if (!$row || $v >= $row->[0]) && (!defined $gone || $v >= $gone);
+			next;
+		}
+		$v //= defined $gone ? $gone : $row ? $row->[0] : next;
+		$gone = $v if !defined $gone || $v > $gone;
+		undef $row if $row && $row->[0] <= $v;
+	}
+	return $row ? "$row->[0]|$row->[1]" : '';
+}
+
+# Each key has its events, all of them in one batch, or each in its own.
+my %sequence;
+my @bare;
+for my $id (1 .. 60)
+{
+	for my $i (1 .. 6)
+	{
+		my $v     = 1 + int rand 8;
+		my $kind  = (qw(row row delete tombstone))[ rand 4 ];
+		my $event = $kind eq 'row' ? [ "$id.$i", $v ] : [ undef, $kind eq 'delete' ? $v : undef ];
+		my $value = $kind eq 'row' ? qq({"op": "u", "after": {"id": $id, "what": "$id.$i"}, "source": {"lsn": $v}})
+		  : $kind eq 'delete'      ? qq({"op": "d", "after": null, "source": {"lsn": $v}})
+		  :                          undef;
+
+		push @{ $sequence{$id} }, $event;
+		push @bare, [ 0, 0, qq({"id": $id}), $value ];
+	}
+}
+%wanted = map { $_ => sequentially(@{ $sequence{$_} }) } keys %sequence;
+produce_events('bare', @bare);
+for my $rows (1, 7, 1000)
+{
+	sql(<<"SQL");
+CREATE TABLE bare_$rows (id int PRIMARY KEY, what text, lsn bigint);
+SELECT txpipe.create_stream('bare_$rows', 'shop', 'bare', 'bare_$rows', columns => '{"id": "id", "what": "what", "lsn": "\$envelope.source.lsn"}',
+    options => '{"mode": "upsert_delete", "version_column": "lsn", "envelope": "debezium", "batch_rows": $rows}');
+SQL
+	wait_for_offset($node, "bare_$rows", scalar @bare);
+	%is = map { $_ => '' } keys %sequence;
+	%is = (%is, map { /^(\d+)\|(.*)$/ } split /\n/, sql("SELECT id, lsn, what FROM bare_$rows"));
+	is_deeply(\%is, \%wanted, "in batches of $rows");
 }
 
 # --- a row that PostgreSQL refuses among them ---
@@ -157,6 +190,18 @@ sql(q{SELECT txpipe.resume_stream('kept')});
 wait_for_offset($node, 'kept', 5);
 is(sql('SELECT id, n FROM kept ORDER BY id'), "2|2\n3|3", 'the others are written by their versions');
 is(sql(q{SELECT kafka_offset, code FROM txpipe.dead_letter WHERE stream = 'kept'}), '2|23514', 'and it is a dead letter');
+
+# --- a replay does not look with an older snapshot; other versions are none to compare with ---
+
+fails(q{BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT * FROM txpipe.replay_dead_letters('kept')}, '25001', 'READ COMMITTED only', 'a replay');
+sql(q{ALTER TABLE kept ADD v bigint});
+is(sql(q{SELECT count(*) FROM txpipe.deleted_key JOIN txpipe.stream USING (stream_id) WHERE stream = 'kept'}), '1', 'a deletion is remembered');
+sql(q{SELECT txpipe.alter_stream('kept', options => '{"mode": "upsert_delete", "version_column": "at", "batch_rows": 5}')});
+is(sql(q{SELECT count(*) FROM txpipe.deleted_key JOIN txpipe.stream USING (stream_id) WHERE stream = 'kept'}), '1', 'and still is');
+sql(q{SELECT txpipe.alter_stream('kept', '{"id": "$key.id", "at": "kafka_timestamp", "v": "kafka_offset", "n": "n"}',
+	'{"mode": "upsert_delete", "version_column": "v"}')});
+is(sql(q{SELECT count(*) FROM txpipe.deleted_key JOIN txpipe.stream USING (stream_id) WHERE stream = 'kept'}), '0', 'but not with another version');
+is(sql(q{SELECT count(*) FROM txpipe.stream_event WHERE stream = 'changes' AND event = 'error'}), '0', 'workers that take turns are no error');
 
 # --- how long, and what does not serve ---
 
@@ -176,7 +221,12 @@ fails(q{SELECT txpipe.create_stream('odd', 'shop', 'prune', 'odd', options => '{
 	'42804', 'no type', 'a text, which has no order of numbers');
 fails(
 	q{SELECT txpipe.create_stream('odd', 'shop', 'prune', 'odd', key_columns => '{f}', columns => '{"f": "$key.f", "n": "n"}',
+	options => '{"mode": "upsert_delete", "version_column": "n"}')}, '42P10', 'deletions do not have', 'a version that only values have');
+fails(
+	q{SELECT txpipe.create_stream('odd', 'shop', 'prune', 'odd', key_columns => '{f}', columns => '{"f": "$key.f", "n": "kafka_partition"}',
 	options => '{"mode": "upsert_delete", "version_column": "n"}')}, '0A000', 'does not remember key column "f"', 'a key that has several texts');
+
+is(sql(q{SELECT count(*) FROM txpipe.deleted_key WHERE stream_id NOT IN (SELECT stream_id FROM txpipe.stream)}), '0', 'a stream that is dropped leaves none');
 
 log_is_clean($node, qr/version column|version_column/);
 done_testing();
