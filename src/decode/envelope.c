@@ -17,8 +17,8 @@
 /* --- Debezium --- */
 
 /* What Debezium writes for a large value that an update has left alone; of bytea, in base64. */
-static const char unavailable[] = "__debezium_unavailable_value";
-static const char unavailable_bytes[] = "X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==";
+static const char unavailable[] = "\"__debezium_unavailable_value\"";
+static const char unavailable_bytes[] = "\"X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==\"";
 
 /* {"schema": …, "payload": …}, as JsonConverter writes with schemas.enable. */
 static bool
@@ -94,23 +94,39 @@ open_debezium(TxdDecoder *d, const TxdMessage *message, TxdOpened *opened, TxdEr
 	return open_change(&m[0].value, &m[1].value, opened, err);
 }
 
+/* Also as an element, as which it stands for an array; a text that only speaks of it is none. */
+static bool
+lacks_value(TxdPiece json)
+{
+	return json.text != NULL &&
+		   (memmem(json.text, json.len, unavailable, strlen(unavailable)) != NULL ||
+			memmem(json.text, json.len, unavailable_bytes, strlen(unavailable_bytes)) != NULL);
+}
+
+/* The JSON that column i is made of. */
+static TxdPiece
+source_of(const TxdDecoder *d, int i, TxdPiece row)
+{
+	TxdSource source = d->schema.columns[i].source;
+
+	if (source == TXD_FROM_VALUE)
+		return row;
+	if (source == TXD_FROM_REST)
+		return (TxdPiece){d->rest.data, d->rest.len};
+	if ((source == TXD_FROM_FIELD || source == TXD_FROM_ENVELOPE_FIELD) &&
+		d->found[i].serial == d->serial)
+		return txd_piece_of(&d->found[i].value);
+	return (TxdPiece){0};
+}
+
 bool
-txd_envelope_check(TxdDecoder *d, TxdError *err)
+txd_envelope_check(TxdDecoder *d, TxdPiece row, TxdError *err)
 {
 	for (int i = 0; i < d->schema.ncolumns; i++)
-	{
-		const TxdColumn *column = &d->schema.columns[i];
-		const TxdFound *found = &d->found[i];
-
-		if (column->source != TXD_FROM_FIELD || found->serial != d->serial)
-			continue;
-		if (memmem(found->value.text, found->value.len, unavailable, strlen(unavailable)) ||
-			memmem(found->value.text, found->value.len, unavailable_bytes,
-				   strlen(unavailable_bytes)))
-			return txd_refuse(err, "unavailable_value", column,
+		if (lacks_value(source_of(d, i, row)))
+			return txd_refuse(err, "unavailable_value", &d->schema.columns[i],
 							  "the event lacks a large value that the update left alone; the "
 							  "source sends it with REPLICA IDENTITY FULL");
-	}
 	return true;
 }
 
@@ -227,9 +243,7 @@ txd_envelope_open(TxdDecoder *d, const TxdMessage *message, TxdOpened *opened, T
 }
 
 bool
-txd_envelope_is_suspect(const TxdDecoder *d, TxdPiece body)
+txd_envelope_is_suspect(const TxdDecoder *d, TxdPiece around)
 {
-	return d->schema.envelope == TXD_DEBEZIUM &&
-		   (memmem(body.text, body.len, unavailable, strlen(unavailable)) != NULL ||
-			memmem(body.text, body.len, unavailable_bytes, strlen(unavailable_bytes)) != NULL);
+	return d->schema.envelope == TXD_DEBEZIUM && lacks_value(around);
 }

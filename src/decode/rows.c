@@ -208,7 +208,9 @@ put_one(TxdDecoder *d, TxdMessage *part, uint32_t row, TxdBuf *rows, TxdError *e
 	}
 	shape->serial = d->serial + 1;
 	d->row = row;
-	return txd_decode_row(d, part, rows, err);
+	return txd_decode_row(d, part, rows, err) &&
+		   (!shape->suspect || part->payload == NULL ||
+			txd_envelope_check(d, (TxdPiece){part->payload, part->payload_len}, err));
 }
 
 static bool
@@ -272,9 +274,8 @@ txd_shape_rows(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError 
 		return false;
 	if (!find_kept(d, &opened, err))
 		return false;
+	d->shape->suspect = txd_envelope_is_suspect(d, opened.around);
 	if (part.payload != NULL && d->schema.rows != NULL)
 		return put_all(d, &part, rows, err);
-	return put_one(d, &part, 0, rows, err) &&
-		   (part.payload == NULL || !txd_envelope_is_suspect(d, opened.body) ||
-			txd_envelope_check(d, err));
+	return put_one(d, &part, 0, rows, err);
 }

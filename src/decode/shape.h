@@ -32,6 +32,7 @@ typedef struct TxdShape
 	TxdPiece *elements; /* of the present message */
 	uint32_t nelements;
 	uint32_t max_elements;
+	bool suspect;      /* the present message may lack values */
 	TxdBuf attributes; /* of a CloudEvent in headers, as JSON */
 } TxdShape;
 
@@ -57,11 +58,11 @@ extern bool txd_envelope_open(TxdDecoder *d, const TxdMessage *message, TxdOpene
 							  TxdError *err);
 
 /*
- * Whether a row may have a value that its event lacks; then, once the row is decoded, refuses it where a column has one
+ * Whether rows may have a value that their event lacks; then, once a row is decoded, refuses it where a column has one
  * (unavailable_value).
  */
-extern bool txd_envelope_is_suspect(const TxdDecoder *d, TxdPiece body);
-extern bool txd_envelope_check(TxdDecoder *d, TxdError *err);
+extern bool txd_envelope_is_suspect(const TxdDecoder *d, TxdPiece around);
+extern bool txd_envelope_check(TxdDecoder *d, TxdPiece row, TxdError *err);
 
 /*
  * members.c: reads one JSON value to the end of the text. Of an object, fills those of n members that it has, and

@@ -109,7 +109,19 @@ test_no_changes(void)
 	CHECK_CHANGE(&rig, key,
 				 "{\"op\":\"u\",\"after\":{\"name\":\"n\","
 				 "\"y\":\"__debezium_unavailable_value\"}}",
-				 "7\tn\tu\t\\N\t{\"y\":\"__debezium_unavailable_value\"}\tf");
+				 "unavailable_value rest");
+	CHECK_CHANGE(&rig, key,
+				 "{\"op\":\"u\",\"after\":{\"name\":\"n\","
+				 "\"y\":[\"X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==\"]}}",
+				 "unavailable_value rest");
+	CHECK_CHANGE(&rig, key, "{\"op\":\"__debezium_unavailable_value\",\"after\":{\"name\":\"n\"}}",
+				 "unknown_op -");
+	/* a text that only speaks of it is one */
+	CHECK_CHANGE(&rig, key,
+				 "{\"op\":\"u\",\"after\":{\"name\":\"no __debezium_unavailable_value\","
+				 "\"y\":\"{\\\"a\\\":\\\"__debezium_unavailable_value\\\"}\"}}",
+				 "7\tno __debezium_unavailable_value\tu\t\\N\t{\"y\":\"{\\\\\"a\\\\\":"
+				 "\\\\\"__debezium_unavailable_value\\\\\"}\"}\tf");
 	rig_close(&rig);
 
 	schema.tombstones = false;
@@ -118,6 +130,56 @@ test_no_changes(void)
 	CHECK_MESSAGE(&rig, "upsert_delete");
 	CHECK_CHANGE(&rig, key, NULL, "tombstone -");
 	rig_close(&rig);
+}
+
+/* The same where the placeholder is not in a field of its own column. */
+static void
+test_unavailable(void)
+{
+	static const char *after[] = {"after.y"};
+	static const char *before[] = {"before.y"};
+	static const char *const held =
+		"{\"op\":\"u\",\"before\":{\"y\":\"b\"},"
+		"\"after\":{\"y\":\"__debezium_unavailable_value\",\"items\":[{}]}}";
+	static const char *const held_before =
+		"{\"op\":\"u\",\"before\":{\"y\":\"__debezium_unavailable_value\"},"
+		"\"after\":{\"y\":\"a\",\"items\":[{}]}}";
+	TxdColumn col = {.name = "c", .type = TXD_JSONB};
+	const struct
+	{
+		TxdSource source;
+		TxdType type;
+		const char **path;
+		const char *want;
+		const char *want_before;
+		const char *rows;
+	} columns[] = {
+		{TXD_FROM_VALUE, TXD_JSONB, NULL, "unavailable_value c", "{\"y\":\"a\",\"items\":[{}]}",
+		 NULL},
+		{TXD_FROM_REST, TXD_JSONB, NULL, "unavailable_value c", "{\"y\":\"a\",\"items\":[{}]}",
+		 NULL},
+		{TXD_FROM_ENVELOPE_FIELD, TXD_STRING, after, "unavailable_value c", "a", NULL},
+		{TXD_FROM_ENVELOPE_FIELD, TXD_STRING, before, "b", "unavailable_value c", NULL},
+		{TXD_FROM_ENVELOPE_FIELD, TXD_STRING, after, "unavailable_value c", "a", "items"},
+		{TXD_FROM_ENVELOPE_FIELD, TXD_STRING, op, "u", "u", NULL},
+	};
+	TxdSchema schema = {
+		.format = TXD_JSON, .envelope = TXD_DEBEZIUM, .columns = &col, .ncolumns = 1};
+
+	for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++)
+	{
+		Rig rig;
+
+		col.source = columns[i].source;
+		col.type = columns[i].type;
+		col.paths = columns[i].path;
+		col.npaths = columns[i].path != NULL;
+		schema.rows = columns[i].rows;
+		rig_open(&rig, &schema);
+		CHECK_CHANGE(&rig, NULL, held, columns[i].want);
+		CHECK_CHANGE(&rig, NULL, held_before, columns[i].want_before);
+		rig_close(&rig);
+	}
 }
 
 /* --- CloudEvents --- */
@@ -422,6 +484,7 @@ main(void)
 {
 	test_changes();
 	test_no_changes();
+	test_unavailable();
 	test_cloudevents();
 	test_rows();
 	test_whole_rows();
