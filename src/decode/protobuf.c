@@ -273,8 +273,8 @@ static bool
 put_message(PbReader *r, const PbField *field, PbLink link, bool all)
 {
 	size_t nlinks = r->scratch->nlinks;
-	size_t base = txd_pb_open(r, field->type);
-	bool ok = txd_pb_link_scan(r, field, base, link);
+	size_t base;
+	bool ok = txd_pb_open(r, field->type, &base) && txd_pb_link_scan(r, field, base, link);
 
 	while (ok && all && link.next != 0)
 	{
@@ -383,7 +383,7 @@ txd_pb_put_object(PbReader *r, const PbType *type, size_t base)
 		if (!txd_pb_put_field(r, field, slot))
 			return false;
 	}
-	if (!txd_pb_has_room(r, type->n))
+	if (!txd_pb_has_room(r, 0))
 		return false;
 	if (r->json->len == start)
 		txd_buf_byte(r->json, '{');
@@ -442,8 +442,8 @@ txd_protobuf_json(TxdProtobuf *pb, const char *data, size_t len, TxdBuf *json, T
 		return txd_refuse(err, "too_long", NULL, "more than %d bytes", TXD_MAX_ROW);
 	if (type == NULL && !read_path(&r, pb, &in, &type))
 		return false;
-	base = txd_pb_open(&r, type);
-	ok = txd_pb_scan(&r, type, base, in) && txd_pb_put_meaning(&r, type, base);
+	ok = txd_pb_open(&r, type, &base) && txd_pb_scan(&r, type, base, in) &&
+		 txd_pb_put_meaning(&r, type, base);
 	txd_pb_close(&r, 0, 0);
 	if (pb->scratch.max_slots * sizeof(PbSlot) > KEEP_BYTES ||
 		pb->scratch.max_links * sizeof(PbLink) > KEEP_BYTES)

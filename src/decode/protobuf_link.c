@@ -8,8 +8,6 @@
 #include "protobuf_schema.h"
 #include "value.h"
 
-#define MAX_NAME 1000 /* bytes of a type's */
-
 typedef struct Linker
 {
 	PbSchema *schema;
@@ -122,10 +120,10 @@ static bool
 resolve(Linker *l, const PbType *type, PbField *field)
 {
 	const char *name = field->type_name;
-	char full[2 * MAX_NAME + 2];
+	char full[2 * PB_MAX_NAME + 2];
 	size_t scope = strlen(type->name);
 
-	if (name == NULL || strlen(name) > MAX_NAME || scope > MAX_NAME)
+	if (name == NULL || strlen(name) > PB_MAX_NAME || scope > PB_MAX_NAME)
 		return txd_pb_bad_schema(l->err, "no type of field", field->name);
 	if (*name == '.')
 		return find_named(l->schema, NULL, field, name + 1) ||

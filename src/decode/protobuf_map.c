@@ -8,6 +8,9 @@
 #include "protobuf_read.h"
 #include "value.h"
 
+/* Of the maps that are open: an entry may have two bytes only, an Entry is much larger. */
+#define MAX_ENTRIES 1000000
+
 typedef struct Entry
 {
 	PbLink link;
@@ -54,13 +57,13 @@ read_key(PbReader *r, const PbField *map, Entry *entry)
 {
 	const PbField *key = &map->type->field[0];
 	size_t nlinks = r->scratch->nlinks;
-	size_t base = txd_pb_open(r, map->type);
-	bool ok = txd_pb_link_scan(r, map, base, entry->link);
-	PbSlot slot = r->scratch->slots[base];
+	size_t base;
+	bool ok = txd_pb_open(r, map->type, &base) && txd_pb_link_scan(r, map, base, entry->link);
+	PbSlot slot = ok ? r->scratch->slots[base] : (PbSlot){0};
 	PbInput in = txd_pb_value(r, slot);
 
 	txd_pb_close(r, base, nlinks);
-	if (!ok || slot.first == 0)
+	if (slot.first == 0)
 		return ok;
 	if (key->wire == PB_BYTES_OF)
 		return txd_pb_bytes(&in, &entry->text);
@@ -122,8 +125,7 @@ put_value(PbReader *r, const PbField *value, PbSlot slot)
 		txd_buf_append(r->json, value->zero.data, value->zero.len);
 		return true;
 	}
-	base = txd_pb_open(r, value->type);
-	ok = txd_pb_put_meaning(r, value->type, base);
+	ok = txd_pb_open(r, value->type, &base) && txd_pb_put_meaning(r, value->type, base);
 	txd_pb_close(r, base, r->scratch->nlinks);
 	return ok;
 }
@@ -133,8 +135,8 @@ put_entry(PbReader *r, const PbField *map, PbLink link)
 {
 	const PbType *type = map->type;
 	size_t nlinks = r->scratch->nlinks;
-	size_t base = txd_pb_open(r, type);
-	bool ok = txd_pb_link_scan(r, map, base, link);
+	size_t base;
+	bool ok = txd_pb_open(r, type, &base) && txd_pb_link_scan(r, map, base, link);
 
 	txd_buf_byte(r->json, ',');
 	ok = ok && txd_pb_has_room(r, 2) && put_key(r, &type->field[0], r->scratch->slots[base]) &&
@@ -166,12 +168,16 @@ txd_pb_put_map(PbReader *r, const PbField *map, PbSlot slot)
 		return false;
 	for (uint32_t next = slot.first; next != 0; next = r->scratch->links[next - 1].next)
 		n++;
+	if (n > MAX_ENTRIES - r->entries)
+		return txd_refuse(r->err, "too_long", NULL, "more than %d entries of maps", MAX_ENTRIES);
+	r->entries += n;
 	entry = txd_alloc((n + 1) * sizeof(*entry));
 	n = 0;
 	for (uint32_t next = slot.first; next != 0; next = r->scratch->links[next - 1].next, n++)
 		entry[n] = (Entry){.link = r->scratch->links[next - 1], .place = n};
 	ok = put_entries(r, map, entry, n);
 	free(entry);
+	r->entries -= n;
 	if (!ok)
 		return false;
 	if (n == 0)

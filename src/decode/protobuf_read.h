@@ -43,7 +43,8 @@ typedef struct PbReader
 	size_t before;
 	TxdError *err;
 	int depth;
-	int64_t steps; /* fields that may still be looked at: a small message can have many of them */
+	int64_t steps;  /* fields that may still be looked at: a small message can have many of them */
+	size_t entries; /* of the maps that are open, one within the other */
 } PbReader;
 
 /* Fills err with what the input says; returns false. */
@@ -67,8 +68,8 @@ extern bool txd_pb_put_meaning(PbReader *r, const PbType *type, size_t base);
 /* protobuf_map.c */
 extern bool txd_pb_put_map(PbReader *r, const PbField *field, PbSlot slot);
 
-/* Opens slots for a message and sorts the values of one of its parts into them. */
-extern size_t txd_pb_open(PbReader *r, const PbType *type);
+/* Opens slots for a message, from *base on, if there is time for its fields; sorts the values of one of its parts into them. */
+extern bool txd_pb_open(PbReader *r, const PbType *type, size_t *base);
 extern bool txd_pb_scan(PbReader *r, const PbType *type, size_t base, PbInput in);
 extern void txd_pb_close(PbReader *r, size_t base, size_t nlinks);
 /* The message that a link leads to. */

@@ -10,6 +10,9 @@
 #include "json.h"
 #include "protobuf_read.h"
 
+/* Reading a byte of a group costs as much as looking at so many fields. */
+#define STEPS_OF_GROUP_BYTE 4
+
 bool
 txd_pb_refuse(PbReader *r, const PbInput *in)
 {
@@ -27,22 +30,24 @@ txd_pb_enter(PbReader *r)
 }
 
 /* One for each field, and one for each oneof: which member it has. */
-size_t
-txd_pb_open(PbReader *r, const PbType *type)
+bool
+txd_pb_open(PbReader *r, const PbType *type, size_t *base)
 {
 	PbScratch *s = r->scratch;
-	size_t base = s->nslots;
 	size_t n = (size_t) (type->n + type->noneofs);
 
-	if (base + n > s->max_slots)
+	*base = s->nslots;
+	if (!txd_pb_has_room(r, (int64_t) n))
+		return false;
+	if (*base + n > s->max_slots)
 	{
-		s->max_slots = 2 * (base + n);
+		s->max_slots = 2 * (*base + n);
 		s->slots = txd_realloc(s->slots, s->max_slots * sizeof(PbSlot));
 	}
 	if (n > 0)
-		memset(s->slots + base, 0, n * sizeof(PbSlot));
-	s->nslots = base + n;
-	return base;
+		memset(s->slots + *base, 0, n * sizeof(PbSlot));
+	s->nslots = *base + n;
+	return true;
 }
 
 void
@@ -136,12 +141,20 @@ note(PbReader *r, const PbType *type, size_t base, const PbField *field, PbWire 
 	return true;
 }
 
+/* The end of a group is found by reading it, and so that of each group within, at each level anew. */
+static bool
+charge_group(PbReader *r, const unsigned char *from, const unsigned char *to)
+{
+	return txd_pb_has_room(r, (to - from) * STEPS_OF_GROUP_BYTE);
+}
+
 bool
 txd_pb_scan(PbReader *r, const PbType *type, size_t base, PbInput in)
 {
 	while (in.p < in.end)
 	{
 		const PbField *field;
+		const unsigned char *value;
 		uint32_t number;
 		PbWire wire;
 
@@ -150,8 +163,11 @@ txd_pb_scan(PbReader *r, const PbType *type, size_t base, PbInput in)
 		field = field_of(type, number);
 		if (field != NULL && !note(r, type, base, field, wire, &in))
 			return false;
+		value = in.p;
 		if (!txd_pb_skip(&in, number, wire))
 			return txd_pb_refuse(r, &in);
+		if (wire == PB_GROUP_BEGINS && !charge_group(r, value, in.p))
+			return false;
 	}
 	return true;
 }
@@ -164,5 +180,8 @@ txd_pb_link_scan(PbReader *r, const PbField *field, size_t base, PbLink link)
 	bool ok = field->kind == PB_GROUP ? txd_pb_group(&in, field->number, &within)
 									  : txd_pb_bytes(&in, &within);
 
-	return ok ? txd_pb_scan(r, field->type, base, within) : txd_pb_refuse(r, &in);
+	if (!ok)
+		return txd_pb_refuse(r, &in);
+	return (field->kind != PB_GROUP || charge_group(r, within.p, within.end)) &&
+		   txd_pb_scan(r, field->type, base, within);
 }

@@ -9,7 +9,7 @@
 
 #define MAX_DEPTH 64
 #define MAX_TYPES 20000 /* of messages and enums */
-#define MAX_PARTS 10000 /* fields of a type, symbols of an enum */
+#define MAX_PARTS 10000 /* fields and oneofs of a type, symbols of an enum */
 #define MAX_SOURCES 5000
 
 typedef struct Parser
@@ -87,20 +87,24 @@ is_name(const char *name)
 			   '\0';
 }
 
-static const char *
-full_name(Parser *p, const char *scope, const char *name)
+/* Each type has its own copy of the scopes around it. */
+static bool
+full_name(Parser *p, const char *scope, const char *name, const char **to)
 {
 	size_t len = strlen(scope);
 	size_t more = strlen(name);
-	char *full = txd_arena_alloc(&p->schema->memory, len + more + 2);
+	char *full;
 
+	if (len + (len > 0) + more > PB_MAX_NAME)
+		return txd_pb_bad_schema(p->err, "more than 1000 bytes in the name of", name);
+	*to = full = txd_arena_alloc(&p->schema->memory, len + more + 2);
 	if (len > 0)
 	{
 		memcpy(full, scope, len);
 		full[len++] = '.';
 	}
 	memcpy(full + len, name, more);
-	return full;
+	return true;
 }
 
 /* The name that a descriptor has in its field 1. */
@@ -115,8 +119,8 @@ read_name(Parser *p, PbInput in, const char *scope, const char **name)
 			own = text_of(p, &part);
 	if (!is_name(own))
 		return txd_pb_bad_schema(p->err, "the descriptor is broken", NULL);
-	*name = scope != NULL ? full_name(p, scope, own) : own;
-	return true;
+	*name = own;
+	return scope == NULL || full_name(p, scope, own, name);
 }
 
 static bool
@@ -167,6 +171,15 @@ read_enum(Parser *p, PbInput in, const char *scope)
 	return is_done(p, &in);
 }
 
+/* Of bytes it is written with escapes. */
+static bool
+read_default(Parser *p, const Part *part, PbField *field)
+{
+	field->preset = text_of(p, part);
+	return strlen(field->preset) == (size_t) (part->within.end - part->within.p) ||
+		   txd_pb_bad_schema(p->err, "a NUL in the default of field", field->name);
+}
+
 static bool
 read_field(Parser *p, PbInput in, PbField *field)
 {
@@ -187,8 +200,8 @@ read_field(Parser *p, PbInput in, PbField *field)
 			field->kind = (PbKind) part.v;
 		else if (part.number == 6 && part.wire == PB_BYTES_OF)
 			field->type_name = text_of(p, &part);
-		else if (part.number == 7 && part.wire == PB_BYTES_OF)
-			field->preset = text_of(p, &part);
+		else if (part.number == 7 && part.wire == PB_BYTES_OF && !read_default(p, &part, field))
+			return false;
 		else if (part.number == 9 && part.v < MAX_PARTS)
 			field->oneof = (int) part.v;
 		else if (part.number == 17)
@@ -245,6 +258,7 @@ read_message(Parser *p, PbInput in, const char *scope, PbType **to)
 	PbType *type = txd_arena_alloc(&s->memory, sizeof(*type));
 	size_t nfields = (size_t) count(in, 2);
 	size_t nnested = (size_t) count(in, 3);
+	int noneofs = count(in, 8);
 	bool ok;
 
 	*to = type;
@@ -254,8 +268,10 @@ read_message(Parser *p, PbInput in, const char *scope, PbType **to)
 		return txd_pb_bad_schema(p->err, "more than 64 nested levels in", type->name);
 	if (nfields > MAX_PARTS)
 		return txd_pb_bad_schema(p->err, "more than 10000 fields in", type->name);
+	if (noneofs > MAX_PARTS)
+		return txd_pb_bad_schema(p->err, "more than 10000 oneofs in", type->name);
 	type->source = p->source;
-	type->noneofs = count(in, 8);
+	type->noneofs = noneofs;
 	type->field = txd_arena_alloc(&s->memory, (nfields + 1) * sizeof(PbField));
 	type->nested = txd_arena_alloc(&s->memory, (nnested + 1) * sizeof(PbType *));
 	s->types = txd_realloc(s->types, ((size_t) s->ntypes + 1) * sizeof(PbType *));

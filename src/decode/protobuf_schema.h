@@ -9,6 +9,7 @@
 #include "protobuf_wire.h"
 
 #define PB_MAX_NUMBER 536870911 /* of a field */
+#define PB_MAX_NAME 1000        /* bytes of a type's */
 
 /* As FieldDescriptorProto numbers them. */
 typedef enum PbKind

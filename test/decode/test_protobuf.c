@@ -1,14 +1,11 @@
 /*
  * test_protobuf.c — Protobuf to JSON: what Google's own writers made of messages, descriptors, and what is no message.
  *
- *   test_protobuf          the cases of protobuf_cases.h, and what costs more than its bytes
+ *   test_protobuf          the cases of protobuf_cases.h, limits, and what names mean
  *   test_protobuf FILE     those of a file that protobuf/make-cases --random has written
  */
-#include <stdlib.h>
-
-#include "check.h"
-#include "decode/protobuf.h"
 #include "protobuf_cases.h"
+#include "protobuf_rig.h"
 
 /* Types that messages of the tests are of, each read once. */
 static struct
@@ -47,22 +44,6 @@ from_hex(const char *hex, char *bytes)
 		bytes[n] = (char) v;
 	}
 	return n;
-}
-
-/* Decodes a copy of exactly that size, so that a sanitiser sees reads beyond it. */
-static bool
-to_json(TxdProtobuf *pb, const char *bytes, size_t len, TxdBuf *json, TxdError *err)
-{
-	char *copy = malloc(len > 0 ? len : 1);
-	bool ok;
-
-	memcpy(copy, bytes, len);
-	json->len = 0;
-	txd_buf_append(json, "+", 1);
-	ok = txd_protobuf_json(pb, copy, len, json, err);
-	CHECK(ok || json->len == 1);
-	free(copy);
-	return ok;
 }
 
 static void
@@ -131,24 +112,10 @@ check_set(const char *text, const char *message, const char *want)
 static char *
 set_of(const char *descriptor, size_t len)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	char *text = malloc(len * 2 + 12);
-	size_t n = 0;
+	char set[130] = {0x0a, (char) len};
 
-	for (size_t i = 0; i < len + 2; i += 3)
-	{
-		unsigned v = 0;
-
-		for (size_t k = i; k < i + 3; k++)
-			v = v << 8 | (k == 0        ? 0x0a
-						  : k == 1      ? (unsigned) len
-						  : k < len + 2 ? (unsigned char) descriptor[k - 2]
-										: 0);
-		for (size_t k = 0; k < 4; k++)
-			text[n++] = i + k <= len + 2 ? digits[v >> (18 - 6 * k) & 63] : '=';
-	}
-	text[n] = '\0';
-	return text;
+	memcpy(set + 2, descriptor, len);
+	return base64_of(set, len + 2);
 }
 
 static void
@@ -178,6 +145,8 @@ test_schemas(void)
 	check_set("AAAA", NULL, "schema: it is no set of file descriptors");
 	check_set("", NULL,
 			  "schema: the last file has no message, or several: protobuf_message says which");
+	check_set("message M { optional string s = 1 [default = 'a\\0b']; }", NULL,
+			  "schema: a NUL in the default of field \"s\"");
 	check_set(descriptors, "nothing", "schema: there is no message \"nothing\"");
 	check_set(descriptors, NULL,
 			  "schema: the last file has no message, or several: protobuf_message says which");
@@ -224,9 +193,7 @@ test_limits(void)
 	{
 		memmove(bytes + 4, bytes, len);
 		bytes[0] = 0x1a;
-		bytes[1] = (char) (0x80 | (len & 0x7f));
-		bytes[2] = (char) (0x80 | (len >> 7 & 0x7f));
-		bytes[3] = (char) (len >> 14);
+		put_length(bytes + 1, len);
 		len += 4;
 		CHECK(to_json(pb, bytes, len, &json, &err) == (i < 63));
 	}
@@ -278,8 +245,6 @@ test_paths(void)
 	txd_protobuf_free(pb);
 	txd_buf_free(&json);
 }
-
-#define P3 "syntax = \"proto3\"; "
 
 /* A message of the first type of the last file, or `!` and why there is none; each imports what stands before it. */
 static void
