@@ -234,16 +234,6 @@ gone_desc(void)
 	return desc;
 }
 
-static SPIPlanPtr
-prepare(const char *sql)
-{
-	SPIPlanPtr plan = SPI_prepare(sql, 0, NULL);
-
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare returned %s: %s", SPI_result_code_string(SPI_result), sql);
-	return plan;
-}
-
 /*
  * Two workers may have events of one key, and neither sees what the other has not committed. They take turns, which is nothing that the
  * short lock_timeout of workers is for.
@@ -283,8 +273,8 @@ txp_recalled_begin(TxpRecalled *recalled, const TxpRowVersion *version, const ch
 	if (code < 0)
 		elog(ERROR, "SPI_register_relation returned %s", SPI_result_code_string(code));
 	recalled->keys =
-		prepare(psprintf("SELECT array_agg(DISTINCT %s) FROM %s", version->key, batch));
-	recalled->deleted = prepare(
+		txp_spi_prepare(psprintf("SELECT array_agg(DISTINCT %s) FROM %s", version->key, batch));
+	recalled->deleted = txp_spi_prepare(
 		psprintf("SELECT array_agg(h), array_agg(version) FROM (SELECT h, max(version) AS "
 				 "version FROM %s WHERE c%d AND (gone IS NULL OR version > gone) GROUP BY h) AS d",
 				 events, version->tombstone));

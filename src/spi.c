@@ -102,6 +102,16 @@ txp_spi_commit_as(Oid owner)
 	SPI_commit();
 }
 
+SPIPlanPtr
+txp_spi_prepare(const char *sql)
+{
+	SPIPlanPtr plan = SPI_prepare(sql, 0, NULL);
+
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare returned %s: %s", SPI_result_code_string(SPI_result), sql);
+	return plan;
+}
+
 Datum
 txp_spi_value(uint64 row, int column, bool *isnull)
 {

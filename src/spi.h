@@ -41,6 +41,9 @@ extern List *txp_spi_list(TxpStatement *statement, Datum *values, const char *nu
  */
 extern void txp_spi_commit_as(Oid owner);
 
+/* A plan without parameters that lasts as long as the caller's SPI connection. */
+extern SPIPlanPtr txp_spi_prepare(const char *sql);
+
 /* A column of row `row` of SPI_tuptable; the text form is NULL for SQL NULL. Column numbers from 1. */
 extern Datum txp_spi_value(uint64 row, int column, bool *isnull);
 extern char *txp_spi_text(uint64 row, int column);

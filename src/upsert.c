@@ -23,6 +23,7 @@
 #include "row_version.h"
 #include "rowkey.h"
 #include "rowreader.h"
+#include "spi.h"
 #include "upsert.h"
 
 #define BATCH_NAME "batch"
@@ -339,16 +340,6 @@ delete_statement(const TxpUpsert *upsert, Relation target)
 
 /* --- a batch --- */
 
-static SPIPlanPtr
-prepare(const char *sql)
-{
-	SPIPlanPtr plan = SPI_prepare(sql, 0, NULL);
-
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare returned %s: %s", SPI_result_code_string(SPI_result), sql);
-	return plan;
-}
-
 static void
 execute(SPIPlanPtr plan, int wanted)
 {
@@ -437,9 +428,9 @@ plan_statements(UpsertRun *run, Relation target)
 		txp_recalled_begin(&run->recalled, run->upsert->version, named_batch(run->upsert),
 						   events.data);
 	}
-	run->insert = prepare(insert_statement(run->upsert, target));
+	run->insert = txp_spi_prepare(insert_statement(run->upsert, target));
 	if (run->upsert->tombstone >= 0)
-		run->delete = prepare(delete_statement(run->upsert, target));
+		run->delete = txp_spi_prepare(delete_statement(run->upsert, target));
 }
 
 /*

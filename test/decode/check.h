@@ -77,4 +77,20 @@ check_done(const char *name)
 	return check_failed == 0 ? 0 : 1;
 }
 
+/* Bytes as they are written in cases; returns how many. */
+static inline size_t
+from_hex(const char *hex, char *bytes)
+{
+	size_t n = 0;
+
+	for (; hex[0] != '\0'; hex += 2, n++)
+	{
+		unsigned v;
+
+		sscanf(hex, "%2x", &v);
+		bytes[n] = (char) v;
+	}
+	return n;
+}
+
 #endif

@@ -18,21 +18,6 @@ typedef struct Evolution
 #include "check.h"
 #include "decode/avro.h"
 
-static size_t
-from_hex(const char *hex, char *bytes)
-{
-	size_t n = 0;
-
-	for (; hex[0] != '\0'; hex += 2, n++)
-	{
-		unsigned v;
-
-		sscanf(hex, "%2x", &v);
-		bytes[n] = (char) v;
-	}
-	return n;
-}
-
 /* Decodes a copy of exactly that size, so that a sanitiser sees reads beyond it. */
 static bool
 to_json(const TxdAvro *avro, const char *bytes, size_t len, TxdBuf *json, TxdError *err)

@@ -31,21 +31,6 @@ type_named(const char *name)
 	return types[i].pb;
 }
 
-static size_t
-from_hex(const char *hex, char *bytes)
-{
-	size_t n = 0;
-
-	for (; hex[0] != '\0'; hex += 2, n++)
-	{
-		unsigned v;
-
-		sscanf(hex, "%2x", &v);
-		bytes[n] = (char) v;
-	}
-	return n;
-}
-
 static void
 run_case(const char *message, const char *hex, const char *want)
 {
