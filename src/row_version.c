@@ -108,8 +108,7 @@ check_source(const TxpRowVersion *version, const TxpRowPlan *plan)
 {
 	const TxdColumn *column = &plan->columns[version->column];
 
-	if (version->deletes && (column->source == TXD_FROM_FIELD || column->source == TXD_FROM_VALUE ||
-							 column->source == TXD_FROM_REST))
+	if (txp_rowkey_goes_with_value(column))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
 				 errmsg("version column \"%s\" is filled from what deletions do not have",
@@ -181,10 +180,11 @@ txp_row_version(const TxpStream *stream, Relation target, TxpRowPlan *plan,
 	version->column = find_column(stream, plan, keys, nkeys);
 	plan->columns[version->column].not_null = true;
 	set_number(version, target, plan->columns[version->column].name);
-	version->deletes = strcmp(stream->mode, "upsert_delete") == 0;
-	check_source(version, plan);
-	if (version->deletes)
+	if (strcmp(stream->mode, "upsert_delete") == 0)
+	{
+		check_source(version, plan);
 		set_key(version, target, plan, keys, nkeys);
+	}
 	return version;
 }
 

@@ -21,7 +21,6 @@ typedef struct TxpRowVersion
 	int column; /* in the plan */
 	int32 stream_id;
 	char *target;        /* SQL */
-	bool deletes;        /* mode upsert_delete */
 	int tombstone;       /* then the column of the plan that says so */
 	char *number;        /* SQL: the version of row b as a number */
 	char *target_number; /* of row t of the target */

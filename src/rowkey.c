@@ -240,8 +240,7 @@ check_key_source(const TxpStream *stream, const char *name, const TxpRowPlan *pl
 	column->or_key = strcmp(stream->mode, "upsert_delete") == 0 && plan->envelope == TXD_DEBEZIUM &&
 					 column->source == TXD_FROM_FIELD;
 	if (strcmp(stream->mode, "upsert_delete") == 0 && !column->or_key &&
-		(column->source == TXD_FROM_FIELD || column->source == TXD_FROM_VALUE ||
-		 column->source == TXD_FROM_REST))
+		txp_rowkey_goes_with_value(column))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
 				 errmsg("key column \"%s\" is not filled from the message key", name),

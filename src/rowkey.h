@@ -29,6 +29,14 @@ typedef struct TxpKeyColumn
 extern int txp_rowkey_find(const TxpStream *stream, Relation target, TxpRowPlan *plan,
 						   TxpKeyColumn **columns);
 
+/* Is the column filled from what messages that delete a row do not have? */
+static inline bool
+txp_rowkey_goes_with_value(const TxdColumn *column)
+{
+	return column->source == TXD_FROM_FIELD || column->source == TXD_FROM_VALUE ||
+		   column->source == TXD_FROM_REST;
+}
+
 /* Name of the table for SQL, with its schema. */
 extern char *txp_rowkey_table(Relation table);
 

@@ -132,7 +132,7 @@ test_no_changes(void)
 	rig_close(&rig);
 }
 
-/* The same where the placeholder is not in a field of its own column. */
+/* The same where what stands for the value is not in a field of its own column. */
 static void
 test_unavailable(void)
 {

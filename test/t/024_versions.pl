@@ -16,16 +16,6 @@ kafka_server($node, 'shop', $broker);
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
-sub fails
-{
-	my ($statement, $state, $like, $name) = @_;
-	my $error = error_of($node, $statement);
-
-	is($error->{state}, $state, "$name: its SQLSTATE");
-	like($error->{message} . ($error->{detail} // ''), qr/$like/s, $name);
-	return;
-}
-
 # [partition, Unix milliseconds, key, value or undef]
 sub produce_events
 {
@@ -193,7 +183,7 @@ is(sql(q{SELECT kafka_offset, code FROM txpipe.dead_letter WHERE stream = 'kept'
 
 # --- a replay does not look with an older snapshot; other versions are none to compare with ---
 
-fails(q{BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT * FROM txpipe.replay_dead_letters('kept')}, '25001', 'READ COMMITTED only', 'a replay');
+fails_with($node, q{BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT * FROM txpipe.replay_dead_letters('kept')}, '25001', 'READ COMMITTED only', 'a replay');
 sql(q{ALTER TABLE kept ADD v bigint});
 is(sql(q{SELECT count(*) FROM txpipe.deleted_key JOIN txpipe.stream USING (stream_id) WHERE stream = 'kept'}), '1', 'a deletion is remembered');
 sql(q{SELECT txpipe.alter_stream('kept', options => '{"mode": "upsert_delete", "version_column": "at", "batch_rows": 5}')});
@@ -212,18 +202,18 @@ is(sql('SELECT count(*) FROM txpipe.deleted_key'), '0', 'all of them are gone');
 sql(q{SELECT txpipe.drop_stream('mixed')});
 
 sql(q{CREATE TABLE odd (id text COLLATE "C" PRIMARY KEY, f float8 UNIQUE, v text, n int)});
-fails(q{SELECT txpipe.create_stream('odd', 'shop', 'prune', 'odd', options => '{"version_column": "n"}')}, '22023', 'needs the mode', 'not in mode append');
-fails(q{SELECT txpipe.create_stream('odd', 'shop', 'prune', 'odd', options => '{"mode": "upsert", "version_column": "x"}')},
+fails_with($node, q{SELECT txpipe.create_stream('odd', 'shop', 'prune', 'odd', options => '{"version_column": "n"}')}, '22023', 'needs the mode', 'not in mode append');
+fails_with($node, q{SELECT txpipe.create_stream('odd', 'shop', 'prune', 'odd', options => '{"mode": "upsert", "version_column": "x"}')},
 	'42P10', 'not filled', 'a column that is not there');
-fails(q{SELECT txpipe.create_stream('odd', 'shop', 'prune', 'odd', options => '{"mode": "upsert", "version_column": "id"}')},
+fails_with($node, q{SELECT txpipe.create_stream('odd', 'shop', 'prune', 'odd', options => '{"mode": "upsert", "version_column": "id"}')},
 	'42P10', 'part of the key', 'one of the key');
-fails(q{SELECT txpipe.create_stream('odd', 'shop', 'prune', 'odd', options => '{"mode": "upsert", "version_column": "v"}')},
+fails_with($node, q{SELECT txpipe.create_stream('odd', 'shop', 'prune', 'odd', options => '{"mode": "upsert", "version_column": "v"}')},
 	'42804', 'no type', 'a text, which has no order of numbers');
-fails(
-	q{SELECT txpipe.create_stream('odd', 'shop', 'prune', 'odd', key_columns => '{f}', columns => '{"f": "$key.f", "n": "n"}',
+fails_with(
+	$node, q{SELECT txpipe.create_stream('odd', 'shop', 'prune', 'odd', key_columns => '{f}', columns => '{"f": "$key.f", "n": "n"}',
 	options => '{"mode": "upsert_delete", "version_column": "n"}')}, '42P10', 'deletions do not have', 'a version that only values have');
-fails(
-	q{SELECT txpipe.create_stream('odd', 'shop', 'prune', 'odd', key_columns => '{f}', columns => '{"f": "$key.f", "n": "kafka_partition"}',
+fails_with(
+	$node, q{SELECT txpipe.create_stream('odd', 'shop', 'prune', 'odd', key_columns => '{f}', columns => '{"f": "$key.f", "n": "kafka_partition"}',
 	options => '{"mode": "upsert_delete", "version_column": "n"}')}, '0A000', 'does not remember key column "f"', 'a key that has several texts');
 
 is(sql(q{SELECT count(*) FROM txpipe.deleted_key WHERE stream_id NOT IN (SELECT stream_id FROM txpipe.stream)}), '0', 'a stream that is dropped leaves none');

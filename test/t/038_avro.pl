@@ -20,22 +20,6 @@ SQL
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
-sub letters
-{
-	return sql("SELECT string_agg(kafka_offset || ' ' || code || ': ' || message, E'\\n' ORDER BY kafka_offset)
-		FROM txpipe.dead_letter WHERE stream = '$_[0]'");
-}
-
-sub fails
-{
-	my ($statement, $state, $like, $name) = @_;
-	my $error = error_of($node, $statement);
-
-	is($error->{state}, $state, "$name: its SQLSTATE");
-	like("$error->{message} $error->{detail}", qr/$like/s, $name);
-	return;
-}
-
 my $order = '{"type": "record", "name": "Order", "namespace": "shop", "doc": "an order", "fields": ['
   . '{"name": "id", "type": "long"}, {"name": "name", "type": "string"},'
   . '{"name": "amount", "type": {"type": "bytes", "logicalType": "decimal", "precision": 16, "scale": 2}},'
@@ -71,7 +55,7 @@ is( sql('SELECT id, name, amount, at, tags, note, kafka_offset FROM orders ORDER
 is(sql('SELECT note IS NULL FROM orders ORDER BY kafka_offset'), "t\nf\nf", 'null is NULL, an empty string is not');
 is(sql("SELECT encode(raw, 'hex') FROM orders WHERE id = 1"), unpack('H*', wire(7, $orders[0])), '$value as bytea is the message as it came');
 is(registry_log($registry), "schemas/ids/7\n" x 2, 'the schema was asked for twice: by create_stream, and by the stream');
-is(letters('orders'), '', 'nothing was refused');
+is(open_letters($node, 'orders'), '', 'nothing was refused');
 
 # --- looked at, and inferred ---
 
@@ -129,7 +113,7 @@ produce_bytes($broker, 'later', wire(8, order(2, 'b', 0, 0, [], undef) . pack('d
 wait_for(
 	$node, q{SELECT state = 'error' AND last_error ~* '^08006: the schema registry at ".*" does not give schema 8\. .*connect'
 		FROM txpipe.stream_status WHERE stream = 'later'}, 'the status says what is awaited');
-is(letters('later') . sql('SELECT count(*) FROM later'), '1', 'nothing is refused or skipped meanwhile');
+is(open_letters($node, 'later') . sql('SELECT count(*) FROM later'), '1', 'nothing is refused or skipped meanwhile');
 $registry = start_registry(%{$registry}{qw(dir port)});
 register_schema($registry, 8, $evolved);
 wait_for_offset($node, 'later', 3);
@@ -142,7 +126,7 @@ sql('CREATE TABLE bad (id bigint, name text)');
 sql(q{SELECT txpipe.create_stream('bad', 'shop', 'bad', 'bad', 'avro')});
 produce_bytes($broker, 'bad', '{"id": 1}', wire(7, substr($orders[0], 0, 9)), wire(7, "$orders[0]x"), "\0\0\0", wire(7, $orders[1]));
 wait_for_offset($node, 'bad', 5);
-is( letters('bad'),
+is( open_letters($node, 'bad'),
 	"0 bad_avro: the message does not begin with byte 0 and the number of a schema\n"
 	  . "1 bad_avro: a length beyond the message's end at byte 7\n"
 	  . "2 bad_avro: bytes after the value at byte " . (length($orders[0]) + 1) . "\n"
@@ -159,7 +143,7 @@ wait_for($node, q{SELECT last_error ~ '^42704: schema 20 is not in the registry 
 	'a missing schema is waited for');
 sql(q{SELECT txpipe.alter_stream('missing', options => '{"schema_timeout": 0}')});
 wait_for_offset($node, 'missing', 2);
-is(letters('missing'), '0 unknown_schema: schema 20 is not in the registry', 'or, when the time is over, not');
+is(open_letters($node, 'missing'), '0 unknown_schema: schema 20 is not in the registry', 'or, when the time is over, not');
 is(sql('SELECT id FROM missing'), '1', 'the stream is behind it');
 register_schema($registry, 20, '{"type": "record", "name": "m", "fields": [{"name": "id", "type": "long"}]}');
 is(sql(q{SELECT replayed, failed FROM txpipe.replay_dead_letters('missing')}), '1|0', 'a replay asks for it again');
@@ -175,7 +159,7 @@ my $value = avro_long(5) . avro_text('v');
 produce_bytes($broker, 'own', $value, single_object('098bc04ad09083fc', $value), single_object('0123456789abcdef', $value));
 wait_for_offset($node, 'own', 3);
 is(sql('SELECT id, n, kafka_offset FROM own ORDER BY 3'), "5|v|0\n5|v|1", 'values, and single objects of the schema');
-is(letters('own'), '2 unknown_schema: written with the schema of fingerprint 0123456789abcdef, the stream\'s has 098bc04ad09083fc', 'not those of another');
+is(open_letters($node, 'own'), '2 unknown_schema: written with the schema of fingerprint 0123456789abcdef, the stream\'s has 098bc04ad09083fc', 'not those of another');
 
 is( sql("SELECT kafka_offset, decoded ->> 'n', code FROM txpipe.test_stream('bare', 'own', 'own'::regclass, 'avro',
 		options => jsonb_build_object('avro_schema', '$own')) ORDER BY 1"),
@@ -205,7 +189,7 @@ sql(q{SELECT txpipe.create_stream('parts', 'shop', 'parts', 'parts', 'avro', '{"
 produce_bytes($broker, 'parts', wire(30, avro_long(12)), wire(31, 'x'));
 wait_for_offset($node, 'parts', 2);
 is(sql('SELECT cents FROM parts'), '12', 'a schema that refers to another one');
-like(letters('parts'), qr/^1 bad_schema: schema 31: it is of PROTOBUF, not of AVRO/, 'one of another kind');
+like(open_letters($node, 'parts'), qr/^1 bad_schema: schema 31: it is of PROTOBUF, not of AVRO/, 'one of another kind');
 
 # --- log-in ---
 
@@ -213,7 +197,7 @@ my $guarded = start_registry(user_info => 'reader:s3cret:word');
 register_schema($guarded, 7, $order);
 sql("CREATE SERVER guarded FOREIGN DATA WRAPPER txpipe_kafka OPTIONS (bootstrap_servers '$broker->{servers}', schema_registry_url '$guarded->{url}')");
 sql('CREATE TABLE login (id bigint)');
-fails(q{SELECT txpipe.create_stream('login', 'guarded', 'orders', 'login', 'avro')}, '28000', 'does not give schema 7.*user and password', 'without a password');
+fails_with($node, q{SELECT txpipe.create_stream('login', 'guarded', 'orders', 'login', 'avro')}, '28000', 'does not give schema 7.*user and password', 'without a password');
 sql(q{SELECT txpipe.create_stream('login', 'guarded', 'orders', 'login', 'avro', paused => true)});
 my $file = secret_file($node->basedir . '/user_info', "reader:s3cret:word\n");
 sql("CREATE USER MAPPING FOR CURRENT_USER SERVER guarded OPTIONS (schema_registry_user_info_file '$file'); SELECT txpipe.resume_stream('login')");
@@ -280,7 +264,7 @@ SKIP:
 	my $ca = slurp_file("$dir/cert.pem");
 	sql("CREATE SERVER tls FOREIGN DATA WRAPPER txpipe_kafka OPTIONS (bootstrap_servers '$broker->{servers}', schema_registry_url 'https://127.0.0.1:$free');
 		CREATE TABLE tls (id bigint)");
-	fails(q{SELECT txpipe.create_stream('tls', 'tls', 'orders', 'tls', 'avro')}, '08006', 'certificate', 'a certificate nobody vouches for');
+	fails_with($node, q{SELECT txpipe.create_stream('tls', 'tls', 'orders', 'tls', 'avro')}, '08006', 'certificate', 'a certificate nobody vouches for');
 	sql("ALTER SERVER tls OPTIONS (ADD schema_registry_ca_pem '$ca'); SELECT txpipe.create_stream('tls', 'tls', 'orders', 'tls', 'avro')");
 	wait_for_offset($node, 'tls', 3);
 	is(sql('SELECT count(*) FROM tls'), '3', 'over HTTPS, with the authority of the server');
@@ -291,12 +275,12 @@ SKIP:
 # --- definitions that cannot work ---
 
 sql('CREATE TABLE other (id bigint)');
-fails("ALTER SERVER shop OPTIONS (SET schema_registry_url '$_')", '22023', 'invalid value', "the address $_")
+fails_with($node, "ALTER SERVER shop OPTIONS (SET schema_registry_url '$_')", '22023', 'invalid value', "the address $_")
   for 'file:///etc/passwd', 'http://user:word\@127.0.0.1', 'http://', 'http://a, b';
-fails(q{SELECT txpipe.create_stream('other', 'bare', 'own', 'other', 'avro')}, '22023', 'no schema for messages of the format avro', 'no schema anywhere');
-fails(q{SELECT txpipe.create_stream('other', 'bare', 'own', 'other', 'avro', options => '{"avro_schema": "\"nothing\""}')},
+fails_with($node, q{SELECT txpipe.create_stream('other', 'bare', 'own', 'other', 'avro')}, '22023', 'no schema for messages of the format avro', 'no schema anywhere');
+fails_with($node, q{SELECT txpipe.create_stream('other', 'bare', 'own', 'other', 'avro', options => '{"avro_schema": "\"nothing\""}')},
 	'22023', 'unknown type "nothing"', 'a schema that is none');
-fails(q{SELECT txpipe.create_stream('other', 'bare', 'own', 'other', options => '{"avro_schema": "\"int\""}')},
+fails_with($node, q{SELECT txpipe.create_stream('other', 'bare', 'own', 'other', options => '{"avro_schema": "\"int\""}')},
 	'22023', 'avro_schema needs the format avro', 'a schema for another format');
 
 log_is_clean($node, qr/ERROR:  the schema registry at/, qr/ERROR:  there is no schema for/, qr/ERROR:  schema: unknown type/,

@@ -18,22 +18,6 @@ $node->safe_psql('postgres',
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
-sub letters
-{
-	return sql("SELECT string_agg(kafka_offset || ' ' || code || ': ' || message, E'\\n' ORDER BY kafka_offset)
-		FROM txpipe.dead_letter WHERE stream = '$_[0]'");
-}
-
-sub fails
-{
-	my ($statement, $state, $like, $name) = @_;
-	my $error = error_of($node, $statement);
-
-	is($error->{state}, $state, "$name: its SQLSTATE");
-	like("$error->{message} $error->{detail}", qr/$like/s, $name);
-	return;
-}
-
 # Of proto3 and the package shop, behind what it imports.
 sub register_file
 {
@@ -86,7 +70,7 @@ is( sql('SELECT id, name, placed_at, tags, note, raw, kafka_offset FROM orders O
 is(sql('SELECT note IS NULL FROM orders ORDER BY kafka_offset'), "t\nf\nf", 'what has presence and is not set is NULL, an empty string is not');
 is(sql("SELECT encode(whole, 'hex') FROM orders WHERE id = 1"), unpack('H*', message(7, $orders[0])), '$value as bytea is the message as it came');
 is(registry_log($registry), "schemas/ids/7\n" x 2, 'the schema was asked for twice: by create_stream, and by the stream');
-is(letters('orders'), '', 'nothing was refused');
+is(open_letters($node, 'orders'), '', 'nothing was refused');
 
 # --- looked at, and inferred ---
 
@@ -119,7 +103,7 @@ produce_bytes($broker, 'later', message(8, pb_number(1, -2) . pb_bytes(2, 'b') .
 wait_for(
 	$node, q{SELECT state = 'error' AND last_error ~* '^08006: the schema registry at ".*" does not give schema 8\. .*connect'
 		FROM txpipe.stream_status WHERE stream = 'later'}, 'the status says what is awaited');
-is(letters('later') . sql('SELECT count(*) FROM later'), '1', 'nothing is refused or skipped meanwhile');
+is(open_letters($node, 'later') . sql('SELECT count(*) FROM later'), '1', 'nothing is refused or skipped meanwhile');
 $registry = start_registry(%{$registry}{qw(dir port)});
 wait_for_offset($node, 'later', 3);
 is(sql('SELECT id, name, placed_at IS NULL, weight FROM later ORDER BY id'), "-2|b|t|2.5\n1|a|f|\n3|c|f|",
@@ -135,7 +119,7 @@ sql(q{SELECT txpipe.create_stream('bad', 'shop', 'bad', 'bad', 'protobuf', optio
 produce_bytes($broker, 'bad', '{"id": 1}', message(7, substr($orders[0], 0, 9)), wire(7, "\4\0\0"), message(7, pb_bytes(1, 'x')), message(9, ''), message(10, ''),
 	message(11, ''), message(7, pb_bytes(2, "\xff")), wire(7, "\2\2" . pb_number(1, 5)));
 wait_for_offset($node, 'bad', 9);
-is( letters('bad'),
+is( open_letters($node, 'bad'),
 	"0 bad_protobuf: the message does not begin with byte 0 and the number of a schema\n"
 	  . "1 bad_protobuf: a length beyond the message's end at byte 11\n"
 	  . "2 bad_protobuf: a type of message that the schema does not have\n"
@@ -183,7 +167,7 @@ sql("SELECT txpipe.create_stream('own', 'bare', 'own', 'own', 'protobuf', option
 produce_bytes($broker, 'own', pb_number(1, 5) . pb_bytes(2, 'v'), pb_number(1, 0), pb_number(1, 6) . 'x');
 wait_for_offset($node, 'own', 3);
 is(sql('SELECT id, n, kafka_offset FROM own ORDER BY 3'), "5|v|0\n0||1", 'messages, also one in which everything is zero');
-is(letters('own'), '2 bad_protobuf: message ends too early at byte 4', 'and one that is none');
+is(open_letters($node, 'own'), '2 bad_protobuf: message ends too early at byte 4', 'and one that is none');
 my $two = 'syntax = "proto3"; package shop; message A { int64 a = 1; } message Own { int64 id = 1; string n = 2; }';
 is( sql("SELECT kafka_offset, decoded ->> 'n', code FROM txpipe.test_stream('shop', 'own', 'own'::regclass, 'protobuf',
 		options => jsonb_build_object('protobuf_schema', '$two', 'protobuf_message', 'shop.Own')) ORDER BY 1"),
@@ -194,12 +178,12 @@ is( sql("SELECT kafka_offset, decoded ->> 'n', code FROM txpipe.test_stream('sho
 
 sql('CREATE TABLE other (id bigint)');
 my $create = q{SELECT txpipe.create_stream('other', 'bare', 'own', 'other', };
-fails("$create 'protobuf')", '22023', 'no schema for messages of the format protobuf', 'no schema anywhere');
-fails("$create 'protobuf', options => jsonb_build_object('protobuf_schema', 'message {}'))", '22023', 'schema line 1: a name is expected', 'a schema that is none');
-fails("$create 'protobuf', options => jsonb_build_object('protobuf_schema', '$two'))", '22023', 'protobuf_message says which', 'which message');
-fails("$create 'json', options => jsonb_build_object('protobuf_schema', '$set'))", '22023', 'protobuf_schema needs the format protobuf',
+fails_with($node, "$create 'protobuf')", '22023', 'no schema for messages of the format protobuf', 'no schema anywhere');
+fails_with($node, "$create 'protobuf', options => jsonb_build_object('protobuf_schema', 'message {}'))", '22023', 'schema line 1: a name is expected', 'a schema that is none');
+fails_with($node, "$create 'protobuf', options => jsonb_build_object('protobuf_schema', '$two'))", '22023', 'protobuf_message says which', 'which message');
+fails_with($node, "$create 'json', options => jsonb_build_object('protobuf_schema', '$set'))", '22023', 'protobuf_schema needs the format protobuf',
 	'a schema for another format');
-fails("$create 'protobuf', options => jsonb_build_object('protobuf_message', 'a'))", '22023', 'protobuf_message needs the option protobuf_schema',
+fails_with($node, "$create 'protobuf', options => jsonb_build_object('protobuf_message', 'a'))", '22023', 'protobuf_message needs the option protobuf_schema',
 	'a message of nothing');
 
 log_is_clean($node, qr/ERROR:  the schema registry at/, qr/ERROR:  there is no schema for/, qr/ERROR:  schema[: ]/, qr/ERROR:  option protobuf_/);

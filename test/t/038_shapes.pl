@@ -15,22 +15,6 @@ kafka_server($node, 'shop', $broker);
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
-sub letters
-{
-	return sql("SELECT string_agg(kafka_offset || ' ' || code || ': ' || message, E'\\n' ORDER BY kafka_offset)
-		FROM txpipe.dead_letter WHERE stream = '$_[0]' AND state = 'open'");
-}
-
-sub fails
-{
-	my ($statement, $state, $like, $name) = @_;
-	my $error = error_of($node, $statement);
-
-	is($error->{state}, $state, "$name: its SQLSTATE");
-	like("$error->{message} $error->{detail}", qr/$like/s, $name);
-	return;
-}
-
 # --- a capture ---
 
 # Lines of the query, key, tab and value, or no value, as messages; without a partition each goes to that of its key.
@@ -142,14 +126,14 @@ sql(q{SELECT txpipe.create_stream('wrapped', 'shop', 'wrapped', 'wrapped',
 my $sent = produce_keyed('changes', $capture);
 cmp_ok($sent, '>', 2000, "$sent messages");
 wait_for_offset($node, 'changes', $sent);
-is(letters('changes'), '', 'no message is refused');
+is(open_letters($node, 'changes'), '', 'no message is refused');
 is(difference('customer'), '0 0', 'the table is equal to its source');
 is(sql("SELECT max(lsn) FROM customer WHERE lsn > $lsn"), '', 'what is around the fields fills columns');
 is(sql("SELECT count(*) FROM customer WHERE lsn IS NULL OR op NOT IN ('c', 'r', 'u')"), '0', '... of each row');
 
 is(produce_keyed('wrapped', $wrapped), $sent, 'the same with schemas, of key and value');
 wait_for_offset($node, 'wrapped', $sent);
-is(letters('wrapped'), '', 'no message is refused');
+is(open_letters($node, 'wrapped'), '', 'no message is refused');
 is(difference('wrapped'), '0 0', 'the table is equal to its source');
 
 # In no order at all: the log sequence number says which event is the later one, also of a delete.
@@ -161,7 +145,7 @@ my $shuffled = produce_keyed(
 	$node->safe_psql('source', q{SELECT setseed(0.25); SELECT key::text || E'\t' || value::text FROM capture WHERE value IS NOT NULL ORDER BY random()})
 	  =~ s/^\n//r);
 wait_for_offset($node, 'shuffled', $shuffled);
-is(letters('shuffled'), '', 'no message is refused');
+is(open_letters($node, 'shuffled'), '', 'no message is refused');
 is(difference('shuffled'), '0 0', 'the table is equal to its source, whatever the order of events');
 
 # Once more from the beginning, and all of it twice, while processes are killed.
@@ -180,7 +164,7 @@ for my $round (1 .. 6)
 }
 cmp_ok($kills, '>=', 3, "$kills kills of child and worker");
 wait_for_offset($node, 'changes', $more);
-is(letters('changes'), '', 'no message is refused');
+is(open_letters($node, 'changes'), '', 'no message is refused');
 is(difference('customer'), '0 0', 'the table is equal to its source, after all was sent twice, and read thrice');
 
 is( sql(q{SELECT string_agg(path, ' ' ORDER BY path COLLATE "C") FROM txpipe.stream_field WHERE stream = 'changes'}),
@@ -201,7 +185,7 @@ produce_keyed('odd', join "\n", @odd);
 sql('CREATE TABLE odd (id int PRIMARY KEY, name text)');
 sql(q{SELECT txpipe.create_stream('odd', 'shop', 'odd', 'odd', options => '{"mode": "upsert", "envelope": "debezium"}')});
 wait_for_offset($node, 'odd', 7);
-is(letters('odd'), join("\n",
+is(open_letters($node, 'odd'), join("\n",
 	'0 truncate: the source table was truncated, which deletes nothing here',
 	'1 unknown_op: "op" is none of c, r, u, d: the event makes no row',
 	'2 bad_envelope: no event of Debezium: it has no "op", nor "schema" and "payload"',
@@ -226,7 +210,7 @@ is( sql(q{SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), 
 	'changed_at timestamp with time zone, credit numeric, id bigint, kafka_offset bigint, kafka_partition integer, '
 	  . 'kafka_timestamp timestamp with time zone, name text, note text, rest jsonb, shop text, tags jsonb',
 	'a table is inferred from the rows');
-is(letters('inferred'), '', 'which all fit');
+is(open_letters($node, 'inferred'), '', 'which all fit');
 is(difference('inferred'), '0 0', 'and it is equal to the source');
 is(sql("SELECT count(*) FROM inferred WHERE rest <> '{}'"), '0', 'nothing is left over');
 
@@ -251,7 +235,7 @@ wait_for_offset($node, 'orders', 6);
 is(sql('SELECT order_id, customer, kafka_offset, kafka_row, sku, n, rest FROM item ORDER BY 1, 4'),
 	"1|7|0|0|a|2|{}\n1|7|0|1|b||{}\n3||2|0|c||{\"extra\": true}\n6||2|0|e||{}\n6||2|1|f||{}\n6||2|2|g||{}", 'each element is a row');
 is(sql('SELECT kafka_offset, kafka_row, sku FROM seen ORDER BY sku'), "0|0|a\n0|1|b\n2|0|c\n2|0|e\n2|1|f\n2|2|g", 'steps see them, with their numbers');
-is(letters('orders'), "0 missing_value: row 1: no value for column \"sku\", which is NOT NULL\n1 missing_value: there is no array of rows at \"items\"",
+is(open_letters($node, 'orders'), "0 missing_value: row 1: no value for column \"sku\", which is NOT NULL\n1 missing_value: there is no array of rows at \"items\"",
 	'a message is refused whole, and the row is named');
 is(sql("SELECT rows_total, dead_letters_total FROM txpipe.stream_status WHERE stream = 'orders'"), '4|2', 'messages are counted, the empty one, too');
 wait_for(
@@ -314,11 +298,11 @@ sql(q{SELECT txpipe.create_stream('pieces', 'shop', 'pieces', 'pieces', options 
 wait_for_offset($node, 'pieces', 2);
 is(sql('SELECT a, fresh FROM pieces ORDER BY a'), "1|\n2|{\"x\": 1}", 'a new field gets a column');
 
-fails(q{SELECT txpipe.create_stream('x', 'shop', 'pieces', 'pieces', 'csv', options => '{"rows": "a"}')}, '22023', 'need messages with JSON fields', 'rows of a format without');
-fails(q{SELECT txpipe.create_stream('x', 'shop', 'pieces', 'pieces', options => '{"rows": "a..b"}')}, '22023', 'has an empty part', 'a path that is none');
-fails(q{SELECT txpipe.create_stream('x', 'shop', 'odd', 'odd', columns => '{"id": "$key.id"}', options => '{"rows": "a", "mode": "upsert_delete"}')},
+fails_with($node, q{SELECT txpipe.create_stream('x', 'shop', 'pieces', 'pieces', 'csv', options => '{"rows": "a"}')}, '22023', 'need messages with JSON fields', 'rows of a format without');
+fails_with($node, q{SELECT txpipe.create_stream('x', 'shop', 'pieces', 'pieces', options => '{"rows": "a..b"}')}, '22023', 'has an empty part', 'a path that is none');
+fails_with($node, q{SELECT txpipe.create_stream('x', 'shop', 'odd', 'odd', columns => '{"id": "$key.id"}', options => '{"rows": "a", "mode": "upsert_delete"}')},
 	'22023', 'upsert_delete and the option rows', 'rows that a tombstone should delete');
-fails(q{SELECT txpipe.create_stream('x', 'shop', 'pieces', 'pieces', columns => '{"a": "$envelope.a"}')}, '22023', 'nothing around', '$envelope without one');
+fails_with($node, q{SELECT txpipe.create_stream('x', 'shop', 'pieces', 'pieces', columns => '{"a": "$envelope.a"}')}, '22023', 'nothing around', '$envelope without one');
 
 # --- elements of arrays ---
 
@@ -330,7 +314,7 @@ wait_for_offset($node, 'elements', 2);
 is(sql('SELECT * FROM elements ORDER BY first'),
 	"a|b|2|literal|{\"m\": [[1, 2], [3]], \"y\": 1, \"items\": [{\"sku\": \"a\"}, {\"sku\": \"b\"}]}\n||||{\"m\": 1, \"items\": []}",
 	'elements by number; the rest has arrays whole');
-fails(q{SELECT txpipe.create_stream('x', 'shop', 'elements', 'elements', columns => '{"first": "items[a]"}')}, '22023', 'without the number', 'an index that is none');
+fails_with($node, q{SELECT txpipe.create_stream('x', 'shop', 'elements', 'elements', columns => '{"first": "items[a]"}')}, '22023', 'without the number', 'an index that is none');
 
 # --- CloudEvents ---
 
@@ -345,7 +329,7 @@ sql(q{SELECT txpipe.create_stream('events', 'shop', 'events', 'events', columns 
 	options => '{"envelope": "cloudevents"}')});
 wait_for_offset($node, 'events', 4);
 is(sql('TABLE events ORDER BY id'), "1|order.paid|10\n3|order.paid|30\n4|order.paid|40", 'structured and binary CloudEvents');
-is(letters('events'), '1 bad_envelope: no CloudEvent: it has no "specversion", nor a header ce_specversion', 'what is none is refused');
+is(open_letters($node, 'events'), '1 bad_envelope: no CloudEvent: it has no "specversion", nor a header ce_specversion', 'what is none is refused');
 is(sql(qq{SELECT txpipe.replay_dead_letters('events', payload => convert_to('} . sprintf($event, 2, 20) . qq{', 'UTF8'),
 	ids => (SELECT array_agg(dead_letter_id) FROM txpipe.dead_letter WHERE stream = 'events'))}), '(1,0,0)', '... until it is mended');
 # Before a message that stops the stream fields are counted anew, of binary events, too.

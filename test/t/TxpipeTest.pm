@@ -16,7 +16,7 @@ use Time::HiRes qw(time);
 
 our @EXPORT = qw(
   new_node start_node start_broker stop_broker produce_file produce_lines topic_control
-  wait_for wait_for_offset wait_until worker_pid child_pid checkpointer_pid error_of log_is_clean process_lives kafka_server secret_file own_process end_process
+  wait_for wait_for_offset wait_until worker_pid child_pid checkpointer_pid error_of fails_with open_letters log_is_clean process_lives kafka_server secret_file own_process end_process
   $CRON_CONF
 );
 
@@ -305,6 +305,26 @@ sub error_of
 	my ($detail) = $err =~ /^DETAIL:  (.*)/m;
 	my ($hint)   = $err =~ /^HINT:  (.*)/m;
 	return { state => $state, message => $message, detail => $detail, hint => $hint, text => $err };
+}
+
+# A statement fails with that SQLSTATE, and message or detail say so.
+sub fails_with
+{
+	my ($node, $statement, $state, $like, $name) = @_;
+	my $error = error_of($node, $statement);
+
+	is($error->{state}, $state, "$name: its SQLSTATE");
+	like($error->{message} . ($error->{detail} // ''), qr/$like/s, $name);
+	return;
+}
+
+# The open dead letters of a stream, a line each: offset, code and why.
+sub open_letters
+{
+	my ($node, $stream) = @_;
+
+	return $node->safe_psql('postgres', "SELECT string_agg(kafka_offset || ' ' || code || ': ' || message, E'\\n' ORDER BY kafka_offset)
+		FROM txpipe.dead_letter WHERE stream = '$stream' AND state = 'open'");
 }
 
 # One test point: no ERROR, FATAL or PANIC in the log but those that match one of the patterns.
