@@ -154,6 +154,16 @@ const TxpOption txp_options[] = {
 	 "base64"},
 	{TXP_OPTION_STREAM, "protobuf_message", TXP_TYPE_TEXT, NULL, 0, 0, NULL,
 	 "With protobuf_schema: the full name of the message; not needed where its last file has one"},
+	{TXP_OPTION_STREAM, "key_format", TXP_TYPE_CHOICE, "text", 0, 0, "text json avro protobuf",
+	 "What message keys are, whatever their values are; of text, which may be any bytes, "
+	 "$key.field "
+	 "takes the fields of JSON"},
+	{TXP_OPTION_STREAM, "key_avro_schema", TXP_TYPE_TEXT, NULL, 0, 0, NULL,
+	 "key_format avro: as avro_schema, of keys"},
+	{TXP_OPTION_STREAM, "key_protobuf_schema", TXP_TYPE_TEXT, NULL, 0, 0, NULL,
+	 "key_format protobuf: as protobuf_schema, of keys"},
+	{TXP_OPTION_STREAM, "key_protobuf_message", TXP_TYPE_TEXT, NULL, 0, 0, NULL,
+	 "With key_protobuf_schema: as protobuf_message, of keys"},
 	{TXP_OPTION_STREAM, "schema_timeout", TXP_TYPE_INTEGER, "300", 0, 31536000, "s",
 	 "How long the stream waits for a schema that is not in the registry; then messages that need "
 	 "it become dead letters"},

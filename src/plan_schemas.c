@@ -19,48 +19,88 @@ refuse_option(const char *option, const char *value, const char *needs)
 
 /* What is of another format would be without effect. */
 static void
-check_options(TxdFormat format, const TxpStreamSchemas *schemas)
+check_options(TxdFormat format, TxdKeyFormat key_format, const TxpStreamSchemas *schemas)
 {
 	if (format != TXD_AVRO)
-		refuse_option("avro_schema", schemas->avro_schema, "the format avro");
+		refuse_option("avro_schema", schemas->own.avro, "the format avro");
 	if (format != TXD_PROTOBUF)
-		refuse_option("protobuf_schema", schemas->protobuf_schema, "the format protobuf");
-	if (schemas->protobuf_schema == NULL)
-		refuse_option("protobuf_message", schemas->protobuf_message, "the option protobuf_schema");
+		refuse_option("protobuf_schema", schemas->own.protobuf, "the format protobuf");
+	if (schemas->own.protobuf == NULL)
+		refuse_option("protobuf_message", schemas->own.message, "the option protobuf_schema");
+	if (key_format != TXD_KEY_AVRO)
+		refuse_option("key_avro_schema", schemas->key.avro, "key_format avro");
+	if (key_format != TXD_KEY_PROTOBUF)
+		refuse_option("key_protobuf_schema", schemas->key.protobuf, "key_format protobuf");
+	if (schemas->key.protobuf == NULL)
+		refuse_option("key_protobuf_message", schemas->key.message,
+					  "the option key_protobuf_schema");
+}
+
+static TxdKeyFormat
+key_format_by_name(const char *name)
+{
+	if (strcmp(name, "json") == 0)
+		return TXD_KEY_JSON;
+	if (strcmp(name, "avro") == 0)
+		return TXD_KEY_AVRO;
+	return strcmp(name, "protobuf") == 0 ? TXD_KEY_PROTOBUF : TXD_KEY_TEXT;
+}
+
+/* Messages or keys of a format that has schemas need the stream's own, or a registry. */
+static void
+require_schema(const TxpRowPlan *plan, const char *server, const char *whose, bool avro,
+			   const TxpOwnSchema *own, const char *prefix)
+{
+	if ((avro ? own->avro : own->protobuf) == NULL && !OidIsValid(plan->registry_server))
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("there is no schema for %s of the format %s", whose,
+					avro ? "avro" : "protobuf"),
+			 errhint("ALTER SERVER %s OPTIONS (ADD schema_registry_url 'http://host:port'), or "
+					 "give the stream the option %s%s.",
+					 quote_identifier(server), prefix, avro ? "avro_schema" : "protobuf_schema")));
 }
 
 void
 txp_rowplan_set_schemas(TxpRowPlan *plan, const char *server, Oid user,
 						const TxpStreamSchemas *schemas)
 {
-	bool avro = plan->format == TXD_AVRO;
+	bool translated = txd_is_translated(plan->format);
+	bool key_translated;
 	Oid server_id;
 
-	check_options(plan->format, schemas);
-	if (!txd_is_translated(plan->format))
+	plan->key_format = key_format_by_name(schemas->key_format);
+	key_translated = plan->key_format >= TXD_KEY_AVRO;
+	check_options(plan->format, plan->key_format, schemas);
+	if (!translated && !key_translated)
 		return;
 	server_id = txp_server_by_name(server);
 	plan->key_user = user;
 	plan->schemas = *schemas;
 	plan->registry_server = txp_has_registry(server_id) ? server_id : InvalidOid;
-	if ((avro ? schemas->avro_schema : schemas->protobuf_schema) == NULL &&
-		!OidIsValid(plan->registry_server))
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("there is no schema for messages of the format %s", avro ? "avro" : "protobuf"),
-			 errhint("ALTER SERVER %s OPTIONS (ADD schema_registry_url 'http://host:port'), or "
-					 "give the stream the option %s.",
-					 quote_identifier(server), avro ? "avro_schema" : "protobuf_schema")));
+	if (translated)
+		require_schema(plan, server, "messages", plan->format == TXD_AVRO, &schemas->own, "");
+	if (key_translated)
+		require_schema(plan, server, "keys", plan->key_format == TXD_KEY_AVRO, &schemas->key,
+					   "key_");
+}
+
+static void
+put_own(StringInfo buf, const TxpOwnSchema *own)
+{
+	txp_put_str(buf, own->avro);
+	txp_put_str(buf, own->protobuf);
+	txp_put_str(buf, own->message);
 }
 
 /* Read when they are needed, as keys are: so a moved registry needs no change of the stream. */
 void
 txp_pack_schemas(const TxpRowPlan *plan, StringInfo buf)
 {
-	txp_put_str(buf, plan->schemas.avro_schema);
-	txp_put_str(buf, plan->schemas.protobuf_schema);
-	txp_put_str(buf, plan->schemas.protobuf_message);
+	put_own(buf, &plan->schemas.own);
+	txp_put_u8(buf, plan->key_format);
+	put_own(buf, &plan->schemas.key);
 	if (OidIsValid(plan->registry_server))
 		txp_pack_registry(buf, plan->registry_server, plan->key_user);
 	else

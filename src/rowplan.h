@@ -32,8 +32,9 @@ typedef struct TxpRowPlan
 	bool track_fields; /* the child lists the fields it sees */
 	TxdEnvelope envelope;
 	const char *rows; /* where a message has its rows, any number of them; NULL: it is one */
-	bool encrypts;    /* what is kept of messages beside their rows, and no error shows a value */
-	Oid key_server;   /* whose mapping for key_user has the key of pseudonyms; or InvalidOid */
+	TxdKeyFormat key_format;
+	bool encrypts;  /* what is kept of messages beside their rows, and no error shows a value */
+	Oid key_server; /* whose mapping for key_user has the key of pseudonyms; or InvalidOid */
 	Oid encryption_server; /* the same for the keys of encryption */
 	Oid key_user;
 	TxpStreamSchemas schemas; /* the stream's own */
@@ -104,8 +105,8 @@ extern void txp_rowplan_set_keys(TxpRowPlan *plan, const TxpPlanKeys *keys);
 extern void txp_pack_keys(const TxpRowPlan *plan, StringInfo buf);
 
 /*
- * plan_schemas.c: with a format that has schemas, where these are: the stream's own and, for the owner's eyes, the registry
- * of the server. ERRORs where there are none. Appends them.
+ * plan_schemas.c: the format of keys; with formats that have schemas, where these are: the stream's own and, for the owner's
+ * eyes, the registry of the server. ERRORs where there are none. Appends them.
  */
 extern void txp_rowplan_set_schemas(TxpRowPlan *plan, const char *server, Oid user,
 									const TxpStreamSchemas *schemas);

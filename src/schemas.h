@@ -4,12 +4,19 @@
 #ifndef TXP_SCHEMAS_H
 #define TXP_SCHEMAS_H
 
+typedef struct TxpOwnSchema
+{
+	const char *avro;     /* JSON, or NULL */
+	const char *protobuf; /* a .proto file, or a FileDescriptorSet in base64; NULL: none */
+	const char *message;  /* of those, its full name, or NULL */
+} TxpOwnSchema;
+
 typedef struct TxpStreamSchemas
 {
-	const char *avro_schema;      /* JSON, or NULL */
-	const char *protobuf_schema;  /* a .proto file, or a FileDescriptorSet in base64; NULL: none */
-	const char *protobuf_message; /* full name, or NULL */
-	int timeout_s;                /* how long one may be missing in the registry */
+	TxpOwnSchema own; /* of values, */
+	TxpOwnSchema key; /* and of keys, */
+	char *key_format; /* which are text, json, avro or protobuf */
+	int timeout_s;    /* how long one may be missing in the registry */
 } TxpStreamSchemas;
 
 #endif

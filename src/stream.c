@@ -52,9 +52,13 @@ static TxpStreamSchemas
 schemas_of(Jsonb *options)
 {
 	return (TxpStreamSchemas){
-		.avro_schema = txp_option_text(TXP_OPTION_STREAM, options, "avro_schema"),
-		.protobuf_schema = txp_option_text(TXP_OPTION_STREAM, options, "protobuf_schema"),
-		.protobuf_message = txp_option_text(TXP_OPTION_STREAM, options, "protobuf_message"),
+		.own = {txp_option_text(TXP_OPTION_STREAM, options, "avro_schema"),
+				txp_option_text(TXP_OPTION_STREAM, options, "protobuf_schema"),
+				txp_option_text(TXP_OPTION_STREAM, options, "protobuf_message")},
+		.key = {txp_option_text(TXP_OPTION_STREAM, options, "key_avro_schema"),
+				txp_option_text(TXP_OPTION_STREAM, options, "key_protobuf_schema"),
+				txp_option_text(TXP_OPTION_STREAM, options, "key_protobuf_message")},
+		.key_format = txp_option_text(TXP_OPTION_STREAM, options, "key_format"),
 		.timeout_s = txp_option_int(TXP_OPTION_STREAM, options, "schema_timeout")};
 }
 

@@ -66,16 +66,12 @@ prepare(TxdDecoder *d, TxdError *err)
 	}
 	if (wants_key && !prepare_key(d, err))
 		return false;
+	if (!txd_as_json_prepare(d, err))
+		return false;
 	if (d->schema.format == TXD_CSV)
 		return d->schema.csv.header || txd_csv_bind_numbers(d, err);
 	if (!txd_has_json_fields(d->schema.format))
 		return true;
-	if (txd_is_translated(d->schema.format))
-	{
-		d->translator = txd_translator_new(d->schema.format, &d->schema, err);
-		if (d->translator == NULL)
-			return false;
-	}
 	d->track = txd_track_new(d->schema.track_fields);
 	d->match = txd_match_new(&d->schema, TXD_FROM_FIELD, err);
 	return d->match != NULL && txd_shape_prepare(d, err);
@@ -122,7 +118,7 @@ txd_free(TxdDecoder *d)
 		txd_buf_free(&d->presets[i]);
 		free(d->places[i].field);
 	}
-	txd_translator_free(d->translator);
+	txd_as_json_end(d);
 	txd_match_free(d->match);
 	txd_match_free(d->key_match);
 	txd_track_free(d->track);
@@ -206,16 +202,13 @@ put_json(TxdDecoder *d, const TxdColumn *column, const char *text, size_t len, T
 						true, rows, err);
 }
 
-static inline bool
-put_json_field(TxdDecoder *d, int i, TxdBuf *rows, TxdError *err)
+bool
+txd_put_json(TxdDecoder *d, const TxdColumn *column, const TxdJsonValue *v, TxdBuf *rows,
+			 TxdError *err)
 {
-	const TxdColumn *column = &d->schema.columns[i];
-	const TxdJsonValue *v = &d->found[i].value;
 	const char *text = v->text;
 	size_t len = v->len;
 
-	if (d->found[i].serial != d->serial)
-		return txd_put_preset(d, i, rows, err);
 	if (v->null)
 		return txd_null(column, d->schema.form, rows, err);
 	if (txd_is_json(column) && column->convert == TXD_AS_IS)
@@ -233,6 +226,14 @@ put_json_field(TxdDecoder *d, int i, TxdBuf *rows, TxdError *err)
 		len = d->scratch.len;
 	}
 	return txd_put_text(d, column, v->kind, text, len, true, rows, err);
+}
+
+static inline bool
+put_json_field(TxdDecoder *d, int i, TxdBuf *rows, TxdError *err)
+{
+	if (d->found[i].serial != d->serial)
+		return txd_put_preset(d, i, rows, err);
+	return txd_put_json(d, &d->schema.columns[i], &d->found[i].value, rows, err);
 }
 
 static bool
@@ -371,27 +372,6 @@ txd_decode(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err
 	for (int i = 0; ok && i < d->nchanged; i++)
 		d->fixed[d->changed[i]]++;
 	return ok;
-}
-
-bool
-txd_wants_schema(const TxdDecoder *d, const TxdMessage *message, TxdWanted *wanted)
-{
-	*wanted = (TxdWanted){.format = d->schema.format};
-	return d->translator != NULL && message->payload != NULL &&
-		   txd_translator_wants(d->translator, message->payload, message->payload_len, &wanted->id);
-}
-
-void
-txd_add_schema(TxdDecoder *d, const TxdWanted *wanted, const char *const *names,
-			   const char *const *texts, int n)
-{
-	txd_translator_add(d->translator, wanted->id, names, texts, n);
-}
-
-void
-txd_refuse_schema(TxdDecoder *d, const TxdWanted *wanted, const char *why)
-{
-	txd_translator_refuse(d->translator, wanted->id, why);
 }
 
 TxdPgp *

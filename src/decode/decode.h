@@ -68,7 +68,7 @@ typedef enum TxdSource
 	TXD_FROM_PARTITION = 4,
 	TXD_FROM_OFFSET = 5,
 	TXD_FROM_TIMESTAMP = 6,     /* kafka_timestamp, NULL when the message has none */
-	TXD_FROM_KEY = 7,           /* "$key" and kafka_key: the key's bytes */
+	TXD_FROM_KEY = 7,           /* "$key" and kafka_key: the key, for bytea its bytes */
 	TXD_FROM_HEADERS = 8,       /* kafka_headers: a JSON object */
 	TXD_FROM_LINE = 9,          /* line number of a file's record, its first line counting as 1 */
 	TXD_FROM_CONSTANT = 10,     /* the column's default_text in every row (file_id, group_key) */
@@ -79,6 +79,15 @@ typedef enum TxdSource
 	TXD_FROM_SCHEMA =
 		15 /* what the message's schema says of its fields, [{"name", "type", "doc"}] */
 } TxdSource;
+
+/* What keys are. All but text become JSON, as messages do. */
+typedef enum TxdKeyFormat
+{
+	TXD_KEY_TEXT = 0, /* or any bytes; fields of a key are those of JSON */
+	TXD_KEY_JSON = 1, /* perhaps behind the number of a JSON Schema */
+	TXD_KEY_AVRO = 2,
+	TXD_KEY_PROTOBUF = 3
+} TxdKeyFormat;
 
 /* What is around the fields of a row. */
 typedef enum TxdEnvelope
@@ -190,6 +199,10 @@ typedef struct TxdSchema
 	 */
 	const char *protobuf_schema;
 	const char *protobuf_message;
+	TxdKeyFormat key_format;
+	const char *key_avro_schema; /* the same for keys, which have the same registry */
+	const char *key_protobuf_schema;
+	const char *key_protobuf_message;
 	const TxdRegistry *registry; /* NULL: none */
 } TxdSchema;
 
@@ -256,14 +269,15 @@ txd_has_json_fields(TxdFormat format)
 	return format == TXD_JSON || txd_is_translated(format);
 }
 
-/* A schema that a message names. */
+/* A schema that a message, or its key, names. */
 typedef struct TxdWanted
 {
 	TxdFormat format;
+	bool of_key;
 	uint32_t id;
 } TxdWanted;
 
-/* Has the message the number of a schema that the decoder does not know yet? */
+/* Has the message, or a key that columns come from, the number of a schema that the decoder does not know yet? */
 extern bool txd_wants_schema(const TxdDecoder *decoder, const TxdMessage *message,
 							 TxdWanted *wanted);
 

@@ -68,7 +68,8 @@ struct TxdDecoder
 
 	/* Formats that become JSON */
 	TxdTranslator *translator; /* NULL: the format is none of them */
-	const TxdMessage *given;   /* the message as it came; the one decoded has its JSON */
+	const TxdMessage
+		*given; /* the message as it came; the one decoded has its JSON, and its key's */
 
 	/* What is between the JSON of a message and its rows; NULL: nothing */
 	struct TxdShape *shape;
@@ -77,6 +78,9 @@ struct TxdDecoder
 	/* The key */
 	TxdMatch *key_match; /* NULL: no column comes from its fields */
 	TxdTrack *key_track;
+	bool reads_key;                /* it becomes JSON */
+	TxdTranslator *key_translator; /* NULL: it is that already */
+	TxdSchema key_schema;          /* what it is read by, as messages are */
 
 	/* CSV */
 	TxdCsvPlaces *places;
@@ -90,7 +94,14 @@ struct TxdDecoder
 extern bool txd_schema_check(const TxdSchema *schema, TxdError *err);
 extern void *txd_schema_copy(const TxdSchema *from, TxdSchema *to);
 
-/* as_json.c: lets *message be its JSON, which is then in *copy; unchanged where it is that itself, or has no fields. */
+/* as_json.c: makes what reads messages and keys that are no JSON. */
+extern bool txd_as_json_prepare(TxdDecoder *d, TxdError *err);
+extern void txd_as_json_end(TxdDecoder *d);
+
+/*
+ * Lets *message be *copy, with its JSON in place of a value and of a key that are of formats with fields; of a key only
+ * where a column comes from it.
+ */
 extern bool txd_as_json(TxdDecoder *d, const TxdMessage **message, TxdMessage *copy, TxdError *err);
 
 /* decode.c: appends the row of a message, or of a part of one. */
@@ -125,6 +136,10 @@ extern const TxdCsvField *txd_csv_find(const TxdDecoder *d, int column);
 
 /* Checks bytes from outside to be UTF-8 without NUL. */
 extern bool txd_check_text(const TxdColumn *column, const char *text, size_t len, TxdError *err);
+
+/* Appends a value of JSON: a string is its text, but to json. */
+extern bool txd_put_json(TxdDecoder *d, const TxdColumn *column, const TxdJsonValue *value,
+						 TxdBuf *rows, TxdError *err);
 
 /* Appends column i's default, or constant, or NULL. */
 extern bool txd_put_preset(TxdDecoder *d, int i, TxdBuf *rows, TxdError *err);

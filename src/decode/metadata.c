@@ -20,14 +20,36 @@ put_timestamp(TxdDecoder *d, const TxdColumn *column, int64_t ms, TxdBuf *rows, 
 	return txd_unix_us(column, d->schema.form, txd_zone_of(d), us, rows, err);
 }
 
+/* The key that has become JSON. */
+static bool
+put_key_json(TxdDecoder *d, const TxdColumn *column, const TxdMessage *m, TxdBuf *rows,
+			 TxdError *err)
+{
+	TxdJson j = {m->key, m->key, m->key + m->key_len, err, false};
+	TxdJsonValue value;
+
+	txd_json_space(&j);
+	if (txd_json_value(&j, 0, &value) && txd_json_end(&j) &&
+		txd_put_json(d, column, &value, rows, err))
+		return true;
+	err->column = column->name;
+	return txd_refuse_key(err);
+}
+
 static bool
 put_key(TxdDecoder *d, const TxdColumn *column, const TxdMessage *m, TxdBuf *rows, TxdError *err)
 {
-	TxdKind kind = column->type == TXD_BYTEA ? TXD_KIND_BYTES : TXD_KIND_TEXT;
+	bool bytes = column->type == TXD_BYTEA;
+	bool json = d->schema.key_format != TXD_KEY_TEXT && !bytes;
 
-	if (m->key == NULL || (m->key_len == 0 && (column->not_null || txd_is_json(column))))
+	if (bytes)
+		m = d->given;
+	if (m->key == NULL || (m->key_len == 0 && (column->not_null || txd_is_json(column) || json)))
 		return txd_null(column, d->schema.form, rows, err);
-	return txd_put_text(d, column, kind, m->key, m->key_len, false, rows, err) ||
+	if (json)
+		return put_key_json(d, column, m, rows, err);
+	return txd_put_text(d, column, bytes ? TXD_KIND_BYTES : TXD_KIND_TEXT, m->key, m->key_len,
+						false, rows, err) ||
 		   txd_refuse_key(err);
 }
 

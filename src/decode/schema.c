@@ -79,6 +79,9 @@ txd_schema_copy(const TxdSchema *from, TxdSchema *to)
 		to->avro_schema = arena_text(&a, from->avro_schema);
 		to->protobuf_schema = arena_text(&a, from->protobuf_schema);
 		to->protobuf_message = arena_text(&a, from->protobuf_message);
+		to->key_avro_schema = arena_text(&a, from->key_avro_schema);
+		to->key_protobuf_schema = arena_text(&a, from->key_protobuf_schema);
+		to->key_protobuf_message = arena_text(&a, from->key_protobuf_message);
 		to->rows = arena_text(&a, from->rows);
 		to->csv.null_text = arena_text(&a, from->csv.null_text != NULL ? from->csv.null_text : "");
 		to->zone.at = arena_put(&a, from->zone.at, n * sizeof(int64_t));

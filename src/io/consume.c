@@ -148,11 +148,12 @@ has_fetched(const Loop *l)
 	return l->taken < l->nfetched;
 }
 
-/* Is the schema of the message known, where it names one? Errors have none. */
+/* Are the schemas of the message known, and of its key, where they name some? Errors have none. */
 static bool
 has_schema(TxpStream *s, const rd_kafka_message_t *m)
 {
-	TxdMessage message = {.payload = m->payload, .payload_len = m->len};
+	TxdMessage message = {
+		.payload = m->payload, .payload_len = m->len, .key = m->key, .key_len = m->key_len};
 
 	if (s->registry == NULL || m->err != RD_KAFKA_RESP_ERR_NO_ERROR ||
 		txp_registry_serve(s->registry, s->decoder, &message))

@@ -356,22 +356,19 @@ is_given_up(TxpRegistry *r)
 	return now >= r->missing_since + (int64_t) r->where->wait_s * 1000;
 }
 
-bool
-txp_registry_serve(TxpRegistry *r, TxdDecoder *decoder, const TxdMessage *message)
+static bool
+serve_one(TxpRegistry *r, TxdDecoder *decoder, const TxdWanted *wanted)
 {
-	TxdWanted wanted;
 	Answer answer;
 
-	if (r == NULL || !txd_wants_schema(decoder, message, &wanted))
-		return true;
 	if (txp_now_ms() < r->due)
 		return false;
-	answer = fetch(r, decoder, &wanted);
+	answer = fetch(r, decoder, wanted);
 	if (answer == ANSWER_YES)
 		r->missing_since = 0;
 	if (answer == ANSWER_MISSING && is_given_up(r))
 	{
-		txd_add_schema(decoder, &wanted, NULL, NULL, 0);
+		txd_add_schema(decoder, wanted, NULL, NULL, 0);
 		answer = ANSWER_YES;
 	}
 	if (answer != ANSWER_NONE)
@@ -382,7 +379,7 @@ txp_registry_serve(TxpRegistry *r, TxdDecoder *decoder, const TxdMessage *messag
 		r->due = r->pause_ms = 0;
 		return true;
 	}
-	tell(r, answer, wanted.id);
+	tell(r, answer, wanted->id);
 	r->pause_ms = r->pause_ms == 0 ? PAUSE_MS : 2 * r->pause_ms;
 	if (r->pause_ms > MAX_PAUSE_MS)
 		r->pause_ms = MAX_PAUSE_MS;
@@ -391,16 +388,28 @@ txp_registry_serve(TxpRegistry *r, TxdDecoder *decoder, const TxdMessage *messag
 }
 
 bool
+txp_registry_serve(TxpRegistry *r, TxdDecoder *decoder, const TxdMessage *message)
+{
+	TxdWanted wanted;
+
+	while (r != NULL && txd_wants_schema(decoder, message, &wanted))
+		if (!serve_one(r, decoder, &wanted))
+			return false;
+	return true;
+}
+
+bool
 txp_registry_serve_request(TxpRegistry *r, TxdDecoder *decoder, const TxdMessage *message)
 {
 	TxdWanted wanted;
-	Answer answer;
+	Answer answer = ANSWER_YES;
 
-	if (r == NULL || !txd_wants_schema(decoder, message, &wanted))
-		return true;
-	answer = fetch(r, decoder, &wanted);
-	if (answer == ANSWER_MISSING)
-		txd_add_schema(decoder, &wanted, NULL, NULL, 0);
+	while (r != NULL && answer != ANSWER_NONE && txd_wants_schema(decoder, message, &wanted))
+	{
+		answer = fetch(r, decoder, &wanted);
+		if (answer == ANSWER_MISSING)
+			txd_add_schema(decoder, &wanted, NULL, NULL, 0);
+	}
 	if (answer != ANSWER_NONE)
 		return true;
 	txp_error(r->channel,

@@ -14,8 +14,8 @@ extern TxpRegistry *txp_registry_new(const TxdRegistry *where, TxpChannel *chann
 extern void txp_registry_free(TxpRegistry *r);
 
 /*
- * Sees to it that the decoder knows the message's schema, or knows that there is none after it was missing for so long as
- * the stream waits. False: not now, but at txp_registry_due; why has been told as an error that passes. Asks at most 10 s
+ * Sees to it that the decoder knows the schemas of message and key, or knows that there is none after it was missing for so
+ * long as the stream waits. False: not now, but at txp_registry_due; why has been told as an error that passes. Asks at most 10 s
  * at a time, and no longer when the channel ends.
  */
 extern bool txp_registry_serve(TxpRegistry *r, TxdDecoder *decoder, const TxdMessage *message);

@@ -107,6 +107,10 @@ txp_schema_read(TxpReader *r)
 	schema->avro_schema = read_text(r);
 	schema->protobuf_schema = read_text(r);
 	schema->protobuf_message = read_text(r);
+	schema->key_format = (TxdKeyFormat) txp_read_u8(r);
+	schema->key_avro_schema = read_text(r);
+	schema->key_protobuf_schema = read_text(r);
+	schema->key_protobuf_message = read_text(r);
 	schema->registry = read_registry(r);
 	read_zone(r, &schema->zone);
 	schema->ncolumns = (int) txp_read_count(r, 16);
@@ -115,7 +119,8 @@ txp_schema_read(TxpReader *r)
 	for (int i = 0; i < schema->ncolumns && !r->bad; i++)
 		read_column(r, &schema->columns[i]);
 	r->bad |= schema->format > TXD_PROTOBUF || schema->form > TXD_TEXT ||
-			  schema->envelope > TXD_CLOUDEVENTS || schema->csv.null_text == NULL;
+			  schema->envelope > TXD_CLOUDEVENTS || schema->key_format > TXD_KEY_PROTOBUF ||
+			  schema->csv.null_text == NULL;
 	return schema;
 }
 
@@ -159,6 +164,9 @@ txp_schema_free(TxdSchema *schema)
 	free((void *) schema->avro_schema);
 	free((void *) schema->protobuf_schema);
 	free((void *) schema->protobuf_message);
+	free((void *) schema->key_avro_schema);
+	free((void *) schema->key_protobuf_schema);
+	free((void *) schema->key_protobuf_message);
 	free_registry(schema->registry);
 	free_secret(schema->key);
 	free_secret(schema->encryption_keys);

@@ -111,6 +111,7 @@ open_shaped(void)
 		schema.envelope = shapes[i].envelope;
 		schema.rows = shapes[i].rows;
 		schema.tombstones = schema.rows == NULL;
+		schema.key_format = i % 2 == 0 ? TXD_KEY_JSON : TXD_KEY_TEXT;
 		schema.ncolumns = N + 1 + (schema.rows == NULL || *schema.rows != '$');
 		list[0].or_key = schema.envelope == TXD_DEBEZIUM && schema.rows == NULL;
 		txd_free(shaped[i]);

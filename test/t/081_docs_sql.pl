@@ -44,6 +44,7 @@ my @prepared = (
 	[ 'streams.md', qr// => sub { produce_orders() } ],
 	[ 'streams.md', qr/create_stream\('orders', 'shop', 'orders'\)/ => 'DROP TABLE orders' ],
 	[ 'streams.md', qr/create_stream\('payments'/ => sub { payments() } ],
+	[ 'streams.md', qr/create_stream\('stock'/ => 'CREATE TABLE stock (sku text PRIMARY KEY, units integer)' ],
 	[ 'streams.md', qr/create_stream\('accounts'/ => 'CREATE TABLE accounts (id bigint PRIMARY KEY, owner text, balance numeric, lsn bigint)' ],
 	[ 'streams.md', qr/create_stream\('receipt_lines'/ => 'CREATE TABLE receipt_lines (receipt_id bigint, line integer, sku text, tag text)' ],
 	[ 'streams.md', qr/create_stream\('paid'/ => 'CREATE TABLE paid (event_id text, order_id bigint, amount numeric)' ],
@@ -72,7 +73,7 @@ my @shown = (
 my $keyword = qr/(?:SELECT|WITH|VALUES|TABLE|CALL|INSERT|UPDATE|DELETE|MERGE|CREATE|ALTER|DROP|GRANT|REVOKE|SET|RESET|COMMENT|BEGIN|COMMIT|ROLLBACK|TRUNCATE|REASSIGN|LOAD)\b/;
 my $tree = $ENV{TXPIPE_TREE} // '.';
 
-our $broker = start_broker(map { "$_:1" } qw(app_logs orders customers members prices sales live_sales readings transactions payments shipments accounts receipts events parcels));
+our $broker = start_broker(map { "$_:1" } qw(app_logs orders customers members prices sales live_sales readings transactions payments shipments accounts receipts events parcels stock));
 our $key_file = PostgreSQL::Test::Utils::tempdir() . '/pseudonym.key';
 our $node   = new_node('docs_sql', conf => "${CRON_CONF}txpipe.settle_time = 0\n");
 $node->start;

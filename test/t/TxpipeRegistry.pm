@@ -13,7 +13,7 @@ use POSIX ();
 use PostgreSQL::Test::Utils;
 use TxpipeTest;
 
-our @EXPORT = qw(start_registry stop_registry register_schema registry_log produce_bytes avro_long avro_text wire single_object pb_number pb_bytes);
+our @EXPORT = qw(start_registry stop_registry register_schema registry_log produce_bytes produce_pairs avro_long avro_text wire single_object pb_number pb_bytes);
 
 # {user_info}: user:password that is asked for. The same {port} again: it is back.
 sub start_registry
@@ -109,6 +109,20 @@ sub produce_bytes
 		system_or_bail('kcat', '-P', '-b', $broker->{servers}, '-t', $topic, '-p', 0, "$dir/value");
 	}
 	return;
+}
+
+# Pairs of key and value, of any bytes; a value that is undef is none. To partition 0, or each to that of its key.
+sub produce_pairs
+{
+	my ($broker, $topic, $by_key, @pairs) = @_;
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/pairs';
+
+	open my $fh, '>:raw', $file or die $!;
+	print $fh map { "$_->[0]<key ends>" . ($_->[1] // '') . '<message ends>' } @pairs;
+	close $fh;
+	system_or_bail('kcat', '-P', '-b', $broker->{servers}, '-t', $topic, ($by_key ? () : ('-p', 0)),
+		'-K', '<key ends>', '-D', '<message ends>', '-Z', '-l', $file);
+	return scalar @pairs;
 }
 
 # --- values in Avro's encoding ---
