@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef struct TxdBuf
 {
@@ -16,14 +17,33 @@ typedef struct TxdBuf
 	size_t cap;
 } TxdBuf;
 
-/* Makes room for `more` further bytes and returns where they go; the length is unchanged. */
-extern char *txd_buf_reserve(TxdBuf *buf, size_t more);
-extern void txd_buf_append(TxdBuf *buf, const void *bytes, size_t len);
+extern void txd_buf_grow(TxdBuf *buf, size_t more);
 extern void txd_buf_free(TxdBuf *buf);
 
 /* malloc and realloc that abort instead of returning NULL. */
 extern void *txd_alloc(size_t size);
 extern void *txd_realloc(void *ptr, size_t size);
+
+/* Makes room for `more` further bytes and returns where they go; the length is unchanged. */
+static inline char *
+txd_buf_reserve(TxdBuf *buf, size_t more)
+{
+	/* Room for nothing is a place all the same, which NULL is not: an empty buffer grows for it, too. */
+	if (more >= buf->cap - buf->len)
+		txd_buf_grow(buf, more);
+	return buf->data + buf->len;
+}
+
+static inline void
+txd_buf_append(TxdBuf *buf, const void *bytes, size_t len)
+{
+	char *to = txd_buf_reserve(buf, len);
+
+	/* Nothing may come from NULL, which memcpy does not allow. */
+	if (len > 0)
+		memcpy(to, bytes, len);
+	buf->len += len;
+}
 
 static inline void
 txd_buf_byte(TxdBuf *buf, char c)

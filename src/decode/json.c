@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "json_plain.h"
 
 /* Limits of PostgreSQL's numeric, which jsonb stores numbers as. */
 #define NUMERIC_MAX_SCALE 16383
@@ -26,39 +27,6 @@ bool
 txd_json_syntax(TxdJson *j, const char *what)
 {
 	return txd_json_fail(j, "bad_json", j->p < j->end ? what : "message ends too early");
-}
-
-/*
- * First byte that is a quote, a backslash, a control character or not ASCII; eight bytes at a time.
- */
-static inline const char *
-skip_plain(const char *p, const char *end)
-{
-	const uint64_t ones = UINT64_C(0x0101010101010101);
-	unsigned char c;
-
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	while (end - p >= 8)
-	{
-		uint64_t w;
-		uint64_t hit;
-
-		/* A borrow only spoils bytes above a hit, so the lowest hit is exact. */
-		memcpy(&w, p, 8);
-		hit = ((w ^ (ones * '"')) - ones) | ((w ^ (ones * '\\')) - ones) | (w - ones * 0x20) | w;
-		hit &= ones * 0x80;
-		if (hit != 0)
-			return p + (__builtin_ctzll(hit) >> 3);
-		p += 8;
-	}
-#endif
-	for (; p < end; p++)
-	{
-		c = (unsigned char) *p;
-		if (c == '"' || c == '\\' || c < 0x20 || c >= 0x80)
-			break;
-	}
-	return p;
 }
 
 static int
@@ -132,7 +100,7 @@ read_string(TxdJson *j, TxdJsonValue *v)
 	j->p = s;
 	for (;;)
 	{
-		j->p = skip_plain(j->p, j->end);
+		j->p = txd_json_plain_end(j->p, j->end);
 		if (j->p == j->end)
 			return txd_json_syntax(j, "");
 		if (*j->p == '"')

@@ -7,11 +7,23 @@
 #include <string.h>
 
 #include "json_write.h"
+#include "json_plain.h"
 
 #define SHORT_SCALE 40 /* of decimals that are written without memory of their own */
 
 void
-txd_write_quoted(TxdBuf *json, const char *text, size_t len)
+txd_write_text(TxdBuf *json, const char *text, size_t len)
+{
+	char *p = txd_buf_reserve(json, len + 2);
+
+	*p++ = '"';
+	memcpy(p, text, len);
+	p[len] = '"';
+	json->len += len + 2;
+}
+
+static void
+put_escaped(TxdBuf *json, const char *text, size_t len)
 {
 	static const char hex[] = "0123456789abcdef";
 	size_t more = 0;
@@ -21,14 +33,7 @@ txd_write_quoted(TxdBuf *json, const char *text, size_t len)
 	for (size_t i = 0; i < len; i++)
 		more += (unsigned char) text[i] < 0x20 ? 5 : text[i] == '"' || text[i] == '\\';
 	start = p = txd_buf_reserve(json, len + more + 2);
-
 	*p++ = '"';
-	if (more == 0)
-	{
-		memcpy(p, text, len);
-		p += len;
-		len = 0;
-	}
 	for (size_t i = 0; i < len; i++)
 	{
 		unsigned char c = (unsigned char) text[i];
@@ -49,6 +54,15 @@ txd_write_quoted(TxdBuf *json, const char *text, size_t len)
 	json->len += (size_t) (p - start);
 }
 
+void
+txd_write_quoted(TxdBuf *json, const char *text, size_t len)
+{
+	if (txd_json_plain_end(text, text + len) == text + len)
+		txd_write_text(json, text, len);
+	else
+		put_escaped(json, text, len);
+}
+
 /* The input of a bytea, its backslash doubled as JSON wants it. */
 void
 txd_write_hex(TxdBuf *json, const unsigned char *bytes, size_t len)
@@ -65,14 +79,6 @@ txd_write_hex(TxdBuf *json, const unsigned char *bytes, size_t len)
 	}
 	*p = '"';
 	json->len += 2 * len + 5;
-}
-
-void
-txd_write_text(TxdBuf *json, const char *text, size_t len)
-{
-	txd_buf_byte(json, '"');
-	txd_buf_append(json, text, len);
-	txd_buf_byte(json, '"');
 }
 
 void
@@ -95,6 +101,64 @@ txd_write_integer(TxdBuf *json, int64_t v)
 	txd_write_unsigned(json, v < 0 ? -(uint64_t) v : (uint64_t) v);
 }
 
+/* A number of digits with the point before the last `scale` of them. */
+static void
+put_scaled(TxdBuf *json, bool negative, const char *first, const char *end, int scale)
+{
+	size_t whole = (size_t) (end - first) - (size_t) scale;
+
+	if (negative)
+		txd_buf_byte(json, '-');
+	txd_buf_append(json, first, whole);
+	if (scale > 0)
+	{
+		txd_buf_byte(json, '.');
+		txd_buf_append(json, first + whole, (size_t) scale);
+	}
+}
+
+/* The digits of an integer, the last `scale` of them behind the point. */
+static void
+put_digits(TxdBuf *json, bool negative, uint64_t v, int scale)
+{
+	char digits[SHORT_SCALE + 24];
+	char *end = digits + sizeof(digits);
+	char *first = end;
+
+	do
+		*--first = (char) ('0' + v % 10);
+	while ((v /= 10) > 0 || end - first <= scale);
+	put_scaled(json, negative, first, end, scale);
+}
+
+/*
+ * Writes a number of up to 15 digits (6 of a float), nine of them behind the point, as most that people write down are: false when
+ * it is none. The quotient of two integers that doubles hold exactly is rounded once, as reading the digits is; a float is
+ * 24 bits, and no such decimal is so near the middle of two floats that the double between matters.
+ */
+static bool
+put_short_real(TxdBuf *json, double v, bool is_float)
+{
+	static const double powers[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
+	double most = is_float ? 1e6 : 1e15;
+	double whole = fabs(v);
+
+	if (whole < 1e-4)
+		return false;
+	for (int scale = 1; scale <= 9 && whole * powers[scale] < most; scale++)
+	{
+		double digits = nearbyint(whole * powers[scale]);
+		double same = digits / powers[scale];
+
+		if (is_float ? (float) same == (float) whole : same == whole)
+		{
+			put_digits(json, v < 0, (uint64_t) digits, scale);
+			return true;
+		}
+	}
+	return false;
+}
+
 /* The shortest number that is the same when it is read again. */
 void
 txd_write_real(TxdBuf *json, double v, bool is_float)
@@ -115,6 +179,8 @@ txd_write_real(TxdBuf *json, double v, bool is_float)
 		txd_write_integer(json, (int64_t) v);
 		return;
 	}
+	if (put_short_real(json, v, is_float))
+		return;
 	for (int digits = is_float ? 6 : 15; digits <= most; digits++)
 	{
 		n = snprintf(text, sizeof(text), "%.*g", digits, v);
@@ -166,40 +232,16 @@ limbs_of(const unsigned char *p, size_t len, bool negative, size_t *n)
 	return limb;
 }
 
-/* A number of digits with the point before the last `scale` of them. */
-static void
-put_scaled(TxdBuf *json, bool negative, const char *first, const char *end, int scale)
-{
-	size_t whole = (size_t) (end - first) - (size_t) scale;
-
-	if (negative)
-		txd_buf_byte(json, '-');
-	txd_buf_append(json, first, whole);
-	if (scale > 0)
-	{
-		txd_buf_byte(json, '.');
-		txd_buf_append(json, first + whole, (size_t) scale);
-	}
-}
-
 /* What fits 64 bits, as nearly all do. */
 static void
 put_short_decimal(TxdBuf *json, const unsigned char *p, size_t len, int scale)
 {
-	char digits[SHORT_SCALE + 24];
-	char *end = digits + sizeof(digits);
-	char *first = end;
 	uint64_t bits = len > 0 && p[0] >= 0x80 ? UINT64_MAX : 0;
 	bool negative = bits != 0;
 
 	for (size_t i = 0; i < len; i++)
 		bits = bits << 8 | p[i];
-	if (negative)
-		bits = -bits;
-	do
-		*--first = (char) ('0' + bits % 10);
-	while ((bits /= 10) > 0 || end - first <= scale);
-	put_scaled(json, negative, first, end, scale);
+	put_digits(json, negative, negative ? -bits : bits, scale);
 }
 
 static void

@@ -147,12 +147,6 @@ txd_protobuf_own(const char *text, const char *message, TxdError *err)
 	return finish(pb, ok && choose_top(pb, message, err));
 }
 
-PbInput
-txd_pb_value(const PbReader *r, PbSlot slot)
-{
-	return (PbInput){.p = r->start + slot.first - 1, .end = r->end};
-}
-
 /* A symbol; of a number that has none the number, so that it is not lost. */
 static void
 put_symbol(TxdBuf *json, const PbEnum *of, int32_t number)
@@ -223,40 +217,37 @@ put_number(TxdBuf *json, const PbField *field, uint64_t v)
 	}
 }
 
-bool
-txd_pb_put_scalar(PbReader *r, const PbField *field, PbInput *in)
+void
+txd_pb_put_value(PbReader *r, const PbField *field, const PbValue *value)
 {
-	PbInput within = {0};
-	uint64_t v = 0;
-	bool ok;
-
-	if (field->wire == PB_VARINT)
-		ok = txd_pb_varint(in, &v);
-	else if (field->wire == PB_BYTES_OF)
-		ok = txd_pb_bytes(in, &within);
-	else
-		ok = txd_pb_fixed(in, field->wire == PB_32BIT ? 4 : 8, &v);
-	if (!ok)
-		return txd_pb_refuse(r, in);
 	if (field->kind == PB_STRING)
-		txd_write_quoted(r->json, (const char *) within.p, (size_t) (within.end - within.p));
+		txd_write_quoted(r->json, (const char *) value->text, value->len);
 	else if (field->kind == PB_BYTES)
-		txd_write_hex(r->json, within.p, (size_t) (within.end - within.p));
+		txd_write_hex(r->json, value->text, value->len);
 	else
-		put_number(r->json, field, v);
-	return true;
+		put_number(r->json, field, value->number);
 }
 
 int64_t
 txd_pb_number(const PbReader *r, const PbType *type, size_t base, int i)
 {
 	PbSlot slot = r->scratch->slots[base + (size_t) i];
-	PbInput in = txd_pb_value(r, slot);
-	uint64_t v = 0;
+	const PbField *field = &type->field[i];
+	uint64_t v = slot.first != 0 ? txd_pb_value(r, field, slot).number : 0;
 
-	if (slot.first != 0)
-		(void) txd_pb_varint(&in, &v);
-	return type->field[i].kind == PB_INT32 ? (int32_t) v : (int64_t) v;
+	return field->kind == PB_INT32 ? (int32_t) v : (int64_t) v;
+}
+
+/* One of several; the input is behind it then. */
+static bool
+put_next(PbReader *r, const PbField *field, PbInput *in)
+{
+	PbValue value;
+
+	if (!txd_pb_read(in, field, &value))
+		return txd_pb_refuse(r, in);
+	txd_pb_put_value(r, field, &value);
+	return true;
 }
 
 bool
@@ -296,7 +287,7 @@ put_packed(PbReader *r, const PbField *field, PbInput in)
 	while (within.p < within.end)
 	{
 		txd_buf_byte(r->json, ',');
-		if (!txd_pb_has_room(r, 1) || !txd_pb_put_scalar(r, field, &within))
+		if (!txd_pb_has_room(r, 1) || !put_next(r, field, &within))
 			return false;
 	}
 	return true;
@@ -313,8 +304,7 @@ put_linked(PbReader *r, const PbField *field, PbLink link)
 	txd_buf_byte(r->json, ',');
 	if (!txd_pb_has_room(r, 1))
 		return false;
-	return txd_pb_is_message(field) ? put_message(r, field, link, false)
-									: txd_pb_put_scalar(r, field, &in);
+	return txd_pb_is_message(field) ? put_message(r, field, link, false) : put_next(r, field, &in);
 }
 
 /* The first comma becomes the bracket. */
@@ -345,7 +335,7 @@ put_array(PbReader *r, const PbField *field, PbSlot slot)
 bool
 txd_pb_put_field(PbReader *r, const PbField *field, PbSlot slot)
 {
-	PbInput in;
+	PbValue value;
 
 	if (txd_pb_is_map(field))
 		return txd_pb_put_map(r, field, slot);
@@ -353,8 +343,9 @@ txd_pb_put_field(PbReader *r, const PbField *field, PbSlot slot)
 		return put_array(r, field, slot);
 	if (txd_pb_is_message(field))
 		return put_message(r, field, r->scratch->links[slot.first - 1], true);
-	in = txd_pb_value(r, slot);
-	return txd_pb_put_scalar(r, field, &in);
+	value = txd_pb_value(r, field, slot);
+	txd_pb_put_value(r, field, &value);
+	return true;
 }
 
 /* Each field is written with a comma before it; the first one's becomes the brace. */

@@ -60,17 +60,16 @@ read_key(PbReader *r, const PbField *map, Entry *entry)
 	size_t base;
 	bool ok = txd_pb_open(r, map->type, &base) && txd_pb_link_scan(r, map, base, entry->link);
 	PbSlot slot = ok ? r->scratch->slots[base] : (PbSlot){0};
-	PbInput in = txd_pb_value(r, slot);
+	PbValue value;
 
 	txd_pb_close(r, base, nlinks);
 	if (slot.first == 0)
 		return ok;
+	value = txd_pb_value(r, key, slot);
 	if (key->wire == PB_BYTES_OF)
-		return txd_pb_bytes(&in, &entry->text);
-	if (key->wire != PB_VARINT)
-		return txd_pb_fixed(&in, key->wire == PB_32BIT ? 4 : 8, &entry->number);
-	if (!txd_pb_varint(&in, &entry->number))
-		return false;
+		entry->text = (PbInput){.p = value.text, .end = value.text + value.len};
+	else
+		entry->number = value.number;
 	if (key->kind == PB_BOOL)
 		entry->number = entry->number != 0;
 	else if (key->kind == PB_INT32 || key->kind == PB_UINT32 || key->kind == PB_SINT32)
@@ -93,22 +92,24 @@ read_keys(PbReader *r, const PbField *map, Entry *entry, size_t n)
 }
 
 /* The name of a member is a text, whatever its key is. */
-static bool
+static void
 put_key(PbReader *r, const PbField *key, PbSlot slot)
 {
 	bool quote = key->kind != PB_STRING;
-	PbInput in = txd_pb_value(r, slot);
+	PbValue value;
 
 	if (quote)
 		txd_buf_byte(r->json, '"');
 	if (slot.first == 0)
 		txd_buf_append(r->json, key->zero.data, key->zero.len);
-	else if (!txd_pb_put_scalar(r, key, &in))
-		return false;
+	else
+	{
+		value = txd_pb_value(r, key, slot);
+		txd_pb_put_value(r, key, &value);
+	}
 	if (quote)
 		txd_buf_byte(r->json, '"');
 	txd_buf_byte(r->json, ':');
-	return true;
 }
 
 /* A value that is not there is the zero of its type: of messages the empty one. */
@@ -139,8 +140,12 @@ put_entry(PbReader *r, const PbField *map, PbLink link)
 	bool ok = txd_pb_open(r, type, &base) && txd_pb_link_scan(r, map, base, link);
 
 	txd_buf_byte(r->json, ',');
-	ok = ok && txd_pb_has_room(r, 2) && put_key(r, &type->field[0], r->scratch->slots[base]) &&
-		 put_value(r, &type->field[1], r->scratch->slots[base + 1]);
+	ok = ok && txd_pb_has_room(r, 2);
+	if (ok)
+	{
+		put_key(r, &type->field[0], r->scratch->slots[base]);
+		ok = put_value(r, &type->field[1], r->scratch->slots[base + 1]);
+	}
 	txd_pb_close(r, base, nlinks);
 	return ok;
 }

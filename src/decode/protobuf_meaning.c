@@ -22,15 +22,15 @@ refuse(PbReader *r, const char *what)
 	return txd_refuse(r->err, "bad_protobuf", NULL, "%s out of range", what);
 }
 
-/* A fraction of a second, without zeros behind it. */
+/* A fraction of a second, without zeros behind it; `text` has room for ten. */
 static int
 put_fraction(char *text, int64_t nanos)
 {
-	int n = nanos != 0 ? snprintf(text, 12, ".%09d", (int) nanos) : 0;
+	int n = 0;
 
-	while (n > 0 && text[n - 1] == '0')
-		n--;
-	return n;
+	for (text[0] = '.'; nanos > 0; nanos = nanos * 10 % SECOND_NS)
+		text[++n] = (char) ('0' + nanos / (SECOND_NS / 10));
+	return n > 0 ? n + 1 : 0;
 }
 
 static bool
@@ -159,15 +159,14 @@ static bool
 put_decimal(PbReader *r, const PbType *type, size_t base)
 {
 	PbSlot slot = r->scratch->slots[base];
-	PbInput in = txd_pb_value(r, slot);
 	int64_t scale = txd_pb_number(r, type, base, 2);
-	PbInput value = {0};
+	PbValue value = {0};
 
-	if (slot.first != 0 && !txd_pb_bytes(&in, &value))
-		return txd_pb_refuse(r, &in);
-	if (scale < 0 || scale > MAX_SCALE || value.end - value.p > MAX_DECIMAL)
+	if (slot.first != 0)
+		value = txd_pb_value(r, &type->field[0], slot);
+	if (scale < 0 || scale > MAX_SCALE || value.len > MAX_DECIMAL)
 		return refuse(r, "a Decimal");
-	txd_write_decimal(r->json, value.p, (size_t) (value.end - value.p), (int) scale);
+	txd_write_decimal(r->json, value.text, value.len, (int) scale);
 	return true;
 }
 

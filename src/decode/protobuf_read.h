@@ -7,14 +7,22 @@
 #include "protobuf_schema.h"
 
 /*
- * Where values of a field are: from `first` on, counted from 1; 0: nowhere. Of scalars that are not repeated the last one's
- * byte, of others links.
+ * Where values of a field are: from `first` on, counted from 1; 0: nowhere. Of scalars that are not repeated the last one's bytes,
+ * of texts what is in them; of others links.
  */
 typedef struct PbSlot
 {
 	uint32_t first;
 	uint32_t last;
 } PbSlot;
+
+/* A value that is no message. */
+typedef struct PbValue
+{
+	uint64_t number;           /* as it is written, */
+	const unsigned char *text; /* or the bytes of PB_BYTES_OF */
+	size_t len;
+} PbValue;
 
 typedef struct PbLink
 {
@@ -47,16 +55,47 @@ typedef struct PbReader
 	size_t entries; /* of the maps that are open, one within the other */
 } PbReader;
 
+/* Reads a value of a field that is no message. */
+static inline bool
+txd_pb_read(PbInput *in, const PbField *field, PbValue *value)
+{
+	PbInput within = {0};
+
+	value->text = NULL;
+	value->len = 0;
+	value->number = 0;
+	if (field->wire == PB_VARINT)
+		return txd_pb_varint(in, &value->number);
+	if (field->wire != PB_BYTES_OF)
+		return txd_pb_fixed(in, field->wire == PB_32BIT ? 4 : 8, &value->number);
+	if (!txd_pb_bytes(in, &within))
+		return false;
+	value->text = within.p;
+	value->len = (size_t) (within.end - within.p);
+	return true;
+}
+
+/* The value of a slot that is one of no message: it was stepped over before, and so is whole. */
+static inline PbValue
+txd_pb_value(const PbReader *r, const PbField *field, PbSlot slot)
+{
+	PbValue value = {.text = r->start + slot.first - 1, .len = slot.last - (slot.first - 1)};
+	PbInput in = {.p = value.text, .end = r->start + slot.last};
+
+	if (field->wire == PB_VARINT)
+		(void) txd_pb_varint(&in, &value.number);
+	else if (field->wire != PB_BYTES_OF)
+		(void) txd_pb_fixed(&in, field->wire == PB_32BIT ? 4 : 8, &value.number);
+	return value;
+}
+
 /* Fills err with what the input says; returns false. */
 extern bool txd_pb_refuse(PbReader *r, const PbInput *in);
 
-/* The value of a slot, to be read. */
-extern PbInput txd_pb_value(const PbReader *r, PbSlot slot);
 /* The number of a field that is no message, or 0. */
 extern int64_t txd_pb_number(const PbReader *r, const PbType *type, size_t base, int field);
 
-/* One value that is not of a message; the input is behind it then. */
-extern bool txd_pb_put_scalar(PbReader *r, const PbField *field, PbInput *in);
+extern void txd_pb_put_value(PbReader *r, const PbField *field, const PbValue *value);
 /* All of a field that is there. */
 extern bool txd_pb_put_field(PbReader *r, const PbField *field, PbSlot slot);
 /* The object of a message's fields. */

@@ -116,28 +116,31 @@ can_pack(const PbField *field)
 
 /* Google's readers take what is written in another way for a field they do not know: its loss would pass unnoticed. */
 static bool
-refuse_wire(PbReader *r, const PbField *field, const PbInput *in)
+refuse_wire(PbReader *r, const PbField *field, const unsigned char *at)
 {
 	return txd_refuse(r->err, "bad_protobuf", NULL,
 					  "field \"%.100s\" is not written as its type is at byte %zu", field->name,
-					  (size_t) (in->p - r->start) + 1);
+					  (size_t) (at - r->start) + 1);
 }
 
+/* A value that begins `at`; of bytes, what is within. */
 static bool
-note(PbReader *r, const PbType *type, size_t base, const PbField *field, PbWire wire, PbInput *in)
+note(PbReader *r, const PbType *type, size_t base, const PbField *field, PbWire wire,
+	 const unsigned char *at, PbInput within)
 {
 	PbSlot *slot = &r->scratch->slots[base + (size_t) (field - type->field)];
-	uint32_t at = (uint32_t) (in->p - r->start);
 	bool packed = wire == PB_BYTES_OF && can_pack(field);
 
 	if (wire != field->wire && !packed)
-		return refuse_wire(r, field, in);
+		return refuse_wire(r, field, at);
 	if (field->oneof >= 0)
 		choose(r, type, base, field);
 	if (field->repeated || txd_pb_is_message(field))
-		add_link(r, slot, at, packed);
+		add_link(r, slot, (uint32_t) (at - r->start), packed);
+	else if (wire == PB_BYTES_OF)
+		*slot = (PbSlot){(uint32_t) (within.p - r->start) + 1, (uint32_t) (within.end - r->start)};
 	else
-		*slot = (PbSlot){at + 1, at + 1};
+		*slot = (PbSlot){(uint32_t) (at - r->start) + 1, (uint32_t) (r->end - r->start)};
 	return true;
 }
 
@@ -155,17 +158,18 @@ txd_pb_scan(PbReader *r, const PbType *type, size_t base, PbInput in)
 	{
 		const PbField *field;
 		const unsigned char *value;
+		PbInput within = {0};
 		uint32_t number;
 		PbWire wire;
 
 		if (!txd_pb_tag(&in, &number, &wire))
 			return txd_pb_refuse(r, &in);
-		field = field_of(type, number);
-		if (field != NULL && !note(r, type, base, field, wire, &in))
-			return false;
 		value = in.p;
-		if (!txd_pb_skip(&in, number, wire))
+		if (!txd_pb_skip(&in, number, wire, &within))
 			return txd_pb_refuse(r, &in);
+		field = field_of(type, number);
+		if (field != NULL && !note(r, type, base, field, wire, value, within))
+			return false;
 		if (wire == PB_GROUP_BEGINS && !charge_group(r, value, in.p))
 			return false;
 	}

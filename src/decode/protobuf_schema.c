@@ -48,9 +48,7 @@ next_part(PbInput *in, Part *part)
 	part->within = (PbInput){0};
 	if (part->wire == PB_VARINT)
 		return txd_pb_varint(in, &part->v);
-	if (part->wire == PB_BYTES_OF)
-		return txd_pb_bytes(in, &part->within);
-	return txd_pb_skip(in, part->number, part->wire);
+	return txd_pb_skip(in, part->number, part->wire, &part->within);
 }
 
 /* Have all fields been read? */
