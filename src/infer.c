@@ -145,11 +145,12 @@ by_position(const ListCell *a, const ListCell *b)
 	return x->position < y->position ? -1 : x->position > y->position;
 }
 
-/* Are the fields of rows others than the schema's? */
+/* Are the fields of rows others than a schema's, or of other messages, too? */
 static bool
 has_shape(const TxpStream *stream)
 {
-	return stream->rows[0] != '\0' || strcmp(stream->envelope, "none") != 0;
+	return stream->rows[0] != '\0' || strcmp(stream->envelope, "none") != 0 ||
+		   stream->schemas.topic_formats != NULL;
 }
 
 /* A plan for messages as the JSON they become. */

@@ -154,6 +154,9 @@ const TxpOption txp_options[] = {
 	 "base64"},
 	{TXP_OPTION_STREAM, "protobuf_message", TXP_TYPE_TEXT, NULL, 0, 0, NULL,
 	 "With protobuf_schema: the full name of the message; not needed where its last file has one"},
+	{TXP_OPTION_STREAM, "topic_formats", TXP_TYPE_OBJECT, NULL, 0, 0, NULL,
+	 "Formats json, avro and protobuf: those of single topics, such as {\"payments\": \"avro\"}; "
+	 "others have the stream's"},
 	{TXP_OPTION_STREAM, "key_format", TXP_TYPE_CHOICE, "text", 0, 0, "text json avro protobuf",
 	 "What message keys are, whatever their values are; of text, which may be any bytes, "
 	 "$key.field "

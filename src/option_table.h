@@ -21,10 +21,11 @@ typedef enum TxpOptionType
 	TXP_TYPE_INTEGER,
 	TXP_TYPE_BOOLEAN,
 	TXP_TYPE_CHARACTER,
-	TXP_TYPE_CHOICE,     /* one of the words of `unit` */
-	TXP_TYPE_INTERVAL,   /* as PostgreSQL writes them; min and max are seconds */
-	TXP_TYPE_FILE,       /* a path on the server's machine; what it holds may be public */
-	TXP_TYPE_SECRET_FILE /* the same, but others must not be able to read it */
+	TXP_TYPE_CHOICE,      /* one of the words of `unit` */
+	TXP_TYPE_INTERVAL,    /* as PostgreSQL writes them; min and max are seconds */
+	TXP_TYPE_FILE,        /* a path on the server's machine; what it holds may be public */
+	TXP_TYPE_SECRET_FILE, /* the same, but others must not be able to read it */
+	TXP_TYPE_OBJECT       /* of JSON */
 } TxpOptionType;
 
 #define TXP_TYPE_IS_FILE(type) ((type) == TXP_TYPE_FILE || (type) == TXP_TYPE_SECRET_FILE)

@@ -13,7 +13,7 @@
 #include "trust.h"
 
 static const char *const type_names[] = {"text",   "secret",   "integer", "boolean", "character",
-										 "choice", "interval", "file",    "file"};
+										 "choice", "interval", "file",    "file",    "object"};
 static const char *const scope_names[] = {"server", "user mapping", "stream", "feed"};
 
 static const TxpOption *
@@ -164,6 +164,12 @@ txp_option_check(TxpOptionScope scope, const char *name, const char *value)
 	return option;
 }
 
+static bool
+is_object(const JsonbValue *v)
+{
+	return v->type == jbvBinary && JsonContainerIsObject(v->val.binary.data);
+}
+
 static char *
 scalar_text(const JsonbValue *v)
 {
@@ -181,6 +187,15 @@ scalar_text(const JsonbValue *v)
 	}
 }
 
+static void
+check_object(const char *name, const JsonbValue *v)
+{
+	if (!is_object(v))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("option \"%s\" must be a JSON object", name),
+						errhint("Leave an option out to have its default.")));
+}
+
 void
 txp_options_check(TxpOptionScope scope, Jsonb *jb)
 {
@@ -195,13 +210,17 @@ txp_options_check(TxpOptionScope scope, Jsonb *jb)
 	it = JsonbIteratorInit(&jb->root);
 	while ((name = txp_next_member(&it, &v)) != NULL)
 	{
+		const TxpOption *option = find_option(scope, name);
 		char *value = scalar_text(&v);
 
-		if (value == NULL)
+		if (option != NULL && option->type == TXP_TYPE_OBJECT)
+			check_object(name, &v);
+		else if (value == NULL)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("option \"%s\" must be a string, a number or a boolean", name),
 							errhint("Leave an option out to have its default.")));
-		(void) txp_option_check(scope, name, value);
+		else
+			(void) txp_option_check(scope, name, value);
 	}
 }
 
@@ -235,6 +254,16 @@ txp_option_text(TxpOptionScope scope, Jsonb *jb, const char *name)
 	if (jb && getKeyJsonValueFromContainer(&jb->root, name, strlen(name), &v))
 		return txp_option_plain(option, scalar_text(&v));
 	return option->default_value ? pstrdup(option->default_value) : NULL;
+}
+
+Jsonb *
+txp_option_object(TxpOptionScope scope, Jsonb *jb, const char *name)
+{
+	JsonbValue v;
+
+	if (jb && getKeyJsonValueFromContainer(&jb->root, name, strlen(name), &v) && is_object(&v))
+		return JsonbValueToJsonb(&v);
+	return NULL;
 }
 
 int64

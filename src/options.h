@@ -25,6 +25,7 @@ extern Jsonb *txp_options_merge(TxpOptionScope scope, Jsonb *options, Jsonb *cha
 extern int64 txp_option_int(TxpOptionScope scope, Jsonb *options, const char *name);
 extern bool txp_option_bool(TxpOptionScope scope, Jsonb *options, const char *name);
 extern char *txp_option_text(TxpOptionScope scope, Jsonb *options, const char *name);
+extern Jsonb *txp_option_object(TxpOptionScope scope, Jsonb *options, const char *name);
 
 /* The option of that name; ERRORs when there is none in the scope, or when `value` does not suit it. */
 extern const TxpOption *txp_option_check(TxpOptionScope scope, const char *name, const char *value);

@@ -17,13 +17,26 @@ refuse_option(const char *option, const char *value, const char *needs)
 						errmsg("option %s needs %s", option, needs)));
 }
 
+/* Of all messages, or those of a topic. */
+static bool
+has_format(const TxpRowPlan *plan, TxdFormat format)
+{
+	bool found = plan->format == format;
+
+	for (int i = 0; i < plan->ntopics; i++)
+		found |= plan->topics[i].format == format;
+	return found;
+}
+
 /* What is of another format would be without effect. */
 static void
-check_options(TxdFormat format, TxdKeyFormat key_format, const TxpStreamSchemas *schemas)
+check_options(const TxpRowPlan *plan, const TxpStreamSchemas *schemas)
 {
-	if (format != TXD_AVRO)
+	TxdKeyFormat key_format = plan->key_format;
+
+	if (!has_format(plan, TXD_AVRO))
 		refuse_option("avro_schema", schemas->own.avro, "the format avro");
-	if (format != TXD_PROTOBUF)
+	if (!has_format(plan, TXD_PROTOBUF))
 		refuse_option("protobuf_schema", schemas->own.protobuf, "the format protobuf");
 	if (schemas->own.protobuf == NULL)
 		refuse_option("protobuf_message", schemas->own.message, "the option protobuf_schema");
@@ -66,22 +79,28 @@ void
 txp_rowplan_set_schemas(TxpRowPlan *plan, const char *server, Oid user,
 						const TxpStreamSchemas *schemas)
 {
-	bool translated = txd_is_translated(plan->format);
-	bool key_translated;
+	bool avro;
+	bool protobuf;
+	bool key;
 	Oid server_id;
 
+	txp_rowplan_set_topics(plan, schemas->topics, schemas->topic_formats);
 	plan->key_format = key_format_by_name(schemas->key_format);
-	key_translated = plan->key_format >= TXD_KEY_AVRO;
-	check_options(plan->format, plan->key_format, schemas);
-	if (!translated && !key_translated)
+	avro = has_format(plan, TXD_AVRO);
+	protobuf = has_format(plan, TXD_PROTOBUF);
+	key = plan->key_format >= TXD_KEY_AVRO;
+	check_options(plan, schemas);
+	if (!avro && !protobuf && !key)
 		return;
 	server_id = txp_server_by_name(server);
 	plan->key_user = user;
 	plan->schemas = *schemas;
 	plan->registry_server = txp_has_registry(server_id) ? server_id : InvalidOid;
-	if (translated)
-		require_schema(plan, server, "messages", plan->format == TXD_AVRO, &schemas->own, "");
-	if (key_translated)
+	if (avro)
+		require_schema(plan, server, "messages", true, &schemas->own, "");
+	if (protobuf)
+		require_schema(plan, server, "messages", false, &schemas->own, "");
+	if (key)
 		require_schema(plan, server, "keys", plan->key_format == TXD_KEY_AVRO, &schemas->key,
 					   "key_");
 }
@@ -107,4 +126,10 @@ txp_pack_schemas(const TxpRowPlan *plan, StringInfo buf)
 		for (int i = 0; i < 3; i++)
 			txp_put_str(buf, NULL);
 	txp_put_i32(buf, plan->schemas.timeout_s);
+	txp_put_u32(buf, plan->ntopics);
+	for (int i = 0; i < plan->ntopics; i++)
+	{
+		txp_put_str(buf, plan->topics[i].topic);
+		txp_put_u8(buf, plan->topics[i].format);
+	}
 }

@@ -32,6 +32,8 @@ typedef struct TxpRowPlan
 	bool track_fields; /* the child lists the fields it sees */
 	TxdEnvelope envelope;
 	const char *rows; /* where a message has its rows, any number of them; NULL: it is one */
+	int ntopics;      /* that have a format of their own */
+	TxdTopicFormat *topics;
 	TxdKeyFormat key_format;
 	bool encrypts;  /* what is kept of messages beside their rows, and no error shows a value */
 	Oid key_server; /* whose mapping for key_user has the key of pseudonyms; or InvalidOid */
@@ -105,7 +107,13 @@ extern void txp_rowplan_set_keys(TxpRowPlan *plan, const TxpPlanKeys *keys);
 extern void txp_pack_keys(const TxpRowPlan *plan, StringInfo buf);
 
 /*
- * plan_schemas.c: the format of keys; with formats that have schemas, where these are: the stream's own and, for the owner's
+ * plan_topics.c: reads which topics have a format of their own. ERRORs where the stream does not read one, or formats do not
+ * mix.
+ */
+extern void txp_rowplan_set_topics(TxpRowPlan *plan, const char *topics, Jsonb *topic_formats);
+
+/*
+ * plan_schemas.c: formats of topics and of keys; with formats that have schemas, where these are: the stream's own and, for the owner's
  * eyes, the registry of the server. ERRORs where there are none. Appends them.
  */
 extern void txp_rowplan_set_schemas(TxpRowPlan *plan, const char *server, Oid user,

@@ -49,8 +49,10 @@ jsonb_or_null(uint64 row, int column)
 }
 
 static TxpStreamSchemas
-schemas_of(Jsonb *options)
+schemas_of(const TxpStream *stream)
 {
+	Jsonb *options = stream->options;
+
 	return (TxpStreamSchemas){
 		.own = {txp_option_text(TXP_OPTION_STREAM, options, "avro_schema"),
 				txp_option_text(TXP_OPTION_STREAM, options, "protobuf_schema"),
@@ -59,6 +61,8 @@ schemas_of(Jsonb *options)
 				txp_option_text(TXP_OPTION_STREAM, options, "key_protobuf_schema"),
 				txp_option_text(TXP_OPTION_STREAM, options, "key_protobuf_message")},
 		.key_format = txp_option_text(TXP_OPTION_STREAM, options, "key_format"),
+		.topics = stream->topic,
+		.topic_formats = txp_option_object(TXP_OPTION_STREAM, options, "topic_formats"),
 		.timeout_s = txp_option_int(TXP_OPTION_STREAM, options, "schema_timeout")};
 }
 
@@ -84,7 +88,7 @@ txp_stream_apply_options(TxpStream *stream)
 	stream->on_lost_offset = txp_option_text(TXP_OPTION_STREAM, stream->options, "on_lost_offset");
 	stream->on_new_field = txp_option_text(TXP_OPTION_STREAM, stream->options, "on_new_field");
 	stream->track_fields = txp_option_bool(TXP_OPTION_STREAM, stream->options, "track_fields");
-	stream->schemas = schemas_of(stream->options);
+	stream->schemas = schemas_of(stream);
 	stream->envelope = txp_option_text(TXP_OPTION_STREAM, stream->options, "envelope");
 	stream->rows = txp_option_text(TXP_OPTION_STREAM, stream->options, "rows");
 	stream->batch_timeout_ms =

@@ -2,7 +2,27 @@
  * as_json.c — the JSON that messages and keys are decoded from, where that is not they themselves, and the schemas that
  * it takes.
  */
+#include <string.h>
+
 #include "decoder.h"
+
+static TxdFormat
+format_of(const TxdDecoder *d, const TxdMessage *m)
+{
+	for (int i = 0; i < d->schema.ntopics && m->topic != NULL; i++)
+		if (strcmp(d->schema.topics[i].topic, m->topic) == 0)
+			return d->schema.topics[i].format;
+	return d->schema.format;
+}
+
+static bool
+prepare_format(TxdDecoder *d, TxdFormat format, TxdError *err)
+{
+	if (!txd_is_translated(format) || d->translator[format] != NULL)
+		return true;
+	d->translator[format] = txd_translator_new(format, &d->schema, err);
+	return d->translator[format] != NULL;
+}
 
 static bool
 comes_from_key(const TxdColumn *column)
@@ -35,19 +55,17 @@ prepare_key(TxdDecoder *d, TxdError *err)
 bool
 txd_as_json_prepare(TxdDecoder *d, TxdError *err)
 {
-	if (txd_is_translated(d->schema.format))
-	{
-		d->translator = txd_translator_new(d->schema.format, &d->schema, err);
-		if (d->translator == NULL)
+	for (int i = 0; i < d->schema.ntopics; i++)
+		if (!prepare_format(d, d->schema.topics[i].format, err))
 			return false;
-	}
-	return prepare_key(d, err);
+	return prepare_format(d, d->schema.format, err) && prepare_key(d, err);
 }
 
 void
 txd_as_json_end(TxdDecoder *d)
 {
-	txd_translator_free(d->translator);
+	for (int i = 0; i <= TXD_PROTOBUF; i++)
+		txd_translator_free(d->translator[i]);
 	txd_translator_free(d->key_translator);
 }
 
@@ -77,11 +95,15 @@ skip_number(const TxdMessage *m, const char **text, size_t *len)
 static bool
 read_value(TxdDecoder *d, TxdMessage *m, TxdError *err)
 {
+	TxdFormat format;
+
 	if (m->payload == NULL)
 		return true;
-	if (d->translator != NULL)
-		return translate(d->translator, &m->payload, &m->payload_len, err);
-	if (d->schema.format == TXD_JSON)
+	format = format_of(d, m);
+	d->reader = d->translator[format];
+	if (d->reader != NULL)
+		return translate(d->reader, &m->payload, &m->payload_len, err);
+	if (format == TXD_JSON)
 		skip_number(m, &m->payload, &m->payload_len);
 	return true;
 }
@@ -109,9 +131,12 @@ txd_as_json(TxdDecoder *d, const TxdMessage **message, TxdMessage *copy, TxdErro
 bool
 txd_wants_schema(const TxdDecoder *d, const TxdMessage *message, TxdWanted *wanted)
 {
-	*wanted = (TxdWanted){.format = d->schema.format};
-	if (d->translator != NULL &&
-		txd_translator_wants(d->translator, message->payload, message->payload_len, &wanted->id))
+	TxdTranslator *translator;
+
+	*wanted = (TxdWanted){.format = format_of(d, message)};
+	translator = d->translator[wanted->format];
+	if (translator != NULL &&
+		txd_translator_wants(translator, message->payload, message->payload_len, &wanted->id))
 		return true;
 	*wanted = (TxdWanted){.format = d->key_schema.format, .of_key = true};
 	return d->key_translator != NULL &&
@@ -121,7 +146,7 @@ txd_wants_schema(const TxdDecoder *d, const TxdMessage *message, TxdWanted *want
 static TxdTranslator *
 translator_of(const TxdDecoder *d, const TxdWanted *wanted)
 {
-	return wanted->of_key ? d->key_translator : d->translator;
+	return wanted->of_key ? d->key_translator : d->translator[wanted->format];
 }
 
 void

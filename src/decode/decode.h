@@ -168,6 +168,13 @@ typedef struct TxdRegistry
 	int32_t wait_s;        /* how long a schema may be missing */
 } TxdRegistry;
 
+/* The format of a topic's messages, where that is not the stream's. */
+typedef struct TxdTopicFormat
+{
+	const char *topic;
+	TxdFormat format;
+} TxdTopicFormat;
+
 /* Rows are the elements of the array that the message is, or its lines. */
 #define TXD_ROWS_VALUE "$"
 #define TXD_ROWS_LINES "$lines"
@@ -199,6 +206,8 @@ typedef struct TxdSchema
 	 */
 	const char *protobuf_schema;
 	const char *protobuf_message;
+	int ntopics; /* with a format of their own; it and the stream's have the fields of JSON */
+	const TxdTopicFormat *topics;
 	TxdKeyFormat key_format;
 	const char *key_avro_schema; /* the same for keys, which have the same registry */
 	const char *key_protobuf_schema;

@@ -67,7 +67,8 @@ struct TxdDecoder
 	size_t max_loose;
 
 	/* Formats that become JSON */
-	TxdTranslator *translator; /* NULL: the format is none of them */
+	TxdTranslator *translator[TXD_PROTOBUF + 1]; /* by format; NULL: none of them, or of no topic */
+	TxdTranslator *reader;                       /* of those, the present message's, or NULL */
 	const TxdMessage
 		*given; /* the message as it came; the one decoded has its JSON, and its key's */
 

@@ -57,8 +57,8 @@ static bool
 put_schema(TxdDecoder *d, const TxdColumn *column, TxdBuf *rows, TxdError *err)
 {
 	d->scratch.len = 0;
-	if (d->translator != NULL)
-		txd_translator_describe(d->translator, &d->scratch);
+	if (d->reader != NULL)
+		txd_translator_describe(d->reader, &d->scratch);
 	if (d->scratch.len == 0)
 		return txd_null(column, d->schema.form, rows, err);
 	return txd_put_text(d, column, TXD_KIND_TEXT, d->scratch.data, d->scratch.len, true, rows, err);

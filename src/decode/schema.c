@@ -66,6 +66,21 @@ copy_columns(const TxdSchema *from, TxdSchema *to, Arena *a)
 	to->columns = columns;
 }
 
+static void
+copy_topics(const TxdSchema *from, TxdSchema *to, Arena *a)
+{
+	TxdTopicFormat *topics = arena_put(a, from->topics, from->ntopics * sizeof(TxdTopicFormat));
+
+	for (int i = 0; i < from->ntopics; i++)
+	{
+		char *topic = arena_text(a, from->topics[i].topic);
+
+		if (a->base != NULL)
+			topics[i].topic = topic;
+	}
+	to->topics = topics;
+}
+
 void *
 txd_schema_copy(const TxdSchema *from, TxdSchema *to)
 {
@@ -76,6 +91,7 @@ txd_schema_copy(const TxdSchema *from, TxdSchema *to)
 	{
 		*to = *from;
 		copy_columns(from, to, &a);
+		copy_topics(from, to, &a);
 		to->avro_schema = arena_text(&a, from->avro_schema);
 		to->protobuf_schema = arena_text(&a, from->protobuf_schema);
 		to->protobuf_message = arena_text(&a, from->protobuf_message);
@@ -287,10 +303,21 @@ check_shape(const TxdSchema *schema, TxdError *err)
 		strcmp(schema->rows, TXD_ROWS_LINES) != 0)
 		return txd_refuse(err, "bad_value", NULL, "rows are at a path, at $, or $lines");
 	if (strcmp(schema->rows, TXD_ROWS_LINES) == 0 &&
-		(schema->format != TXD_JSON || schema->envelope != TXD_NO_ENVELOPE))
+		(schema->format != TXD_JSON || schema->ntopics > 0 || schema->envelope != TXD_NO_ENVELOPE))
 		return txd_refuse(err, "bad_value", NULL,
 						  "lines are rows of the format json, without an envelope");
 	return true;
+}
+
+static bool
+check_topics(const TxdSchema *schema, TxdError *err)
+{
+	bool ok = schema->ntopics == 0 || txd_has_json_fields(schema->format);
+
+	for (int i = 0; i < schema->ntopics; i++)
+		ok &= txd_has_json_fields(schema->topics[i].format);
+	return ok || txd_refuse(err, "bad_value", NULL,
+							"topics may differ in the formats json, avro and protobuf");
 }
 
 static bool
@@ -336,7 +363,7 @@ txd_schema_check(const TxdSchema *schema, TxdError *err)
 		return false;
 	if (schema->format == TXD_CSV && !check_csv(&schema->csv, err))
 		return false;
-	if (!check_shape(schema, err))
+	if (!check_topics(schema, err) || !check_shape(schema, err))
 		return false;
 	for (int i = 0; i < schema->ncolumns; i++)
 	{

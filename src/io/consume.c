@@ -155,8 +155,10 @@ has_schema(TxpStream *s, const rd_kafka_message_t *m)
 	TxdMessage message = {
 		.payload = m->payload, .payload_len = m->len, .key = m->key, .key_len = m->key_len};
 
-	if (s->registry == NULL || m->err != RD_KAFKA_RESP_ERR_NO_ERROR ||
-		txp_registry_serve(s->registry, s->decoder, &message))
+	if (s->registry == NULL || m->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return true;
+	message.topic = rd_kafka_topic_name(m->rkt);
+	if (txp_registry_serve(s->registry, s->decoder, &message))
 		return true;
 	s->failed |= txp_registry_failed(s->registry);
 	return false;

@@ -16,7 +16,7 @@
 
 #include <stdint.h>
 
-#define TXP_PROTOCOL_VERSION 13
+#define TXP_PROTOCOL_VERSION 14
 #define TXP_IO_SOCKET 3          /* the child's end of the socket pair */
 #define TXP_FRAME_MAX (1u << 29) /* a larger size is a broken stream */
 #define TXP_ABSENT 0xFFFFFFFFu
@@ -173,6 +173,7 @@ typedef enum TxpStartAt
  *   u8 tombstones; u8 track_fields; u8 TxdEnvelope; opt rows; str null_text; opt key of pseudonyms; opt keys of encryption (one a line);
  *   opt schema of Avro; opt schema of Protobuf, opt name of the message; u8 TxdKeyFormat and those three for keys;
  *   opt address, opt user:password, opt certificates of a schema registry; i32 seconds a schema may be missing there;
+ *   [str topic, u8 TxdFormat] whose format is not the first;
  *   [i64 at] and then count+1 i32 offset: the input time zone;
  *   [str name; u8 type; i32 length; i32 precision; i32 scale; u8 not_null; u8 source; u8 convert;
  *    [str path]; opt default_text; u8 or_key] columns

@@ -51,6 +51,22 @@ read_registry(TxpReader *r)
 }
 
 static void
+read_topics(TxpReader *r, TxdSchema *schema)
+{
+	int n = (int) txp_read_count(r, sizeof(uint32_t) + 1);
+	TxdTopicFormat *topics = txd_alloc(((size_t) n + 1) * sizeof(*topics));
+
+	for (int i = 0; i < n; i++)
+	{
+		topics[i].topic = read_text(r);
+		topics[i].format = (TxdFormat) txp_read_u8(r);
+		r->bad |= topics[i].topic == NULL || topics[i].format > TXD_PROTOBUF;
+	}
+	schema->ntopics = n;
+	schema->topics = topics;
+}
+
+static void
 read_column(TxpReader *r, TxdColumn *column)
 {
 	column->name = read_text(r);
@@ -112,6 +128,7 @@ txp_schema_read(TxpReader *r)
 	schema->key_protobuf_schema = read_text(r);
 	schema->key_protobuf_message = read_text(r);
 	schema->registry = read_registry(r);
+	read_topics(r, schema);
 	read_zone(r, &schema->zone);
 	schema->ncolumns = (int) txp_read_count(r, 16);
 	schema->columns = txd_alloc(((size_t) schema->ncolumns + 1) * sizeof(TxdColumn));
@@ -164,6 +181,9 @@ txp_schema_free(TxdSchema *schema)
 	free((void *) schema->avro_schema);
 	free((void *) schema->protobuf_schema);
 	free((void *) schema->protobuf_message);
+	for (int i = 0; i < schema->ntopics; i++)
+		free((void *) schema->topics[i].topic);
+	free((void *) schema->topics);
 	free((void *) schema->key_avro_schema);
 	free((void *) schema->key_protobuf_schema);
 	free((void *) schema->key_protobuf_message);

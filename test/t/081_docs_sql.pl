@@ -73,7 +73,7 @@ my @shown = (
 my $keyword = qr/(?:SELECT|WITH|VALUES|TABLE|CALL|INSERT|UPDATE|DELETE|MERGE|CREATE|ALTER|DROP|GRANT|REVOKE|SET|RESET|COMMENT|BEGIN|COMMIT|ROLLBACK|TRUNCATE|REASSIGN|LOAD)\b/;
 my $tree = $ENV{TXPIPE_TREE} // '.';
 
-our $broker = start_broker(map { "$_:1" } qw(app_logs orders customers members prices sales live_sales readings transactions payments shipments accounts receipts events parcels stock));
+our $broker = start_broker(map { "$_:1" } qw(app_logs orders customers members prices sales live_sales readings transactions payments shipments accounts receipts events parcels stock deliveries returns));
 our $key_file = PostgreSQL::Test::Utils::tempdir() . '/pseudonym.key';
 our $node   = new_node('docs_sql', conf => "${CRON_CONF}txpipe.settle_time = 0\n");
 $node->start;
@@ -186,6 +186,7 @@ sub payments
 	register_schema($registry, 1, '{"type": "record", "name": "payment", "fields": [{"name": "id", "type": "long"}]}');
 	register_schema($registry, 2, 'syntax = "proto3"; message Shipment { int64 id = 1; }', schemaType => 'PROTOBUF');
 	produce_bytes($broker, 'payments', wire(1, avro_long(7)));
+	produce_bytes($broker, 'returns', wire(1, avro_long(7)));
 	produce_bytes($broker, 'shipments', wire(2, "\0" . pb_number(1, 7)));
 	$node->safe_psql('shop', "ALTER SERVER shop OPTIONS (SET schema_registry_url '$registry->{url}'); DROP USER MAPPING FOR CURRENT_USER SERVER shop");
 	return;

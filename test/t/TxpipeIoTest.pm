@@ -48,7 +48,7 @@ sub start_child
 	}
 	close $theirs;
 	my $c = { pid => $pid, sock => $ours, in => '', logs => [], mail => [] };
-	say_frame($c, 'HELLO', 0, 0, pack('L', $arg{version} // 13)) unless $arg{silent};
+	say_frame($c, 'HELLO', 0, 0, pack('L', $arg{version} // 14)) unless $arg{silent};
 	return $c;
 }
 
@@ -137,7 +137,7 @@ sub properties
 sub schema
 {
 	my ($format, $form, @columns) = @_;
-	my $s = pack('C8', $format, $form, ord(','), ord('"'), 1, 1, 0, $format == 0 ? 1 : 0) . pack('C', 0) . opt(undef) . str('') . opt(undef) x 5 . pack('C', 0) . opt(undef) x 6 . pack('l L l', 0, 0, 0);
+	my $s = pack('C8', $format, $form, ord(','), ord('"'), 1, 1, 0, $format == 0 ? 1 : 0) . pack('C', 0) . opt(undef) . str('') . opt(undef) x 5 . pack('C', 0) . opt(undef) x 6 . pack('l L L l', 0, 0, 0);
 	$s .= pack('L', scalar @columns);
 	for my $col (@columns)
 	{
