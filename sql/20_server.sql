@@ -22,7 +22,7 @@ CREATE VIEW txpipe.option AS SELECT * FROM txpipe.list_options();
 GRANT SELECT ON txpipe.option TO PUBLIC;
 COMMENT ON VIEW txpipe.option IS 'Every option of servers, user mappings, streams and feeds';
 COMMENT ON COLUMN txpipe.option.name IS 'Name of the option';
-COMMENT ON COLUMN txpipe.option.applies_to IS 'server, user mapping, stream or feed';
+COMMENT ON COLUMN txpipe.option.applies_to IS 'server, user mapping, stream, feed, or message: one that is sent';
 COMMENT ON COLUMN txpipe.option.type IS 'text, secret, integer, boolean, character, choice, or file: a path on the server''s machine';
 COMMENT ON COLUMN txpipe.option.default_value IS 'Value when it is not given; NULL: none';
 COMMENT ON COLUMN txpipe.option.unit IS 'Unit of a number; the words of a choice';
@@ -58,6 +58,20 @@ CREATE FUNCTION txpipe.produce(
     AS 'MODULE_PATHNAME', 'txpipe_produce';
 COMMENT ON FUNCTION txpipe.produce(text, text, text, text, jsonb, integer) IS
     'Sends one message and waits for the brokers'' acknowledgement: returns where it is. A NULL value is a '
-    'tombstone; headers is an object of strings; without a partition the key chooses it. ROLLBACK does not '
+    'tombstone; headers is an object of strings, null is a header without a value; without a partition the key chooses it. ROLLBACK does not '
     'take the message back. Waits at most 15 s. Errors: 25006 on a standby and in a read-only transaction';
+
+CREATE FUNCTION txpipe.produce(
+        server text, topic text, value jsonb, key text DEFAULT NULL, headers jsonb DEFAULT NULL,
+        partition integer DEFAULT NULL, format text DEFAULT 'json', options jsonb DEFAULT '{}',
+        OUT kafka_partition integer, OUT kafka_offset bigint)
+    LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'txpipe_produce_json';
+COMMENT ON FUNCTION txpipe.produce(text, text, jsonb, text, jsonb, integer, text, jsonb) IS
+    'The same with a value that is jsonb, such as to_jsonb of a row. format: json, or avro, encoded by the latest '
+    'schema of the subject TOPIC-value in the server''s registry, or by the option avro_schema; options: '
+    'txpipe.option where applies_to is message. With a registry the value is behind byte 0 and the schema''s '
+    'number, as Confluent''s serializers write it. Nothing is sent of a value that does not fit its schema (22023, '
+    'the detail names the field). Errors, too: 22023 format or options, 42704 the registry has no such schema, 08006 '
+    'it does not answer, 28000 it refuses user and password';
 

@@ -38,7 +38,8 @@ CREATE TABLE txpipe.outbox_store (
     delivered_at timestamptz,
     attempts integer NOT NULL DEFAULT 0,
     retry_at timestamptz,
-    last_error text
+    last_error text,
+    options jsonb
 );
 CREATE INDEX outbox_store_open_idx ON txpipe.outbox_store (route_id, outbox_id) WHERE delivered_at IS NULL;
 CREATE INDEX outbox_store_delivered_idx ON txpipe.outbox_store (delivered_at) WHERE delivered_at IS NOT NULL;
@@ -54,13 +55,15 @@ COMMENT ON COLUMN txpipe.outbox_store.headers IS 'Its headers; txpipe-id is adde
 COMMENT ON COLUMN txpipe.outbox_store.created_at IS 'When it was put here';
 COMMENT ON COLUMN txpipe.outbox_store.delivered_at IS 'When the brokers acknowledged it; NULL: not yet';
 COMMENT ON COLUMN txpipe.outbox_store.attempts IS 'How often it was sent';
-COMMENT ON COLUMN txpipe.outbox_store.retry_at IS 'The brokers refused it: before this it is not sent again';
-COMMENT ON COLUMN txpipe.outbox_store.last_error IS 'Why they refused it';
+COMMENT ON COLUMN txpipe.outbox_store.retry_at IS 'It was refused: before this it is not sent again';
+COMMENT ON COLUMN txpipe.outbox_store.last_error IS 'Why they refused it, or why it could not be sent';
+COMMENT ON COLUMN txpipe.outbox_store.options IS 'How its value is written when it is sent: {"format": …, options of enqueue()}; NULL: as it is';
 
 CREATE VIEW txpipe.outbox WITH (security_barrier) AS
     SELECT o.outbox_id, r.server, r.topic, o.key, o.value, o.headers, o.created_at, o.delivered_at, o.attempts,
            CASE WHEN o.delivered_at IS NULL THEN coalesce(o.last_error, r.last_error) END AS last_error,
-           CASE WHEN o.delivered_at IS NULL THEN greatest(o.retry_at, r.retry_at) END AS retry_at
+           CASE WHEN o.delivered_at IS NULL THEN greatest(o.retry_at, r.retry_at) END AS retry_at,
+           o.options ->> 'format' AS format
       FROM txpipe.outbox_store o
       JOIN txpipe.outbox_route r USING (route_id)
      WHERE txpipe.is_owner(r.owner_oid, r.owner_name);
@@ -77,6 +80,7 @@ COMMENT ON COLUMN txpipe.outbox.delivered_at IS 'When the brokers acknowledged i
 COMMENT ON COLUMN txpipe.outbox.attempts IS 'How often it was sent';
 COMMENT ON COLUMN txpipe.outbox.last_error IS 'Why it was not delivered yet, where something failed';
 COMMENT ON COLUMN txpipe.outbox.retry_at IS 'When it is tried again';
+COMMENT ON COLUMN txpipe.outbox.format IS 'What its value becomes by a schema when it is sent: avro or json; NULL: it is sent as it is';
 
 CREATE FUNCTION txpipe.enqueue(server text, topic text, value text, key text DEFAULT NULL, headers jsonb DEFAULT NULL)
 RETURNS bigint
@@ -86,8 +90,19 @@ AS 'MODULE_PATHNAME', 'txpipe_enqueue';
 COMMENT ON FUNCTION txpipe.enqueue(text, text, text, text, jsonb) IS
 'Puts a message into the outbox: it is sent to the topic if this transaction commits, and then at least once, with the caller''s user mapping,
 by a worker, or by deliver_outbox() where there is none. Messages of one caller and topic are sent in the order of their numbers. Each has a
-header txpipe-id, the same whenever it is sent again, to tell duplicates by. headers: a JSON object of strings. Result: its number in
+header txpipe-id, the same whenever it is sent again, to tell duplicates by. headers: a JSON object of strings, null is a header without a value. Result: its number in
 txpipe.outbox. Needs USAGE on the server. Errors: 42704 no such server, 22023 headers';
+
+CREATE FUNCTION txpipe.enqueue(server text, topic text, value jsonb, key text DEFAULT NULL, headers jsonb DEFAULT NULL,
+    format text DEFAULT 'json', options jsonb DEFAULT '{}')
+RETURNS bigint
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'txpipe_enqueue_json';
+COMMENT ON FUNCTION txpipe.enqueue(text, text, jsonb, text, jsonb, text, jsonb) IS
+'The same with a value that is jsonb, such as to_jsonb of a row: format and options say how it is written, as those of produce(). That is
+done when the message is sent, by the schema as it is then. A value that does not fit its schema is not sent: it stays, with the reason in
+txpipe.outbox.last_error, and holds up none behind it. A registry that does not answer holds up its topic. Errors: 42704 no such server, 22023 headers, format or options';
 
 -- No SET clause: a procedure with one could not commit before it waits.
 CREATE PROCEDURE txpipe.deliver_outbox()

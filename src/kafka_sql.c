@@ -13,6 +13,7 @@
 
 #include "args.h"
 #include "io_client.h"
+#include "message_format.h"
 #include "properties.h"
 #include "sample.h"
 #include "unixtime.h"
@@ -120,11 +121,10 @@ txpipe_peek(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-PG_FUNCTION_INFO_V1(txpipe_produce);
-Datum
-txpipe_produce(PG_FUNCTION_ARGS)
+/* What the two kinds of produce have in common: their first six arguments, but for the value. */
+static Datum
+produce(FunctionCallInfo fcinfo, Oid server, const char *value, Jsonb *format)
 {
-	Oid server = txp_server_by_name(txp_arg_text(fcinfo, 0, "server"));
 	char *topic = txp_arg_text(fcinfo, 1, "topic");
 	StringInfoData buf;
 	TxpFrame frame;
@@ -141,10 +141,11 @@ txpipe_produce(PG_FUNCTION_ARGS)
 						errhint("Partitions count from 0; without one the key chooses it.")));
 	initStringInfo(&buf);
 	txp_pack_properties(&buf, server, GetUserId());
+	txp_put_encodings(&buf, server, GetUserId(), topic, format ? list_make1(format) : NIL);
 	txp_put_str(&buf, topic);
 	txp_put_i32(&buf, PG_ARGISNULL(5) ? -1 : PG_GETARG_INT32(5));
 	txp_put_str(&buf, txp_arg_text_or_null(fcinfo, 3));
-	txp_put_str(&buf, txp_arg_text_or_null(fcinfo, 2));
+	txp_put_str(&buf, value);
 	txp_put_headers(&buf, txp_arg_jsonb_or_null(fcinfo, 4));
 	txp_put_u32(&buf, REQUEST_TIMEOUT_MS);
 	txp_io_stop(ask(TXP_PRODUCE, &buf, TXP_PRODUCED, &frame));
@@ -156,6 +157,28 @@ txpipe_produce(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+}
+
+PG_FUNCTION_INFO_V1(txpipe_produce);
+Datum
+txpipe_produce(PG_FUNCTION_ARGS)
+{
+	Oid server = txp_server_by_name(txp_arg_text(fcinfo, 0, "server"));
+
+	return produce(fcinfo, server, txp_arg_text_or_null(fcinfo, 2), NULL);
+}
+
+PG_FUNCTION_INFO_V1(txpipe_produce_json);
+Datum
+txpipe_produce_json(PG_FUNCTION_ARGS)
+{
+	Oid server = txp_server_by_name(txp_arg_text(fcinfo, 0, "server"));
+	Jsonb *format = txp_message_format(server, txp_arg_text(fcinfo, 6, "format"),
+									   txp_arg_jsonb_or_null(fcinfo, 7));
+	Jsonb *value = txp_arg_jsonb_or_null(fcinfo, 2);
+
+	return produce(fcinfo, server,
+				   value ? JsonbToCString(NULL, &value->root, VARSIZE(value)) : NULL, format);
 }
 
 /* bytea as text where it is valid UTF-8, else NULL; for payload_text and line. */

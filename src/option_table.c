@@ -258,6 +258,16 @@ const TxpOption txp_options[] = {
 	{TXP_OPTION_FEED, "every", TXP_TYPE_INTERVAL, NULL, 60, INT64CONST(3155760000), NULL,
 	 "A group is expected so often, by the times of the group keys; those that did not come are in "
 	 "missing_group"},
+	{TXP_OPTION_MESSAGE, "avro_schema", TXP_TYPE_TEXT, NULL, 0, 0, NULL,
+	 "Format avro: the schema, as JSON. With a registry it has to be there under the subject, "
+	 "unless "
+	 "it is registered; without the option it is the subject's latest version"},
+	{TXP_OPTION_MESSAGE, "subject", TXP_TYPE_TEXT, NULL, 0, 0, NULL,
+	 "Subject of the schema in the registry; otherwise the topic's name and -value. Format json: "
+	 "the "
+	 "value is sent behind the number of the subject's latest version, and not compared with it"},
+	{TXP_OPTION_MESSAGE, "register", TXP_TYPE_BOOLEAN, "false", 0, 0, NULL,
+	 "Whether avro_schema is registered under the subject where it is not there"},
 };
 
 const int txp_n_options = lengthof(txp_options);

@@ -11,7 +11,8 @@ typedef enum TxpOptionScope
 	TXP_OPTION_SERVER,
 	TXP_OPTION_MAPPING,
 	TXP_OPTION_STREAM,
-	TXP_OPTION_FEED
+	TXP_OPTION_FEED,
+	TXP_OPTION_MESSAGE /* that is sent */
 } TxpOptionScope;
 
 typedef enum TxpOptionType

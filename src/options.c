@@ -14,7 +14,7 @@
 
 static const char *const type_names[] = {"text",   "secret",   "integer", "boolean", "character",
 										 "choice", "interval", "file",    "file",    "object"};
-static const char *const scope_names[] = {"server", "user mapping", "stream", "feed"};
+static const char *const scope_names[] = {"server", "user mapping", "stream", "feed", "message"};
 
 static const TxpOption *
 find_option(TxpOptionScope scope, const char *name)

@@ -13,6 +13,7 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
+#include "message_format.h"
 #include "outbox.h"
 #include "properties.h"
 #include "rights.h"
@@ -132,16 +133,18 @@ txp_outbox_add_alerts(const TxpStream *stream, const char *topic, Datum alert_id
 }
 
 int64
-txp_outbox_add(const char *server, const char *topic, Datum key, Datum value, Datum headers)
+txp_outbox_add(const char *server, const char *topic, Datum key, Datum value, Datum headers,
+			   const Jsonb *format)
 {
 	static TxpStatement statement = {
-		"INSERT INTO txpipe.outbox_store (route_id, key, value, headers) VALUES ($1, $2, $3, $4) "
-		"RETURNING outbox_id",
-		4,
-		{INT4OID, TEXTOID, TEXTOID, JSONBOID}};
+		"INSERT INTO txpipe.outbox_store (route_id, key, value, headers, options) "
+		"VALUES ($1, $2, $3, $4, $5) RETURNING outbox_id",
+		5,
+		{INT4OID, TEXTOID, TEXTOID, JSONBOID, JSONBOID}};
 	Oid user = GetUserId();
-	char nulls[] = {' ', key ? ' ' : 'n', value ? ' ' : 'n', headers ? ' ' : 'n', '\0'};
-	Datum values[4] = {0, key, value, headers};
+	char nulls[] = {
+		' ', key ? ' ' : 'n', value ? ' ' : 'n', headers ? ' ' : 'n', format ? ' ' : 'n', '\0'};
+	Datum values[5] = {0, key, value, headers, PointerGetDatum(format)};
 	int64 id;
 
 	SPI_connect();
@@ -239,9 +242,9 @@ txp_outbox_routes(bool all, TimestampTz *next)
 	return routes;
 }
 
-/* Properties of the server as the route's owner has them, then its topic. */
+/* Properties of the server as the route's owner has them, how values are written, and the topic. */
 static void
-put_route(TxpDelivery *delivery)
+put_route(TxpDelivery *delivery, List *formats)
 {
 	static TxpStatement statement = {
 		"SELECT owner_oid, owner_name::text, server::text, topic FROM txpipe.outbox_route "
@@ -251,6 +254,7 @@ put_route(TxpDelivery *delivery)
 	Datum values[1] = {Int32GetDatum(delivery->route_id)};
 	TxpRights saved;
 	char *server;
+	Oid server_id;
 	Oid owner;
 
 	if (txp_spi_run(&statement, values, NULL) == 0)
@@ -260,19 +264,38 @@ put_route(TxpDelivery *delivery)
 	owner = txp_rights_resolve(DatumGetObjectId(txp_spi_datum(0, 1)), txp_spi_text(0, 2),
 							   psprintf("messages to topic \"%s\"", delivery->topic));
 	txp_rights_owner(owner, &saved);
-	txp_pack_properties(&delivery->payload, txp_server_by_name(server), owner);
+	server_id = txp_server_by_name(server);
+	txp_pack_properties(&delivery->payload, server_id, owner);
+	txp_put_encodings(&delivery->payload, server_id, owner, delivery->topic, formats);
 	txp_rights_restore(&saved);
 	txp_put_str(&delivery->payload, delivery->topic);
 }
 
+/* The number of a format in the list, which gets it where it is not there. */
+static uint32
+number_of(List **formats, Jsonb *format)
+{
+	ListCell *lc;
+
+	foreach (lc, *formats)
+	{
+		if (compareJsonbContainers(&format->root, &((Jsonb *) lfirst(lc))->root) == 0)
+			return foreach_current_index(lc);
+	}
+	*formats = lappend(*formats, format);
+	return list_length(*formats) - 1;
+}
+
 static void
-put_message(TxpDelivery *delivery, StringInfo messages, uint64 row)
+put_message(TxpDelivery *delivery, StringInfo messages, List **formats, uint64 row)
 {
 	bool isnull;
+	Datum format = txp_spi_value(row, 5, &isnull);
 
 	delivery->ids[delivery->n++] = Int64GetDatum(DatumGetInt64(txp_spi_datum(row, 1)));
 	txp_put_str(messages, txp_spi_text(row, 2));
 	txp_put_str(messages, txp_spi_text(row, 3));
+	txp_put_u32(messages, isnull ? TXP_ABSENT : number_of(formats, DatumGetJsonbP(format)));
 	txp_put_headers(messages, DatumGetJsonbP(txp_spi_value(row, 4, &isnull)));
 }
 
@@ -281,7 +304,7 @@ txp_outbox_load(int32 route_id, bool all, TxpDelivery *delivery)
 {
 	static TxpStatement statement = {
 		"SELECT o.outbox_id, o.key, o.value, coalesce(o.headers, '{}') || jsonb_build_object("
-		"'txpipe-id', r.home || '-' || o.outbox_id) FROM txpipe.outbox_store o "
+		"'txpipe-id', r.home || '-' || o.outbox_id), o.options FROM txpipe.outbox_store o "
 		"JOIN txpipe.outbox_route r USING (route_id) WHERE o.route_id = $1 "
 		"AND o.delivered_at IS NULL AND ($2 OR (o.retry_at BETWEEN clock_timestamp() AND "
 		"clock_timestamp() + interval '1 hour') IS NOT TRUE) ORDER BY o.outbox_id LIMIT $3",
@@ -290,6 +313,7 @@ txp_outbox_load(int32 route_id, bool all, TxpDelivery *delivery)
 	Datum values[3] = {Int32GetDatum(route_id), BoolGetDatum(all), Int32GetDatum(MAX_MESSAGES)};
 	MemoryContext context = CurrentMemoryContext;
 	StringInfoData messages;
+	List *formats = NIL;
 	uint64 n;
 
 	*delivery = (TxpDelivery){.route_id = route_id};
@@ -297,11 +321,11 @@ txp_outbox_load(int32 route_id, bool all, TxpDelivery *delivery)
 	initStringInfo(&delivery->payload);
 	initStringInfo(&messages);
 	SPI_connect();
-	put_route(delivery);
-	delivery->topic = MemoryContextStrdup(context, delivery->topic);
 	n = txp_spi_run(&statement, values, NULL);
 	for (uint64 i = 0; i < n && messages.len < MAX_BYTES; i++)
-		put_message(delivery, &messages, i);
+		put_message(delivery, &messages, &formats, i);
+	put_route(delivery, formats);
+	delivery->topic = MemoryContextStrdup(context, delivery->topic);
 	SPI_finish();
 	txp_put_u32(&delivery->payload, delivery->n);
 	appendBinaryStringInfo(&delivery->payload, messages.data, messages.len);

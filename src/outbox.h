@@ -9,6 +9,7 @@
 
 #include "postgres.h"
 #include "nodes/pg_list.h"
+#include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
 #include "io_client.h"
@@ -30,9 +31,12 @@ typedef struct TxpDelivery
 /* Puts these alerts (bigint[]) into the outbox of the stream's owner. */
 extern void txp_outbox_add_alerts(const TxpStream *stream, const char *topic, Datum alert_ids);
 
-/* One message of the current user, who has been checked; returns its number. Datums are text and jsonb, 0: NULL. */
+/*
+ * One message of the current user, who has been checked; returns its number. Datums are text and jsonb, 0: NULL; format: of
+ * txp_message_format.
+ */
 extern int64 txp_outbox_add(const char *server, const char *topic, Datum key, Datum value,
-							Datum headers);
+							Datum headers, const Jsonb *format);
 
 /* Workers look at the outbox when this transaction commits. */
 extern void txp_outbox_wake_at_commit(void);

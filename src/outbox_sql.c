@@ -6,9 +6,12 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
 #include "utils/memutils.h"
 
 #include "args.h"
+#include "message_format.h"
 #include "outbox.h"
 #include "payload.h"
 #include "properties.h"
@@ -29,23 +32,49 @@ text_or_null(FunctionCallInfo fcinfo, int n)
 	return PG_ARGISNULL(n) ? (Datum) 0 : PG_GETARG_DATUM(n);
 }
 
+/* What could never be sent is refused. */
+static void
+check_message(FunctionCallInfo fcinfo, const char *topic)
+{
+	StringInfoData ignored;
+
+	if (topic[0] == '\0')
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("topic must not be empty"),
+						errhint("Name the topic the message goes to.")));
+	initStringInfo(&ignored);
+	txp_put_headers(&ignored, txp_arg_jsonb_or_null(fcinfo, 4));
+}
+
 PG_FUNCTION_INFO_V1(txpipe_enqueue);
 Datum
 txpipe_enqueue(PG_FUNCTION_ARGS)
 {
 	char *server = txp_arg_text(fcinfo, 0, "server");
 	char *topic = txp_arg_text(fcinfo, 1, "topic");
-	StringInfoData ignored;
 
 	(void) txp_server_by_name(server);
-	if (topic[0] == '\0')
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("topic must not be empty"),
-						errhint("Name the topic the message goes to.")));
-	/* What it refuses could never be sent. */
-	initStringInfo(&ignored);
-	txp_put_headers(&ignored, txp_arg_jsonb_or_null(fcinfo, 4));
+	check_message(fcinfo, topic);
 	PG_RETURN_INT64(txp_outbox_add(server, topic, text_or_null(fcinfo, 3), text_or_null(fcinfo, 2),
-								   text_or_null(fcinfo, 4)));
+								   text_or_null(fcinfo, 4), NULL));
+}
+
+PG_FUNCTION_INFO_V1(txpipe_enqueue_json);
+Datum
+txpipe_enqueue_json(PG_FUNCTION_ARGS)
+{
+	char *server = txp_arg_text(fcinfo, 0, "server");
+	char *topic = txp_arg_text(fcinfo, 1, "topic");
+	Jsonb *format =
+		txp_message_format(txp_server_by_name(server), txp_arg_text(fcinfo, 5, "format"),
+						   txp_arg_jsonb_or_null(fcinfo, 6));
+	Jsonb *value = txp_arg_jsonb_or_null(fcinfo, 2);
+	Datum text = 0;
+
+	check_message(fcinfo, topic);
+	if (value != NULL)
+		text = CStringGetTextDatum(JsonbToCString(NULL, &value->root, VARSIZE(value)));
+	PG_RETURN_INT64(txp_outbox_add(server, topic, text_or_null(fcinfo, 3), text,
+								   text_or_null(fcinfo, 4), format));
 }
 
 typedef struct Loading

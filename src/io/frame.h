@@ -16,7 +16,7 @@
 
 #include <stdint.h>
 
-#define TXP_PROTOCOL_VERSION 14
+#define TXP_PROTOCOL_VERSION 15
 #define TXP_IO_SOCKET 3          /* the child's end of the socket pair */
 #define TXP_FRAME_MAX (1u << 29) /* a larger size is a broken stream */
 #define TXP_ABSENT 0xFFFFFFFFu
@@ -60,8 +60,8 @@ typedef enum TxpFrameType
 	/* properties as in STREAM_OPEN; opt topic (absent: all that are not internal); u32 timeout_ms.
 	 * Answer: TOPIC_LIST or ERROR. */
 	TXP_TOPICS = 7,
-	/* properties; str topic; i32 partition (-1: by key); opt key; opt value; [str name, opt value]
-	 * headers; u32 timeout_ms. Answer: PRODUCED (after the broker's acknowledgement) or ERROR. */
+	/* properties; encodings, one at most, which is the value's; str topic; i32 partition (-1: by key); opt key; opt
+	 * value; [str name, opt value] headers; u32 timeout_ms. Answer: PRODUCED (after the broker's acknowledgement) or ERROR. */
 	TXP_PRODUCE = 8,
 	/* str top directory; str path below it. Answer: FILE_HASHED or ERROR. */
 	TXP_FILE_HASH = 9,
@@ -78,8 +78,8 @@ typedef enum TxpFrameType
 	 * i64 timestamp_ms, opt key, opt headers, opt payload].
 	 * Answer: DECODED, or ERROR. */
 	TXP_DECODE = 12,
-	/* properties; str topic; [opt key; opt value; [str name, opt value] headers]; u32 timeout_ms: sent in this
-	 * order, each to the partition of its key. Answer: PRODUCED_ALL or ERROR. */
+	/* properties; encodings; str topic; [opt key; opt value; u32 encoding of the value, or TXP_ABSENT; [str name,
+	 * opt value] headers]; u32 timeout_ms: sent in this order, each to the partition of its key. Answer: PRODUCED_ALL or ERROR. */
 	TXP_PRODUCE_ALL = 13,
 	/* On channel 0. Answer: PONG, at once, whatever the channels are at. */
 	TXP_PING = 14,
@@ -177,6 +177,10 @@ typedef enum TxpStartAt
  *   [i64 at] and then count+1 i32 offset: the input time zone;
  *   [str name; u8 type; i32 length; i32 precision; i32 scale; u8 not_null; u8 source; u8 convert;
  *    [str path]; opt default_text; u8 or_key] columns
+ *
+ * encodings: opt address, opt user:password, opt certificates of a schema registry; i32 unused; [u8 TxdFormat: avro,
+ *   whose values are JSON, or json, sent as it is behind its schema's number; opt schema, without it the subject's latest; opt
+ *   subject, needed with a registry; u8: register the schema there]
  */
 
 #endif

@@ -21,6 +21,7 @@ struct TxpHttp
 {
 	TxpChannel *channel;
 	CURL *easy;
+	struct curl_slist *lines; /* of a POST */
 	TxdBuf *body;
 	bool too_long;
 	char why[CURL_ERROR_SIZE];
@@ -35,6 +36,8 @@ static struct
 	CURLcode (*getinfo)(CURL *easy, CURLINFO info, ...);
 	const char *(*strerror)(CURLcode code);
 	void (*cleanup)(CURL *easy);
+	struct curl_slist *(*slist_append)(struct curl_slist *list, const char *line);
+	void (*slist_free)(struct curl_slist *list);
 	bool there;
 	char why[CURL_ERROR_SIZE];
 } curl;
@@ -61,6 +64,8 @@ load(void)
 				 find(library, "curl_easy_getinfo", &curl.getinfo) &&
 				 find(library, "curl_easy_strerror", &curl.strerror) &&
 				 find(library, "curl_easy_cleanup", &curl.cleanup) &&
+				 find(library, "curl_slist_append", &curl.slist_append) &&
+				 find(library, "curl_slist_free_all", &curl.slist_free) &&
 				 curl.global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
 	if (!curl.there)
 	{
@@ -107,6 +112,7 @@ set_up(TxpHttp *h, const char *user_info, const char *ca_pem)
 	curl.setopt(h->easy, CURLOPT_XFERINFOFUNCTION, look_whether_ended);
 	curl.setopt(h->easy, CURLOPT_XFERINFODATA, h);
 	curl.setopt(h->easy, CURLOPT_NOPROGRESS, 0L);
+	h->lines = curl.slist_append(NULL, "Content-Type: application/vnd.schemaregistry.v1+json");
 	if (user_info != NULL)
 	{
 		curl.setopt(h->easy, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
@@ -137,12 +143,25 @@ void
 txp_http_free(TxpHttp *h)
 {
 	if (h->easy != NULL)
+	{
 		curl.cleanup(h->easy);
+		curl.slist_free(h->lines);
+	}
 	free(h);
 }
 
+static void
+set_method(TxpHttp *h, const char *post)
+{
+	if (post == NULL)
+		curl.setopt(h->easy, CURLOPT_HTTPGET, 1L);
+	else
+		curl.setopt(h->easy, CURLOPT_POSTFIELDS, post);
+	curl.setopt(h->easy, CURLOPT_HTTPHEADER, post != NULL ? h->lines : NULL);
+}
+
 long
-txp_http_get(TxpHttp *h, const char *url, TxdBuf *body)
+txp_http_ask(TxpHttp *h, const char *url, const char *post, TxdBuf *body)
 {
 	long status = 0;
 	CURLcode code;
@@ -154,6 +173,7 @@ txp_http_get(TxpHttp *h, const char *url, TxdBuf *body)
 	h->why[0] = '\0';
 	h->too_long = false;
 	curl.setopt(h->easy, CURLOPT_URL, url);
+	set_method(h, post);
 	code = curl.perform(h->easy);
 	if (h->too_long)
 		return TXP_HTTP_TOO_LONG;

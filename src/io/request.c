@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 
+#include "encode.h"
 #include "handlers.h"
 #include "kafka.h"
 #include "link.h"
@@ -130,10 +131,12 @@ typedef struct Delivery
 	rd_kafka_resp_err_t err;
 	int32_t partition;
 	int64_t offset;
+	char *why; /* it was not sent, or NULL */
 } Delivery;
 
 typedef struct Produce
 {
+	TxpEncodings *encodings;
 	char *topic;
 	int32_t partition;
 	TxpSpan key;
@@ -172,10 +175,12 @@ unpack_headers(TxpReader *r)
 }
 
 static bool
-unpack(Produce *p, TxpReader *r)
+unpack(Produce *p, TxpReader *r, TxpChannel *channel)
 {
-	TxpSpan topic = txp_read_span(r);
+	TxpSpan topic;
 
+	p->encodings = txp_encodings_read(r, channel);
+	topic = txp_read_span(r);
 	p->partition = txp_read_i32(r);
 	p->key = txp_read_span(r);
 	p->value = txp_read_span(r);
@@ -242,6 +247,26 @@ produce(TxpKafka *k, Produce *p)
 	txp_answer(k->channel, TXP_PRODUCED, &frame);
 }
 
+/* By the first encoding, where there is one. False: it is not to be sent, which has been answered. */
+static bool
+encode(TxpKafka *k, Produce *p)
+{
+	TxpUnsent why;
+
+	if (!txp_encodings_open(p->encodings))
+		return false;
+	if (txp_encode(p->encodings, 0, p->value, &p->value, &why))
+		return true;
+	txp_error(k->channel,
+			  (TxpError){.fatal = true,
+						 .answer = true,
+						 .sqlstate = why.sqlstate,
+						 .detail = why.detail[0] != '\0' ? why.detail : NULL,
+						 .hint = why.hint},
+			  "%s", why.message);
+	return false;
+}
+
 void
 txp_produce_main(TxpChannel *channel, TxpMail *opening)
 {
@@ -251,12 +276,13 @@ txp_produce_main(TxpChannel *channel, TxpMail *opening)
 
 	if (!txp_kafka_open(&k, channel, RD_KAFKA_PRODUCER, &r, writer_properties))
 		return;
-	if (unpack(&p, &r))
-		produce(&k, &p);
-	else
+	if (!unpack(&p, &r, channel))
 		broken_frame(channel);
+	else if (encode(&k, &p))
+		produce(&k, &p);
 	if (p.headers != NULL)
 		rd_kafka_headers_destroy(p.headers);
+	txp_encodings_free(p.encodings);
 	free(p.topic);
 	txp_kafka_close(&k);
 }
@@ -281,6 +307,8 @@ give_up(TxpKafka *k, const Delivery *deliveries, uint32_t n)
 static TxpDelivered
 verdict(const Delivery *d)
 {
+	if (d->why != NULL)
+		return TXP_REFUSED;
 	switch (d->err)
 	{
 		case RD_KAFKA_RESP_ERR_NO_ERROR:
@@ -307,33 +335,53 @@ answer_all(TxpKafka *k, const Delivery *deliveries, uint32_t n)
 		TxpDelivered how = verdict(&deliveries[i]);
 
 		txp_put_u8(&frame, how);
-		txp_put_str(&frame, how == TXP_DELIVERED ? NULL : rd_kafka_err2str(deliveries[i].err));
+		txp_put_str(&frame, how == TXP_DELIVERED        ? NULL
+							: deliveries[i].why != NULL ? deliveries[i].why
+														: rd_kafka_err2str(deliveries[i].err));
 	}
 	txp_answer(k->channel, TXP_PRODUCED_ALL, &frame);
 }
 
+/* Hands a message over, or notes why it is not to be sent. */
+static void
+send_one(TxpKafka *k, const char *topic, TxpEncodings *encodings, TxpReader *r, Delivery *delivery)
+{
+	TxpSpan key = txp_read_span(r);
+	TxpSpan value = txp_read_span(r);
+	uint32_t encoding = txp_read_u32(r);
+	rd_kafka_headers_t *headers = unpack_headers(r);
+	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__INVALID_ARG;
+	TxpUnsent why = {0};
+
+	if (!r->bad && !txp_encode(encodings, encoding, value, &value, &why))
+	{
+		size_t size = sizeof(why.message) + sizeof(why.detail) + 2;
+
+		delivery->why = txd_alloc(size);
+		snprintf(delivery->why, size, "%s%s%s", why.message, why.detail[0] != '\0' ? ": " : "",
+				 why.detail);
+	}
+	else if (!r->bad)
+		err =
+			rd_kafka_producev(k->rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_KEY(key.data, key.len),
+							  RD_KAFKA_V_VALUE((void *) value.data, value.len),
+							  RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_HEADERS(headers),
+							  RD_KAFKA_V_OPAQUE(delivery), RD_KAFKA_V_END);
+	if (err)
+	{
+		rd_kafka_headers_destroy(headers);
+		delivery->done = true;
+		delivery->err = err;
+	}
+}
+
 /* Each message is its topic's next; those that were not taken are done, with the reason. */
 static bool
-send_all(TxpKafka *k, const char *topic, TxpReader *r, Delivery *deliveries, uint32_t n)
+send_all(TxpKafka *k, const char *topic, TxpEncodings *encodings, TxpReader *r,
+		 Delivery *deliveries, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)
-	{
-		TxpSpan key = txp_read_span(r);
-		TxpSpan value = txp_read_span(r);
-		rd_kafka_headers_t *headers = unpack_headers(r);
-		rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__INVALID_ARG;
-
-		if (!r->bad)
-			err = rd_kafka_producev(
-				k->rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_KEY(key.data, key.len),
-				RD_KAFKA_V_VALUE((void *) value.data, value.len), RD_KAFKA_V_HEADERS(headers),
-				RD_KAFKA_V_OPAQUE(&deliveries[i]), RD_KAFKA_V_END);
-		if (err)
-		{
-			rd_kafka_headers_destroy(headers);
-			deliveries[i] = (Delivery){.done = true, .err = err};
-		}
-	}
+		send_one(k, topic, encodings, r, &deliveries[i]);
 	return !r->bad;
 }
 
@@ -364,6 +412,28 @@ read_deadline(const TxpReader *r)
 	return txp_now_ms() + txp_read_u32(&end);
 }
 
+/* Sends what the frame has, waits, and answers. */
+static void
+produce_all(TxpKafka *k, const char *topic, TxpEncodings *encodings, TxpReader *r, uint32_t n,
+			int64_t deadline)
+{
+	Delivery *deliveries = txd_alloc(sizeof(Delivery) * (n + 1));
+
+	for (uint32_t i = 0; i < n; i++)
+		deliveries[i] = (Delivery){.err = RD_KAFKA_RESP_ERR__TIMED_OUT};
+	if (send_all(k, topic, encodings, r, deliveries, n))
+	{
+		wait_for_all(k, deliveries, n, deadline);
+		answer_all(k, deliveries, n);
+	}
+	else
+		broken_frame(k->channel);
+	give_up(k, deliveries, n);
+	for (uint32_t i = 0; i < n; i++)
+		free(deliveries[i].why);
+	free(deliveries);
+}
+
 void
 txp_produce_all_main(TxpChannel *channel, TxpMail *opening)
 {
@@ -371,7 +441,7 @@ txp_produce_all_main(TxpChannel *channel, TxpMail *opening)
 	TxpKafka k = {.answers = true, .on_delivery = on_delivery};
 	const struct rd_kafka_metadata_topic *found;
 	const struct rd_kafka_metadata *md = NULL;
-	Delivery *deliveries = NULL;
+	TxpEncodings *encodings;
 	char *topic = NULL;
 	int64_t deadline;
 	TxpSpan span;
@@ -379,12 +449,13 @@ txp_produce_all_main(TxpChannel *channel, TxpMail *opening)
 
 	if (!txp_kafka_open(&k, channel, RD_KAFKA_PRODUCER, &r, writer_properties))
 		return;
+	encodings = txp_encodings_read(&r, channel);
 	span = txp_read_span(&r);
 	deadline = read_deadline(&r);
-	n = txp_read_count(&r, 3 * sizeof(uint32_t));
+	n = txp_read_count(&r, 4 * sizeof(uint32_t));
 	if (r.bad || span.data == NULL)
 		broken_frame(channel);
-	else
+	else if (txp_encodings_open(encodings))
 	{
 		topic = span_text(span);
 		md = txp_kafka_metadata(&k, topic, deadline, &found);
@@ -392,19 +463,9 @@ txp_produce_all_main(TxpChannel *channel, TxpMail *opening)
 	if (md != NULL)
 	{
 		rd_kafka_metadata_destroy(md);
-		deliveries = txd_alloc(sizeof(Delivery) * (n + 1));
-		for (uint32_t i = 0; i < n; i++)
-			deliveries[i] = (Delivery){.err = RD_KAFKA_RESP_ERR__TIMED_OUT};
-		if (send_all(&k, topic, &r, deliveries, n))
-		{
-			wait_for_all(&k, deliveries, n, deadline);
-			answer_all(&k, deliveries, n);
-		}
-		else
-			broken_frame(channel);
-		give_up(&k, deliveries, n);
+		produce_all(&k, topic, encodings, &r, n, deadline);
 	}
 	txp_kafka_close(&k);
-	free(deliveries);
+	txp_encodings_free(encodings);
 	free(topic);
 }

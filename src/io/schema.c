@@ -5,9 +5,8 @@
 
 #include "schema.h"
 
-/* A str or opt as a C string of its own; NULL when absent. */
-static char *
-read_text(TxpReader *r)
+char *
+txp_text_read(TxpReader *r)
 {
 	TxpSpan span = txp_read_span(r);
 	char *text;
@@ -25,7 +24,7 @@ static char *
 read_secret(TxpReader *r)
 {
 	TxpReader copy = *r;
-	char *text = read_text(r);
+	char *text = txp_text_read(r);
 	TxpSpan span = txp_read_span(&copy);
 
 	if (text != NULL)
@@ -33,14 +32,14 @@ read_secret(TxpReader *r)
 	return text;
 }
 
-static const TxdRegistry *
-read_registry(TxpReader *r)
+const TxdRegistry *
+txp_where_read(TxpReader *r)
 {
 	TxdRegistry *registry = txd_alloc(sizeof(*registry));
 
-	registry->url = read_text(r);
+	registry->url = txp_text_read(r);
 	registry->user_info = read_secret(r);
-	registry->ca_pem = read_text(r);
+	registry->ca_pem = txp_text_read(r);
 	registry->wait_s = txp_read_i32(r);
 	if (registry->url != NULL)
 		return registry;
@@ -58,7 +57,7 @@ read_topics(TxpReader *r, TxdSchema *schema)
 
 	for (int i = 0; i < n; i++)
 	{
-		topics[i].topic = read_text(r);
+		topics[i].topic = txp_text_read(r);
 		topics[i].format = (TxdFormat) txp_read_u8(r);
 		r->bad |= topics[i].topic == NULL || topics[i].format > TXD_PROTOBUF;
 	}
@@ -69,7 +68,7 @@ read_topics(TxpReader *r, TxdSchema *schema)
 static void
 read_column(TxpReader *r, TxdColumn *column)
 {
-	column->name = read_text(r);
+	column->name = txp_text_read(r);
 	column->type = (TxdType) txp_read_u8(r);
 	column->length = txp_read_i32(r);
 	column->precision = txp_read_i32(r);
@@ -81,10 +80,10 @@ read_column(TxpReader *r, TxdColumn *column)
 	column->paths = txd_alloc(((size_t) column->npaths + 1) * sizeof(char *));
 	for (int i = 0; i < column->npaths; i++)
 	{
-		column->paths[i] = read_text(r);
+		column->paths[i] = txp_text_read(r);
 		r->bad |= column->paths[i] == NULL;
 	}
-	column->default_text = read_text(r);
+	column->default_text = txp_text_read(r);
 	column->or_key = txp_read_u8(r) != 0;
 	r->bad |= column->name == NULL || column->type > TXD_OTHER ||
 			  column->source > TXD_FROM_SCHEMA || column->convert > TXD_AS_ENCRYPTED;
@@ -116,18 +115,18 @@ txp_schema_read(TxpReader *r)
 	schema->tombstones = txp_read_u8(r) != 0;
 	schema->track_fields = txp_read_u8(r) != 0;
 	schema->envelope = (TxdEnvelope) txp_read_u8(r);
-	schema->rows = read_text(r);
-	schema->csv.null_text = read_text(r);
+	schema->rows = txp_text_read(r);
+	schema->csv.null_text = txp_text_read(r);
 	schema->key = read_secret(r);
 	schema->encryption_keys = read_secret(r);
-	schema->avro_schema = read_text(r);
-	schema->protobuf_schema = read_text(r);
-	schema->protobuf_message = read_text(r);
+	schema->avro_schema = txp_text_read(r);
+	schema->protobuf_schema = txp_text_read(r);
+	schema->protobuf_message = txp_text_read(r);
 	schema->key_format = (TxdKeyFormat) txp_read_u8(r);
-	schema->key_avro_schema = read_text(r);
-	schema->key_protobuf_schema = read_text(r);
-	schema->key_protobuf_message = read_text(r);
-	schema->registry = read_registry(r);
+	schema->key_avro_schema = txp_text_read(r);
+	schema->key_protobuf_schema = txp_text_read(r);
+	schema->key_protobuf_message = txp_text_read(r);
+	schema->registry = txp_where_read(r);
 	read_topics(r, schema);
 	read_zone(r, &schema->zone);
 	schema->ncolumns = (int) txp_read_count(r, 16);
@@ -149,8 +148,8 @@ free_secret(const char *text)
 	free((void *) text);
 }
 
-static void
-free_registry(const TxdRegistry *registry)
+void
+txp_where_free(const TxdRegistry *registry)
 {
 	if (registry == NULL)
 		return;
@@ -187,7 +186,7 @@ txp_schema_free(TxdSchema *schema)
 	free((void *) schema->key_avro_schema);
 	free((void *) schema->key_protobuf_schema);
 	free((void *) schema->key_protobuf_message);
-	free_registry(schema->registry);
+	txp_where_free(schema->registry);
 	free_secret(schema->key);
 	free_secret(schema->encryption_keys);
 	free(schema);

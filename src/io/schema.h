@@ -14,4 +14,11 @@ extern void txp_schema_free(TxdSchema *schema);
 /* Does a column take its value from here? */
 extern bool txp_schema_uses(const TxdSchema *schema, TxdSource source);
 
+/* A str or opt as a C string of its own; NULL when absent. */
+extern char *txp_text_read(TxpReader *r);
+
+/* Where a registry is, or NULL; its secret is wiped from the frame. */
+extern const TxdRegistry *txp_where_read(TxpReader *r);
+extern void txp_where_free(const TxdRegistry *registry);
+
 #endif

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "io/put.h"
-#include "io/registry.h"
+#include "io/registry_ask.h"
 #include "io/stream.h"
 #include "io/unseen.h"
 
@@ -297,6 +297,8 @@ rd_kafka_producev(rd_kafka_t *rk, ...)
 			(void) va_arg(args, const char *);
 		else if (what == RD_KAFKA_VTYPE_PARTITION)
 			m.partition = va_arg(args, int32_t);
+		else if (what == RD_KAFKA_VTYPE_MSGFLAGS)
+			(void) va_arg(args, int);
 		else if (what == RD_KAFKA_VTYPE_HEADERS)
 			headers = va_arg(args, rd_kafka_headers_t *);
 		else if (what == RD_KAFKA_VTYPE_OPAQUE)
@@ -467,4 +469,32 @@ txp_registry_serve_request(TxpRegistry *r, TxdDecoder *decoder, const TxdMessage
 	if (txd_wants_schema(decoder, message, &wanted))
 		txd_add_schema(decoder, &wanted, NULL, NULL, 0);
 	return true;
+}
+
+TxpTexts
+txp_texts_new(TxdFormat format)
+{
+	return (TxpTexts){.format = format};
+}
+
+void
+txp_registry_path(char path[TXP_MAX_PATH], const char *subject, const char *behind)
+{
+	(void) subject, (void) behind;
+	path[0] = '\0';
+}
+
+TxpAnswer
+txp_registry_collect(TxpRegistry *r, const char *path, const char *name, TxpTexts *texts)
+{
+	(void) r, (void) path, (void) name, (void) texts;
+	return TXP_ANSWER_MISSING;
+}
+
+TxpAnswer
+txp_registry_ask(TxpRegistry *r, const char *path, const char *post, const char *needed,
+				 json_t **object)
+{
+	(void) r, (void) path, (void) post, (void) needed, (void) object;
+	return TXP_ANSWER_MISSING;
 }

@@ -40,7 +40,7 @@ sub test_life
 	$c = start_child(version => 999);
 	is(hear($c), undef, 'another protocol version: it ends');
 	is(wait_exit($c) >> 8, 1, '... with status 1');
-	like($c->{logs}[0], qr/protocol version 14, the server 999/, '... and says why');
+	like($c->{logs}[0], qr/protocol version 15, the server 999/, '... and says why');
 
 	$c = start_child();
 	say_frame($c, 'PING', 0, 0, '');
@@ -354,6 +354,9 @@ sub test_produce_and_topics
 	produce($c, 1, undef, key => 'gone');
 	produce($c, 0, '{"a": 2}');
 	is(read_error(produce($c, 0, 'x', topic => 'missing'))->{state}, '42704', 'produce to a missing topic');
+
+	# No server sends such encodings: of Avro without a schema, and of another format.
+	is(read_error(produce($c, 0, '{}', encodings => [$_]))->{state}, '08P01', 'an encoding that is none') for [4], [ 1, '"int"' ];
 
 	my $e = read_error(produce($c, 0, 'x' x 1_100_000));
 	is($e->{state}, '54000', 'a message larger than message.max.bytes is refused');

@@ -45,6 +45,7 @@ my @prepared = (
 	[ 'streams.md', qr/create_stream\('orders', 'shop', 'orders'\)/ => 'DROP TABLE orders' ],
 	[ 'streams.md', qr/create_stream\('payments'/ => sub { payments() } ],
 	[ 'streams.md', qr/create_stream\('stock'/ => 'CREATE TABLE stock (sku text PRIMARY KEY, units integer)' ],
+	[ 'streams.md', qr/'orders_avro'/ => sub { schema_of_orders() } ],
 	[ 'streams.md', qr/create_stream\('accounts'/ => 'CREATE TABLE accounts (id bigint PRIMARY KEY, owner text, balance numeric, lsn bigint)' ],
 	[ 'streams.md', qr/create_stream\('receipt_lines'/ => 'CREATE TABLE receipt_lines (receipt_id bigint, line integer, sku text, tag text)' ],
 	[ 'streams.md', qr/create_stream\('paid'/ => 'CREATE TABLE paid (event_id text, order_id bigint, amount numeric)' ],
@@ -73,7 +74,8 @@ my @shown = (
 my $keyword = qr/(?:SELECT|WITH|VALUES|TABLE|CALL|INSERT|UPDATE|DELETE|MERGE|CREATE|ALTER|DROP|GRANT|REVOKE|SET|RESET|COMMENT|BEGIN|COMMIT|ROLLBACK|TRUNCATE|REASSIGN|LOAD)\b/;
 my $tree = $ENV{TXPIPE_TREE} // '.';
 
-our $broker = start_broker(map { "$_:1" } qw(app_logs orders customers members prices sales live_sales readings transactions payments shipments accounts receipts events parcels stock deliveries returns));
+my $registry;
+our $broker = start_broker(map { "$_:1" } qw(app_logs orders customers members prices sales live_sales readings transactions payments shipments orders_avro sensors alerts notes accounts receipts events parcels stock deliveries returns));
 our $key_file = PostgreSQL::Test::Utils::tempdir() . '/pseudonym.key';
 our $node   = new_node('docs_sql', conf => "${CRON_CONF}txpipe.settle_time = 0\n");
 $node->start;
@@ -178,10 +180,18 @@ sub check_readme
 
 # --- what is prepared ---
 
+sub schema_of_orders
+{
+	my $fields = join ', ', map { qq({"name": "$_", "type": ["null", "double"]}) } qw(order_id total);
+
+	register_schema($registry, 'subjects/orders_avro-value/versions/latest', qq({"type": "record", "name": "orders", "fields": [$fields]}), id => 3);
+	return;
+}
+
 # Messages of the formats avro and protobuf, and their schemas in a registry that asks for no log-in.
 sub payments
 {
-	my $registry = start_registry();
+	$registry = start_registry();
 
 	register_schema($registry, 1, '{"type": "record", "name": "payment", "fields": [{"name": "id", "type": "long"}]}');
 	register_schema($registry, 2, 'syntax = "proto3"; message Shipment { int64 id = 1; }', schemaType => 'PROTOBUF');

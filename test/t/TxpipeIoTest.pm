@@ -48,7 +48,7 @@ sub start_child
 	}
 	close $theirs;
 	my $c = { pid => $pid, sock => $ours, in => '', logs => [], mail => [] };
-	say_frame($c, 'HELLO', 0, 0, pack('L', $arg{version} // 14)) unless $arg{silent};
+	say_frame($c, 'HELLO', 0, 0, pack('L', $arg{version} // 15)) unless $arg{silent};
 	return $c;
 }
 
@@ -283,7 +283,10 @@ sub produce
 {
 	my ($c, $partition, $value, %o) = @_;
 	my @h = @{ $o{headers} // [] };
-	my $p = properties('bootstrap.servers' => $brokers) . str($o{topic} // 't') . pack('l', $partition)
+	my @encodings = @{ $o{encodings} // [] }; # of [ format, schema, subject, whether to register ]
+	my $p = properties('bootstrap.servers' => $brokers) . opt(undef) x 3 . pack('l L', 0, scalar @encodings)
+	  . join('', map { pack('C', $_->[0]) . opt($_->[1]) . opt($_->[2]) . pack('C', $_->[3] // 0) } @encodings)
+	  . str($o{topic} // 't') . pack('l', $partition)
 	  . opt($o{key}) . opt($value) . pack('L', @h / 2);
 	while (my ($n, $v) = splice(@h, 0, 2)) { $p .= str($n) . opt($v) }
 	say_frame($c, 'PRODUCE', 90, 0, $p . pack('L', $o{timeout} // 20_000));

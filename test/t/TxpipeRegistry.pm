@@ -13,7 +13,7 @@ use POSIX ();
 use PostgreSQL::Test::Utils;
 use TxpipeTest;
 
-our @EXPORT = qw(start_registry stop_registry register_schema registry_log produce_bytes produce_pairs avro_long avro_text wire single_object pb_number pb_bytes);
+our @EXPORT = qw(start_registry stop_registry register_schema registered_schema registry_log produce_bytes produce_pairs avro_long avro_text wire single_object pb_number pb_bytes);
 
 # {user_info}: user:password that is asked for. The same {port} again: it is back.
 sub start_registry
@@ -47,12 +47,33 @@ sub stop_registry
 sub answer
 {
 	my ($client, $status, $body) = @_;
-	my %reason = (200 => 'OK', 401 => 'Unauthorized', 404 => 'Not Found');
+	my %reason = (200 => 'OK', 401 => 'Unauthorized', 404 => 'Not Found', 409 => 'Conflict');
 
 	print $client "HTTP/1.1 $status $reason{$status}\r\nContent-Type: application/vnd.schemaregistry.v1+json\r\nContent-Length: "
 	  . length($body)
 	  . "\r\nConnection: close\r\n\r\n$body";
 	return;
+}
+
+# A schema that is posted: registered under the subject, or looked for. What it says of itself tells that it is incompatible.
+sub take_schema
+{
+	my ($client, $dir, $path, $body) = @_;
+	my ($subject, $new) = $path =~ m{^subjects/([^/]+)(/versions)?$};
+	my $schema = JSON::PP->new->decode($body)->{schema};
+	my %of     = map { /ids (\d+)$/ => JSON::PP->new->decode(slurp_file($_))->{schema} } grep { / ids \d+$/ } glob(q{"} . $dir . q{/schemas ids *"});
+	my ($id)   = grep { $of{$_} eq $schema } sort { $a <=> $b } keys %of;
+
+	return answer($client, 409, '{"error_code":409,"message":"Schema being registered is incompatible with an earlier schema"}') if $schema =~ /"incompatible"/;
+	$id = undef if !$new && !-e "$dir/subjects $subject versions latest";
+	return answer($client, 404, '{"error_code":40403,"message":"Schema not found"}') if !$new && !defined $id;
+	if ($new)
+	{
+		$id //= 1 + (sort { $b <=> $a } 100, keys %of)[0];
+		register_schema({ dir => $dir }, $id, $schema);
+		register_schema({ dir => $dir }, "subjects/$subject/versions/latest", $schema, subject => $subject, version => 1, id => $id);
+	}
+	return answer($client, 200, $new ? qq({"id":$id}) : JSON::PP->new->encode({ subject => $subject, version => 1, id => $id, schema => $schema }));
 }
 
 sub serve
@@ -64,15 +85,21 @@ sub serve
 		my $request = '';
 
 		while (defined(my $line = <$client>)) { $request .= $line; last if $line =~ /^\r?\n$/; }
-		my ($path) = $request =~ m{^GET /(schemas/ids/[0-9]+|subjects/[^/ ]+/versions/[0-9]+) HTTP/1\.[01]\r\n};
+		my ($path) = $request =~ m{^GET /(schemas/ids/[0-9]+|subjects/[^/ ]+/versions/(?:[0-9]+|latest)) HTTP/1\.[01]\r\n};
+		my ($to)   = $request =~ m{^POST /(subjects/[^/ ]+(?:/versions)?) HTTP/1\.[01]\r\n};
+		my $body   = '';
+
+		$to = undef unless $request =~ m{^Content-Type: application/vnd\.schemaregistry\.v1\+json\r$}mi;
+		read($client, $body, $1) if $request =~ /^Content-Length: (\d+)\r$/mi;
 		my $file = $path && "$dir/" . ($path =~ s{/}{ }gr);
 		my $want = defined $user_info ? encode_base64($user_info, '') : undef;
 
-		append_to_file("$dir/log", ($path // 'nothing known') . "\n");
+		append_to_file("$dir/log", ($path // ($to ? "POST $to" : 'nothing known')) . "\n");
 		if (defined $want && $request !~ /^Authorization: Basic \Q$want\E\r$/mi)
 		{
 			answer($client, 401, '{"error_code":401,"message":"Unauthorized"}');
 		}
+		elsif ($to) { take_schema($client, $dir, $to, $body); }
 		elsif (!$path) { answer($client, 404, '<html>no such page</html>'); }
 		elsif (-e $file) { answer($client, 200, slurp_file($file)); }
 		else { answer($client, 404, '{"error_code":40403,"message":"Schema not found"}'); }
@@ -91,6 +118,15 @@ sub register_schema
 	append_to_file("$file.new", JSON::PP->new->encode({ schema => $schema, %more }));
 	rename "$file.new", $file or die "$file: $!";
 	return;
+}
+
+# The text it has at that path, or undef.
+sub registered_schema
+{
+	my ($registry, $path) = @_;
+	my $file = "$registry->{dir}/" . ($path =~ s{/}{ }gr);
+
+	return -e $file ? JSON::PP->new->decode(slurp_file($file))->{schema} : undef;
 }
 
 sub registry_log { return -e "$_[0]{dir}/log" ? slurp_file("$_[0]{dir}/log") : ''; }

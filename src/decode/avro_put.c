@@ -1,0 +1,378 @@
+/*
+ * avro_put.c — values of JSON as Avro's primitive and logical types.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "avro_put.h"
+#include "datetime.h"
+#include "field.h"
+#include "numeric.h"
+
+/* From 1970-01-01 to 2000-01-01. */
+#define EPOCH_DAYS 10957
+#define EPOCH_US INT64_C(946684800000000)
+#define DAY_US INT64_C(86400000000)
+
+/* More digits than a decimal of AVRO_MAX_DECIMAL bytes has. */
+#define MAX_DIGITS 9900
+
+void
+txd_avro_append_long(TxdBuf *out, int64_t v)
+{
+	uint64_t raw = (uint64_t) v << 1 ^ (uint64_t) (v >> 63);
+
+	for (; raw >= 0x80; raw >>= 7)
+		txd_buf_byte(out, (char) (raw | 0x80));
+	txd_buf_byte(out, (char) raw);
+}
+
+static void
+append_little(TxdBuf *out, uint64_t v, int size)
+{
+	for (int i = 0; i < size; i++)
+		txd_buf_byte(out, (char) (v >> (8 * i)));
+}
+
+/* The value as a column of the type has it: a field of 4 or 8 bytes, as a number. */
+static bool
+read_as(TxdType type, int32_t precision, TxdKind kind, const char *text, size_t len, int64_t *v,
+		TxdError *err)
+{
+	TxdColumn column = {.type = type, .precision = precision};
+	TxdBuf field = {0};
+	bool ok = txd_value(&column, TXD_BINARY, NULL, kind, text, len, true, &field, err);
+	uint64_t raw = 0;
+
+	for (size_t i = 4; ok && i < field.len; i++)
+		raw = raw << 8 | (unsigned char) field.data[i];
+	*v = ok && field.len == 8 ? (int32_t) (uint32_t) raw : (int64_t) raw;
+	txd_buf_free(&field);
+	return ok;
+}
+
+/* A moment in microseconds, and nanoseconds behind them where so many digits are counted. */
+static bool
+read_moment(const AvroType *type, const char *text, size_t len, int64_t *us, int *ns, TxdError *err)
+{
+	TxdType sql = type->logical == AVRO_TIME      ? TXD_TIME
+				  : type->logical == AVRO_INSTANT ? TXD_TIMESTAMPTZ
+												  : TXD_TIMESTAMP;
+	const char *point = type->digits == 9 ? memchr(text, '.', len) : NULL;
+	size_t digits = 0;
+	TxdBuf cut = {0};
+	bool ok;
+
+	*ns = 0;
+	while (point != NULL && point + 1 + digits < text + len && txd_is_digit(point[1 + digits]))
+		digits++;
+	if (digits < 7 || digits > 9)
+		return read_as(sql, type->digits == 3 ? 3 : 6, TXD_KIND_TEXT, text, len, us, err);
+	for (size_t i = 7; i <= 9; i++)
+		*ns = *ns * 10 + (i <= digits ? point[i] - '0' : 0);
+	txd_buf_append(&cut, text, (size_t) (point + 7 - text));
+	txd_buf_append(&cut, point + 1 + digits, (size_t) (text + len - (point + 1 + digits)));
+	ok = read_as(sql, 6, TXD_KIND_TEXT, cut.data, cut.len, us, err);
+	txd_buf_free(&cut);
+	return ok;
+}
+
+static bool
+put_date(const char *text, size_t len, TxdBuf *out, TxdError *err)
+{
+	int64_t days;
+
+	if (!read_as(TXD_DATE, -1, TXD_KIND_TEXT, text, len, &days, err))
+		return false;
+	if (days == INT32_MAX || days == INT32_MIN || days > INT32_MAX - EPOCH_DAYS)
+		return txd_refuse_value(err, "out_of_range", NULL, "Avro has no such date", text, len);
+	txd_avro_append_long(out, days + EPOCH_DAYS);
+	return true;
+}
+
+static bool
+put_moment(const AvroType *type, const char *text, size_t len, TxdBuf *out, TxdError *err)
+{
+	int64_t us;
+	int ns;
+	bool ok;
+
+	if (!read_moment(type, text, len, &us, &ns, err))
+		return false;
+	ok = us != INT64_MAX && us != INT64_MIN; /* infinities */
+	if (type->logical == AVRO_TIME)
+		ok = us < DAY_US;
+	else
+		ok = ok && !__builtin_add_overflow(us, EPOCH_US, &us);
+	if (type->digits == 3)
+		us /= 1000; /* there is no remainder: the precision was checked */
+	else if (type->digits == 9)
+		ok = ok && !__builtin_mul_overflow(us, 1000, &us) && !__builtin_add_overflow(us, ns, &us);
+	if (!ok)
+		return txd_refuse_value(err, "out_of_range", NULL, "Avro has no such time", text, len);
+	txd_avro_append_long(out, us);
+	return true;
+}
+
+bool
+txd_avro_put_integer(const AvroType *type, TxdKind kind, const char *text, size_t len, TxdBuf *out,
+					 TxdError *err)
+{
+	int64_t v;
+
+	if (kind == TXD_KIND_TEXT && type->logical == AVRO_DATE)
+		return put_date(text, len, out, err);
+	if (kind == TXD_KIND_TEXT && type->logical != AVRO_PLAIN)
+		return put_moment(type, text, len, out, err);
+	if (kind != TXD_KIND_NUMBER)
+		return txd_refuse_value(err, "wrong_type", NULL, "not a number", text, len);
+	if (!read_as(type->kind == AVRO_INT ? TXD_INT4 : TXD_INT8, -1, kind, text, len, &v, err))
+		return false;
+	txd_avro_append_long(out, v);
+	return true;
+}
+
+/* What JSON has no numbers for. */
+static bool
+is_special(TxdKind kind, const char *text, size_t len)
+{
+	return kind == TXD_KIND_TEXT &&
+		   (txd_is_word(text, len, "nan") || txd_is_word(text, len, "infinity") ||
+			txd_is_word(text, len, "-infinity"));
+}
+
+bool
+txd_avro_put_real(const AvroType *type, TxdKind kind, const char *text, size_t len, TxdBuf *out,
+				  TxdError *err)
+{
+	bool is_float = type->kind == AVRO_FLOAT;
+	int64_t bits;
+
+	if (kind != TXD_KIND_NUMBER && !is_special(kind, text, len))
+		return txd_refuse_value(err, "wrong_type", NULL, "not a number", text, len);
+	if (!read_as(is_float ? TXD_FLOAT4 : TXD_FLOAT8, -1, kind, text, len, &bits, err))
+		return false;
+	append_little(out, (uint64_t) bits, is_float ? 4 : 8);
+	return true;
+}
+
+/* --- decimals --- */
+
+/* A magnitude of bytes, the lowest first, and the digits that it was made of. */
+typedef struct Magnitude
+{
+	unsigned char *bytes;
+	size_t n;
+	int digits; /* without leading zeros */
+} Magnitude;
+
+static void
+add_digit(Magnitude *m, unsigned digit)
+{
+	if (digit == 0 && m->digits == 0)
+		return;
+	m->digits++;
+	for (size_t i = 0; i < m->n; i++)
+	{
+		digit += m->bytes[i] * 10u;
+		m->bytes[i] = (unsigned char) digit;
+		digit >>= 8;
+	}
+	if (digit > 0)
+		m->bytes[m->n++] = (unsigned char) digit;
+}
+
+/* The number times 10^scale, which has to be whole; at most MAX_DIGITS + 1 digits are made. */
+static bool
+fill_magnitude(Magnitude *m, const TxdDecimal *d, int scale)
+{
+	int64_t place = d->whole;
+
+	for (const char *p = d->digits; p < d->digits_end && m->digits <= MAX_DIGITS; p++)
+	{
+		if (*p == '.')
+			continue;
+		place--;
+		if (place >= -(int64_t) scale)
+			add_digit(m, (unsigned) (*p - '0'));
+		else if (*p != '0')
+			return false;
+	}
+	for (; m->digits > 0 && place > -(int64_t) scale && m->digits <= MAX_DIGITS; place--)
+		add_digit(m, 0);
+	return true;
+}
+
+/* Two's complement, the highest byte first: as short as may be, or of a fixed size. */
+static bool
+put_complement(const AvroType *type, Magnitude *m, bool negative, TxdBuf *out)
+{
+	unsigned carry = 1;
+	size_t size;
+	bool grows;
+
+	for (size_t i = 0; negative && i < m->n; i++)
+	{
+		carry += (unsigned char) ~m->bytes[i];
+		m->bytes[i] = (unsigned char) carry;
+		carry >>= 8;
+	}
+	grows = m->n == 0 || (m->bytes[m->n - 1] >= 0x80) != negative;
+	size = m->n + grows;
+	if (size > (type->kind == AVRO_FIXED ? type->size : AVRO_MAX_DECIMAL))
+		return false;
+	if (type->kind == AVRO_FIXED)
+		size = type->size;
+	else
+		txd_avro_append_long(out, (int64_t) size);
+	for (; size > m->n; size--)
+		txd_buf_byte(out, negative ? '\xff' : '\0');
+	while (size > 0)
+		txd_buf_byte(out, (char) m->bytes[--size]);
+	return true;
+}
+
+static bool
+put_decimal(const AvroType *type, TxdKind kind, const char *text, size_t len, TxdBuf *out,
+			TxdError *err)
+{
+	Magnitude m = {0};
+	TxdDecimal d;
+	bool ok = true;
+
+	if ((kind != TXD_KIND_NUMBER && kind != TXD_KIND_TEXT) || !txd_scan_decimal(text, len, &d))
+		return txd_refuse_value(err, "wrong_type", NULL, "not a decimal number", text, len);
+	m.bytes = txd_alloc(MAX_DIGITS);
+	if (!fill_magnitude(&m, &d, type->digits))
+		ok = txd_refuse(err, "excess_scale", NULL,
+						"more than the schema's %d digits behind the point: \"%.*s\"", type->digits,
+						(int) (len < 60 ? len : 60), text);
+	else if (m.digits > type->precision ||
+			 !put_complement(type, &m, d.negative && m.digits > 0, out))
+		ok = txd_refuse(err, "out_of_range", NULL, "more than the schema's %d digits: \"%.*s\"",
+						type->precision, (int) (len < 60 ? len : 60), text);
+	free(m.bytes);
+	return ok;
+}
+
+/* --- bytes and fixed --- */
+
+/* A number of an ISO 8601 duration and its unit; false: there is none. `ms`: fractions of seconds. */
+static bool
+read_part(const char **p, const char *end, uint64_t *v, char *unit)
+{
+	const char *start = *p;
+	uint64_t thousandths = 0;
+	int digits = 0;
+
+	for (*v = 0; *p < end && txd_is_digit(**p) && *v < UINT32_MAX; (*p)++)
+		*v = *v * 10 + (uint64_t) (**p - '0');
+	if (*p == start || *p == end)
+		return false;
+	if (**p == '.')
+	{
+		for ((*p)++; *p < end && txd_is_digit(**p) && digits < 3; (*p)++, digits++)
+			thousandths = thousandths * 10 + (uint64_t) (**p - '0');
+		if (digits == 0 || *p == end || **p != 'S')
+			return false;
+		for (; digits < 3; digits++)
+			thousandths *= 10;
+	}
+	*unit = *(*p)++;
+	*v = *unit == 'S' ? *v * 1000 + thousandths : *v;
+	return true;
+}
+
+/* Months, days and milliseconds. */
+static bool
+read_duration(const char *text, size_t len, uint64_t part[3])
+{
+	const char *p = text + 1;
+	const char *end = text + len;
+	bool of_day = false;
+	int n = 0;
+
+	if (len == 0 || *text != 'P')
+		return false;
+	while (p < end)
+	{
+		uint64_t v;
+		char unit;
+
+		if (*p == 'T' && !of_day)
+		{
+			of_day = true;
+			p++;
+			continue;
+		}
+		if (!read_part(&p, end, &v, &unit))
+			return false;
+		n++;
+		if (unit == 'Y' && !of_day)
+			part[0] += v * 12;
+		else if (unit == 'M' && !of_day)
+			part[0] += v;
+		else if (unit == 'W' && !of_day)
+			part[1] += v * 7;
+		else if (unit == 'D' && !of_day)
+			part[1] += v;
+		else if (unit == 'H' && of_day)
+			part[2] += v * 3600000;
+		else if (unit == 'M' && of_day)
+			part[2] += v * 60000;
+		else if (unit == 'S' && of_day)
+			part[2] += v;
+		else
+			return false;
+	}
+	return n > 0 && part[0] <= UINT32_MAX && part[1] <= UINT32_MAX && part[2] <= UINT32_MAX;
+}
+
+static bool
+put_duration(const char *text, size_t len, TxdBuf *out, TxdError *err)
+{
+	uint64_t part[3] = {0};
+
+	if (!read_duration(text, len, part))
+		return txd_refuse_value(err, "bad_value", NULL,
+								"no duration of ISO 8601 without sign, such as P1M2DT3.5S", text,
+								len);
+	for (int i = 0; i < 3; i++)
+		append_little(out, part[i], 4);
+	return true;
+}
+
+/* Written as PostgreSQL writes bytea or uuid. */
+static bool
+put_raw(const AvroType *type, TxdType sql, const char *text, size_t len, TxdBuf *out, TxdError *err)
+{
+	TxdColumn column = {.type = sql};
+	TxdBuf field = {0};
+	bool ok;
+
+	if (sql == TXD_BYTEA && (len < 2 || memcmp(text, "\\x", 2) != 0))
+		return txd_refuse_value(err, "bad_value", NULL, "bytes do not begin with \\x", text, len);
+	ok = txd_value(&column, TXD_BINARY, NULL, TXD_KIND_TEXT, text, len, true, &field, err);
+	if (ok && type->kind == AVRO_FIXED && field.len - 4 != type->size)
+		ok = txd_refuse(err, "bad_value", NULL, "%zu bytes, not the schema's %zu", field.len - 4,
+						type->size);
+	if (ok && type->kind != AVRO_FIXED)
+		txd_avro_append_long(out, (int64_t) field.len - 4);
+	if (ok)
+		txd_buf_append(out, field.data + 4, field.len - 4);
+	txd_buf_free(&field);
+	return ok;
+}
+
+bool
+txd_avro_put_octets(const AvroType *type, TxdKind kind, const char *text, size_t len, TxdBuf *out,
+					TxdError *err)
+{
+	if (type->logical == AVRO_DECIMAL)
+		return put_decimal(type, kind, text, len, out, err);
+	if (kind != TXD_KIND_TEXT)
+		return txd_refuse_value(err, "wrong_type", NULL, "not a string", text, len);
+	if (type->logical == AVRO_DURATION)
+		return put_duration(text, len, out, err);
+	return put_raw(type, type->logical == AVRO_UUID ? TXD_UUID : TXD_BYTEA, text, len, out, err);
+}

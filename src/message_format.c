@@ -1,0 +1,102 @@
+/*
+ * message_format.c — how the values of messages that are sent are written: what `format` and `options` of produce and enqueue say.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+
+#include "decode/decode.h"
+#include "message_format.h"
+#include "options.h"
+#include "payload.h"
+#include "properties.h"
+
+static char *
+option_text(Jsonb *options, const char *name)
+{
+	return txp_option_text(TXP_OPTION_MESSAGE, options, name);
+}
+
+static void
+refuse(const char *what, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", what), errhint("%s", hint)));
+}
+
+/* Options that would be without effect are refused. */
+static void
+check_options(Oid server, bool avro, Jsonb *options)
+{
+	bool registry = txp_has_registry(server);
+	bool schema = option_text(options, "avro_schema") != NULL;
+
+	if (schema && !avro)
+		refuse("option avro_schema needs the format avro", "Give format => 'avro'.");
+	if (option_text(options, "subject") != NULL && !registry)
+		refuse("option subject needs a schema registry",
+			   "Give the server the option schema_registry_url.");
+	if (txp_option_bool(TXP_OPTION_MESSAGE, options, "register") && (!registry || !schema))
+		refuse("option register needs a schema registry and the option avro_schema",
+			   "The schema that is registered is the one of avro_schema.");
+	if (avro && !schema && !registry)
+		refuse("there is no schema for messages of the format avro",
+			   "Give the option avro_schema, or the server the option schema_registry_url.");
+}
+
+Jsonb *
+txp_message_format(Oid server, const char *format, Jsonb *options)
+{
+	bool avro = strcmp(format, "avro") == 0;
+	Jsonb *named;
+
+	if (!avro && strcmp(format, "json") != 0)
+		refuse(psprintf("messages cannot be sent in the format \"%s\"", format),
+			   "Formats are json and avro; a value that is text is sent as it is.");
+	if (options != NULL)
+		txp_options_check(TXP_OPTION_MESSAGE, options);
+	check_options(server, avro, options);
+	/* JSON is behind the number of a schema where a subject is named. */
+	if (!avro && option_text(options, "subject") == NULL)
+		return NULL;
+	named = DatumGetJsonbP(
+		DirectFunctionCall1(jsonb_in, CStringGetDatum(psprintf("{\"format\": \"%s\"}", format))));
+	if (options == NULL)
+		return named;
+	return DatumGetJsonbP(
+		DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(options), JsonbPGetDatum(named)));
+}
+
+static void
+put_encoding(StringInfo buf, const char *topic, bool registry, Jsonb *format)
+{
+	JsonbValue v;
+	bool avro = getKeyJsonValueFromContainer(&format->root, "format", strlen("format"), &v) &&
+				v.type == jbvString && v.val.string.len == strlen("avro") &&
+				memcmp(v.val.string.val, "avro", strlen("avro")) == 0;
+	char *subject = option_text(format, "subject");
+
+	txp_put_u8(buf, avro ? TXD_AVRO : TXD_JSON);
+	txp_put_str(buf, option_text(format, "avro_schema"));
+	if (registry && subject == NULL)
+		subject = psprintf("%s-value", topic);
+	txp_put_str(buf, subject);
+	txp_put_u8(buf, txp_option_bool(TXP_OPTION_MESSAGE, format, "register"));
+}
+
+void
+txp_put_encodings(StringInfo buf, Oid server, Oid user, const char *topic, List *formats)
+{
+	bool registry = formats != NIL && txp_has_registry(server);
+	ListCell *lc;
+
+	if (registry)
+		txp_pack_registry(buf, server, user);
+	else
+		for (int i = 0; i < 3; i++)
+			txp_put_str(buf, NULL);
+	txp_put_i32(buf, 0);
+	txp_put_u32(buf, list_length(formats));
+	foreach (lc, formats)
+		put_encoding(buf, topic, registry, lfirst(lc));
+}

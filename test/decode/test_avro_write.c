@@ -1,0 +1,138 @@
+/*
+ * test_avro_write.c — JSON to Avro: what avro's own writers made of the same values, and what does not fit a schema.
+ */
+#include <stdlib.h>
+
+#include "avro_cases.h"
+
+#include "avro_write_cases.h"
+#include "check.h"
+#include "decode/avro.h"
+#include "decode/avro_write.h"
+
+/* Writes a copy of exactly that size, so that a sanitiser sees reads beyond it: bytes, or "!code message". */
+static void
+write_shown(const char *schema, const char *json, char *shown, size_t room)
+{
+	size_t len = strlen(json);
+	char *copy = malloc(len > 0 ? len : 1);
+	TxdBuf out = {0};
+	TxdError err = {0};
+	TxdAvroWriter *writer = txd_avro_writer_new(&schema, 1, &err);
+
+	memcpy(copy, json, len);
+	txd_buf_append(&out, "+", 1);
+	shown[0] = '\0';
+	if (!CHECK(writer != NULL))
+		return;
+	if (!txd_avro_write(writer, copy, len, &out, &err))
+	{
+		CHECK(out.len == 1 && err.message[0] != '\0' && err.column == NULL);
+		snprintf(shown, room, "!%s %s", err.code, err.message);
+	}
+	else
+		for (size_t i = 1; i < out.len; i++)
+			snprintf(shown + 2 * (i - 1), room - 2 * (i - 1), "%02x", (unsigned char) out.data[i]);
+	txd_avro_writer_free(writer);
+	txd_buf_free(&out);
+	free(copy);
+}
+
+/*
+ * What is read is written again as it was; but for blocks that tell their size, which are not written, and a decimal that
+ * fastavro gives a byte more than it needs, unlike Java.
+ */
+static void
+test_what_is_read(void)
+{
+	char shown[4000];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		const Case *c = &cases[i];
+
+		if (c->reader != NULL || c->want[0] == '!' || strncmp(c->hex, "0304", 4) == 0 ||
+			strcmp(c->hex, "04ff80") == 0)
+			continue;
+		write_shown(c->writer, c->want, shown, sizeof(shown));
+		CHECK_STR(shown, c->hex);
+	}
+}
+
+static void
+test_cases(void)
+{
+	char shown[4000];
+
+	for (size_t i = 0; i < sizeof(write_cases) / sizeof(write_cases[0]); i++)
+	{
+		const WriteCase *c = &write_cases[i];
+
+		write_shown(c->schema, c->json, shown, sizeof(shown));
+		if (c->want[0] == '!' && strlen(shown) > strlen(c->want))
+			shown[strlen(c->want)] = '\0';
+		CHECK_STR(shown, c->want);
+	}
+}
+
+/* Unions of records that hold unions: each level would be tried twice for each of the one above. */
+static void
+test_tries(void)
+{
+	const char *schema =
+		"[\"null\",{\"type\":\"record\",\"name\":\"a\",\"fields\":[{\"name\":\"x\",\"type\":["
+		"\"null\",\"a\",{\"type\":\"record\",\"name\":\"b\",\"fields\":[{\"name\":\"x\",\"type\":["
+		"\"null\",\"a\",\"b\"]}]}]}]}]";
+	char json[1000] = "";
+	char shown[1000];
+
+	for (int i = 0; i < 60; i++)
+		strcat(json, "{\"x\":");
+	strcat(json, "1");
+	for (int i = 0; i < 60; i++)
+		strcat(json, "}");
+	write_shown(schema, json, shown, sizeof(shown));
+	CHECK(strncmp(shown, "!too_deep", 9) == 0);
+}
+
+/* A decimal of nearly as many digits as can be read, and of more. */
+static void
+test_digits(void)
+{
+	const char *schema =
+		"{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":20000,\"scale\":5}";
+	static char json[20001];
+	static char shown[9000];
+	TxdBuf back = {0};
+	TxdError err = {0};
+	TxdAvro *avro = txd_avro_new(&schema, 1, NULL, &err);
+	TxdBuf out = {0};
+	TxdAvroWriter *writer = txd_avro_writer_new(&schema, 1, &err);
+
+	memset(json, '7', 9800);
+	memcpy(json + 9800, ".12345", 6);
+	CHECK(txd_avro_write(writer, json, 9806, &out, &err));
+	CHECK(txd_avro_json(avro, out.data, out.len, &back, &err));
+	CHECK(back.len == 9806 && memcmp(back.data, json, back.len) == 0);
+	memset(json, '9', 20000);
+	write_shown(schema, json, shown, sizeof(shown));
+	CHECK(strncmp(shown, "!out_of_range", 13) == 0);
+	txd_avro_writer_free(writer);
+	txd_avro_free(avro);
+	txd_buf_free(&out);
+	txd_buf_free(&back);
+}
+
+int
+main(void)
+{
+	TxdError err = {0};
+
+	CHECK(txd_avro_writer_new(&(const char *){"\"nothing\""}, 1, &err) == NULL);
+	CHECK_STR(err.code, "bad_schema");
+	test_what_is_read();
+	test_cases();
+	test_tries();
+	test_digits();
+	return check_done("test_avro_write");
+}

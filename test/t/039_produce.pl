@@ -1,0 +1,179 @@
+# Producing by a schema: Avro behind its number in a registry, and by a schema that is given; what fits none is not sent, by
+# produce() and by the outbox. What was sent is taken apart here byte by byte, and read by a stream.
+use strict;
+use warnings;
+
+use JSON::PP;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use TxpipeRegistry;
+use TxpipeTest;
+
+my $broker   = start_broker(qw(orders:1 given:1 bare:1 documents:1 queue:1 login:1 none:1));
+my $registry = start_registry();
+my $node     = new_node('produce');
+start_node($node);
+kafka_server($node, 'bare', $broker);
+$node->safe_psql('postgres', <<"SQL");
+CREATE SERVER shop FOREIGN DATA WRAPPER txpipe_kafka
+	OPTIONS (bootstrap_servers '$broker->{servers}', schema_registry_url 'http://127.0.0.1:1, $registry->{url}/');
+SQL
+
+sub sql   { return $node->safe_psql('postgres', $_[0]); }
+sub error { return error_of($node, $_[0]); }
+
+# The values of a topic, in hexadecimal.
+sub values_of { return sql("SELECT string_agg(coalesce(encode(value, 'hex'), 'NULL'), ' ' ORDER BY kafka_offset) FROM txpipe.peek('$_[1]', '$_[0]', 100)"); }
+
+my $order = '{"type": "record", "name": "Order", "namespace": "shop", "fields": ['
+  . '{"name": "id", "type": "long"}, {"name": "name", "type": "string"},'
+  . '{"name": "amount", "type": {"type": "bytes", "logicalType": "decimal", "precision": 12, "scale": 2}},'
+  . '{"name": "at", "type": {"type": "long", "logicalType": "timestamp-micros"}},'
+  . '{"name": "tags", "type": {"type": "array", "items": "string"}, "default": []}, {"name": "note", "type": ["null", "string"], "default": null}]}';
+
+# --- by the latest schema of the subject, from a row ---
+
+is(error(q{SELECT txpipe.produce('shop', 'orders', '{"id": 1}', format => 'avro')})->{state}, '42704', 'a subject that is not there');
+register_schema($registry, 'subjects/orders-value/versions/latest', $order, subject => 'orders-value', version => 3, id => 7);
+register_schema($registry, 7, $order);
+sql(q{CREATE TABLE orders (id bigint, name text, amount numeric(12,2), at timestamptz, tags text[], note text)});
+sql(q{INSERT INTO orders VALUES (1, 'tea', 12.50, '2024-01-02 03:04:05.678901+00', ARRAY['a', 'b"c'], NULL), (-2, 'café', -0.07, '1969-12-31 23:59:59.999999+00', '{}', 'n')});
+is( sql(q{SELECT p.* FROM (SELECT * FROM orders ORDER BY id DESC) o,
+		txpipe.produce('shop', 'orders', to_jsonb(o), key => 'k' || id, headers => '{"source": "test", "none": null}', format => 'avro') p}),
+	"0|0\n0|1",
+	'two rows are sent');
+my @bytes = (
+	avro_long(1) . avro_text('tea') . avro_text(pack('n', 1250)) . avro_long(1704164645678901) . avro_long(2) . avro_text('a') . avro_text('b"c') . avro_long(0) . avro_long(0),
+	avro_long(-2) . avro_text("caf\xc3\xa9") . avro_text(pack('c', -7)) . avro_long(-1) . avro_long(0) . avro_long(1) . avro_text('n'));
+is(values_of('orders', 'shop'), join(' ', map { unpack('H*', wire(7, $_)) } @bytes), '... as Avro writes them, behind the number of their schema');
+is(sql(q{SELECT key_text, headers FROM txpipe.peek('shop', 'orders') LIMIT 1}), 'k1|{"none": null, "source": "test"}', '... with key and headers');
+sql(q{SELECT txpipe.produce('shop', 'orders', '{"id": 3, "name": "x", "amount": 5, "at": 0}', format => 'avro')});
+sql(q{SELECT txpipe.produce('shop', 'orders', NULL::jsonb, 'k1', format => 'avro')});
+sql(q{CREATE TABLE copy (LIKE orders)});
+sql(q{ALTER TABLE copy ALTER tags TYPE jsonb USING NULL});
+sql(q{SELECT txpipe.create_stream('copy', 'shop', 'orders', 'copy', 'avro')});
+wait_for_offset($node, 'copy', 4);
+is( sql('SELECT id, name, amount, at, tags, note FROM copy ORDER BY id'),
+	sql(q{SELECT id, name, amount, at, to_jsonb(tags), note FROM orders ORDER BY id}) . "\n3|x|5.00|1970-01-01 00:00:00+00|[]|",
+	'a stream has the rows, and defaults of fields that were missing');
+like(open_letters($node, 'copy'), qr/^3 tombstone: [^\n]*$/, 'and a tombstone');
+
+# --- what does not fit ---
+
+sub unfit
+{
+	my ($value, $detail, $name) = @_;
+	my $e = error("SELECT txpipe.produce('shop', 'orders', '$value', format => 'avro')");
+
+	is("$e->{state} $e->{message}", '22023 the value does not fit its schema', $name);
+	like($e->{detail}, $detail, '... and why');
+	return;
+}
+my $end = sql(q{SELECT messages FROM txpipe.topics('shop') WHERE topic = 'orders'});
+unfit('{"id": 1, "name": "x", "at": 0}', qr/^field "amount": it is missing, and the schema has no default for it$/, 'a field is missing');
+unfit('{"id": 1, "name": "x", "at": 0, "amount": 1.005}', qr/^field "amount": more than the schema's 2 digits behind the point: "1.005"$/, 'a digit too many');
+unfit('{"id": 1, "name": "x", "at": 0, "amount": 1, "tags": ["a", 7]}', qr/^field "tags\[1\]": not a string: "7"$/, 'in an array');
+unfit('{"id": 1, "name": "x", "at": 0, "amount": 1, "color": "red"}', qr/^the schema has no field: "color"$/, 'a field that would be lost');
+unfit('[]', qr/^not an object: "\[\]"$/, 'no record');
+is(sql(q{SELECT messages FROM txpipe.topics('shop') WHERE topic = 'orders'}), $end, 'none of it was sent');
+
+# --- by a schema that is given ---
+
+sub given { return "SELECT txpipe.produce('$_[0]', '$_[1]', '$_[2]', format => 'avro', options => jsonb_build_object('avro_schema', '$_[3]'$_[4]))"; }
+my $int = '{"type":"record","name":"n","fields":[{"name":"n","type":"int"}]}';
+my $e   = error(given('shop', 'given', '{"n": 1}', $int, ''));
+is($e->{state}, '42704', 'a schema that the registry does not have');
+like($e->{hint}, qr/"register": true/, '... how it would be registered');
+sql(given('shop', 'given', '{"n": 1}', $int, ", 'register', true"));
+is(registered_schema($registry, 'subjects/given-value/versions/latest'), $int, 'it is registered where that is asked for');
+sql(given('shop', 'given', '{"n": 2}', $int, ''));
+sql(given('shop', 'given', '{"n": 3}', $int, ", 'register', true, 'subject', 'a/b c'"));
+is(registered_schema($registry, 'subjects/a%2Fb%20c/versions/latest'), $int, '... under a subject of any name');
+is(values_of('given', 'shop'), join(' ', map { unpack('H*', wire(101, avro_long($_))) } 1 .. 3), 'all have the number that the registry gave');
+$e = error(given('shop', 'given', '{"n": 3}', $int =~ s/"n","type"/"n","doc":"incompatible","type"/r, ", 'register', true"));
+is("$e->{state} $e->{detail}", '22023 Schema being registered is incompatible with an earlier schema', 'what the registry says of a schema it refuses');
+is(error(given('shop', 'given', '{"n": 3}', '{"type": "nothing"}', ", 'register', true"))->{state}, '22023', 'what is no schema is not registered');
+unlike(registry_log($registry), qr/nothing known/, 'what it was asked for is what registries know');
+sql(given('bare', 'bare', '{"n": 64}', $int, ''));
+is(values_of('bare', 'bare'), '8001', 'without a registry the bytes are bare');
+sql(q{CREATE TABLE bare (n int)});
+sql("SELECT txpipe.create_stream('bare', 'bare', 'bare', 'bare', 'avro', options => jsonb_build_object('avro_schema', '$int'))");
+wait_for_offset($node, 'bare', 1);
+is(sql('TABLE bare'), '64', '... which a stream of that schema reads');
+
+# --- JSON ---
+
+sql(q{SELECT txpipe.produce('bare', 'documents', '{"a": [1, 2.50]}'::jsonb)});
+is(sql(q{SELECT value_text FROM txpipe.peek('bare', 'documents')}), '{"a": [1, 2.50]}', 'jsonb is sent as JSON');
+register_schema($registry, 'subjects/documents-value/versions/latest', '{"type": "object"}', subject => 'documents-value', version => 1, id => 9, schemaType => 'JSON');
+sql(q{SELECT txpipe.produce('shop', 'documents', '{"a": 1}'::jsonb, options => '{"subject": "documents-value"}')});
+is(values_of('documents', 'shop') =~ s/^\S+ //r, unpack('H*', wire(9, '{"a": 1}')), '... behind the number of its schema where a subject is named');
+sql(q{SELECT txpipe.create_stream('documents', 'shop', 'documents', paused => true)});
+is(sql(q{SELECT count(*) FROM txpipe.test_stream('shop', 'documents', 'documents'::regclass) WHERE code IS NULL}), '2', '... and both are read');
+is(error(q{SELECT txpipe.produce('shop', 'orders', '{}', options => '{"subject": "orders-value"}')})->{state}, '22023', 'a schema of another kind');
+
+# --- options ---
+
+for my $case ([ 'bare', q{format => 'avro'} ], [ 'bare', q{format => 'protobuf'} ], [ 'bare', q{options => '{"subject": "x"}'} ],
+	[ 'shop', q{options => '{"avro_schema": "\"int\""}'} ], [ 'shop', q{format => 'avro', options => '{"register": true}'} ],
+	[ 'shop', q{format => 'avro', options => '{"no": 1}'} ])
+{
+	my $said = error("SELECT txpipe.produce('$case->[0]', 'none', '{}'::jsonb, $case->[1])");
+
+	is($said->{state}, '22023', "refused: $case->[0], $case->[1]");
+	isnt($said->{hint} // '', '', '... with a hint');
+}
+
+# --- by the outbox ---
+
+sub is_delivered
+{
+	my ($where, $name) = @_;
+
+	wait_for($node, "SELECT count(*) = 0 FROM txpipe.outbox WHERE $where AND delivered_at IS NULL", $name);
+	return;
+}
+register_schema($registry, 'subjects/queue-value/versions/latest', $int, subject => 'queue-value', version => 1, id => 11);
+sql(<<"SQL");
+BEGIN;
+SELECT txpipe.enqueue('shop', 'queue', '{"n": 1}', 'a', '{"h": "v"}', 'avro');
+SELECT txpipe.enqueue('shop', 'queue', '{"n": "two"}', 'b', format => 'avro');
+SELECT txpipe.enqueue('shop', 'queue', '{"n": 3}'::jsonb);
+SELECT txpipe.enqueue('shop', 'queue', 'as it is');
+SELECT txpipe.enqueue('shop', 'queue', NULL::jsonb, 'a', format => 'avro');
+SELECT txpipe.enqueue('shop', 'queue', '{"n": 6}', format => 'avro', options => jsonb_build_object('avro_schema', '$int', 'register', true, 'subject', 'other'));
+SELECT txpipe.enqueue('shop', 'queue', '{"n": 7}', format => 'avro');
+COMMIT;
+SQL
+is_delivered(q{topic = 'queue' AND key IS DISTINCT FROM 'b'}, 'messages of several kinds are delivered');
+is( values_of('queue', 'shop'),
+	join(' ', unpack('H*', wire(11, avro_long(1))), unpack('H*', '{"n": 3}'), unpack('H*', 'as it is'), 'NULL', unpack('H*', wire(101, avro_long(6))), unpack('H*', wire(11, avro_long(7)))),
+	'... each as it was to be, in order');
+wait_for($node, q{SELECT last_error = 'the value does not fit its schema: field "n": not a number: "two"' AND attempts = 1 AND delivered_at IS NULL
+	FROM txpipe.outbox WHERE key = 'b'}, 'one that does not fit stays, and says why');
+is(sql(q{SELECT count(DISTINCT headers) FROM txpipe.peek('shop', 'queue', 100) WHERE headers ? 'txpipe-id'}), '6', 'each has its own id');
+is(sql(q{SELECT format, value FROM txpipe.outbox WHERE key = 'b'}), 'avro|{"n": "two"}', 'what is kept can be read');
+is(error(q{SELECT txpipe.enqueue('bare', 'queue', '{"n": 1}', format => 'avro')})->{state}, '22023', 'what could never be sent is refused');
+sql(q{DELETE FROM txpipe.outbox_store WHERE key = 'b'});
+stop_registry($registry);
+sql(q{SELECT txpipe.enqueue('shop', 'queue', '{"n": 8}', format => 'avro'); SELECT txpipe.enqueue('bare', 'none', 'elsewhere')});
+wait_for($node, q{SELECT last_error LIKE '08006: the schema registry at "%" does not give the schema of subject "queue-value"%' AND delivered_at IS NULL
+	FROM txpipe.outbox WHERE value = '{"n": 8}'}, 'a registry that is away holds up its topic');
+is_delivered(q{topic = 'none'}, '... and no other');
+$e = error(q{SELECT txpipe.produce('shop', 'queue', '{"n": 9}', format => 'avro')});
+is("$e->{state} $e->{hint}", '08006 Nothing was sent.', 'produce says so at once');
+$registry = start_registry(%{$registry}{qw(dir port)});
+is_delivered(q{topic = 'queue'}, 'it goes on by itself');
+is((split / /, values_of('queue', 'shop'))[-1], unpack('H*', wire(11, avro_long(8))), '... with what waited');
+
+# --- a registry that asks who it is ---
+
+stop_registry($registry);
+$registry = start_registry(%{$registry}{qw(dir port)}, user_info => 'me:secret');
+is(error(q{SELECT txpipe.produce('shop', 'orders', '{}', format => 'avro')})->{state}, '28000', 'a registry that refuses user and password');
+sql(q{CREATE USER MAPPING FOR CURRENT_USER SERVER shop OPTIONS (schema_registry_user_info 'me:secret')});
+sql(q{SELECT txpipe.produce('shop', 'login', '{"n": 1}', format => 'avro', options => '{"subject": "queue-value"}')});
+is(values_of('login', 'shop'), unpack('H*', wire(11, avro_long(1))), 'with them it is sent');
+
+log_is_clean($node, qr/schema registry|fit its schema|schema of subject|schema is none of Avro|no schema for messages|message option|option (?:subject|avro_schema|register)|in the format "protobuf"/);
+done_testing();
