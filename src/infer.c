@@ -343,6 +343,8 @@ path_of_column(const TxdColumn *column)
 			return psprintf("%s.%s", KEY_PATH, column->paths[0]);
 		case TXD_FROM_ENVELOPE_FIELD:
 			return psprintf("$envelope.%s", column->paths[0]);
+		case TXD_FROM_HEADER:
+			return psprintf("$header.%s", column->paths[0]);
 		case TXD_FROM_ROW:
 			return ROW_NAME;
 		case TXD_FROM_KEY:

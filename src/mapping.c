@@ -51,12 +51,12 @@ static void
 set_source(TxdColumn *column, TxdSource source, bool *first)
 {
 	bool field = source == TXD_FROM_FIELD || source == TXD_FROM_KEY_FIELD ||
-				 source == TXD_FROM_ENVELOPE_FIELD;
+				 source == TXD_FROM_ENVELOPE_FIELD || source == TXD_FROM_HEADER;
 
 	if (!*first && (column->source != source || !field))
 		bad_mapping(column, "has alternatives from different places",
 					"Alternatives are fields of the message, or all of them fields of the key, or "
-					"of the envelope.");
+					"of the envelope, or headers.");
 	column->source = source;
 	*first = false;
 }
@@ -69,7 +69,9 @@ source_of_field(char **path)
 	{
 		const char *prefix;
 		TxdSource source;
-	} places[] = {{"$key.", TXD_FROM_KEY_FIELD}, {"$envelope.", TXD_FROM_ENVELOPE_FIELD}};
+	} places[] = {{"$key.", TXD_FROM_KEY_FIELD},
+				  {"$envelope.", TXD_FROM_ENVELOPE_FIELD},
+				  {"$header.", TXD_FROM_HEADER}};
 
 	for (int i = 0; i < (int) lengthof(places); i++)
 	{
@@ -99,11 +101,11 @@ add_path(TxdColumn *column, char *path, bool *first)
 	}
 	source = source_of_field(&path);
 	if (path[0] == '\0' || (path[0] == '$' && source == TXD_FROM_FIELD))
-		bad_mapping(
-			column, psprintf("has a path that cannot be: \"%s\"", path),
-			"Paths are field names joined by dots, with [N] for an element of an array, or "
-			"$rest, $value, $key, $key.field, $envelope.field, or a kafka_… name; write \\. "
-			"for a dot in a name, \\[ for a bracket and \\$ for a $ that begins one.");
+		bad_mapping(column, psprintf("has a path that cannot be: \"%s\"", path),
+					"Paths are field names joined by dots, with [N] for an element of an array, or "
+					"$rest, $value, $key, $key.field, $envelope.field, $header.name, or a kafka_… "
+					"name; write \\. "
+					"for a dot in a name, \\[ for a bracket and \\$ for a $ that begins one.");
 	set_source(column, source, first);
 	column->paths = column->paths ? repalloc(column->paths, sizeof(char *) * (column->npaths + 1))
 								  : palloc(sizeof(char *));

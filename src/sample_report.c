@@ -61,7 +61,9 @@ txp_sample_report(const char *topic, const TxpRowPlan *plan, const TxpSample *sa
 	{
 		TxdSource source = plan->columns[i].source;
 
-		if ((source == TXD_FROM_FIELD || source == TXD_FROM_KEY_FIELD) && !bms_is_member(i, filled))
+		if ((source == TXD_FROM_FIELD || source == TXD_FROM_KEY_FIELD ||
+			 source == TXD_FROM_HEADER) &&
+			!bms_is_member(i, filled))
 			add_name(&columns, plan->columns[i].name);
 	}
 	if (columns.len == 0)

@@ -66,6 +66,7 @@ prepare(TxdDecoder *d, TxdError *err)
 	}
 	if (wants_key && !prepare_key(d, err))
 		return false;
+	txd_headers_prepare(d);
 	if (!txd_as_json_prepare(d, err))
 		return false;
 	if (d->schema.format == TXD_CSV)
@@ -119,6 +120,7 @@ txd_free(TxdDecoder *d)
 		free(d->places[i].field);
 	}
 	txd_as_json_end(d);
+	free(d->headers);
 	txd_match_free(d->match);
 	txd_match_free(d->key_match);
 	txd_track_free(d->track);
@@ -358,7 +360,7 @@ txd_decode(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err
 	if (message->payload == NULL && !d->schema.tombstones)
 		return txd_refuse(err, "tombstone", NULL, "message has no payload");
 	d->given = message;
-	if (!txd_as_json(d, &message, &as_json, err))
+	if (!txd_as_json(d, &message, &as_json, err) || !txd_headers_read(d, message, err))
 		return false;
 	if (d->shape != NULL)
 		ok = txd_shape_rows(d, message, rows, err);

@@ -77,7 +77,8 @@ typedef enum TxdSource
 	TXD_FROM_ENVELOPE_FIELD = 13, /* "$envelope.id": a field around the row's own, by path */
 	TXD_FROM_ROW = 14,            /* kafka_row: number of the row in its message, from 0 */
 	TXD_FROM_SCHEMA =
-		15 /* what the message's schema says of its fields, [{"name", "type", "doc"}] */
+		15, /* what the message's schema says of its fields, [{"name", "type", "doc"}] */
+	TXD_FROM_HEADER = 16 /* "$header.name": the last header that has the path as its name */
 } TxdSource;
 
 /* What keys are. All but text become JSON, as messages do. */

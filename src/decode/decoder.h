@@ -76,6 +76,8 @@ struct TxdDecoder
 	struct TxdShape *shape;
 	uint32_t row;
 
+	struct TxdHeaders *headers; /* that columns come from; NULL: none */
+
 	/* The key */
 	TxdMatch *key_match; /* NULL: no column comes from its fields */
 	TxdTrack *key_track;
@@ -148,6 +150,11 @@ extern bool txd_put_preset(TxdDecoder *d, int i, TxdBuf *rows, TxdError *err);
 /* metadata.c: appends column i from what the message brings besides its value. */
 extern bool txd_put_metadata(TxdDecoder *d, int i, const TxdMessage *m, TxdBuf *rows,
 							 TxdError *err);
+
+/* header.c: single headers of a message that has been read. */
+extern void txd_headers_prepare(TxdDecoder *d);
+extern bool txd_headers_read(TxdDecoder *d, const TxdMessage *message, TxdError *err);
+extern bool txd_put_header(TxdDecoder *d, int i, TxdBuf *rows, TxdError *err);
 
 /* Applies the column's conversion and appends the value; `checked` as in txd_value. */
 extern bool txd_put_text(TxdDecoder *d, const TxdColumn *column, TxdKind kind, const char *text,

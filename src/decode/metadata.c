@@ -97,6 +97,8 @@ txd_put_metadata(TxdDecoder *d, int i, const TxdMessage *m, TxdBuf *rows, TxdErr
 				break;
 			return txd_put_text(d, column, TXD_KIND_TEXT, m->headers, m->headers_len, false, rows,
 								err);
+		case TXD_FROM_HEADER:
+			return txd_put_header(d, i, rows, err);
 		case TXD_FROM_LINE:
 			return txd_integer(column, form, m->line, rows, err);
 		case TXD_FROM_ROW:

@@ -162,7 +162,8 @@ check_encrypted(const TxdSchema *schema, const TxdColumn *col, TxdError *err)
 		col->source == TXD_FROM_KEY_FIELD || col->source == TXD_FROM_HEADERS ||
 		col->source == TXD_FROM_ENVELOPE_FIELD)
 		return true;
-	return txd_refuse(err, "bad_value", col, "the message's place and time are not encrypted");
+	return txd_refuse(err, "bad_value", col,
+					  "place and time of a message are not encrypted, and headers only as a whole");
 }
 
 /* A column without a path takes the field of its name: is the path of a field within that one? */
@@ -339,8 +340,9 @@ check_column(const TxdSchema *schema, const TxdColumn *col, int *nplain, TxdErro
 	if (col->or_key &&
 		(col->source != TXD_FROM_FIELD || schema->envelope != TXD_DEBEZIUM || schema->rows != NULL))
 		return txd_refuse(err, "bad_value", col, "only keys of Debezium have fields of the row");
-	if (col->source == TXD_FROM_KEY_FIELD && col->npaths == 0)
-		return txd_refuse(err, "bad_value", col, "a field of the key needs a path");
+	if ((col->source == TXD_FROM_KEY_FIELD || col->source == TXD_FROM_HEADER) && col->npaths == 0)
+		return txd_refuse(err, "bad_value", col,
+						  "a field of the key needs a path, a header a name");
 	if (col->source == TXD_FROM_IS_TOMBSTONE && col->type != TXD_BOOL)
 		return txd_refuse(err, "wrong_type", col, "whether there is a value needs a boolean");
 	if (col->source == TXD_FROM_REST && !txd_has_json_fields(schema->format))

@@ -50,8 +50,9 @@ unpack_rest(TxpStream *s, TxpReader *r)
 	s->window.stop_at_reject = txp_read_u8(r) != 0;
 	if (r->bad || r->p != r->end)
 		return broken_frame(s);
-	s->wants_headers =
-		txp_schema_uses(s->schema, TXD_FROM_HEADERS) || s->schema->envelope == TXD_CLOUDEVENTS;
+	s->wants_headers = txp_schema_uses(s->schema, TXD_FROM_HEADERS) ||
+					   txp_schema_uses(s->schema, TXD_FROM_HEADER) ||
+					   s->schema->envelope == TXD_CLOUDEVENTS;
 	s->decoder = txd_new(s->schema, &err);
 	if (s->decoder != NULL)
 	{

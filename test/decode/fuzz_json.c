@@ -14,6 +14,7 @@ static const char *object[] = {"o"};
 static const char *inside[] = {"o.p"};
 static const char *key_id[] = {"id", "m.a"};
 static const char *element[] = {"l[0].a", "l[1][0]"};
+static const char *header[] = {"id", "m"};
 static const char *around[] = {"op", "data.id", "l[0].a"};
 
 static TxdColumn columns[] = {
@@ -35,6 +36,7 @@ static TxdColumn columns[] = {
 	 .npaths = 2,
 	 .paths = key_id},
 	{.name = "gone", .type = TXD_BOOL, .source = TXD_FROM_IS_TOMBSTONE},
+	{.name = "header", .type = TXD_STRING, .source = TXD_FROM_HEADER, .npaths = 2, .paths = header},
 	{.name = "element", .type = TXD_STRING, .npaths = 2, .paths = element},
 };
 

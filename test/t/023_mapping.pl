@@ -1,4 +1,4 @@
-# Column mappings: fields of the key, alternatives, defaults, and what is refused when the stream is created.
+# Column mappings: fields of the key, headers, alternatives, defaults, and what is refused when the stream is created.
 use strict;
 use warnings;
 
@@ -6,7 +6,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeTest;
 
-my $broker = start_broker(qw(keyed:1));
+my $broker = start_broker(qw(keyed:1 headed:1));
 my $node   = new_node('mapping');
 start_node($node);
 kafka_server($node, 'shop', $broker);
@@ -47,6 +47,25 @@ is( sql(q{SELECT string_agg(concat_ws(' ', kafka_offset, code, column_name), ', 
 like(sql(q{SELECT message FROM txpipe.dead_letter WHERE stream = 'keyed' AND kafka_offset = 3}),
 	qr/^message key: /, 'a bad key is said to be the key');
 
+# Headers by name: the last of several, none, and bytes that are no text.
+for my $message ([ 1, 'trace.id=one', 'trace.id=two', 'n=3' ], [ 2, 'other=x' ], [ 3, "trace.id=\xff" ])
+{
+	my ($value, @headers) = @$message;
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/value';
+
+	append_to_file($file, qq({"id": $value}));
+	system_or_bail('kcat', '-P', '-b', $broker->{servers}, '-t', 'headed', '-p', 0, (map { ('-H', $_) } @headers), $file);
+}
+sql('CREATE TABLE headed (id integer, trace text, raw bytea, n integer)');
+sql(q{SELECT txpipe.create_stream('headed', 'shop', 'headed', 'headed',
+	columns => '{"id": "id", "trace": "$header.trace.id", "raw": "$header.trace.id", "n": {"path": ["$header.m", "$header.n"], "default": 0}}')});
+wait_for_offset($node, 'headed', 3);
+is(sql('SELECT * FROM headed ORDER BY id'), "1|two|\\x74776f|3\n2|||0", 'headers fill columns, the last of a name');
+is( sql(q{SELECT string_agg(concat_ws(' ', kafka_offset, code, column_name), ', ' ORDER BY kafka_offset) FROM txpipe.dead_letter WHERE stream = 'headed'}),
+	'2 bad_encoding trace',
+	'one that is no UTF-8 makes a dead letter');
+is(sql(q{SELECT replayed, failed FROM txpipe.replay_dead_letters('headed')}), '0|1', 'a replay sees the same');
+
 # what, columns, SQLSTATE, words of the message
 my @refused = (
 	[ 'default beside its type', '{"id": {"path": "a", "default": "none"}}', qr/^22/, qr/integer.*none/ ],
@@ -54,6 +73,8 @@ my @refused = (
 	[ 'alternatives of key and value', '{"id": {"path": ["$key.id", "id"]}}', qr/^22023$/, qr/id.*different places/ ],
 	[ 'a whole beside a field', '{"region": {"path": ["$key", "id"]}}', qr/^22023$/, qr/region.*different places/ ],
 	[ 'a key path without a field', '{"id": "$key."}', qr/^22023$/, qr/id.*path/ ],
+	[ 'a header without a name', '{"region": "$header."}', qr/^22023$/, qr/region.*path/ ],
+	[ 'alternatives of header and value', '{"region": {"path": ["$header.a", "id"]}}', qr/^22023$/, qr/region.*different places/ ],
 	[ 'an unknown $ path', '{"id": "$keys"}', qr/^22023$/, qr/\$keys/ ],
 	[ 'an empty part', '{"id": "$key.a..b"}', qr/^22/, qr/empty part/ ],
 );
