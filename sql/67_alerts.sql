@@ -93,3 +93,26 @@ SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'txpipe_delete_alerts';
 COMMENT ON FUNCTION txpipe.delete_alerts(text, interval) IS
 'Removes alerts of a stream for good that were closed at least older_than ago; others stay. Result: how many. For the owner of the stream';
+
+CREATE FUNCTION txpipe.alert_schema()
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT '{"type": "record", "name": "Alert", "namespace": "txpipe", "fields": [
+     {"name": "alert_id", "type": "long", "doc": "number of the alert"},
+     {"name": "stream", "type": "string", "doc": "stream whose batch raised it"},
+     {"name": "rule", "type": "string", "doc": "rule that raised it"},
+     {"name": "severity", "type": "string", "doc": "info, low, medium, high or critical"},
+     {"name": "subject", "type": "string", "doc": "whom or what it is about"},
+     {"name": "transaction_id", "type": ["null", "string"], "default": null, "doc": "transaction it is about"},
+     {"name": "event_time", "type": ["null", {"type": "long", "logicalType": "timestamp-micros"}], "default": null, "doc": "when what it is about happened; null: infinite"},
+     {"name": "reason", "type": ["null", "string"], "default": null, "doc": "why, in words"},
+     {"name": "evidence", "type": ["null", "string"], "default": null, "doc": "figures behind the reason, as JSON"},
+     {"name": "kafka_topic", "type": ["null", "string"], "default": null, "doc": "topic of the message it is about"},
+     {"name": "kafka_partition", "type": ["null", "int"], "default": null, "doc": "partition of that message"},
+     {"name": "kafka_offset", "type": ["null", "long"], "default": null, "doc": "offset of that message"},
+     {"name": "raised_at", "type": {"type": "long", "logicalType": "timestamp-micros"}, "doc": "when it was raised"}]}'
+$$;
+COMMENT ON FUNCTION txpipe.alert_schema() IS
+'The Avro schema of alerts in a topic, where their rule has the format avro. For the option avro_schema of streams that read them without a registry';

@@ -26,6 +26,7 @@ typedef struct RuleArgs
 	Interval *cooldown;
 	char *topic;
 	char *on_error;
+	char *format;
 	bool has_enabled;
 	bool enabled;
 } RuleArgs;
@@ -42,6 +43,11 @@ check_arguments(const RuleArgs *args)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("severity of a rule cannot be \"%s\"", args->severity),
 						errhint("info, low, medium, high or critical.")));
+	if (args->format != NULL && strcmp(args->format, "json") != 0 &&
+		strcmp(args->format, "avro") != 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("alerts cannot be sent in the format \"%s\"", args->format),
+						errhint("json or avro.")));
 	if (args->cooldown != NULL)
 		(void) txp_alerts_cooldown(args->cooldown);
 	if (args->on_error != NULL)
@@ -81,15 +87,18 @@ static void
 insert_rule(const TxpStream *stream, const RuleArgs *args)
 {
 	static TxpStatement statement = {
-		"INSERT INTO txpipe.alert_rule_store (rule, stream_id, severity, cooldown, topic) "
-		"VALUES ($1, $2, $3, $4, nullif($5, '')) ON CONFLICT DO NOTHING",
-		5,
-		{TEXTOID, INT4OID, TEXTOID, INTERVALOID, TEXTOID}};
-	Datum values[] = {CStringGetTextDatum(args->rule), Int32GetDatum(stream->id),
-					  CStringGetTextDatum(args->severity), IntervalPGetDatum(args->cooldown),
-					  args->topic ? CStringGetTextDatum(args->topic) : (Datum) 0};
+		"INSERT INTO txpipe.alert_rule_store (rule, stream_id, severity, cooldown, topic, format) "
+		"VALUES ($1, $2, $3, $4, nullif($5, ''), $6) ON CONFLICT DO NOTHING",
+		6,
+		{TEXTOID, INT4OID, TEXTOID, INTERVALOID, TEXTOID, TEXTOID}};
+	Datum values[] = {CStringGetTextDatum(args->rule),
+					  Int32GetDatum(stream->id),
+					  CStringGetTextDatum(args->severity),
+					  IntervalPGetDatum(args->cooldown),
+					  args->topic ? CStringGetTextDatum(args->topic) : (Datum) 0,
+					  CStringGetTextDatum(args->format)};
 
-	if (txp_spi_do(&statement, values, args->topic ? NULL : "    n") == 0)
+	if (txp_spi_do(&statement, values, args->topic ? NULL : "    n ") == 0)
 		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
 						errmsg("another stream has a rule \"%s\"", args->rule),
 						errhint("Rules have names of their own in a database.")));
@@ -120,7 +129,8 @@ txpipe_create_rule(PG_FUNCTION_ARGS)
 					 .cooldown = interval_or_null(fcinfo, 4),
 					 .topic = txp_arg_text_or_null(fcinfo, 5),
 					 .enabled = txp_arg_bool(fcinfo, 6, true),
-					 .on_error = txp_arg_text(fcinfo, 7, "on_error")};
+					 .on_error = txp_arg_text(fcinfo, 7, "on_error"),
+					 .format = txp_arg_text(fcinfo, 8, "format")};
 	TxpStream *stream = txp_stream_of_user_locked(txp_arg_text(fcinfo, 1, "stream"));
 	Interval none = {0};
 
@@ -183,19 +193,21 @@ update_rule(const RuleArgs *args)
 {
 	static TxpStatement statement = {
 		"UPDATE txpipe.alert_rule_store SET severity = coalesce($2, severity), "
-		"cooldown = coalesce($3, cooldown), topic = nullif(coalesce($4, topic), '') "
-		"WHERE rule = $1",
-		4,
-		{TEXTOID, TEXTOID, INTERVALOID, TEXTOID}};
-	char nulls[] = "    ";
+		"cooldown = coalesce($3, cooldown), topic = nullif(coalesce($4, topic), ''), "
+		"format = coalesce($5, format) WHERE rule = $1",
+		5,
+		{TEXTOID, TEXTOID, INTERVALOID, TEXTOID, TEXTOID}};
+	char nulls[] = "     ";
 	Datum values[] = {CStringGetTextDatum(args->rule),
 					  args->severity ? CStringGetTextDatum(args->severity) : (Datum) 0,
 					  args->cooldown ? IntervalPGetDatum(args->cooldown) : (Datum) 0,
-					  args->topic ? CStringGetTextDatum(args->topic) : (Datum) 0};
+					  args->topic ? CStringGetTextDatum(args->topic) : (Datum) 0,
+					  args->format ? CStringGetTextDatum(args->format) : (Datum) 0};
 
 	nulls[1] = args->severity ? ' ' : 'n';
 	nulls[2] = args->cooldown ? ' ' : 'n';
 	nulls[3] = args->topic ? ' ' : 'n';
+	nulls[4] = args->format ? ' ' : 'n';
 	(void) txp_spi_do(&statement, values, nulls);
 }
 
@@ -210,7 +222,8 @@ txpipe_alter_rule(PG_FUNCTION_ARGS)
 					 .topic = txp_arg_text_or_null(fcinfo, 4),
 					 .has_enabled = !PG_ARGISNULL(5),
 					 .enabled = txp_arg_bool(fcinfo, 5, true),
-					 .on_error = txp_arg_text_or_null(fcinfo, 6)};
+					 .on_error = txp_arg_text_or_null(fcinfo, 6),
+					 .format = txp_arg_text_or_null(fcinfo, 7)};
 	TxpStream *stream = stream_of_rule(args.rule);
 
 	check_arguments(&args);

@@ -476,7 +476,7 @@ txp_alerts_take(const TxpStream *stream, const TxpAlertRule *rule, SPITupleTable
 		store(&taking);
 		notify_of_all(&taking);
 		if (rule->topic != NULL)
-			txp_outbox_add_alerts(stream, rule->topic, numbers());
+			txp_outbox_add_alerts(stream, rule->topic, rule->avro, numbers());
 	}
 	SPI_finish();
 }

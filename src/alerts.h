@@ -16,7 +16,8 @@ typedef struct TxpAlertRule
 {
 	char *name;
 	char *severity; /* unless a row has its own */
-	char *topic;    /* that gets the alerts, too, or NULL */
+	char *topic;    /* that gets the alerts, too, or NULL; */
+	bool avro;      /* as Avro */
 	int64 cooldown_us;
 } TxpAlertRule;
 

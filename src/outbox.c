@@ -110,20 +110,24 @@ find_route(Oid owner, const char *owner_name, const char *server, const char *to
 	return DatumGetInt32(txp_spi_datum(0, 1));
 }
 
+/* Avro has no JSON in it: there the evidence is its text. */
 void
-txp_outbox_add_alerts(const TxpStream *stream, const char *topic, Datum alert_ids)
+txp_outbox_add_alerts(const TxpStream *stream, const char *topic, bool avro, Datum alert_ids)
 {
 	static TxpStatement statement = {
-		"INSERT INTO txpipe.outbox_store (route_id, key, value) "
-		"SELECT $1, a.subject, jsonb_build_object('alert_id', a.alert_id, 'stream', $3, 'rule', "
+		"INSERT INTO txpipe.outbox_store (route_id, key, value, options) "
+		"SELECT $1, a.subject, (jsonb_build_object('alert_id', a.alert_id, 'stream', $3, 'rule', "
 		"a.rule, 'severity', a.severity, 'subject', a.subject, 'transaction_id', a.transaction_id, "
 		"'event_time', a.event_time, 'reason', a.reason, 'evidence', a.evidence, 'kafka_topic', "
 		"a.kafka_topic, 'kafka_partition', a.kafka_partition, 'kafka_offset', a.kafka_offset, "
-		"'raised_at', a.raised_at)::text "
+		"'raised_at', a.raised_at) || CASE WHEN $4 THEN jsonb_build_object('evidence', "
+		"a.evidence::text, 'event_time', CASE WHEN isfinite(a.event_time) THEN a.event_time END) "
+		"ELSE '{}' END)::text, CASE WHEN $4 THEN jsonb_build_object('format', 'avro', "
+		"'avro_schema', txpipe.alert_schema(), 'register', true) END "
 		"FROM txpipe.alert_store a WHERE a.alert_id = ANY ($2) ORDER BY a.alert_id",
-		3,
-		{INT4OID, INT8ARRAYOID, TEXTOID}};
-	Datum values[3] = {0, alert_ids, CStringGetTextDatum(stream->name)};
+		4,
+		{INT4OID, INT8ARRAYOID, TEXTOID, BOOLOID}};
+	Datum values[4] = {0, alert_ids, CStringGetTextDatum(stream->name), BoolGetDatum(avro)};
 
 	SPI_connect();
 	values[0] = Int32GetDatum(find_route(stream->owner, stream->owner_name, stream->server, topic));

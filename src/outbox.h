@@ -28,8 +28,9 @@ typedef struct TxpDelivery
 	StringInfoData payload; /* PRODUCE_ALL; holds secrets until it is sent */
 } TxpDelivery;
 
-/* Puts these alerts (bigint[]) into the outbox of the stream's owner. */
-extern void txp_outbox_add_alerts(const TxpStream *stream, const char *topic, Datum alert_ids);
+/* Puts these alerts (bigint[]) into the outbox of the stream's owner, as JSON or Avro. */
+extern void txp_outbox_add_alerts(const TxpStream *stream, const char *topic, bool avro,
+								  Datum alert_ids);
 
 /*
  * One message of the current user, who has been checked; returns its number. Datums are text and jsonb, 0: NULL; format: of

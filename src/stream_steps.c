@@ -48,6 +48,7 @@ read_rule(uint64 row, char *name)
 	rule->severity = severity;
 	rule->topic = txp_spi_text(row, 6);
 	rule->cooldown_us = DatumGetInt64(txp_spi_datum(row, 7));
+	rule->avro = DatumGetBool(txp_spi_datum(row, 8));
 	return rule;
 }
 
@@ -69,7 +70,7 @@ txp_stream_steps_load(int32 stream_id, List *trusted)
 {
 	static TxpStatement statement = {
 		"SELECT s.step, s.sql, s.ordinal, s.on_error, r.severity, r.topic, "
-		"(extract(epoch FROM r.cooldown) * 1000000)::bigint "
+		"(extract(epoch FROM r.cooldown) * 1000000)::bigint, r.format = 'avro' "
 		"FROM txpipe.stream_step_store s LEFT JOIN txpipe.alert_rule_store r "
 		"ON r.stream_id = s.stream_id AND r.rule = s.step "
 		"WHERE s.stream_id = $1 AND s.enabled ORDER BY s.kind = 'rule', s.ordinal, s.step",

@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 
+use JSON::PP;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeClients;
@@ -97,6 +98,31 @@ sql(q{SELECT txpipe.create_stream('inferred_documents', 'shop', 'documents')});
 wait_for_offset($node, 'inferred_documents', 500);
 is( sql('SELECT sum(id), sum(amount::numeric) FROM inferred_documents'), sql('SELECT sum(id), sum(amount) FROM documents_written'),
 	'a table that is inferred');
+
+# --- what we send, read by Confluent's client with its deserializer ---
+
+sub consumed { return [ map { decode_json($_) } split /\n/, run_client('consume.py', $kafka->{servers}, $registry->{url}, @_) ]; }
+
+kafka_do($kafka, map { [ 'create', $_, 1 ] } qw(echo notes alarms));
+my $sent = q{SELECT id, reference, customer AS client, amount, paid_at, day, method, tags, jsonb_build_object('city', city, 'zip', zip) AS address, note, rate, channel
+	FROM payments_written WHERE channel IS NOT NULL};
+is( sql(qq{SELECT count(*) FROM ($sent ORDER BY id) p, txpipe.produce('shop', 'echo', to_jsonb(p), key => p.id::text, headers => '{"from": "txpipe"}', format => 'avro',
+		options => '{"subject": "payments-value"}')}),
+	'400', 'rows are sent by the schema that the client registered');
+is_deeply(consumed('echo', 400), decode_json(sql("SELECT jsonb_agg(to_jsonb(p) || jsonb_build_object('amount', amount::text, 'id', id::text,
+	'reference', reference::text, 'paid_at', to_char(paid_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')) ORDER BY id) FROM ($sent) p")), 'the client reads each value as it is in the row');
+is(sql(q{SELECT txpipe.enqueue('shop', 'notes', '{"note": "ü"}', format => 'avro', options => jsonb_build_object('register', true,
+	'avro_schema', '{"type": "record", "name": "note", "fields": [{"name": "note", "type": "string"}]}')) > 0}), 't', 'a message of the outbox');
+is_deeply(consumed('notes', 1), [ { note => "\x{fc}" } ], '... by a schema that we registered');
+sql(q{SELECT txpipe.create_rule('large', 'payments', 'SELECT customer AS subject, paid_at AS event_time, id AS transaction_id, kafka_offset FROM batch WHERE amount > 200',
+	topic => 'alarms', format => 'avro')});
+produce('avro', 'payments', 901, 20, 3);
+wait_for_offset($node, 'payments', 920);
+my $alerts = decode_json(sql(q{SELECT jsonb_agg(jsonb_build_object('alert_id', alert_id::text, 'stream', stream, 'rule', rule, 'severity', severity, 'subject', subject,
+	'transaction_id', transaction_id, 'event_time', to_char(event_time AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'), 'reason', reason, 'evidence', evidence, 'kafka_topic', kafka_topic,
+	'kafka_partition', kafka_partition, 'kafka_offset', kafka_offset::text, 'raised_at', to_char(raised_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')) ORDER BY alert_id) FROM txpipe.alert}));
+is(scalar @$alerts, sql('SELECT count(*) FROM payments_written WHERE id > 900 AND amount > 200'), 'alerts are raised');
+is_deeply(consumed('alarms', scalar @$alerts), $alerts, '... and the client reads them, by the schema that is registered');
 
 log_is_clean($node);
 done_testing();
