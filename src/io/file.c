@@ -8,11 +8,9 @@
 #include "handlers.h"
 #include "link.h"
 #include "put.h"
+#include "records.h"
 #include "schema.h"
 #include "source.h"
-
-/* More of one record than this is no record. */
-#define MAX_RECORD (64u << 20)
 
 typedef struct FileReader
 {
@@ -130,29 +128,8 @@ unpack(FileReader *f, const TxpMail *mail)
 static size_t
 next_record(FileReader *f, bool at_end, size_t *line_ends)
 {
-	const char *p = f->text.data + f->at;
-	size_t left = f->text.len - f->at;
-	const char *end;
-
-	if (left == 0)
-		return 0;
-	if (f->schema->format == TXD_CSV)
-		return txd_csv_record(&f->schema->csv, p, left, at_end, line_ends);
-	end = memchr(p, '\n', left);
-	*line_ends = end != NULL;
-	if (end != NULL)
-		return (size_t) (end - p) + 1;
-	return at_end ? left : 0;
-}
-
-static size_t
-without_line_end(const char *p, size_t len)
-{
-	if (len > 0 && p[len - 1] == '\n')
-		len--;
-	if (len > 0 && p[len - 1] == '\r')
-		len--;
-	return len;
+	return txp_record_length(f->schema->format == TXD_CSV ? &f->schema->csv : NULL,
+							 f->text.data + f->at, f->text.len - f->at, at_end, line_ends);
 }
 
 static bool
@@ -174,7 +151,7 @@ take_record(FileReader *f, const char *p, size_t len, size_t line_ends)
 	TxpRange *range;
 
 	f->line += (int64_t) line_ends;
-	len = without_line_end(p, len);
+	len = txp_without_line_end(p, len);
 	if (len == 0)
 		return;
 	if (f->needs_header)
@@ -187,7 +164,7 @@ take_record(FileReader *f, const char *p, size_t len, size_t line_ends)
 	if (f->mended != NULL)
 	{
 		p = f->mended;
-		len = without_line_end(p, strlen(p));
+		len = txp_without_line_end(p, strlen(p));
 	}
 	if (batch->nranges == 0)
 		txp_batch_range(batch, 0, 0, line);
@@ -261,10 +238,10 @@ take_records(FileReader *f, bool at_end)
 	size_t line_ends = 0;
 	size_t len;
 
-	if (!f->started && (f->text.len >= 3 || at_end))
+	if (!f->started && (f->text.len >= TXP_BOM_LEN || at_end))
 	{
-		if (f->text.len >= 3 && memcmp(f->text.data, "\xef\xbb\xbf", 3) == 0)
-			f->at = 3;
+		if (f->text.len >= TXP_BOM_LEN && memcmp(f->text.data, TXP_BOM, TXP_BOM_LEN) == 0)
+			f->at = TXP_BOM_LEN;
 		f->started = true;
 	}
 	while (f->started && !f->failed && (len = next_record(f, at_end, &line_ends)) > 0)
@@ -280,7 +257,7 @@ take_records(FileReader *f, bool at_end)
 		take_record(f, f->text.data + f->at, len, line_ends);
 		f->at += len;
 	}
-	if (f->text.len - f->at > MAX_RECORD)
+	if (f->text.len - f->at > TXP_MAX_RECORD)
 		fail(f, "54000", NULL, "Is the file of the format given?", "a record is longer than 64 MB");
 	f->text.len -= f->at;
 	memmove(f->text.data, f->text.data + f->at, f->text.len);
