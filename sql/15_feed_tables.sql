@@ -83,6 +83,9 @@ CREATE TABLE txpipe.file_ledger (
     loaded_at timestamptz,
     lake_path text,
     landing_removed boolean NOT NULL DEFAULT false,
+    copy_sha256 bytea CHECK (length(copy_sha256) = 32),
+    copy_bytes bigint,
+    rows_erased bigint NOT NULL DEFAULT 0,
     CHECK (sha256 IS NOT NULL OR state IN ('settling', 'superseded')),
     CHECK (state <> 'loaded' OR rows_read =
            rows_loaded + rows_duplicate + rows_filtered + rows_superseded + rows_rejected)
@@ -128,6 +131,19 @@ COMMENT ON COLUMN txpipe.file_ledger.arrived_at IS 'When it was first seen';
 COMMENT ON COLUMN txpipe.file_ledger.loaded_at IS 'When it was loaded';
 COMMENT ON COLUMN txpipe.file_ledger.lake_path IS 'Its copy, below the lake directory; NULL before it is loaded, and when clean_lake() has removed it';
 COMMENT ON COLUMN txpipe.file_ledger.landing_removed IS 'It is not in the landing directory any more: removed after its load, taken back, or overwritten';
+COMMENT ON COLUMN txpipe.file_ledger.copy_sha256 IS 'SHA-256 of what the copy holds since erase_subject() has rewritten it; NULL: the file as it was delivered';
+COMMENT ON COLUMN txpipe.file_ledger.copy_bytes IS 'Size of such a copy as it is stored';
+COMMENT ON COLUMN txpipe.file_ledger.rows_erased IS 'Records that such a copy lacks, which a reload does not read';
+
+CREATE TABLE txpipe.lake_leftover (
+    lake_path text PRIMARY KEY,
+    feed_id integer NOT NULL REFERENCES txpipe.feed ON DELETE CASCADE
+);
+SELECT pg_catalog.pg_extension_config_dump('txpipe.lake_leftover', '');
+REVOKE ALL ON txpipe.lake_leftover FROM PUBLIC;
+COMMENT ON TABLE txpipe.lake_leftover IS 'Copies that erase_subject() has given up; they go at its commit, and where a crash came between with the next call of erase_subject() or clean_lake()';
+COMMENT ON COLUMN txpipe.lake_leftover.lake_path IS 'The copy, below the lake directory';
+COMMENT ON COLUMN txpipe.lake_leftover.feed_id IS 'Feed';
 
 CREATE TABLE txpipe.rejected_line (
     file_id bigint NOT NULL REFERENCES txpipe.file_ledger ON DELETE CASCADE,

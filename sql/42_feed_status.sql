@@ -110,7 +110,8 @@ CREATE VIEW txpipe.file WITH (security_barrier) AS
            l.modified_at,
            l.attempts,
            l.retry_at,
-           l.landing_removed
+           l.landing_removed,
+           l.rows_erased
       FROM txpipe.file_ledger l
       JOIN txpipe.feed f USING (feed_id)
      WHERE txpipe.may_watch(f.owner_oid, f.owner_name, f.target_schema, f.target_table);
@@ -138,6 +139,7 @@ COMMENT ON COLUMN txpipe.file.modified_at IS 'Its modification time';
 COMMENT ON COLUMN txpipe.file.attempts IS 'How often loading was tried';
 COMMENT ON COLUMN txpipe.file.retry_at IS 'A failed file is not tried again before this time';
 COMMENT ON COLUMN txpipe.file.landing_removed IS 'It has left the landing directory';
+COMMENT ON COLUMN txpipe.file.rows_erased IS 'Records that its copy lacks since erase_subject(): a reload does not read them';
 
 CREATE VIEW txpipe.rejected_row WITH (security_barrier) AS
     SELECT r.file_id,

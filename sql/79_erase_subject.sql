@@ -10,6 +10,14 @@ COMMENT ON FUNCTION txpipe.erase_kept(text, bigint[], bigint[]) IS
     'Part of erase_subject(): erases dead letters, rejected records (ids are files, with line_nos), alerts, messages of the outbox, or '
     'copies of files in the lake, of streams, feeds and routes that the caller owns. Result: how many';
 
+CREATE FUNCTION txpipe.erase_copies(subject jsonb, server text, rejected bigint[], rejected_lines bigint[])
+    RETURNS TABLE (feed text, hindrance text, copies bigint, records bigint, file_ids bigint[])
+    LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'txpipe_erase_copies';
+COMMENT ON FUNCTION txpipe.erase_copies(jsonb, text, bigint[], bigint[]) IS
+    'Part of erase_subject(): has the copies in the lake of the caller''s own feeds written anew without the person''s records, and those rejected ones (files, '
+    'lines). Result: for each feed copies and records, and with a hindrance how many copies were not searched, of which files';
+
 CREATE TABLE txpipe.erasure_store (
     erasure_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     role name NOT NULL,
@@ -89,19 +97,25 @@ COMMENT ON COLUMN txpipe.subject_place.target_table IS 'Name of the table';
 COMMENT ON COLUMN txpipe.subject_place.encrypted IS 'Its columns that a mapping encrypts; NULL: none';
 COMMENT ON COLUMN txpipe.subject_place.is_planted IS 'Whether it only has the name of such a table and belongs to a role without your rights, whose triggers would run as you';
 
--- What is true of the rows of a table that are the person's; NULL: it has not all of the columns.
-CREATE FUNCTION txpipe.subject_condition(place regclass, subject jsonb, encrypted text[], server text) RETURNS text
+-- What is true of the rows of these columns that are the person's; NULL: not all of the subject's are there.
+CREATE FUNCTION txpipe.subject_condition(columns text[], subject jsonb, encrypted text[], server text) RETURNS text
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN count(a.attname) = count(*) THEN string_agg(
+    SELECT CASE WHEN bool_and(s.key = ANY (columns)) THEN string_agg(
                CASE WHEN NOT s.key = ANY (coalesce(encrypted, '{}'))
                     THEN format('t.%I::text = ANY (%L)', s.key, ARRAY(SELECT jsonb_array_elements_text(s.value)))
                     ELSE format('txpipe.decrypt(t.%I, %L) = ANY (%L)', s.key, server, ARRAY(SELECT jsonb_array_elements_text(s.value)))
                END, ' AND ' ORDER BY s.key = ANY (coalesce(encrypted, '{}'))) END
       FROM jsonb_each(subject) AS s
-      LEFT JOIN pg_attribute a ON a.attrelid = place AND a.attname = s.key AND a.attnum > 0 AND NOT a.attisdropped
 $$;
-COMMENT ON FUNCTION txpipe.subject_condition(regclass, jsonb, text[], text) IS 'Part of erase_subject(): the rows of a table that are the person''s';
+COMMENT ON FUNCTION txpipe.subject_condition(text[], jsonb, text[], text) IS 'Part of erase_subject(): which rows t with these columns are the person''s';
+
+CREATE FUNCTION txpipe.columns_of(place regclass) RETURNS text[]
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT array_agg(attname::text) FROM pg_attribute WHERE attrelid = place AND attnum > 0 AND NOT attisdropped
+$$;
+COMMENT ON FUNCTION txpipe.columns_of(regclass) IS 'Part of erase_subject(): names of a table''s columns';
 
 CREATE FUNCTION txpipe.erasure(place text, action text, n bigint) RETURNS jsonb
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
@@ -122,8 +136,12 @@ DECLARE
     found bigint;
     unread bigint;
     ids bigint[];
+    rejected bigint[];
     lines bigint[];
     more bigint[];
+    unread_files bigint[] := '{}';
+    rewritten bigint := 0;
+    removed bigint := 0;
     files bigint[] := '{}';
     no_server CONSTANT text := 'not searched: encrypted, and no server is given';
 BEGIN
@@ -137,10 +155,34 @@ BEGIN
       INTO person FROM jsonb_each(subject);
     report := '[]';
 
+    SELECT array_agg(l.file_id) FILTER (WHERE l.his), array_agg(l.line_no) FILTER (WHERE l.his), count(*) FILTER (WHERE l.his IS NULL)
+      INTO rejected, lines, unread
+      FROM (SELECT r.file_id, r.line_no, CASE
+                WHEN r.line IS NOT NULL THEN txpipe.mentions(concat_ws(' ', r.line, r.line_fixed), person)
+                WHEN server IS NOT NULL THEN txpipe.mentions(txpipe.decrypt(r.line_encrypted, server), person) END AS his
+              FROM txpipe.rejected_row r) l;
+    files := files || rejected;
+
+    -- First of all, as loads do: they lock feeds before they write.
+    FOR place IN SELECT * FROM txpipe.erase_copies(person, server, rejected, lines) LOOP
+        IF place.hindrance IS NULL THEN
+            rewritten := rewritten + place.copies;
+            removed := removed + place.records;
+        ELSE
+            report := report || txpipe.erasure('lake, feed ' || place.feed, 'not searched: ' || place.hindrance, place.copies);
+            unread_files := unread_files || place.file_ids;
+        END IF;
+    END LOOP;
+    report := report || txpipe.erasure('lake', 'copies rewritten', rewritten) || txpipe.erasure('lake', 'records removed', removed)
+                     || txpipe.erasure('rejected records', 'blanked', txpipe.erase_kept('rejected records', rejected, lines));
+    IF unread > 0 THEN
+        report := report || txpipe.erasure('rejected records', no_server, unread);
+    END IF;
+
     FOR place IN SELECT format('%I.%I', target_schema, target_table)::regclass AS name, encrypted, is_planted,
                         target_schema = 'dwh' AND target_table = 'live_sales' AS is_live
                    FROM txpipe.subject_place ORDER BY target_schema, target_table LOOP
-        condition := txpipe.subject_condition(place.name, person, place.encrypted, server);
+        condition := txpipe.subject_condition(txpipe.columns_of(place.name), person, place.encrypted, server);
         CONTINUE WHEN NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = place.name AND attname IN (SELECT jsonb_object_keys(person)));
         IF place.is_planted THEN
             report := report || txpipe.erasure(place.name::text, 'not searched: it belongs to another role, and is not the table it was', NULL);
@@ -164,7 +206,7 @@ BEGIN
 
     -- Facts and sums stay; who it was and where he lives go.
     IF EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('dwh.dim_customer') AND pg_get_userbyid(relowner) = CURRENT_USER) THEN
-        condition := txpipe.subject_condition(to_regclass('dwh.dim_customer'), person, NULL, NULL);
+        condition := txpipe.subject_condition(txpipe.columns_of(to_regclass('dwh.dim_customer')), person, NULL, NULL);
     ELSE
         condition := NULL;
     END IF;
@@ -195,29 +237,17 @@ BEGIN
         report := report || txpipe.erasure('dead letters', no_server, unread);
     END IF;
 
-    SELECT array_agg(l.file_id) FILTER (WHERE l.his), array_agg(l.line_no) FILTER (WHERE l.his), count(*) FILTER (WHERE l.his IS NULL)
-      INTO ids, lines, unread
-      FROM (SELECT r.file_id, r.line_no, CASE
-                WHEN r.line IS NOT NULL THEN txpipe.mentions(concat_ws(' ', r.line, r.line_fixed), person)
-                WHEN server IS NOT NULL THEN txpipe.mentions(txpipe.decrypt(r.line_encrypted, server), person) END AS his
-              FROM txpipe.rejected_row r) l;
-    files := files || ids;
-    report := report || txpipe.erasure('rejected records', 'blanked', txpipe.erase_kept('rejected records', ids, lines));
-    IF unread > 0 THEN
-        report := report || txpipe.erasure('rejected records', no_server, unread);
-    END IF;
-
     SELECT array_agg(a.alert_id) INTO ids FROM txpipe.alert a
      WHERE txpipe.mentions(concat_ws(' ', a.subject, a.transaction_id, a.reason, a.evidence), person);
     report := report || txpipe.erasure('alerts', 'blanked', txpipe.erase_kept('alerts', ids));
     SELECT array_agg(o.outbox_id) INTO ids FROM txpipe.outbox o WHERE txpipe.mentions(concat_ws(' ', o.key, o.value, o.headers), person);
     report := report || txpipe.erasure('outbox', 'deleted', txpipe.erase_kept('outbox', ids));
 
-    SELECT array_agg(f.file_id), count(DISTINCT f.lake_path) INTO ids, found
-      FROM txpipe.file f WHERE f.lake_path IS NOT NULL AND f.file_id = ANY (files);
-    report := report || CASE WHEN remove_copies THEN txpipe.erasure('lake', 'copies removed', txpipe.erase_kept('copies', ids))
-                             ELSE txpipe.erasure('lake', 'left: copies of files in which something was found', found) END
-                     || txpipe.erasure('landing and export directories, Kafka, backups', 'out of reach', NULL);
+    IF remove_copies THEN
+        SELECT array_agg(f.file_id) INTO ids FROM txpipe.file f WHERE f.file_id = ANY (files) AND f.file_id = ANY (unread_files);
+        report := report || txpipe.erasure('lake', 'copies removed', txpipe.erase_kept('copies', ids));
+    END IF;
+    report := report || txpipe.erasure('landing and export directories, Kafka, backups', 'out of reach', NULL);
     IF dry_run THEN
         RAISE SQLSTATE 'TXDRY' USING MESSAGE = 'dry run';
     END IF;
@@ -231,6 +261,7 @@ COMMENT ON PROCEDURE txpipe.erase_subject(jsonb, boolean, text, boolean, jsonb) 
     '{"customer_id": 17, "email": ["a@x.org", "a@y.org"]}; a row is the person''s where each column has one of its values. Rows of targets of streams and '
     'feeds and of their windows are deleted, where the table has all of these columns; persons of dwh.dim_customer, the addresses of their sales, and rows of dwh.live_sales are '
     'blanked, facts and sums stay; dead letters and messages of the outbox in which a value of each is a word are deleted, rejected records and alerts blanked. '
+    'copies of files in the lake are written anew without the person''s records, whose lines stay empty, and the old ones go when the transaction commits. '
     'server: whose user mapping of the caller has the key to look into encrypted columns and records; without it they are reported as not searched. remove_copies: '
-    'copies in the lake of the files in which something was found are removed when the transaction commits; otherwise they are counted. dry_run, the default: does '
-    'it all and undoes it. report: [{"place", "action", "count"}], in the order of the work; txpipe.erasure_log keeps it, and not who the person was. Errors: 22023 the subject is none, 42501 no privilege on a target or on decrypt()';
+    'copies that were not searched, of files in which something was found, are removed as a whole. dry_run, the default: does '
+    'it all and undoes it. Feeds whose copies are searched load nothing until the transaction ends. report: [{"place", "action", "count"}], in the order of the work; txpipe.erasure_log keeps it, and not who the person was. Errors: 22023 the subject is none, 42501 no privilege on a target or on decrypt()';

@@ -181,6 +181,46 @@ txp_fileio_copy(TxpFileIo *files, const char *source, const char *directory, con
 	return used;
 }
 
+void
+txp_fileio_rewrite(TxpFileIo *files, const TxpRewriting *what, TxpRewritten *result)
+{
+	const TxdCsvOptions *csv = &what->plan->rows->csv;
+	char *directory = pnstrdup(what->path, strrchr(what->path, '/') - what->path);
+	StringInfoData request;
+	TxpFrame frame;
+	TxpIoError error;
+	TxpReader r;
+	TxpSpan hash;
+	bool written;
+
+	initStringInfo(&request);
+	txp_put_str(&request, txp_lake_directory);
+	txp_put_str(&request, what->path);
+	txp_put_str(&request, directory);
+	txp_put_str(&request, what->name);
+	txp_put_str(&request, what->plan->encoding);
+	txp_put_u8(&request, what->plan->rows->format == TXD_CSV);
+	txp_put_u8(&request, csv->delimiter);
+	txp_put_u8(&request, csv->quote);
+	txp_put_u32(&request, what->nlines);
+	for (int i = 0; i < what->nlines; i++)
+		txp_put_i64(&request, what->lines[i]);
+	txp_put_u8(&request, txp_lake_compression == TXP_LAKE_ZSTD);
+	txp_put_str(&request, what->keys);
+	written = ask(files, TXP_FILE_REWRITE, &request, TXP_FILE_REWRITTEN, &frame, &error);
+	explicit_bzero(request.data, request.len);
+	if (!written)
+		txp_io_raise(&error);
+	r = txp_reader(frame.data, frame.size);
+	result->path = psprintf("%s/%s", directory, txp_span_text(txp_read_span(&r)));
+	result->made = txp_read_u8(&r) != 0;
+	result->bytes = txp_read_i64(&r);
+	hash = txp_read_span(&r);
+	r.bad = r.bad || hash.len != TXP_SHA256_SIZE;
+	txp_reader_check(&r);
+	memcpy(result->sha256, hash.data, TXP_SHA256_SIZE);
+}
+
 static void
 put_lines(StringInfo request, const TxpFileLines *only)
 {

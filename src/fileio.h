@@ -44,6 +44,27 @@ extern bool txp_fileio_hash(TxpFileIo *files, const char *name, uint8 *sha256, i
 extern char *txp_fileio_copy(TxpFileIo *files, const char *source, const char *directory,
 							 const char *name, const uint8 *sha256, const char *keys);
 
+/* A copy of the lake once more, without some of its records. */
+typedef struct TxpRewriting
+{
+	const char *path;        /* of the copy; the new one is beside it */
+	const char *name;        /* of the file, which the new one is named after */
+	const TxpFeedPlan *plan; /* how its records are told apart */
+	int nlines;
+	const int64 *lines; /* ascending: the first lines of those records, which become empty lines */
+	const char *keys;   /* of encryption, of both; or NULL */
+} TxpRewriting;
+
+typedef struct TxpRewritten
+{
+	char *path;
+	bool made; /* else it was there, from an attempt before */
+	int64 bytes;
+	uint8 sha256[TXP_SHA256_SIZE]; /* of the content, neither packed nor encrypted */
+} TxpRewritten;
+
+extern void txp_fileio_rewrite(TxpFileIo *files, const TxpRewriting *what, TxpRewritten *result);
+
 /* A file's records on their way. */
 typedef struct TxpFileChannel
 {

@@ -165,11 +165,11 @@ txp_lake_has(const char *lake_path, int64 bytes)
 }
 
 char *
-txp_landing_remove(const TxpLandingFile *file, const char *lake_path)
+txp_landing_remove(const TxpLandingFile *file, const char *lake_path, int64 lake_bytes)
 {
 	struct stat st;
 
-	if (lake_path != NULL && !txp_lake_has(lake_path, file->bytes))
+	if (lake_path != NULL && !txp_lake_has(lake_path, lake_bytes))
 		return psprintf("its copy \"%s\" in the lake is missing or has another size", lake_path);
 	if (txp_below_stat(txp_landing_directory, file->name, &st) != 0 || !S_ISREG(st.st_mode) ||
 		st.st_size != file->bytes || modification_time(&st) != file->modified_at)

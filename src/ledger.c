@@ -11,6 +11,12 @@
 #include "options.h"
 #include "spi.h"
 
+/* Another copy than before is one of the file as it came. */
+#define TXP_SAME_COPY(path)                                                                        \
+	"copy_sha256 = CASE WHEN lake_path = " path " THEN copy_sha256 END, "                          \
+	"copy_bytes = CASE WHEN lake_path = " path " THEN copy_bytes END, "                            \
+	"rows_erased = CASE WHEN lake_path = " path " THEN rows_erased ELSE 0 END"
+
 int32
 txp_ledger_max_attempts(void)
 {
@@ -26,11 +32,12 @@ txp_ledger_loaded(const TxpLedgerFile *file)
 		"clock_timestamp(), "
 		"lake_path = $2, rows_read = $3, rows_loaded = $4, rows_duplicate = $5, rows_filtered = "
 		"$6, "
-		"rows_superseded = $7, rows_rejected = $8 WHERE file_id = $1",
+		"rows_superseded = $7, rows_rejected = $8, " TXP_SAME_COPY("$2") " WHERE file_id = $1",
 		8,
 		{INT8OID, TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID}};
 	static TxpStatement duplicates = {
-		"UPDATE txpipe.file_ledger d SET lake_path = $2, displaces = CASE "
+		"UPDATE txpipe.file_ledger d SET lake_path = $2, copy_sha256 = o.copy_sha256, "
+		"copy_bytes = o.copy_bytes, rows_erased = o.rows_erased, displaces = CASE "
 		"    WHEN d.displaces <> o.file_id THEN d.displaces "
 		"    WHEN d.state = 'duplicate' AND txpipe.can_unload(d.feed_id) AND "
 		"        txpipe.file_order(d.group_key, d.file_name) COLLATE \"C\" < "
@@ -55,7 +62,7 @@ txp_ledger_rejected(const TxpLedgerFile *file, const char *reason)
 	static TxpStatement update = {
 		"UPDATE txpipe.file_ledger SET state = 'rejected', retry_at = NULL, reason = $2, "
 		"lake_path = $3, rows_read = $4, rows_loaded = 0, rows_duplicate = 0, rows_filtered = 0, "
-		"rows_superseded = 0, rows_rejected = $5 WHERE file_id = $1",
+		"rows_superseded = 0, rows_rejected = $5, " TXP_SAME_COPY("$3") " WHERE file_id = $1",
 		5,
 		{INT8OID, TEXTOID, TEXTOID, INT8OID, INT8OID}};
 	Datum values[] = {Int64GetDatum(file->file_id), CStringGetTextDatum(reason),

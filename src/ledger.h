@@ -43,6 +43,9 @@ typedef struct TxpLedgerFile
 	uint8 sha256[32];
 	char *directory; /* in the lake, below its top */
 	char *lake_path; /* set once it is there */
+	bool rewritten;  /* the copy lacks records, and is: */
+	uint8 copy_sha256[32];
+	int64 copy_bytes;
 	int64 read;
 	int64 loaded;
 	int64 duplicate;
@@ -55,8 +58,8 @@ typedef struct TxpLedgerFile
 #define TXP_LEDGER_FILE                                                                            \
 	"l.file_id, l.feed_id, l.file_name, l.bytes, l.modified_at, l.sha256, "                        \
 	"'raw/feed=' || f.feed || to_char(l.arrived_at AT TIME ZONE 'UTC', "                           \
-	"    '\"/date=\"YYYY-MM-DD\"/hour=\"HH24')"
-#define TXP_LEDGER_FILE_COLUMNS 7
+	"    '\"/date=\"YYYY-MM-DD\"/hour=\"HH24'), l.copy_sha256, l.copy_bytes"
+#define TXP_LEDGER_FILE_COLUMNS 9
 
 /* From row `row` of SPI_tuptable, which has a sha256, into the current memory context. */
 extern TxpLedgerFile *txp_ledger_read_file(uint64 row);

@@ -257,6 +257,8 @@ enter_settled(const TxpArrival *a)
 	static TxpStatement update = {
 		"UPDATE txpipe.file_ledger s SET sha256 = $3, bytes = $4, modified_at = $5, "
 		"state = e.state, by_content = f.by_content, lake_path = o.lake_path, "
+		"copy_sha256 = o.copy_sha256, copy_bytes = o.copy_bytes, rows_erased = "
+		"coalesce(o.rows_erased, 0), "
 		"duplicate_of = CASE e.state WHEN 'duplicate' THEN o.file_id END, "
 		"displaces = CASE WHEN e.state IN ('waiting', 'duplicate') AND n.loaded IS NOT NULL "
 		"        THEN n.loaded "

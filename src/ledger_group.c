@@ -198,6 +198,8 @@ TxpLedgerFile *
 txp_ledger_read_file(uint64 row)
 {
 	TxpLedgerFile *file = palloc0(sizeof(TxpLedgerFile));
+	Datum copy_sha256;
+	bool is_as_it_came;
 
 	file->file_id = DatumGetInt64(txp_spi_datum(row, 1));
 	file->feed_id = DatumGetInt32(txp_spi_datum(row, 2));
@@ -206,6 +208,12 @@ txp_ledger_read_file(uint64 row)
 	file->file.modified_at = DatumGetTimestampTz(txp_spi_datum(row, 5));
 	memcpy(file->sha256, VARDATA_ANY(DatumGetByteaPP(txp_spi_datum(row, 6))), sizeof(file->sha256));
 	file->directory = txp_spi_text(row, 7);
+	copy_sha256 = txp_spi_value(row, 8, &is_as_it_came);
+	if (is_as_it_came)
+		return file;
+	file->rewritten = true;
+	memcpy(file->copy_sha256, VARDATA_ANY(DatumGetByteaPP(copy_sha256)), sizeof(file->copy_sha256));
+	file->copy_bytes = DatumGetInt64(txp_spi_datum(row, 9));
 	return file;
 }
 

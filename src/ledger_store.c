@@ -113,7 +113,8 @@ void
 txp_ledger_clear_landing(Oid user)
 {
 	static TxpStatement query = {
-		"SELECT l.file_id, l.file_name, l.bytes, l.modified_at, l.lake_path "
+		"SELECT l.file_id, l.file_name, l.bytes, l.modified_at, l.lake_path, "
+		"coalesce(l.copy_bytes, l.bytes) "
 		"FROM txpipe.file_ledger l JOIN txpipe.feed f USING (feed_id) "
 		"LEFT JOIN txpipe.file_ledger o ON o.file_id = l.duplicate_of "
 		"WHERE NOT l.landing_removed AND f.after_load = 'archive' AND 'loaded' IN (l.state, "
@@ -143,7 +144,7 @@ txp_ledger_clear_landing(Oid user)
 							   DatumGetTimestampTz(txp_spi_datum(i, 4))};
 
 		CHECK_FOR_INTERRUPTS();
-		problem = txp_landing_remove(&file, txp_spi_text(i, 5));
+		problem = txp_landing_remove(&file, txp_spi_text(i, 5), DatumGetInt64(txp_spi_datum(i, 6)));
 		if (problem == NULL)
 			removed[nremoved++] = txp_spi_datum(i, 1);
 		else if (nkept++ == 0)

@@ -41,6 +41,7 @@ txp_load_file_copy(TxpFileIo *files, const TxpFeed *feed, TxpLedgerFile *file)
 	if (keys != NULL)
 		explicit_bzero(keys, strlen(keys));
 	file->lake_path = psprintf("%s/%s", file->directory, name);
+	file->rewritten = false;
 }
 
 /* The plan is made with the owner's rights: they decide whether he may insert. */
@@ -112,7 +113,7 @@ check_end(TxpReader *r, const TxpLedgerFile *file, int64 read_before, bool dry_r
 	(void) txp_read_i64(r);
 	(void) txp_read_i64(r);
 	(void) txp_read_i64(r);
-	same = txp_fileio_is_content(r, file->sha256);
+	same = txp_fileio_is_content(r, file->rewritten ? file->copy_sha256 : file->sha256);
 	txp_reader_check(r);
 	if (!same && !dry_run)
 		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),

@@ -238,7 +238,8 @@ txp_stored_file_copied(const TxpStoredFile *stored)
 {
 	const TxpLedgerFile *file = stored->file;
 
-	return file->lake_path != NULL && txp_lake_has(file->lake_path, file->file.bytes);
+	return file->lake_path != NULL &&
+		   txp_lake_has(file->lake_path, file->rewritten ? file->copy_bytes : file->file.bytes);
 }
 
 /* Had a file a copy, nothing but clean_lake has made the ledger forget it. */
@@ -442,6 +443,11 @@ reload(void *arg)
 		raise_state(&stored, "reloaded", "Deliver it again.");
 	if (is_in(&stored, "waiting") || is_in(&stored, "loading"))
 		raise_state(&stored, "reloaded", "It loads with its group: CALL txpipe.run_hourly().");
+	if (stored.file->rewritten)
+		ereport(NOTICE, (errmsg("the copy of file " INT64_FORMAT
+								" lacks records: they were erased, and are not loaded again",
+								file_id),
+						 errhint("txpipe.file has their number in rows_erased.")));
 	txp_fileio_start(files);
 	if (is_in(&stored, "loaded"))
 	{

@@ -16,7 +16,7 @@
 
 #include <stdint.h>
 
-#define TXP_PROTOCOL_VERSION 15
+#define TXP_PROTOCOL_VERSION 16
 #define TXP_IO_SOCKET 3          /* the child's end of the socket pair */
 #define TXP_FRAME_MAX (1u << 29) /* a larger size is a broken stream */
 #define TXP_ABSENT 0xFFFFFFFFu
@@ -83,6 +83,11 @@ typedef enum TxpFrameType
 	TXP_PRODUCE_ALL = 13,
 	/* On channel 0. Answer: PONG, at once, whatever the channels are at. */
 	TXP_PING = 14,
+	/* str top directory, str path of a copy below it; str directory below it, str name of the new copy, into which the
+	 * first 8 digits of its hash go; str encoding; u8 csv, u8 delimiter, u8 quote; [i64 line] first lines of records,
+	 * ascending, that become empty lines, as many as they had; u8 compress (also where the copy is packed); opt keys,
+	 * which also read it. Verified, and named, as with FILE_COPY; the copy itself stays. Answer: FILE_REWRITTEN or ERROR. */
+	TXP_FILE_REWRITE = 15,
 
 	/* --- child to server --- */
 
@@ -144,7 +149,9 @@ typedef enum TxpFrameType
 	/* for each message, in order: u8 TxpDelivered, opt reason why not */
 	TXP_PRODUCED_ALL = 47,
 	/* on channel 0: the process lives */
-	TXP_PONG = 48
+	TXP_PONG = 48,
+	/* str name used; u8 made (0: it was there); i64 bytes as stored; bytes sha256 of the content, neither packed nor encrypted */
+	TXP_FILE_REWRITTEN = 49
 } TxpFrameType;
 
 typedef enum TxpDelivered

@@ -14,5 +14,6 @@ extern void txp_produce_all_main(TxpChannel *channel, TxpMail *opening);
 extern void txp_hash_main(TxpChannel *channel, TxpMail *opening);
 extern void txp_decode_main(TxpChannel *channel, TxpMail *opening);
 extern void txp_copy_main(TxpChannel *channel, TxpMail *opening);
+extern void txp_rewrite_main(TxpChannel *channel, TxpMail *opening);
 
 #endif

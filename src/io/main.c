@@ -137,6 +137,8 @@ handler_of(uint32_t type)
 			return txp_decode_main;
 		case TXP_FILE_COPY:
 			return txp_copy_main;
+		case TXP_FILE_REWRITE:
+			return txp_rewrite_main;
 		default:
 			return NULL;
 	}

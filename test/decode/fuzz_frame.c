@@ -163,7 +163,7 @@ check_frame(const OutFrame *frame)
 		MUST(!r.bad && r.p == r.end);
 	}
 	else
-		MUST(frame->header.type >= TXP_PARTITIONS && frame->header.type <= TXP_PONG);
+		MUST(frame->header.type >= TXP_PARTITIONS && frame->header.type <= TXP_FILE_REWRITTEN);
 }
 
 static void

@@ -5,7 +5,7 @@
 use strict;
 use warnings;
 
-use Digest::SHA qw(sha256);
+use Digest::SHA qw(sha256 sha256_hex);
 use Encode qw(encode);
 use POSIX ();
 use Test::More;
@@ -40,7 +40,7 @@ sub test_life
 	$c = start_child(version => 999);
 	is(hear($c), undef, 'another protocol version: it ends');
 	is(wait_exit($c) >> 8, 1, '... with status 1');
-	like($c->{logs}[0], qr/protocol version 15, the server 999/, '... and says why');
+	like($c->{logs}[0], qr/protocol version 16, the server 999/, '... and says why');
 
 	$c = start_child();
 	say_frame($c, 'PING', 0, 0, '');
@@ -144,6 +144,36 @@ sub test_hash_and_copy
 	spew("$dir/lake/raw/x/$name", substr(slurp("$dir/lake/raw/x/$name"), 0, 30));
 	is(read_error($copy->('e.csv', $sha, keys => $key))->{state}, '42710', '... or when it is cut short');
 	unlink "$dir/lake/raw/x/$name";
+
+	# Once more, without some records: named by content, and found again.
+	my $again = sub {
+		my ($name, $lines, %arg) = @_;
+		say_frame($c, 'FILE_REWRITE', 3, 0,
+			str("$dir/lake") . str("raw/x/$name") . str($arg{directory} // 'raw/y') . str($arg{name} // $name) . str($arg{encoding} // 'UTF8')
+			  . pack('CA1A1', 1, ',', '"') . pack('L', scalar @$lines) . pack('q*', @$lines) . pack('C', 0) . opt($arg{keys}));
+		return hear($c);
+	};
+	spew("$dir/lake/raw/x/r.csv", qq{x,y\n1,"a\nb"\n2,c\n3,d});
+	for my $made (1, 0)
+	{
+		$f = $again->('r.csv', [ 2, 5 ]);
+		my ($used, $was_made, $bytes, $sum) = unpack 'L/a C q L/a', $f->{data};
+		is("$used $was_made $bytes", 'r-' . unpack('H8', $sum) . ".csv $made 10", 'records are left out, ' . ($made ? 'in a new file' : 'which is found again'));
+		is(slurp("$dir/lake/raw/y/$used"), "x,y\n\n\n2,c\n", '... their line ends stay');
+		is($sum, sha256("x,y\n\n\n2,c\n"), '... and the hash is that of the content');
+	}
+	is(read_error($again->('r.csv', [3]))->{state}, 'XX001', 'a line at which no record begins');
+	is(read_error($again->('r.csv', [ 4, 2 ]))->{state}, 'XX001', 'lines that do not ascend');
+	is(read_error($again->('d.csv.zst', [2]))->{state}, '22P04', 'a damaged source');
+	is(read_error($again->('none', [2]))->{state}, '58P01', 'one that is not there');
+	is(read_error($again->('../x/../../../real/a.csv', [2], name => 'a'))->{state}, '22023', 'one outside');
+	is(read_error($again->('r.csv', [2], name => '../r'))->{state}, '08P01', 'a name with a slash');
+	is(read_error($again->('r.csv', [2], directory => 'linked/x'))->{state}, '42809', 'a directory behind a link');
+	is(read_error($again->('r.csv', [2], encoding => 'nonsense'))->{state}, '22023', 'no encoding');
+	is(read_error($again->('r.csv', [2], keys => 'short'))->{state}, '22023', 'no key');
+	is(join(' ', map { s{.*/}{}r } sort glob("$dir/lake/raw/y/* $dir/lake/raw/y/.c*")), 'r-' . substr(sha256_hex("x,y\n\n\n2,c\n"), 0, 8) . '.csv', 'nothing else is left');
+	unlink "$dir/lake/raw/x/r.csv";
+
 	opendir(my $d, "$dir/lake/raw/x");
 	is(join(' ', sort grep { !/^\.\.?$/ } readdir $d), 'a.csv b.csv cut.gz d.csv.zst p.csv.gz z.csv.zst', 'no temporary file is left');
 	is(end_child($c), 0, 'exit status 0');
