@@ -348,7 +348,25 @@ txd_pb_put_field(PbReader *r, const PbField *field, PbSlot slot)
 	return true;
 }
 
-/* Each field is written with a comma before it; the first one's becomes the brace. */
+bool
+txd_pb_put_absent(PbReader *r, const PbField *field)
+{
+	if (field->required)
+		return txd_refuse(r->err, "bad_protobuf", NULL, "required field \"%.100s\" is missing",
+						  field->name);
+	if (field->absent.data != NULL)
+		txd_buf_append(r->json, field->absent.data, field->absent.len);
+	return true;
+}
+
+static bool
+put_present(PbReader *r, const PbField *field, PbSlot slot)
+{
+	txd_buf_append(r->json, field->lead.data, field->lead.len);
+	return txd_pb_put_field(r, field, slot);
+}
+
+/* Each field is written with a comma before it. */
 bool
 txd_pb_put_object(PbReader *r, const PbType *type, size_t base)
 {
@@ -361,27 +379,10 @@ txd_pb_put_object(PbReader *r, const PbType *type, size_t base)
 		const PbField *field = &type->field[i];
 		PbSlot slot = r->scratch->slots[base + (size_t) i];
 
-		if (slot.first == 0 && field->required)
-			return txd_refuse(r->err, "bad_protobuf", NULL, "required field \"%.100s\" is missing",
-							  field->name);
-		if (slot.first == 0)
-		{
-			if (field->absent.data != NULL)
-				txd_buf_append(r->json, field->absent.data, field->absent.len);
-			continue;
-		}
-		txd_buf_append(r->json, field->lead.data, field->lead.len);
-		if (!txd_pb_put_field(r, field, slot))
+		if (slot.first == 0 ? !txd_pb_put_absent(r, field) : !put_present(r, field, slot))
 			return false;
 	}
-	if (!txd_pb_has_room(r, 0))
-		return false;
-	if (r->json->len == start)
-		txd_buf_byte(r->json, '{');
-	r->json->data[start] = '{';
-	txd_buf_byte(r->json, '}');
-	r->depth--;
-	return true;
+	return txd_pb_leave(r, start);
 }
 
 /* Which type the message is of: the numbers of types within types, or a single 0 for the first. */
@@ -413,6 +414,22 @@ read_path(PbReader *r, const TxdProtobuf *pb, PbInput *in, const PbType **type)
 	return true;
 }
 
+static bool
+put_top(PbReader *r, const PbType *type, PbInput in)
+{
+	int64_t steps = r->steps;
+	size_t base;
+
+	if (type->quick && txd_pb_put_quick(r, type, in))
+		return true;
+	r->json->len = r->before;
+	r->depth = 0;
+	r->steps = steps;
+	txd_pb_close(r, 0, 0);
+	return txd_pb_open(r, type, &base) && txd_pb_scan(r, type, base, in) &&
+		   txd_pb_put_meaning(r, type, base);
+}
+
 bool
 txd_protobuf_json(TxdProtobuf *pb, const char *data, size_t len, TxdBuf *json, TxdError *err)
 {
@@ -426,15 +443,13 @@ txd_protobuf_json(TxdProtobuf *pb, const char *data, size_t len, TxdBuf *json, T
 				  .steps = MAX_STEPS + (int64_t) len * STEPS_OF_BYTE};
 	PbInput in = {.p = r.start, .end = r.end};
 	const PbType *type = pb->top;
-	size_t base;
 	bool ok;
 
 	if (len > TXD_MAX_ROW)
 		return txd_refuse(err, "too_long", NULL, "more than %d bytes", TXD_MAX_ROW);
 	if (type == NULL && !read_path(&r, pb, &in, &type))
 		return false;
-	ok = txd_pb_open(&r, type, &base) && txd_pb_scan(&r, type, base, in) &&
-		 txd_pb_put_meaning(&r, type, base);
+	ok = put_top(&r, type, in);
 	txd_pb_close(&r, 0, 0);
 	if (pb->scratch.max_slots * sizeof(PbSlot) > KEEP_BYTES ||
 		pb->scratch.max_links * sizeof(PbLink) > KEEP_BYTES)

@@ -214,6 +214,17 @@ link_field(Linker *l, const PbType *type, PbField *field)
 	return write_texts(l, field);
 }
 
+/* Can messages of the type be written while they are read? */
+static bool
+is_quick(const PbType *type)
+{
+	for (int i = 0; i < type->n; i++)
+		if (type->field[i].repeated || type->field[i].kind == PB_GROUP ||
+			(i > 0 && type->field[i].number <= type->field[i - 1].number))
+			return false;
+	return type->meaning == PB_OBJECT && type->noneofs <= 64;
+}
+
 /* By their numbers, which are small as a rule. */
 static bool
 index_fields(Linker *l, PbType *type)
@@ -268,6 +279,7 @@ link_type(Linker *l, PbType *type)
 	for (int i = 0; i < type->n; i++)
 		if (!link_field(l, type, &type->field[i]))
 			return false;
+	type->quick = is_quick(type);
 	return index_fields(l, type);
 }
 

@@ -183,12 +183,5 @@ txd_pb_put_map(PbReader *r, const PbField *map, PbSlot slot)
 	ok = put_entries(r, map, entry, n);
 	free(entry);
 	r->entries -= n;
-	if (!ok)
-		return false;
-	if (n == 0)
-		txd_buf_byte(r->json, '{');
-	r->json->data[start] = '{';
-	txd_buf_byte(r->json, '}');
-	r->depth--;
-	return true;
+	return ok && txd_pb_leave(r, start);
 }

@@ -89,6 +89,26 @@ txd_pb_value(const PbReader *r, const PbField *field, PbSlot slot)
 	return value;
 }
 
+static inline const PbField *
+txd_pb_field_of(const PbType *type, uint32_t number)
+{
+	int low = 0;
+	int high = type->n;
+
+	if (number < type->ndense)
+		return type->dense[number];
+	while (low < high)
+	{
+		int mid = (low + high) / 2;
+
+		if (type->by_number[mid]->number < number)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < type->n && type->by_number[low]->number == number ? type->by_number[low] : NULL;
+}
+
 /* Fills err with what the input says; returns false. */
 extern bool txd_pb_refuse(PbReader *r, const PbInput *in);
 
@@ -104,6 +124,12 @@ extern bool txd_pb_put_object(PbReader *r, const PbType *type, size_t base);
 /* protobuf_meaning.c: the message whose slots begin at base, as what its type means. */
 extern bool txd_pb_put_meaning(PbReader *r, const PbType *type, size_t base);
 
+/* protobuf_quick.c: a message of a quick type; false, with part of it in the JSON: it takes the other way. */
+extern bool txd_pb_put_quick(PbReader *r, const PbType *type, PbInput in);
+
+/* What stands for a field that is not there: nothing, or its zero. */
+extern bool txd_pb_put_absent(PbReader *r, const PbField *field);
+
 /* protobuf_map.c */
 extern bool txd_pb_put_map(PbReader *r, const PbField *field, PbSlot slot);
 
@@ -113,6 +139,9 @@ extern bool txd_pb_scan(PbReader *r, const PbType *type, size_t base, PbInput in
 extern void txd_pb_close(PbReader *r, size_t base, size_t nlinks);
 /* The message that a link leads to. */
 extern bool txd_pb_link_scan(PbReader *r, const PbField *field, size_t base, PbLink link);
+
+/* Out of an object, whose first comma becomes the brace: is there room? */
+extern bool txd_pb_leave(PbReader *r, size_t start);
 
 /* Into an object or array: not too deep? Is there room for the JSON, and time for so many more fields? */
 extern bool txd_pb_enter(PbReader *r);

@@ -29,6 +29,17 @@ txd_pb_enter(PbReader *r)
 	return true;
 }
 
+bool
+txd_pb_leave(PbReader *r, size_t start)
+{
+	if (r->json->len == start)
+		txd_buf_byte(r->json, '{');
+	r->json->data[start] = '{';
+	txd_buf_byte(r->json, '}');
+	r->depth--;
+	return txd_pb_has_room(r, 0);
+}
+
 /* One for each field, and one for each oneof: which member it has. */
 bool
 txd_pb_open(PbReader *r, const PbType *type, size_t *base)
@@ -55,26 +66,6 @@ txd_pb_close(PbReader *r, size_t base, size_t nlinks)
 {
 	r->scratch->nslots = base;
 	r->scratch->nlinks = nlinks;
-}
-
-static inline const PbField *
-field_of(const PbType *type, uint32_t number)
-{
-	int low = 0;
-	int high = type->n;
-
-	if (number < type->ndense)
-		return type->dense[number];
-	while (low < high)
-	{
-		int mid = (low + high) / 2;
-
-		if (type->by_number[mid]->number < number)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low < type->n && type->by_number[low]->number == number ? type->by_number[low] : NULL;
 }
 
 static void
@@ -167,7 +158,7 @@ txd_pb_scan(PbReader *r, const PbType *type, size_t base, PbInput in)
 		value = in.p;
 		if (!txd_pb_skip(&in, number, wire, &within))
 			return txd_pb_refuse(r, &in);
-		field = field_of(type, number);
+		field = txd_pb_field_of(type, number);
 		if (field != NULL && !note(r, type, base, field, wire, value, within))
 			return false;
 		if (wire == PB_GROUP_BEGINS && !charge_group(r, value, in.p))

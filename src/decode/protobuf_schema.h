@@ -117,6 +117,7 @@ struct PbType
 	PbSource *source; /* NULL: the type is known to everybody */
 	PbMeaning meaning;
 	bool map_entry;
+	bool quick; /* numbered in their order, and none is repeated or a group: see protobuf_quick.c */
 	int n;
 	PbField *field;
 	int noneofs;

@@ -11,6 +11,25 @@
 
 #define P3 "syntax = \"proto3\"; "
 
+/* An empty group of a number that no schema here has, with which a message means the same, but is not read quickly. */
+#define SLOW "\xf3\xff\xff\xff\x0f\xf4\xff\xff\xff\x0f"
+
+static inline void
+check_slow(TxdProtobuf *pb, const char *bytes, size_t len, const TxdBuf *json)
+{
+	TxdBuf copy = {0};
+	TxdBuf again = {0};
+	TxdError err = {0};
+
+	txd_buf_append(&copy, bytes, len);
+	txd_buf_append(&copy, SLOW, sizeof(SLOW) - 1);
+	txd_buf_append(&again, "+", 1);
+	CHECK(txd_protobuf_json(pb, copy.data, copy.len, &again, &err));
+	CHECK(again.len == json->len && memcmp(again.data, json->data, json->len) == 0);
+	txd_buf_free(&copy);
+	txd_buf_free(&again);
+}
+
 /* Decodes a copy of exactly that size, so that a sanitiser sees reads beyond it. */
 static inline bool
 to_json(TxdProtobuf *pb, const char *bytes, size_t len, TxdBuf *json, TxdError *err)
@@ -23,6 +42,8 @@ to_json(TxdProtobuf *pb, const char *bytes, size_t len, TxdBuf *json, TxdError *
 	txd_buf_append(json, "+", 1);
 	ok = txd_protobuf_json(pb, copy, len, json, err);
 	CHECK(ok || json->len == 1);
+	if (ok)
+		check_slow(pb, bytes, len, json);
 	free(copy);
 	return ok;
 }
