@@ -16,9 +16,11 @@
 
 /* --- Debezium --- */
 
-/* What Debezium writes for a large value that an update has left alone; of bytea, in base64. */
+/* What Debezium writes for a large value that an update has left alone; of bytea in base64, or as bytes of Avro and Protobuf. */
 static const char unavailable[] = "\"__debezium_unavailable_value\"";
-static const char unavailable_bytes[] = "\"X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==\"";
+static const char unavailable_base64[] = "\"X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==\"";
+static const char unavailable_bytes[] =
+	"\"\\\\x5f5f646562657a69756d5f756e617661696c61626c655f76616c7565\"";
 
 /* {"schema": …, "payload": …}, as JsonConverter writes with schemas.enable. */
 static bool
@@ -100,6 +102,7 @@ lacks_value(TxdPiece json)
 {
 	return json.text != NULL &&
 		   (memmem(json.text, json.len, unavailable, strlen(unavailable)) != NULL ||
+			memmem(json.text, json.len, unavailable_base64, strlen(unavailable_base64)) != NULL ||
 			memmem(json.text, json.len, unavailable_bytes, strlen(unavailable_bytes)) != NULL);
 }
 

@@ -114,6 +114,10 @@ test_no_changes(void)
 				 "{\"op\":\"u\",\"after\":{\"name\":\"n\","
 				 "\"y\":[\"X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==\"]}}",
 				 "unavailable_value rest");
+	CHECK_CHANGE(&rig, key,
+				 "{\"op\":\"u\",\"after\":{\"name\":\"n\",\"y\":\"\\\\x"
+				 "5f5f646562657a69756d5f756e617661696c61626c655f76616c7565\"}}",
+				 "unavailable_value rest");
 	CHECK_CHANGE(&rig, key, "{\"op\":\"__debezium_unavailable_value\",\"after\":{\"name\":\"n\"}}",
 				 "unknown_op -");
 	/* a text that only speaks of it is one */
