@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "avro_schema.h"
+#include "connect.h"
 #include "json.h"
 
 /* Values that may take no bytes, as nulls and records of them do: more of them are no message but an attack. */
@@ -172,7 +173,7 @@ read_text(Input *in, const AvroStep *step)
 	if ((bytes && !step->as_text) || step->as_bytes)
 		txd_avro_put_bytes(in->json, step->type, p, len);
 	else
-		txd_write_quoted(in->json, (const char *) p, len);
+		txd_avro_put_string(in->json, step->type, (const char *) p, len);
 	return true;
 }
 
@@ -318,6 +319,22 @@ read_items(Input *in, const AvroStep *step)
 	return true;
 }
 
+/* A decimal of Debezium that brings its scale. */
+static bool
+read_variable(Input *in)
+{
+	const unsigned char *p;
+	int64_t scale = 0;
+	size_t len;
+
+	if (!read_long(in, &scale) || !read_bytes(in, &p, &len))
+		return false;
+	if (len > AVRO_MAX_DECIMAL)
+		return fail(in, "a decimal of more than 4096 bytes");
+	return in->json == NULL || txd_connect_put_decimal(in->json, (const char *) p, len, scale) ||
+		   fail(in, "a decimal with a scale that none has");
+}
+
 static bool
 read_container(Input *in, const AvroStep *step)
 {
@@ -326,7 +343,10 @@ read_container(Input *in, const AvroStep *step)
 	if (in->depth == TXD_JSON_DEPTH || step->too_deep)
 		return txd_refuse(in->err, "too_deep", NULL, "more than 64 nested levels");
 	in->depth++;
-	ok = step->type->kind == AVRO_RECORD ? read_record(in, step) : read_items(in, step);
+	if (step->type->logical == AVRO_VARIABLE_DECIMAL)
+		ok = read_variable(in);
+	else
+		ok = step->type->kind == AVRO_RECORD ? read_record(in, step) : read_items(in, step);
 	in->depth--;
 	return ok;
 }

@@ -24,8 +24,15 @@ static const char *const of_kind[] = {
 };
 
 static const char *const of_logical[] = {
-	[AVRO_DATE] = "date",       [AVRO_TIME] = "time", [AVRO_INSTANT] = "timestamptz",
-	[AVRO_LOCAL] = "timestamp", [AVRO_UUID] = "uuid", [AVRO_DURATION] = "interval",
+	[AVRO_DATE] = "date",
+	[AVRO_TIME] = "time",
+	[AVRO_INSTANT] = "timestamptz",
+	[AVRO_LOCAL] = "timestamp",
+	[AVRO_UUID] = "uuid",
+	[AVRO_DURATION] = "interval",
+	[AVRO_VARIABLE_DECIMAL] = "numeric",
+	[AVRO_ZONED] = "timestamptz",
+	[AVRO_JSON] = "jsonb",
 };
 
 static void

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "avro_schema.h"
+#include "connect.h"
 #include "value.h"
 
 #define MAX_DEPTH 64
@@ -152,6 +153,43 @@ set_logical(AvroType *type, const json_t *j)
 		type->logical = AVRO_DURATION;
 }
 
+static bool
+is_field(const AvroType *record, int i, const char *name, AvroKind kind)
+{
+	return strcmp(record->field[i].name, name) == 0 && record->field[i].type->kind == kind;
+}
+
+/* Debezium's types have no logical type, but their name beside them. */
+static void
+set_connect(AvroType *type, const json_t *j)
+{
+	static const AvroLogical of_meaning[] = {
+		[TXD_MEANS_DATE] = AVRO_DATE,       [TXD_MEANS_TIME] = AVRO_TIME,
+		[TXD_MEANS_LOCAL] = AVRO_LOCAL,     [TXD_MEANS_INSTANT] = AVRO_INSTANT,
+		[TXD_MEANS_ZONED] = AVRO_ZONED,     [TXD_MEANS_VARIABLE] = AVRO_VARIABLE_DECIMAL,
+		[TXD_MEANS_DECIMAL] = AVRO_DECIMAL, [TXD_MEANS_JSON] = AVRO_JSON,
+		[TXD_MEANS_UUID] = AVRO_UUID,
+	};
+	static const AvroKind of_base[] = {[TXD_CONNECT_INT32] = AVRO_INT,
+									   [TXD_CONNECT_INT64] = AVRO_LONG,
+									   [TXD_CONNECT_STRING] = AVRO_STRING,
+									   [TXD_CONNECT_STRUCT] = AVRO_RECORD};
+	const char *name = text_member(j, "connect.name");
+	const TxdConnectType *connect = NULL;
+
+	if (name == NULL || type->logical != AVRO_PLAIN)
+		return;
+	for (int base = 0; base <= TXD_CONNECT_STRUCT && connect == NULL; base++)
+		if (base != TXD_CONNECT_BYTES && of_base[base] == type->kind)
+			connect = txd_connect_type(name, (TxdConnectBase) base);
+	if (connect == NULL || (connect->meaning == TXD_MEANS_VARIABLE &&
+							!(type->n == 2 && is_field(type, 0, "scale", AVRO_INT) &&
+							  is_field(type, 1, "value", AVRO_BYTES))))
+		return;
+	type->logical = of_meaning[connect->meaning];
+	type->digits = connect->digits;
+}
+
 static AvroType *parse(Parser *p, const json_t *j, const char *space);
 
 /* A type with a name, which what is in it can refer to already. */
@@ -214,6 +252,7 @@ parse_record(Parser *p, const json_t *j, const char *space)
 		if (field->type == NULL)
 			return NULL;
 	}
+	set_connect(type, j);
 	return type;
 }
 
@@ -312,7 +351,10 @@ parse_object(Parser *p, const json_t *j, const char *space)
 	type = strcmp(name, "fixed") == 0 ? parse_fixed(p, j, space) : type_by_name(p, name, space);
 	/* What a name refers to is as it was defined. */
 	if (type != NULL && (type->kind <= AVRO_STRING || strcmp(name, "fixed") == 0))
+	{
 		set_logical(type, j);
+		set_connect(type, j);
+	}
 	return type;
 }
 

@@ -43,7 +43,10 @@ typedef enum AvroLogical
 	AVRO_INSTANT, /* timestamps: counted with `digits` of a second's fraction */
 	AVRO_LOCAL,
 	AVRO_UUID,
-	AVRO_DURATION
+	AVRO_DURATION,
+	AVRO_VARIABLE_DECIMAL, /* a record of its scale and its bytes */
+	AVRO_ZONED,            /* a string that is an instant, */
+	AVRO_JSON              /* or JSON */
 } AvroLogical;
 
 typedef struct AvroType AvroType;
@@ -122,6 +125,8 @@ extern void txd_avro_put_long(TxdBuf *json, const AvroType *type, int64_t v);
 /* Bytes of bytes and fixed, as their logical type says. */
 extern void txd_avro_put_bytes(TxdBuf *json, const AvroType *type, const unsigned char *p,
 							   size_t len);
+
+extern void txd_avro_put_string(TxdBuf *json, const AvroType *type, const char *p, size_t len);
 
 /* avro_default.c: a default as JSON; false: it does not fit the type. */
 extern bool txd_avro_put_default(TxdBuf *json, const AvroType *type, const json_t *preset);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "avro_schema.h"
+#include "connect.h"
 #include "datetime.h"
 
 #define DAY_S INT64_C(86400)
@@ -14,7 +15,7 @@ void
 txd_avro_put_long(TxdBuf *json, const AvroType *type, int64_t v)
 {
 	char text[TXD_DATETIME_TEXT];
-	int64_t second = type->digits == 3 ? 1000 : 1000000;
+	int64_t second = type->digits == 3 ? 1000 : type->digits == 6 ? 1000000 : 1000000000;
 
 	if (type->logical == AVRO_DATE)
 		txd_write_text(json, text, txd_unix_day_text(v, text));
@@ -68,4 +69,13 @@ txd_avro_put_bytes(TxdBuf *json, const AvroType *type, const unsigned char *p, s
 		default:
 			txd_write_hex(json, p, len);
 	}
+}
+
+void
+txd_avro_put_string(TxdBuf *json, const AvroType *type, const char *p, size_t len)
+{
+	if (type->logical == AVRO_JSON)
+		txd_connect_put_json(json, p, len);
+	else
+		txd_write_quoted(json, p, len);
 }

@@ -30,6 +30,19 @@ is_wrapped(const TxdMember *schema, const TxdMember *payload, int count)
 		   (txd_is_object(&payload->value) || payload->value.null);
 }
 
+/* The payload, with what its values mean by the schema. */
+static TxdPiece
+open_payload(TxdDecoder *d, const TxdMember *schema, const TxdMember *payload, TxdBuf *out)
+{
+	TxdPiece text = txd_piece_of(&payload->value);
+	const TxdBuf *meant = NULL;
+
+	if (txd_is_object(&schema->value))
+		meant = txd_connect_json(d->shape->connect, schema->value.text, schema->value.len,
+								 text.text, text.len, out);
+	return meant != NULL ? (TxdPiece){meant->data, meant->len} : text;
+}
+
 /* A key that is no JSON is left to who takes fields from it. */
 static void
 open_key(TxdDecoder *d, TxdPiece *key)
@@ -43,7 +56,7 @@ open_key(TxdDecoder *d, TxdPiece *key)
 		return;
 	if (txd_read_members(d, *key, m, 2, &count, &whole, &ignored) &&
 		is_wrapped(&m[0], &m[1], count))
-		*key = txd_piece_of(&m[1].value);
+		*key = open_payload(d, &m[0], &m[1], &d->shape->key);
 }
 
 static bool
@@ -85,7 +98,7 @@ open_debezium(TxdDecoder *d, const TxdMessage *message, TxdOpened *opened, TxdEr
 		return false;
 	if (is_wrapped(&m[2], &m[3], count))
 	{
-		text = txd_piece_of(&m[3].value);
+		text = open_payload(d, &m[2], &m[3], &d->shape->event);
 		if (!txd_read_members(d, text, m, 4, &count, &whole, err))
 			return false;
 	}

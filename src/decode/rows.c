@@ -70,6 +70,8 @@ txd_shape_prepare(TxdDecoder *d, TxdError *err)
 			txd_column_takes(column, TXD_FROM_KEY_FIELD))
 			shape->kept[shape->nkept++] = i;
 	}
+	if (d->schema.envelope == TXD_DEBEZIUM)
+		shape->connect = txd_connect_json_new();
 	if (around)
 	{
 		shape->track = txd_track_new(false);
@@ -95,6 +97,9 @@ txd_shape_end(TxdDecoder *d)
 	txd_match_free(shape->match);
 	txd_track_free(shape->track);
 	txd_buf_free(&shape->attributes);
+	txd_connect_json_free(shape->connect);
+	txd_buf_free(&shape->event);
+	txd_buf_free(&shape->key);
 	free(shape);
 }
 

@@ -5,6 +5,7 @@
 #ifndef TXD_SHAPE_H
 #define TXD_SHAPE_H
 
+#include "connect_json.h"
 #include "decoder.h"
 
 /* A part of a message's JSON. */
@@ -32,8 +33,11 @@ typedef struct TxdShape
 	TxdPiece *elements; /* of the present message */
 	uint32_t nelements;
 	uint32_t max_elements;
-	bool suspect;      /* the present message may lack values */
-	TxdBuf attributes; /* of a CloudEvent in headers, as JSON */
+	bool suspect;            /* the present message may lack values */
+	TxdBuf attributes;       /* of a CloudEvent in headers, as JSON */
+	TxdConnectJson *connect; /* schemas beside change events; NULL: there are none */
+	TxdBuf event;            /* that a schema gave its meaning, */
+	TxdBuf key;              /* and its key */
 } TxdShape;
 
 /* A message taken out of its envelope. */

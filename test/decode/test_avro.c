@@ -70,6 +70,53 @@ test_evolutions(void)
 	}
 }
 
+/* What Debezium means, by the name beside the type. */
+static void
+test_connect(void)
+{
+#define NAMED(type, name) "{\"type\":\"" type "\",\"connect.name\":\"" name "\"}"
+#define VARIABLE                                                                                   \
+	"{\"type\":\"record\",\"name\":\"VariableScaleDecimal\",\"namespace\":\"io.debezium.data\","   \
+	"\"fields\":[{\"name\":\"scale\",\"type\":\"int\"},{\"name\":\"value\",\"type\":\"bytes\"}],"  \
+	"\"connect.name\":\"io.debezium.data.VariableScaleDecimal\"}"
+	static const Case cases_of[] = {
+		{NAMED("int", "io.debezium.time.Date"), NULL, "8cb502", "\"2024-02-29\""},
+		{NAMED("int", "io.debezium.time.Date"), NULL, "01", "\"1969-12-31\""},
+		{NAMED("int", "io.debezium.time.Time"), NULL, "d00f", "\"00:00:01\""},
+		{NAMED("long", "io.debezium.time.MicroTime"), NULL, "02", "\"00:00:00.000001\""},
+		{NAMED("long", "io.debezium.time.NanoTime"), NULL, "02", "\"00:00:00.000000001\""},
+		{NAMED("long", "io.debezium.time.Timestamp"), NULL, "d00f", "\"1970-01-01 00:00:01\""},
+		{NAMED("long", "io.debezium.time.MicroTimestamp"), NULL, "01",
+		 "\"1969-12-31 23:59:59.999999\""},
+		{NAMED("long", "io.debezium.time.NanoTimestamp"), NULL, "02",
+		 "\"1970-01-01 00:00:00.000000001\""},
+		{"{\"type\":\"long\",\"logicalType\":\"timestamp-millis\",\"connect.name\":"
+		 "\"org.apache.kafka.connect.data.Timestamp\"}",
+		 NULL, "d00f", "\"1970-01-01 00:00:01+00\""},
+		{NAMED("string", "io.debezium.time.ZonedTimestamp"), NULL, "0278", "\"x\""},
+		{NAMED("string", "io.debezium.data.Json"), NULL, "0e7b2261223a317d", "{\"a\":1}"},
+		{NAMED("string", "io.debezium.data.Json"), NULL, "047b7d", "{}"},
+		{NAMED("string", "io.debezium.data.Json"), NULL, "027b", "\"{\""},
+		{VARIABLE, NULL, "040404d2", "12.34"},
+		{VARIABLE, NULL, "0004ff38", "-200"},
+		{VARIABLE, NULL, "050201", "1e3"},
+		{VARIABLE, NULL, "c0b8020201", "!bad_avro"},
+		{"[\"null\"," VARIABLE "]", NULL, "02040404d2", "12.34"},
+		{"{\"type\":\"record\",\"name\":\"r\",\"fields\":[{\"name\":\"a\",\"type\":" VARIABLE
+		 "},{\"name\":\"b\",\"type\":[\"null\",\"io.debezium.data.VariableScaleDecimal\"]}]}",
+		 NULL, "020201020402ff", "{\"a\":0.1,\"b\":-0.01}"},
+		/* names of other types, and others' names */
+		{NAMED("string", "io.debezium.time.Date"), NULL, "0278", "\"x\""},
+		{NAMED("long", "io.debezium.time.Date"), NULL, "02", "1"},
+		{NAMED("long", "io.debezium.time.MicroDuration"), NULL, "02", "1"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases_of) / sizeof(cases_of[0]); i++)
+		run_case(&cases_of[i]);
+#undef NAMED
+#undef VARIABLE
+}
+
 static void
 test_schemas(void)
 {
@@ -214,6 +261,7 @@ main(void)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		run_case(&cases[i]);
 	test_evolutions();
+	test_connect();
 	test_schemas();
 	test_references();
 	test_limits();

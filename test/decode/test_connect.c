@@ -1,0 +1,113 @@
+/*
+ * test_connect.c — what the schemas beside change events say of their values, which they do not say themselves.
+ */
+#include "rig.h"
+
+static TxdColumn columns[] = {
+	{.name = "customer_id", .type = TXD_INT4, .or_key = true},
+	{.name = "rest", .type = TXD_JSONB, .source = TXD_FROM_REST},
+	{.name = "gone", .type = TXD_BOOL, .source = TXD_FROM_IS_TOMBSTONE},
+};
+
+static const char *
+decode_change(Rig *rig, const char *key, const char *payload)
+{
+	rig->message.key = key;
+	rig->message.key_len = key != NULL ? strlen(key) : 0;
+	return rig_decode(rig, payload, payload != NULL ? strlen(payload) : 0);
+}
+
+#define CHECK_CHANGE(rig, key, payload, want)                                                      \
+	CHECK_STR(decode_change((rig), (key), (payload)), want)
+
+#define AFTER(fields, values)                                                                      \
+	"{\"schema\":{\"type\":\"struct\",\"fields\":[{\"type\":\"struct\",\"field\":\"after\","       \
+	"\"fields\":[" fields "]},{\"type\":\"string\",\"field\":\"op\"}]},"                           \
+	"\"payload\":{\"op\":\"c\",\"after\":{\"customerId\":1," values "}}}"
+#define CHECK_MEANING(type, more, value, want)                                                     \
+	CHECK_CHANGE(rig, NULL,                                                                        \
+				 AFTER("{\"field\":\"x\",\"type\":\"" type "\"" more "}", "\"x\":" value),         \
+				 "1\t{\"x\":" want "}\tf")
+#define NAMED(name) ",\"name\":\"" name "\",\"version\":1"
+#define DECIMAL(scale)                                                                             \
+	NAMED("org.apache.kafka.connect.data.Decimal") ",\"parameters\":{\"scale\":\"" scale "\"}"
+
+static void
+test_times(Rig *rig)
+{
+	CHECK_MEANING("int32", NAMED("io.debezium.time.Date"), "19782", "\"2024-02-29\"");
+	CHECK_MEANING("int32", NAMED("io.debezium.time.Date"), "null", "null");
+	CHECK_MEANING("int32", NAMED("org.apache.kafka.connect.data.Date"), "-1", "\"1969-12-31\"");
+	CHECK_MEANING("int32", NAMED("io.debezium.time.Time"), "1000", "\"00:00:01\"");
+	CHECK_MEANING("int64", NAMED("io.debezium.time.MicroTime"), "1", "\"00:00:00.000001\"");
+	CHECK_MEANING("int64", NAMED("io.debezium.time.MicroTime"), "-1", "-1");
+	CHECK_MEANING("int64", NAMED("io.debezium.time.Timestamp"), "1000", "\"1970-01-01 00:00:01\"");
+	CHECK_MEANING("int64", NAMED("io.debezium.time.MicroTimestamp"), "1704164645678901",
+				  "\"2024-01-02 03:04:05.678901\"");
+	CHECK_MEANING("int64", NAMED("org.apache.kafka.connect.data.Timestamp"), "1000",
+				  "\"1970-01-01 00:00:01+00\"");
+	CHECK_MEANING("string", NAMED("io.debezium.time.ZonedTimestamp"), "\"2024-01-02T03:04:05Z\"",
+				  "\"2024-01-02T03:04:05Z\"");
+}
+
+static void
+test_bytes(Rig *rig)
+{
+	CHECK_MEANING("bytes", DECIMAL("2"), "\"BNI=\"", "12.34");
+	CHECK_MEANING("bytes", DECIMAL("0"), "\"/w==\"", "-1");
+	CHECK_MEANING("bytes", DECIMAL("0"), "\"\\/w==\"", "-1");
+	CHECK_MEANING("bytes", DECIMAL("-2"), "\"AQ==\"", "1e2");
+	CHECK_MEANING("bytes", DECIMAL("2"), "12.5", "12.5");
+	CHECK_MEANING("bytes", DECIMAL("2"), "\"*\"", "\"*\"");
+	CHECK_MEANING("bytes", DECIMAL("x"), "\"AQ==\"", "\"AQ==\"");
+	CHECK_MEANING("bytes", "", "\"AP8=\"", "\"\\\\\\\\x00ff\"");
+	CHECK_MEANING("struct", NAMED("io.debezium.data.VariableScaleDecimal"),
+				  "{\"scale\":1,\"value\":\"BNI=\"}", "123.4");
+	CHECK_MEANING("struct", NAMED("io.debezium.data.VariableScaleDecimal"), "{\"scale\":1}",
+				  "{\"scale\":1}");
+	CHECK_MEANING("string", NAMED("io.debezium.data.Json"), "\"{\\\"a\\\": [1]}\"", "{\"a\": [1]}");
+	CHECK_MEANING("string", NAMED("io.debezium.data.Json"), "\"{\"", "\"{\"");
+}
+
+static void
+test_others(Rig *rig)
+{
+	CHECK_MEANING("array", ",\"items\":{\"type\":\"int32\"" NAMED("io.debezium.time.Date") "}",
+				  "[0, null,1]", "[\"1970-01-01\",null,\"1970-01-02\"]");
+	CHECK_MEANING("array", ",\"items\":{\"type\":\"int32\"" NAMED("io.debezium.time.Date") "}",
+				  "[]", "[]");
+	CHECK_MEANING("map", ",\"values\":{\"type\":\"bytes\"" DECIMAL("1") "}",
+				  "{\"a\":\"AQ==\",\"b\":null}", "{\"a\":0.1,\"b\":null}");
+	/* not as the schema has it, or of a name that is not known */
+	CHECK_MEANING("int32", NAMED("io.debezium.time.Date"), "\"x\"", "\"x\"");
+	CHECK_MEANING("int32", NAMED("io.debezium.time.Date"), "1.5", "1.5");
+	CHECK_MEANING("int32", NAMED("io.debezium.time.Date"), "99999999999999999999",
+				  "99999999999999999999");
+	CHECK_MEANING("int32", NAMED("io.debezium.time.Year"), "2024", "2024");
+	CHECK_MEANING("int64", NAMED("io.debezium.time.Date"), "1", "1");
+	/* a large value that was left alone, in base64 */
+	CHECK_CHANGE(rig, NULL,
+				 AFTER("{\"field\":\"x\",\"type\":\"bytes\"}",
+					   "\"x\":\"X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==\""),
+				 "unavailable_value rest");
+	/* the key has a schema of its own */
+	CHECK_CHANGE(rig,
+				 "{\"schema\":{\"type\":\"struct\",\"fields\":[{\"field\":\"customerId\","
+				 "\"type\":\"bytes\"" DECIMAL("0") "}]},\"payload\":{\"customerId\":\"Bw==\"}}",
+				 NULL, "7\t\\N\tt");
+}
+
+int
+main(void)
+{
+	TxdSchema schema = {.format = TXD_JSON, .envelope = TXD_DEBEZIUM, .tombstones = true};
+	Rig rig;
+
+	COLUMNS(schema, columns);
+	rig_open(&rig, &schema);
+	test_times(&rig);
+	test_bytes(&rig);
+	test_others(&rig);
+	rig_close(&rig);
+	return check_done("connect");
+}
