@@ -245,7 +245,7 @@ check_key_source(const TxpStream *stream, const char *name, const TxpRowPlan *pl
 				(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
 				 errmsg("key column \"%s\" is not filled from the message key", name),
 				 errdetail("A message that deletes a row has no value to take the key from."),
-				 errhint("Map it to \"$key\", or to \"$key.field\" when keys are JSON objects; "
+				 errhint("Map it to \"$key\", or to \"$key.field\" when keys have fields; "
 						 "with the option envelope => debezium this is not needed.")));
 }
 
