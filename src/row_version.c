@@ -25,7 +25,11 @@
 
 #define GONE_NAME "gone"
 #define GONE_KB 1024
-#define TURN_TIMEOUT "30s"
+/*
+ * Another worker's batch is over long before; what holds it for longer is somebody's open transaction with a replay, for
+ * which the worker's other streams shall not wait.
+ */
+#define TURN_TIMEOUT "5s"
 
 /* Around a column: SQL that makes it what is compared. */
 typedef struct Form

@@ -9,7 +9,7 @@ use Test::More;
 use TxpipeKafka qw(kafka_do);
 use TxpipeTest;
 
-my $broker = start_broker(qw(mixed:2 changes:2 values:1 bare:1 kept:1 prune:1));
+my $broker = start_broker(qw(mixed:2 changes:2 values:1 bare:1 kept:1 prune:1 folded:1));
 my $node   = new_node('versions');
 start_node($node);
 kafka_server($node, 'shop', $broker);
@@ -215,6 +215,28 @@ fails_with(
 fails_with(
 	$node, q{SELECT txpipe.create_stream('odd', 'shop', 'prune', 'odd', key_columns => '{f}', columns => '{"f": "$key.f", "n": "kafka_partition"}',
 	options => '{"mode": "upsert_delete", "version_column": "n"}')}, '0A000', 'does not remember key column "f"', 'a key that has several texts');
+
+# --- a key that may be written in several ways: the index says what is the same, and deletions are not remembered ---
+
+sql(q{CREATE COLLATION folded (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+	CREATE TABLE folded (k text, n int, what text);
+	CREATE UNIQUE INDEX ON folded (k COLLATE folded);
+	CREATE TABLE folded_column (k text COLLATE folded PRIMARY KEY, n int, what text)});
+produce_events('folded', [ 0, 999, 'x', '{"k": "A", "n": 0, "what": "oldest"}' ], [ 0, 999, 'x', '{"k": "B", "n": 5, "what": "newest b"}' ],
+	[ 0, 999, 'x', '{"k": "b", "n": 4, "what": "old"}' ], [ 0, 999, 'x', '{"k": "a", "n": 3, "what": "newest a"}' ], [ 0, 999, 'x', '{"k": "A", "n": 2, "what": "old"}' ]);
+for my $table ('folded', 'folded_column')
+{
+	for my $rows (1, 100)
+	{
+		sql(qq{TRUNCATE $table; SELECT txpipe.create_stream('folds', 'shop', 'folded', '$table', key_columns => '{k}', options => '{"mode": "upsert", "version_column": "n", "batch_rows": $rows}')});
+		wait_for_offset($node, 'folds', 5);
+		is(sql(qq{SELECT string_agg(lower(k) || n || ' ' || what, ', ' ORDER BY n) FROM $table}), 'a3 newest a, b5 newest b', "$table: one row for both cases, the newest, in batches of $rows");
+		sql(q{SELECT txpipe.drop_stream('folds')});
+	}
+	fails_with($node, qq{SELECT txpipe.create_stream('folds', 'shop', 'folded', '$table', key_columns => '{k}',
+		columns => '{"k": "\$key", "n": "kafka_offset", "what": "what"}', options => '{"mode": "upsert_delete", "version_column": "n"}')},
+		'0A000', 'does not remember key column "k"', "$table: deletions of such keys");
+}
 
 is(sql(q{SELECT count(*) FROM txpipe.deleted_key WHERE stream_id NOT IN (SELECT stream_id FROM txpipe.stream)}), '0', 'a stream that is dropped leaves none');
 
