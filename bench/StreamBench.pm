@@ -25,7 +25,9 @@ my @order = qw(event_type customer_id product_id timestamp quantity total_amount
 
 our $event_mapping = encode_json(\%mapping);
 my $keyed_mapping = encode_json({ %mapping, event_id => 'eventId' });
-my $csv_mapping   = encode_json({ map { $order[ $_ - 1 ] => "$_" } 1 .. @order });
+my $encrypted_mapping =
+  encode_json({ %mapping, map { $_ => { path => $mapping{$_}, as => 'encrypt' } } qw(customer_id payment_method) });
+my $csv_mapping = encode_json({ map { $order[ $_ - 1 ] => "$_" } 1 .. @order });
 
 my $avro_schema = encode_json({ type => 'record', name => 'event', fields => [
 	map { { name => $_->[0], type => $_->[1] } }
@@ -50,6 +52,10 @@ our $event_columns = <<'SQL';
 	quantity integer CHECK (quantity > 0), total_amount numeric(10,2), payment_method text,
 	category text, source text, recommended_product_id text, algorithm text
 SQL
+
+# Two of the eleven, and what they were.
+my $encrypted_columns = $event_columns =~ s/(customer_id|payment_method) \w+/$1 bytea/gr;
+my %decrypted = (customer_id => "txpipe.decrypt(customer_id, 'bench')::integer", payment_method => "txpipe.decrypt(payment_method, 'bench')");
 
 # What json_populate_record takes apart, and how its rows become ours.
 my $event_types = <<'SQL';
@@ -76,7 +82,7 @@ SQL
 
 my ($b, $sql, $messages);
 
-# The names are those of the figures. topic and form: what is read; into: the table that is filled; part: slow ones get fewer
+# The names are those of the figures. topic and form: what is read; into: the table that is filled; read: what its columns are read by, where not by their names; part: slow ones get fewer
 # messages; needs: a variable of the environment, without which the peer is left out; against: other cases, and how many times
 # as fast we want to be.
 my @cases = (
@@ -95,6 +101,8 @@ my @cases = (
 		against => [ copy_csv => 1.3, json_sql => 4, kcat_json => 0, spark => 10, debezium => 10 ] },
 	{ name => 'async', text => 'stream, JSON, synchronous_commit = off', run => \&stream, topic => 'clean', into => 'streamed',
 		async => 1, against => [ copy_csv => 0, clean => 0 ] },
+	{ name => 'encrypted', text => 'stream, JSON, 2 of 11 columns encrypted', run => \&stream, topic => 'clean', into => 'streamed_encrypted',
+		columns => $encrypted_mapping, read => \%decrypted, against => [ clean => 0 ] },
 	{ name => 'csv', text => 'stream, CSV messages', run => \&stream, topic => 'csv', form => 'csv', into => 'streamed',
 		columns => $csv_mapping, against => [ copy_csv => 1.4, kcat_csv => 0 ] },
 	{ name => 'avro', text => 'stream, Avro', run => \&stream, topic => 'avro', form => 'avro', into => 'streamed',
@@ -170,6 +178,8 @@ sub prepare
 	fill_topic($_) for topics();
 	ask($sql, "CREATE TABLE $_ ($event_columns)") for qw(copied streamed);
 	ask($sql, "CREATE TABLE ${_}_keyed (event_id bigint PRIMARY KEY, $event_columns)") for qw(copied streamed);
+	ask($sql, "CREATE TABLE streamed_encrypted ($encrypted_columns)");
+	ask($sql, "CREATE USER MAPPING FOR CURRENT_USER SERVER bench OPTIONS (encryption_key '" . 'k' x 64 . "')") if $needed{encrypted};
 	ask($sql, "CREATE TABLE source (event_id bigint, $event_columns)");
 	ask($sql, 'CREATE TABLE raw (message text)');
 	ask($sql, 'CREATE TABLE step_totals (event_type text PRIMARY KEY, events bigint, amount numeric)');
@@ -385,7 +395,7 @@ sub check_rows
 	my ($rows) = ask($sql, "SELECT count(*) FROM $case->{into}");
 	die "$case->{name}: $rows rows, not $wanted\n" if $rows != $wanted;
 	return if $case->{checked}++ || $case->{dead};
-	my $columns = join ', ', map { "\"$_\"" } @order;
+	my $columns = join ', ', map { $case->{read}{$_} // "\"$_\"" } @order;
 	$b->{sum}{$wanted} //= expected_sum($wanted);
 	die "$case->{name}: the rows are not those that COPY loads\n"
 	  if sum_of("(SELECT $columns FROM $case->{into})") ne $b->{sum}{$wanted};
