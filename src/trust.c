@@ -11,6 +11,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/objectaccess.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
@@ -142,17 +143,29 @@ check_table(Oid relation, const List *trusted)
 												get_rel_name(relation)));
 }
 
+static Oid
+function_owner(Oid function)
+{
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Oid owner = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
+		ReleaseSysCache(tuple);
+	}
+	return owner;
+}
+
 /* For check_functions_in_node: true would end the search. */
 static bool
 check_function(Oid function, void *trusted)
 {
-	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Oid owner = function_owner(function);
 
-	if (!HeapTupleIsValid(tuple))
-		return false;
-	check_holder(((Form_pg_proc) GETSTRUCT(tuple))->proowner, trusted, "function",
-				 format_procedure_extended(function, FORMAT_PROC_FORCE_QUALIFY));
-	ReleaseSysCache(tuple);
+	if (OidIsValid(owner))
+		check_holder(owner, trusted, "function",
+					 format_procedure_extended(function, FORMAT_PROC_FORCE_QUALIFY));
 	return false;
 }
 
@@ -370,11 +383,64 @@ look_and_plan(Query *parse, const char *query_string, int cursor_options, ParamL
 	return standard_planner(parse, query_string, cursor_options, params);
 }
 
+/* --- while it is analysed --- */
+
+/* Of the statement that is being analysed; what is not `analysing` may be run. */
+static bool analysing = false;
+static const List *trusted_meanwhile;
+static object_access_hook_type prev_object_access_hook = NULL;
+
+/*
+ * Analysis makes values of constants, and so runs the checks of domains that are parts of their types. Such a check is code of
+ * the domain's owner even where it calls functions of the system, of which those without effects may run.
+ */
+static void
+refuse_evaluation(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *arg)
+{
+	if (prev_object_access_hook != NULL)
+		prev_object_access_hook(access, class_id, object_id, sub_id, arg);
+	if (!analysing || access != OAT_FUNCTION_EXECUTE)
+		return;
+	(void) check_function(object_id, (void *) trusted_meanwhile);
+	if (superuser_arg(function_owner(object_id)) && !superuser() &&
+		func_volatile(object_id) == PROVOLATILE_VOLATILE)
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("function %s would be called by a check of a constant's type",
+							   format_procedure_extended(object_id, FORMAT_PROC_FORCE_QUALIFY)),
+						errdetail("Constants are evaluated before it is known whose code that is."),
+						errhint("Take the value from a column, or let the check call no volatile "
+								"function.")));
+}
+
+static SPIPlanPtr
+analyse(const char *sql, const List *trusted)
+{
+	bool saved = analysing;
+	const List *saved_trusted = trusted_meanwhile;
+	SPIPlanPtr volatile plan = NULL;
+
+	analysing = true;
+	trusted_meanwhile = trusted;
+	PG_TRY();
+	{
+		plan = SPI_prepare(sql, 0, NULL);
+	}
+	PG_FINALLY();
+	{
+		analysing = saved;
+		trusted_meanwhile = saved_trusted;
+	}
+	PG_END_TRY();
+	return plan;
+}
+
 void
 txp_trust_init(void)
 {
 	prev_planner_hook = planner_hook;
 	planner_hook = look_and_plan;
+	prev_object_access_hook = object_access_hook;
+	object_access_hook = refuse_evaluation;
 }
 
 int
@@ -400,7 +466,7 @@ txp_trust_execute(SPIPlanPtr plan, const List *trusted, DestReceiver *dest)
 SPIPlanPtr
 txp_trust_prepare(const char *sql, const List *trusted)
 {
-	SPIPlanPtr plan = SPI_prepare(sql, 0, NULL);
+	SPIPlanPtr plan = analyse(sql, trusted);
 
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare returned %s", SPI_result_code_string(SPI_result));

@@ -146,6 +146,26 @@ like(error_of($node, qq{SET ROLE clerk; SELECT txpipe.on_batch('casts', 'typed',
   [q{SELECT count(jsonb_populate_record(p, '{"p": "1"}')) FROM batch b LEFT JOIN public.priced p ON true}, 'a type that an argument tells'];
 is(sql('SELECT is_called FROM loot'), 'f', 'no domain was checked');
 
+# Constants that analysis itself evaluates, before there is anything to look at.
+sql(q{SET ROLE mallory; CREATE DOMAIN public.counted AS text CHECK (nextval('public.loot') > 0); CREATE TYPE public.pair AS (a public.price, b int);
+	CREATE FUNCTION public.lesser(text, text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN true; END'; CREATE DOMAIN public.bound AS int CHECK (public.snoop(VALUE::text));
+	CREATE TYPE public.span AS RANGE (subtype = public.bound); CREATE TABLE public.prices (p public.price[]); GRANT SELECT ON prices TO clerk});
+for ([q{SELECT count(*) FROM batch WHERE '{1}'::public.price[] IS NULL}, 'an array', 'function public.snoop'],
+	[q{SELECT count(*) FROM batch WHERE '(1,2)'::public.pair IS NULL}, 'a composite', 'function public.snoop'],
+	[q{SELECT count(*) FROM batch WHERE '[1,2)'::public.span IS NULL}, 'a range', 'function public.snoop'],
+	[q{SELECT count(*) FROM batch WHERE '{1}'::public.counted[] IS NULL}, 'an array whose check calls a function of ours', 'function pg_catalog.nextval'],
+	[q{SELECT count(*) FROM batch, public.prices WHERE p = '{1}'}, 'what is compared with a column of the type', 'function public.snoop'])
+{
+	my $error = error_of($node, qq{SET ROLE clerk; SELECT txpipe.on_batch('casts', 'constant', \$\$$_->[0]\$\$)});
+
+	is($error->{state}, '42501', "a constant of $_->[1] is refused");
+	like($error->{message}, qr/^\Q$_->[2]\E/, '... before its check runs');
+	is(sql('SELECT is_called FROM loot'), 'f', '... which has not run');
+}
+sql(q{SET ROLE clerk; CREATE FUNCTION clerk.fine(text) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN RETURN length(VALUE) > 0 FROM (SELECT $1 AS value) v; END$$;
+	CREATE DOMAIN clerk.name AS text CHECK (clerk.fine(VALUE)); SELECT txpipe.on_batch('casts', 'constant', $$SELECT count(*) FROM batch WHERE '{1}'::clerk.name[] IS NULL$$)});
+is(sql(q{SET ROLE clerk; SELECT txpipe.drop_step('casts', 'constant')}), '', "one's own types serve as before");
+
 # --- what the planner evaluates of a table that is read ---
 
 sql(q{SET ROLE mallory; CREATE TABLE public.lookup (name text, n int); GRANT SELECT ON lookup TO clerk; CREATE INDEX ON lookup (lower(name)) WHERE n > 0});
