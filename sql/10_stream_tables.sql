@@ -65,6 +65,7 @@ CREATE TABLE txpipe.stream_offset (
     stream_id integer NOT NULL REFERENCES txpipe.stream ON DELETE CASCADE,
     topic text NOT NULL,
     partition integer NOT NULL CHECK (partition >= 0),
+    topic_id uuid,
     next_offset bigint NOT NULL CHECK (next_offset >= 0),
     end_offset bigint NOT NULL DEFAULT -1,
     rows_total bigint NOT NULL DEFAULT 0,
@@ -82,6 +83,7 @@ COMMENT ON TABLE txpipe.stream_offset IS 'Position of every stream in every part
 COMMENT ON COLUMN txpipe.stream_offset.stream_id IS 'Stream';
 COMMENT ON COLUMN txpipe.stream_offset.topic IS 'Kafka topic';
 COMMENT ON COLUMN txpipe.stream_offset.partition IS 'Kafka partition';
+COMMENT ON COLUMN txpipe.stream_offset.topic_id IS 'Id of the topic that is read, as Kafka gave it: a topic that is created anew has another; NULL: librdkafka (2.3) or the brokers (2.8) do not tell it';
 COMMENT ON COLUMN txpipe.stream_offset.next_offset IS 'First offset not yet consumed';
 COMMENT ON COLUMN txpipe.stream_offset.end_offset IS 'End of the partition (high watermark) as last heard; -1: not heard yet';
 COMMENT ON COLUMN txpipe.stream_offset.rows_total IS 'Messages of this partition that became rows';

@@ -194,8 +194,14 @@ keep_topics(TxpLink *link, const TxpPartitions *parts)
 						errmsg("txpipe_io named fewer topics than before")));
 	link->topics = link->topics ? repalloc(link->topics, sizeof(char *) * (parts->ntopics + 1))
 								: palloc(sizeof(char *) * (parts->ntopics + 1));
+	link->topic_ids = link->topic_ids
+						  ? repalloc(link->topic_ids, sizeof(pg_uuid_t) * (parts->ntopics + 1))
+						  : palloc(sizeof(pg_uuid_t) * (parts->ntopics + 1));
 	for (; link->ntopics < parts->ntopics; link->ntopics++)
+	{
 		link->topics[link->ntopics] = pstrdup(parts->topics[link->ntopics]);
+		link->topic_ids[link->ntopics] = parts->topic_ids[link->ntopics];
+	}
 	MemoryContextSwitchTo(old);
 }
 
@@ -243,11 +249,36 @@ recall_end(const TxpLink *link, TxpPosition *position)
 		position->end = before->end;
 }
 
+/* Of a topic that PARTITIONS named. */
+static const pg_uuid_t *
+topic_id_of(const TxpLink *link, const char *topic)
+{
+	int i = 0;
+
+	while (strcmp(link->topics[i], topic) != 0)
+		i++;
+	return &link->topic_ids[i];
+}
+
+/* Is the topic another one than the one that was read? */
+static bool
+is_other_topic(const TxpPosition *position, const pg_uuid_t *id)
+{
+	return txp_topic_id_is_known(&position->topic_id) && txp_topic_id_is_known(id) &&
+		   memcmp(&position->topic_id, id, sizeof(*id)) != 0;
+}
+
 static void
 lost(TxpLink *link, TxpLossKind kind, TxpPosition *position, int64 low, int64 high)
 {
-	TxpLoss loss = {kind, position->topic, position->partition, position->next, position->end, low,
-					high};
+	TxpLoss loss = {.kind = kind,
+					.topic = position->topic,
+					.topic_id = topic_id_of(link, position->topic),
+					.partition = position->partition,
+					.next = position->next,
+					.end = position->end,
+					.low = low,
+					.high = high};
 
 	position->next = txp_lost_decide(link->stream, &loss);
 	position->last_offset = -1;
@@ -330,10 +361,11 @@ txp_link_start(TxpLink *link, const TxpFrame *frame)
 			continue;
 		if (!link->started)
 			recall_end(link, position);
-		if (position->next < place->low)
-			lost(link, TXP_LOSS_EXPIRED, position, place->low, place->high);
-		else if (position->next > place->high)
+		if (position->next > place->high ||
+			is_other_topic(position, &parts.topic_ids[place->topic]))
 			lost(link, TXP_LOSS_RECREATED, position, place->low, place->high);
+		else if (position->next < place->low)
+			lost(link, TXP_LOSS_EXPIRED, position, place->low, place->high);
 		if (link->paused)
 			break;
 		put_start(link, place, position);

@@ -12,6 +12,7 @@
 #include "postgres.h"
 #include "access/tupdesc.h"
 #include "lib/stringinfo.h"
+#include "utils/uuid.h"
 
 #include "io_client.h"
 #include "rowplan.h"
@@ -40,7 +41,8 @@ typedef struct TxpLink
 	Bitmapset *needs;      /* columns of the plan, from 0, that they look at */
 	TxpRowReader *reader;  /* of those; NULL: there are no steps */
 	TupleDesc target_desc; /* of the target when the plan was made */
-	char **topics;         /* by the numbers frames name them by */
+	char **topics;         /* by the numbers frames name them by, */
+	pg_uuid_t *topic_ids;  /* and their ids; all 0: not known */
 	int ntopics;
 	List *before;         /* positions when it was opened */
 	StringInfoData start; /* STREAM_START to be sent after the commit; data NULL: none */

@@ -50,7 +50,8 @@ txp_lost_decide(const TxpStream *stream, const TxpLoss *loss)
 		message = psprintf("%s; reading goes on at the end, " INT64_FORMAT, message, to);
 	else
 		message = psprintf("%s; reading goes on at " INT64_FORMAT, message, to);
-	if (!txp_offsets_jump(stream->id, loss->topic, loss->partition, loss->next, to, loss->high))
+	if (!txp_offsets_jump(stream->id, loss->topic, loss->topic_id, loss->partition, loss->next, to,
+						  loss->high))
 		ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 						errmsg("the offsets of stream \"%s\" are being moved", stream->name),
 						errhint("It is tried again.")));

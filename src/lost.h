@@ -6,19 +6,21 @@
 #define TXP_LOST_H
 
 #include "postgres.h"
+#include "utils/uuid.h"
 
 #include "stream.h"
 
 typedef enum TxpLossKind
 {
-	TXP_LOSS_EXPIRED,  /* retention or deletion moved the partition's beginning beyond the offset */
-	TXP_LOSS_RECREATED /* the partition ends before the offset, or holds another record */
+	TXP_LOSS_EXPIRED, /* retention or deletion moved the partition's beginning beyond the offset */
+	TXP_LOSS_RECREATED /* the topic has another id, ends before the offset, or holds another record */
 } TxpLossKind;
 
 typedef struct TxpLoss
 {
 	TxpLossKind kind;
 	const char *topic;
+	const pg_uuid_t *topic_id; /* as it is now; all 0: not known */
 	int32 partition;
 	int64 next; /* offset that would have been read next */
 	int64 end;  /* end of the partition as last heard before; -1: never */

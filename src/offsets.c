@@ -21,15 +21,48 @@
 #define LOCK_WAIT_MS 10000
 #define LOCK_WAIT_TEXT "10s"
 
+bool
+txp_topic_id_is_known(const pg_uuid_t *id)
+{
+	static const pg_uuid_t none;
+
+	return memcmp(id, &none, sizeof(none)) != 0;
+}
+
+/* An argument; NULL when the id is not known. */
+static Datum
+topic_id_datum(const pg_uuid_t *id, bool *is_null)
+{
+	*is_null = !txp_topic_id_is_known(id);
+	return UUIDPGetDatum(id);
+}
+
+static pg_uuid_t
+read_topic_id(TxpReader *r)
+{
+	TxpSpan span = txp_read_span(r);
+	pg_uuid_t id = {{0}};
+
+	if (span.data != NULL && span.len == UUID_LEN)
+		memcpy(id.data, span.data, UUID_LEN);
+	else if (span.data != NULL)
+		r->bad = true;
+	return id;
+}
+
 void
 txp_partitions_read(const TxpFrame *frame, TxpPartitions *parts)
 {
 	TxpReader r = txp_reader(frame->data, frame->size);
 
-	parts->ntopics = txp_read_count(&r, sizeof(uint32));
+	parts->ntopics = txp_read_count(&r, 2 * sizeof(uint32));
 	parts->topics = palloc(sizeof(char *) * (parts->ntopics + 1));
+	parts->topic_ids = palloc(sizeof(pg_uuid_t) * (parts->ntopics + 1));
 	for (int i = 0; i < parts->ntopics; i++)
+	{
 		parts->topics[i] = txp_span_text(txp_read_span(&r));
+		parts->topic_ids[i] = read_topic_id(&r);
+	}
 	parts->n = txp_read_count(&r, PLACE_BYTES);
 	parts->places = palloc(sizeof(TxpPlace) * (parts->n + 1));
 	for (int i = 0; i < parts->n; i++)
@@ -65,29 +98,38 @@ int
 txp_offsets_store(int32 stream_id, const TxpPartitions *parts)
 {
 	static TxpStatement insert = {
-		"INSERT INTO txpipe.stream_offset (stream_id, topic, partition, next_offset, end_offset) "
-		"SELECT $1, t, p, CASE WHEN old THEN l ELSE s END, e "
-		"FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[]) "
-		"AS u(t, p, l, s, e), "
+		"INSERT INTO txpipe.stream_offset "
+		"(stream_id, topic, partition, topic_id, next_offset, end_offset) "
+		"SELECT $1, t, p, i, CASE WHEN old THEN l ELSE s END, e "
+		"FROM unnest($2::text[], $3::int[], $4::bigint[], $5::uuid[], $6::bigint[], "
+		"$7::bigint[]) AS u(t, p, e, i, l, s), "
 		"(SELECT EXISTS (SELECT FROM txpipe.stream_offset WHERE stream_id = $1)) AS x(old) "
 		"ON CONFLICT (stream_id, topic, partition) DO NOTHING",
-		6,
-		{INT4OID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID}};
+		7,
+		{INT4OID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, UUIDARRAYOID, INT8ARRAYOID,
+		 INT8ARRAYOID}};
 	static TxpStatement update = {
 		"WITH free AS (SELECT topic, partition FROM txpipe.stream_offset "
 		"              WHERE stream_id = $1 FOR UPDATE SKIP LOCKED) "
-		"UPDATE txpipe.stream_offset o SET end_offset = u.e "
-		"FROM unnest($2::text[], $3::int[], $4::bigint[]) AS u(t, p, e) "
+		"UPDATE txpipe.stream_offset o SET end_offset = u.e, topic_id = coalesce(o.topic_id, u.i) "
+		"FROM unnest($2::text[], $3::int[], $4::bigint[], $5::uuid[]) AS u(t, p, e, i) "
 		"JOIN free ON free.topic = u.t AND free.partition = u.p "
-		"WHERE o.stream_id = $1 AND o.topic = u.t AND o.partition = u.p AND o.end_offset <> u.e",
-		4,
-		{INT4OID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID}};
-	Datum *column[5];
-	Datum values[6] = {Int32GetDatum(stream_id)};
-	static const Oid types[5] = {TEXTOID, INT4OID, INT8OID, INT8OID, INT8OID};
+		"WHERE o.stream_id = $1 AND o.topic = u.t AND o.partition = u.p "
+		"AND (o.end_offset <> u.e OR (o.topic_id IS NULL AND u.i IS NOT NULL))",
+		5,
+		{INT4OID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, UUIDARRAYOID}};
+	enum
+	{
+		ID = 3,
+		N = 6
+	};
+	static const Oid types[N] = {TEXTOID, INT4OID, INT8OID, UUIDOID, INT8OID, INT8OID};
+	Datum *column[N];
+	Datum values[1 + N] = {Int32GetDatum(stream_id)};
+	bool *no_id = palloc(sizeof(bool) * (parts->n + 1));
 	int added;
 
-	for (int c = 0; c < 5; c++)
+	for (int c = 0; c < N; c++)
 		column[c] = palloc(sizeof(Datum) * (parts->n + 1));
 	for (int i = 0; i < parts->n; i++)
 	{
@@ -95,14 +137,14 @@ txp_offsets_store(int32 stream_id, const TxpPartitions *parts)
 
 		column[0][i] = CStringGetTextDatum(parts->topics[place->topic]);
 		column[1][i] = Int32GetDatum(place->partition);
-		column[2][i] = Int64GetDatum(place->low);
-		column[3][i] = Int64GetDatum(place->start);
-		column[4][i] = Int64GetDatum(place->high);
+		column[2][i] = Int64GetDatum(place->high);
+		column[ID][i] = topic_id_datum(&parts->topic_ids[place->topic], &no_id[i]);
+		column[4][i] = Int64GetDatum(place->low);
+		column[5][i] = Int64GetDatum(place->start);
 	}
-	for (int c = 0; c < 5; c++)
-		values[1 + c] = txp_spi_array(types[c], column[c], NULL, parts->n);
+	for (int c = 0; c < N; c++)
+		values[1 + c] = txp_spi_array(types[c], column[c], c == ID ? no_id : NULL, parts->n);
 	added = (int) txp_spi_do(&insert, values, NULL);
-	values[3] = values[5];
 	(void) txp_spi_do(&update, values, NULL);
 	return added;
 }
@@ -118,6 +160,7 @@ read_position(uint64 row)
 	position->end = DatumGetInt64(txp_spi_datum(row, 4));
 	position->last_offset = DatumGetInt64(txp_spi_datum(row, 5));
 	position->last_hash = DatumGetInt64(txp_spi_datum(row, 6));
+	position->topic_id = *DatumGetUUIDP(txp_spi_datum(row, 7));
 	return position;
 }
 
@@ -126,7 +169,8 @@ txp_offsets_read(int32 stream_id)
 {
 	static TxpStatement statement = {
 		"SELECT topic, partition, next_offset, end_offset, coalesce(last_offset, -1), "
-		"coalesce(last_hash, 0) FROM txpipe.stream_offset "
+		"coalesce(last_hash, 0), "
+		"coalesce(topic_id, '00000000-0000-0000-0000-000000000000') FROM txpipe.stream_offset "
 		"WHERE stream_id = $1 ORDER BY topic, partition",
 		1,
 		{INT4OID}};
@@ -136,23 +180,26 @@ txp_offsets_read(int32 stream_id)
 }
 
 bool
-txp_offsets_jump(int32 stream_id, const char *topic, int32 partition, int64 from, int64 to,
-				 int64 end)
+txp_offsets_jump(int32 stream_id, const char *topic, const pg_uuid_t *id, int32 partition,
+				 int64 from, int64 to, int64 end)
 {
 	static TxpStatement statement = {
 		"UPDATE txpipe.stream_offset o SET next_offset = $5, last_offset = NULL, last_hash = NULL, "
-		"end_offset = greatest($6, $5), updated_at = clock_timestamp() "
+		"end_offset = greatest($6, $5), topic_id = coalesce($7, topic_id), "
+		"updated_at = clock_timestamp() "
 		"FROM (SELECT topic, partition FROM txpipe.stream_offset "
 		"      WHERE stream_id = $1 AND topic = $2 AND partition = $3 AND next_offset = $4 "
 		"      FOR UPDATE SKIP LOCKED) f "
 		"WHERE o.stream_id = $1 AND o.topic = f.topic AND o.partition = f.partition",
-		6,
-		{INT4OID, TEXTOID, INT4OID, INT8OID, INT8OID, INT8OID}};
-	Datum values[6] = {Int32GetDatum(stream_id), CStringGetTextDatum(topic),
-					   Int32GetDatum(partition), Int64GetDatum(from),
-					   Int64GetDatum(to),        Int64GetDatum(end)};
+		7,
+		{INT4OID, TEXTOID, INT4OID, INT8OID, INT8OID, INT8OID, UUIDOID}};
+	bool no_id;
+	Datum values[7] = {Int32GetDatum(stream_id),  CStringGetTextDatum(topic),
+					   Int32GetDatum(partition),  Int64GetDatum(from),
+					   Int64GetDatum(to),         Int64GetDatum(end),
+					   topic_id_datum(id, &no_id)};
 
-	return txp_spi_do(&statement, values, NULL) == 1;
+	return txp_spi_do(&statement, values, no_id ? "      n" : NULL) == 1;
 }
 
 static void
@@ -184,20 +231,24 @@ txp_offsets_lock_all(int32 stream_id)
 }
 
 void
-txp_offsets_set(int32 stream_id, const char *topic, int32 partition, int64 next, int64 end)
+txp_offsets_set(int32 stream_id, const char *topic, const pg_uuid_t *id, int32 partition,
+				int64 next, int64 end)
 {
 	static TxpStatement statement = {
 		"INSERT INTO txpipe.stream_offset AS o "
-		"(stream_id, topic, partition, next_offset, end_offset) VALUES ($1, $2, $3, $4, $5) "
+		"(stream_id, topic, partition, next_offset, end_offset, topic_id) "
+		"VALUES ($1, $2, $3, $4, $5, $6) "
 		"ON CONFLICT (stream_id, topic, partition) DO UPDATE SET next_offset = $4, end_offset = "
-		"$5, "
+		"$5, topic_id = $6, "
 		"last_offset = NULL, last_hash = NULL, updated_at = clock_timestamp()",
-		5,
-		{INT4OID, TEXTOID, INT4OID, INT8OID, INT8OID}};
-	Datum values[5] = {Int32GetDatum(stream_id), CStringGetTextDatum(topic),
-					   Int32GetDatum(partition), Int64GetDatum(next), Int64GetDatum(end)};
+		6,
+		{INT4OID, TEXTOID, INT4OID, INT8OID, INT8OID, UUIDOID}};
+	bool no_id;
+	Datum values[6] = {Int32GetDatum(stream_id), CStringGetTextDatum(topic),
+					   Int32GetDatum(partition), Int64GetDatum(next),
+					   Int64GetDatum(end),       topic_id_datum(id, &no_id)};
 
-	(void) txp_spi_do(&statement, values, NULL);
+	(void) txp_spi_do(&statement, values, no_id ? "     n" : NULL);
 }
 
 void

@@ -9,6 +9,7 @@
 #include "postgres.h"
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
+#include "utils/uuid.h"
 
 #include "batch_read.h"
 #include "io_client.h"
@@ -27,6 +28,7 @@ typedef struct TxpPartitions
 {
 	int ntopics;
 	char **topics;
+	pg_uuid_t *topic_ids; /* Kafka's; all 0: not known */
 	int n;
 	TxpPlace *places;
 } TxpPartitions;
@@ -40,7 +42,10 @@ typedef struct TxpPosition
 	int64 end;         /* as last heard; -1: never */
 	int64 last_offset; /* record read last; -1: none, or not to be compared */
 	int64 last_hash;
+	pg_uuid_t topic_id; /* of the topic that was read; all 0: not known */
 } TxpPosition;
+
+extern bool txp_topic_id_is_known(const pg_uuid_t *id);
 
 /* Takes the frame apart in the current memory context. */
 extern void txp_partitions_read(const TxpFrame *frame, TxpPartitions *parts);
@@ -49,8 +54,9 @@ extern void txp_partitions_read(const TxpFrame *frame, TxpPartitions *parts);
 extern void txp_partitions_keep(TxpPartitions *parts, const Bitmapset *wanted);
 
 /*
- * Gives partitions without a row one, and stores the ends. A stream that has no rows yet begins where start_at
- * points; partitions that appear later are read from their beginning. Returns the number of new rows.
+ * Gives partitions without a row one, and stores the ends, and the topics' ids where none is stored. A stream that has no
+ * rows yet begins where start_at points; partitions that appear later are read from their beginning. Returns the number
+ * of new rows.
  */
 extern int txp_offsets_store(int32 stream_id, const TxpPartitions *parts);
 
@@ -59,11 +65,11 @@ extern List *txp_offsets_read(int32 stream_id);
 
 /*
  * Sets a position by decision, not by reading: `to` becomes the next offset, the partition ends at `end`, and the last
- * record is forgotten.
+ * record is forgotten. `id`, when it is known, is the topic's from now on.
  * False when the position is not `from` any more or somebody is writing there.
  */
-extern bool txp_offsets_jump(int32 stream_id, const char *topic, int32 partition, int64 from,
-							 int64 to, int64 end);
+extern bool txp_offsets_jump(int32 stream_id, const char *topic, const pg_uuid_t *id,
+							 int32 partition, int64 from, int64 to, int64 end);
 
 /*
  * Locks all positions of the stream until the end of the transaction; a batch at work is waited for, some
@@ -72,8 +78,8 @@ extern bool txp_offsets_jump(int32 stream_id, const char *topic, int32 partition
 extern void txp_offsets_lock_all(int32 stream_id);
 
 /* Sets one position, locked or not there yet, as a user wishes; `end` is the end of the partition. */
-extern void txp_offsets_set(int32 stream_id, const char *topic, int32 partition, int64 next,
-							int64 end);
+extern void txp_offsets_set(int32 stream_id, const char *topic, const pg_uuid_t *id,
+							int32 partition, int64 next, int64 end);
 
 /* Forgets the last record, which nobody can compare any more. */
 extern void txp_offsets_forget_last(int32 stream_id, const char *topic, int32 partition);

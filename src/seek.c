@@ -182,7 +182,8 @@ move(const TxpStream *stream, const TxpPartitions *parts)
 			if (old->partition == place->partition && strcmp(old->topic, event.topic) == 0)
 				event.from = old->next;
 		}
-		txp_offsets_set(stream->id, event.topic, place->partition, place->start, place->high);
+		txp_offsets_set(stream->id, event.topic, &parts->topic_ids[place->topic], place->partition,
+						place->start, place->high);
 		txp_event_log(stream->id, "sought",
 					  psprintf("moved to offset " INT64_FORMAT " by %s", place->start,
 							   GetUserNameFromId(GetUserId(), false)),

@@ -1,8 +1,5 @@
 /*
- * client.c — the table of shared clients, and their scouts.
- *
- * One lock covers the table, the uses and what is told to them. It is never held while brokers are asked, nor
- * by callbacks of librdkafka.
+ * client.c — the table of shared clients: joining and leaving them.
  */
 #include <errno.h>
 #include <openssl/hmac.h>
@@ -10,18 +7,11 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "client.h"
 #include "link.h"
 #include "nudge.h"
+#include "scout.h"
 
-#define REFRESH_MS 5000    /* between looks at the topics, */
-#define RECHECK_MS 1000    /* while one is missing or the brokers are away, */
-#define RETRY_MS 100       /* and while a stream waits for its first answer */
-#define FIRST_SLICE_MS 500 /* for an answer; growing: a refused password shows between two */
-#define LAST_SLICE_MS 4000
-#define SILENT_MS 15000  /* so long without an answer is a trouble, though connections are up */
 #define HANDOVER_MS 1000 /* for a stream that is closing, before its topic takes another client */
-#define DIGEST 32
 /*
  * A connection answers in order: a stream that opens waits three times for the fetch under way. So fetches of the
  * first streams are short; with many, it is their cost that counts.
@@ -31,28 +21,10 @@
 #define SLOW_WAIT "800"
 #define MAX_PROPERTIES 16 /* of a stream's own */
 
-struct TxpClient
-{
-	TxpClient *next;
-	unsigned char digest[DIGEST]; /* of the properties */
-	TxpKafka kafka;               /* the scout's; its trouble is what the callbacks heard */
-	rd_kafka_queue_t *callbacks;
-	int64_t failing_since; /* no question has been answered; 0: the last one was */
-	bool quick;
-	TxpUse *uses; /* under lock, as all below */
-	int nuses;
-	bool listed; /* in the table: open to further streams */
-	bool ending;
-	int64_t next_ask;
-	int slice_ms;
-	rd_kafka_resp_err_t trouble; /* as told to the uses */
-	char trouble_text[sizeof(((TxpKafka *) NULL)->trouble_text)];
-};
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+pthread_mutex_t txp_clients_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t left; /* a use has gone */
 static TxpClient *clients;  /* under lock */
-static unsigned char digest_key[DIGEST];
+static unsigned char digest_key[TXP_CLIENT_DIGEST];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void
@@ -68,19 +40,8 @@ init_once(void)
 		txp_give_up("no random numbers");
 }
 
-/* With the lock held. */
-static void
-tell(TxpUse *use)
-{
-	atomic_store(&use->news, true);
-	txp_channel_poke(use->channel);
-}
-
-/* --- the scout --- */
-
-/* Takes the client out of the table: no stream joins it any more. */
-static void
-unlist(TxpClient *c)
+void
+txp_client_unlist(TxpClient *c)
 {
 	for (TxpClient **at = &clients; *at != NULL && c->listed; at = &(*at)->next)
 	{
@@ -93,125 +54,10 @@ unlist(TxpClient *c)
 	}
 }
 
-/* Does anybody wait for the first answer; must all topics be listed; is a topic missing? */
-static void
-look_at_uses(const TxpClient *c, bool *waiting, bool *all, bool *missing)
+bool
+txp_client_is_sure(const TxpClient *c)
 {
-	*waiting = *all = *missing = false;
-	for (const TxpUse *use = c->uses; use != NULL; use = use->next)
-	{
-		*waiting |= !use->answered;
-		*all |= !use->answered || use->is_pattern;
-		for (int i = 0; i < use->nsights; i++)
-			*missing |= use->sight[i].missed > 0 && !use->sight[i].gone;
-	}
-}
-
-/* Passes on what callbacks heard. With a lasting trouble a stream that opens anew gets a new client. */
-static void
-pass_trouble_on(TxpClient *c)
-{
-	pthread_mutex_lock(&lock);
-	if (c->trouble != c->kafka.trouble)
-	{
-		bool is_back = c->kafka.trouble == RD_KAFKA_RESP_ERR_NO_ERROR;
-
-		c->trouble = c->kafka.trouble;
-		memcpy(c->trouble_text, c->kafka.trouble_text, sizeof(c->trouble_text));
-		if (txp_kafka_is_lasting(c->trouble))
-			unlist(c);
-		for (TxpUse *use = c->uses; use != NULL; use = use->next)
-		{
-			use->is_back |= is_back;
-			tell(use);
-		}
-		if (!is_back)
-			c->next_ask = txp_now_ms() + RECHECK_MS;
-	}
-	pthread_mutex_unlock(&lock);
-}
-
-/* Brokers whose connections are up and whose answers do not come, or make no sense, raise no error by themselves. */
-static void
-note_answer(TxpClient *c, rd_kafka_resp_err_t err)
-{
-	if (!err)
-	{
-		c->failing_since = 0;
-		c->kafka.trouble = RD_KAFKA_RESP_ERR_NO_ERROR;
-		return;
-	}
-	if (c->failing_since == 0)
-		c->failing_since = txp_now_ms();
-	if (c->kafka.trouble != RD_KAFKA_RESP_ERR_NO_ERROR ||
-		txp_now_ms() < c->failing_since + SILENT_MS)
-		return;
-	c->kafka.trouble = RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
-	snprintf(c->kafka.trouble_text, sizeof(c->kafka.trouble_text), "%s", rd_kafka_err2str(err));
-}
-
-/* Asks for the topics once, and tells what is new. */
-static void
-ask(TxpClient *c)
-{
-	const struct rd_kafka_metadata *md;
-	rd_kafka_resp_err_t err;
-	bool waiting;
-	bool missing;
-	bool all;
-
-	pthread_mutex_lock(&lock);
-	look_at_uses(c, &waiting, &all, &missing);
-	for (TxpUse *use = c->uses; use != NULL; use = use->next)
-		use->asked = true;
-	pthread_mutex_unlock(&lock);
-	err = rd_kafka_metadata(c->kafka.rk, all, NULL, &md, c->slice_ms);
-	note_answer(c, err);
-	pass_trouble_on(c);
-	pthread_mutex_lock(&lock);
-	for (TxpUse *use = c->uses; use != NULL && !err; use = use->next)
-	{
-		/* Who joined meanwhile may know of topics that were made meanwhile. */
-		if (use->asked && txp_use_show(use, c->kafka.rk, md, all))
-			tell(use);
-	}
-	look_at_uses(c, &waiting, &all, &missing);
-	c->slice_ms = !err                           ? FIRST_SLICE_MS
-				  : c->slice_ms >= LAST_SLICE_MS ? LAST_SLICE_MS
-												 : 2 * c->slice_ms;
-	c->next_ask = txp_now_ms() + (waiting                        ? RETRY_MS
-								  : missing || c->trouble || err ? RECHECK_MS
-																 : REFRESH_MS);
-	pthread_mutex_unlock(&lock);
-	if (!err)
-		rd_kafka_metadata_destroy(md);
-}
-
-static void *
-scout_main(void *arg)
-{
-	TxpClient *c = arg;
-	bool ending;
-	int64_t left_ms;
-
-	for (;;)
-	{
-		pthread_mutex_lock(&lock);
-		ending = c->ending;
-		left_ms = c->next_ask - txp_now_ms();
-		pthread_mutex_unlock(&lock);
-		if (ending)
-			break;
-		if (left_ms <= 0)
-			ask(c);
-		else
-			rd_kafka_poll(c->kafka.rk, (int) left_ms);
-		pass_trouble_on(c);
-	}
-	rd_kafka_queue_destroy(c->callbacks);
-	txp_kafka_close(&c->kafka);
-	free(c);
-	return NULL;
+	return !txp_show_has_ids() || atomic_load(&c->kafka.heard) == atomic_load(&c->sure);
 }
 
 /* --- joining and leaving --- */
@@ -261,7 +107,7 @@ find_client(const unsigned char *digest, const TxpUse *use)
 		{
 			bool all_closing = true;
 
-			if (memcmp(c->digest, digest, DIGEST) != 0)
+			if (memcmp(c->digest, digest, TXP_CLIENT_DIGEST) != 0)
 				continue;
 			if (!has_conflict(c, use, &all_closing))
 			{
@@ -273,7 +119,7 @@ find_client(const unsigned char *digest, const TxpUse *use)
 		}
 		if (best != NULL || !closing || !may_wait)
 			return best;
-		may_wait = pthread_cond_timedwait(&left, &lock, &at) != ETIMEDOUT;
+		may_wait = pthread_cond_timedwait(&left, &txp_clients_lock, &at) != ETIMEDOUT;
 	}
 	return NULL;
 }
@@ -284,7 +130,7 @@ is_to_be_quick(const unsigned char *digest)
 {
 	for (const TxpClient *c = clients; c != NULL; c = c->next)
 	{
-		if (c->quick && memcmp(c->digest, digest, DIGEST) == 0)
+		if (c->quick && memcmp(c->digest, digest, TXP_CLIENT_DIGEST) == 0)
 			return false;
 	}
 	return true;
@@ -313,11 +159,9 @@ make_client(TxpChannel *channel, TxpReader *properties, const TxpProperty *own,
 	pthread_attr_t attr;
 	pthread_t thread;
 
-	*c = (TxpClient){.kafka = {.shared = true},
-					 .quick = is_to_be_quick(digest),
-					 .slice_ms = FIRST_SLICE_MS,
-					 .listed = true};
-	memcpy(c->digest, digest, DIGEST);
+	*c = (TxpClient){
+		.kafka = {.shared = true}, .quick = is_to_be_quick(digest), .broker = -1, .listed = true};
+	memcpy(c->digest, digest, TXP_CLIENT_DIGEST);
 	if (!open_kafka(c, channel, properties, own))
 	{
 		free(c);
@@ -328,7 +172,7 @@ make_client(TxpChannel *channel, TxpReader *properties, const TxpProperty *own,
 	clients = c;
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	if (pthread_create(&thread, &attr, scout_main, c) != 0)
+	if (pthread_create(&thread, &attr, txp_scout_main, c) != 0)
 		txp_give_up("cannot create a thread");
 	pthread_attr_destroy(&attr);
 	return c;
@@ -338,7 +182,7 @@ TxpUse *
 txp_client_join(TxpKafka *k, TxpChannel *channel, TxpReader *properties, const TxpProperty *own,
 				const char *topics)
 {
-	unsigned char digest[DIGEST];
+	unsigned char digest[TXP_CLIENT_DIGEST];
 	const size_t len = (size_t) (properties->end - properties->p);
 	char *bytes = (char *) properties->p;
 	TxpUse *use = txp_use_make(channel, topics);
@@ -346,7 +190,7 @@ txp_client_join(TxpKafka *k, TxpChannel *channel, TxpReader *properties, const T
 
 	pthread_once(&once, init_once);
 	HMAC(EVP_sha256(), digest_key, sizeof(digest_key), (unsigned char *) bytes, len, digest, NULL);
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&txp_clients_lock);
 	if (use != NULL)
 	{
 		c = find_client(digest, use);
@@ -365,7 +209,7 @@ txp_client_join(TxpKafka *k, TxpChannel *channel, TxpReader *properties, const T
 		memcpy(k->servers, c->kafka.servers, sizeof(k->servers));
 		rd_kafka_queue_yield(c->callbacks);
 	}
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&txp_clients_lock);
 	if (c == NULL && use != NULL)
 	{
 		txp_use_free(use);
@@ -380,7 +224,7 @@ txp_client_leave(TxpUse *use)
 	TxpClient *c = use->client;
 	TxpUse **at = &c->uses;
 
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&txp_clients_lock);
 	while (*at != use)
 		at = &(*at)->next;
 	*at = use->next;
@@ -388,12 +232,30 @@ txp_client_leave(TxpUse *use)
 	txp_use_free(use);
 	if (c->uses == NULL)
 	{
-		unlist(c);
+		txp_client_unlist(c);
 		c->ending = true;
 		rd_kafka_queue_yield(c->callbacks);
 	}
 	pthread_cond_broadcast(&left);
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&txp_clients_lock);
+}
+
+bool
+txp_use_is_sure(TxpUse *use)
+{
+	TxpClient *c = use->client;
+
+	/* In this order: what is told by news is told before the client is sure. */
+	if (txp_client_is_sure(c))
+		return !atomic_load(&use->news);
+	pthread_mutex_lock(&txp_clients_lock);
+	if (!use->unsure)
+	{
+		use->unsure = true;
+		txp_scout_hurry(c);
+	}
+	pthread_mutex_unlock(&txp_clients_lock);
+	return false;
 }
 
 bool
@@ -403,7 +265,7 @@ txp_use_news(TxpUse *use, TxpKafka *k, TxpNews *news)
 
 	if (!atomic_exchange(&use->news, false))
 		return false;
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&txp_clients_lock);
 	k->trouble = c->trouble;
 	memcpy(k->trouble_text, c->trouble_text, sizeof(k->trouble_text));
 	news->answered = use->answered;
@@ -413,6 +275,6 @@ txp_use_news(TxpUse *use, TxpKafka *k, TxpNews *news)
 	news->sight = txd_realloc(news->sight, ((size_t) use->nsights + 1) * sizeof(TxpSight));
 	for (int i = 0; i < use->nsights; i++)
 		news->sight[i] = use->sight[i];
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&txp_clients_lock);
 	return true;
 }

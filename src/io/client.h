@@ -32,6 +32,12 @@ extern TxpUse *txp_client_join(TxpKafka *k, TxpChannel *channel, TxpReader *prop
 /* All partitions have been stopped, all messages are destroyed. Never waits for brokers. */
 extern void txp_client_leave(TxpUse *use);
 
+/*
+ * Is all that was fetched until now of the topics whose ids were told? False while librdkafka may have taken up another
+ * topic of the same name, which the brokers are asked then: news come when it has not. Always true where nobody tells ids.
+ */
+extern bool txp_use_is_sure(TxpUse *use);
+
 /* Copies what is new, and the client's trouble into k; false when nothing is. */
 extern bool txp_use_news(TxpUse *use, TxpKafka *k, TxpNews *news);
 

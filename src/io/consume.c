@@ -175,6 +175,13 @@ awaits_schema(const Loop *l, int *ms)
 	return due != 0 && has_fetched(l) && left > 0;
 }
 
+/* Is what was fetched perhaps of another topic than it was asked of? Then it is kept until that is known. */
+static bool
+is_doubtful(const Loop *l)
+{
+	return has_fetched(l) && !txp_use_is_sure(l->s->use);
+}
+
 /* Takes what was fetched as far as batch, limits and schemas allow. One measurement for the whole run. */
 static void
 take_fetched(Loop *l)
@@ -358,7 +365,8 @@ is_ripe(const Loop *l)
 	return txp_window_full(&s->window) || s->unsettled > 0 ||
 		   (l->starts != NULL && !has_fetched(l)) ||
 		   (s->window.unacked == 0 && txp_now_ms() >= due_at(l) &&
-			(!has_fetched(l) || !txp_pace_allows(&s->pace) || awaits_schema(l, &ms)));
+			(!has_fetched(l) || !txp_pace_allows(&s->pace) || awaits_schema(l, &ms) ||
+			 is_doubtful(l)));
 }
 
 static int
@@ -393,7 +401,7 @@ may_take(Loop *l, int *wait_ms)
 	int schema_ms;
 
 	*wait_ms = patience(l);
-	if (l->stopped || s->window.unacked == TXP_WINDOW)
+	if (l->stopped || s->window.unacked == TXP_WINDOW || is_doubtful(l))
 		return false;
 	if (awaits_schema(l, &schema_ms))
 	{

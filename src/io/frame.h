@@ -16,7 +16,7 @@
 
 #include <stdint.h>
 
-#define TXP_PROTOCOL_VERSION 16
+#define TXP_PROTOCOL_VERSION 17
 #define TXP_IO_SOCKET 3          /* the child's end of the socket pair */
 #define TXP_FRAME_MAX (1u << 29) /* a larger size is a broken stream */
 #define TXP_ABSENT 0xFFFFFFFFu
@@ -92,8 +92,8 @@ typedef enum TxpFrameType
 	/* --- child to server --- */
 
 	/*
-	 * [str topic]; [place, i64 low, i64 high, i64 start]: all topics known, the partitions not told before, their
-	 * low and high watermark, and where `start kind` begins. Sent again when topics or partitions appear.
+	 * [str topic, opt id (16 bytes)]; [place, i64 low, i64 high, i64 start]: all topics known, the partitions not told before,
+	 * their low and high watermark, and where `start kind` begins. Sent again when topics or partitions appear.
 	 */
 	TXP_PARTITIONS = 32,
 	/*

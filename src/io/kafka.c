@@ -208,6 +208,8 @@ make_conf(TxpKafka *k, TxpReader *r, const TxpProperty *own)
 	rd_kafka_conf_set_error_cb(conf, on_error);
 	if (k->on_delivery != NULL)
 		rd_kafka_conf_set_dr_msg_cb(conf, k->on_delivery);
+	if (k->shared)
+		txp_show_count(conf, &k->heard);
 	return conf;
 }
 

@@ -8,6 +8,7 @@
 
 #include "channel.h"
 #include "clock.h"
+#include "show.h"
 #include "wire.h"
 
 /* Lives where it is made and must not move: librdkafka's callbacks point to it. */
@@ -15,7 +16,8 @@ typedef struct TxpKafka
 {
 	TxpChannel *channel;
 	bool answers; /* errors are a request's answer */
-	bool shared;  /* by streams: its log is the process's */
+	bool shared;  /* by streams: its log is the process's, and answers about metadata are counted */
+	atomic_uint heard; /* of those, so far */
 	void (*on_delivery)(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque); /* or NULL */
 	rd_kafka_t *rk;
 	char servers[200];           /* bootstrap.servers, for error messages */

@@ -94,7 +94,7 @@ extern void txp_topics_sick(TxpStream *s, const rd_kafka_message_t *m);
 extern int64_t txp_topics_due(const TxpStream *s);
 /* Brokers did not answer what was asked then. While they are asked nothing is read: so all the later. */
 extern void txp_topics_ask_later(TxpStream *s, int64_t asked);
-/* End of a partition as the last fetch told it; -1: not known yet. */
+/* End of a partition as the last fetch told it; -1: not known, or perhaps another topic's. */
 extern int64_t txp_topics_known_end(const TxpStream *s, uint32_t topic, int32_t partition);
 /* Sends ERROR and fails the stream. */
 extern void txp_stream_fail(TxpStream *s, rd_kafka_resp_err_t err, const char *topic);

@@ -70,7 +70,13 @@ send_partitions(TxpStream *s, const rd_kafka_topic_partition_list_t *low,
 
 	txp_put_u32(&frame, (uint32_t) s->ntopics);
 	for (int t = 0; t < s->ntopics; t++)
+	{
+		const TxpTopicId *id = &s->news.sight[t].id;
+		bool known = txp_topic_id_is_known(id);
+
 		txp_put_str(&frame, s->topic[t].name);
+		txp_put_opt(&frame, known ? id->byte : NULL, known ? sizeof(id->byte) : 0);
+	}
 	txp_put_u32(&frame, (uint32_t) low->cnt);
 	for (int i = 0; i < low->cnt; i++)
 	{
@@ -272,7 +278,7 @@ txp_topics_known_end(const TxpStream *s, uint32_t topic, int32_t partition)
 	int64_t high = -1;
 
 	if (rd_kafka_get_watermark_offsets(s->kafka.rk, s->topic[topic].name, partition, &low, &high) ||
-		high < 0)
+		high < 0 || !txp_use_is_sure(s->use))
 		return -1;
 	return high;
 }

@@ -1,5 +1,5 @@
 /*
- * use.c — what a stream asked for, and what metadata show of it.
+ * use.c — what a stream asked for, and what brokers show of it.
  */
 #include <stdlib.h>
 
@@ -110,14 +110,26 @@ is_unknown(rd_kafka_resp_err_t err)
 		   err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || err == RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION;
 }
 
-/* Takes in what metadata say of a topic (t NULL: not listed); true when that is news. */
+/* Has the topic another id than it had? What is told of no id is taken for the same. */
 static bool
-see(TxpSight *sight, const struct rd_kafka_metadata_topic *t)
+is_other(TxpSight *sight, const TxpTopicId *id)
+{
+	if (!txp_topic_id_is_known(id))
+		return false;
+	if (txp_topic_id_is_known(&sight->id))
+		return memcmp(&sight->id, id, sizeof(*id)) != 0;
+	sight->id = *id;
+	return false;
+}
+
+/* Takes in what is shown of a topic (t NULL: not listed); true when that is news. */
+static bool
+see(TxpSight *sight, const TxpShown *t)
 {
 	bool was_gone = sight->gone;
 
 	sight->err = t == NULL ? RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART : t->err;
-	if (sight->err == RD_KAFKA_RESP_ERR_NO_ERROR && t->partition_cnt == 0)
+	if (sight->err == RD_KAFKA_RESP_ERR_NO_ERROR && t->partitions == 0)
 		sight->err = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
 	if (sight->err != RD_KAFKA_RESP_ERR_NO_ERROR)
 	{
@@ -127,24 +139,24 @@ see(TxpSight *sight, const struct rd_kafka_metadata_topic *t)
 	}
 	sight->missed = 0;
 	sight->gone = false;
-	if (was_gone || t->partition_cnt < sight->partitions)
+	if (was_gone || t->partitions < sight->partitions || is_other(sight, &t->id))
 	{
 		sight->anew = true;
 		return true;
 	}
-	if (t->partition_cnt == sight->partitions)
+	if (t->partitions == sight->partitions)
 		return false;
-	sight->partitions = t->partition_cnt;
+	sight->partitions = t->partitions;
 	return true;
 }
 
-static const struct rd_kafka_metadata_topic *
-find_topic(const struct rd_kafka_metadata *md, const char *name)
+static const TxpShown *
+find_topic(const TxpShow *show, const char *name)
 {
-	for (int i = 0; i < md->topic_cnt; i++)
+	for (int i = 0; i < show->n; i++)
 	{
-		if (strcmp(md->topics[i].topic, name) == 0)
-			return &md->topics[i];
+		if (strcmp(show->topic[i].name, name) == 0)
+			return &show->topic[i];
 	}
 	return NULL;
 }
@@ -152,31 +164,30 @@ find_topic(const struct rd_kafka_metadata *md, const char *name)
 static int
 by_name(const void *a, const void *b)
 {
-	const struct rd_kafka_metadata_topic *const *x = a;
-	const struct rd_kafka_metadata_topic *const *y = b;
+	const TxpShown *const *x = a;
+	const TxpShown *const *y = b;
 
-	return strcmp((*x)->topic, (*y)->topic);
+	return strcmp((*x)->name, (*y)->name);
 }
 
 /* Topics the pattern fits and that were not seen before, by name. Topics of the brokers' own are none. */
 static void
-match_pattern(TxpUse *use, const struct rd_kafka_metadata *md)
+match_pattern(TxpUse *use, const TxpShow *show)
 {
-	const struct rd_kafka_metadata_topic **found =
-		txd_alloc(((size_t) md->topic_cnt + 1) * sizeof(*found));
+	const TxpShown **found = txd_alloc(((size_t) show->n + 1) * sizeof(*found));
 	size_t n = 0;
 
-	for (int i = 0; i < md->topic_cnt; i++)
+	for (int i = 0; i < show->n; i++)
 	{
-		const struct rd_kafka_metadata_topic *t = &md->topics[i];
+		const TxpShown *t = &show->topic[i];
 
-		if (t->partition_cnt > 0 && strncmp(t->topic, "__", 2) != 0 &&
-			find_sight(use, t->topic) == NULL && regexec(&use->pattern, t->topic, 0, NULL, 0) == 0)
+		if (t->partitions > 0 && strncmp(t->name, "__", 2) != 0 &&
+			find_sight(use, t->name) == NULL && regexec(&use->pattern, t->name, 0, NULL, 0) == 0)
 			found[n++] = t;
 	}
 	qsort(found, n, sizeof(*found), by_name);
 	for (size_t i = 0; i < n; i++)
-		add_sight(use, found[i]->topic, strlen(found[i]->topic));
+		add_sight(use, found[i]->name, strlen(found[i]->name));
 	free(found);
 }
 
@@ -201,19 +212,19 @@ ends_moved(rd_kafka_t *rk, TxpSight *sight)
 }
 
 bool
-txp_use_show(TxpUse *use, rd_kafka_t *rk, const struct rd_kafka_metadata *md, bool all)
+txp_use_show(TxpUse *use, rd_kafka_t *rk, const TxpShow *show)
 {
-	bool settled = true;
+	bool settled = show->with_ids || !txp_show_has_ids();
 	bool news = false;
 
 	if (use->is_pattern)
-		match_pattern(use, md);
+		match_pattern(use, show);
 	for (int i = 0; i < use->nsights; i++)
 	{
 		TxpSight *sight = &use->sight[i];
-		const struct rd_kafka_metadata_topic *t = find_topic(md, sight->name);
+		const TxpShown *t = find_topic(show, sight->name);
 
-		if (t != NULL || all)
+		if (t != NULL || show->all)
 			news |= see(sight, t);
 		if (sight->rkt == NULL && sight->partitions > 0)
 			sight->rkt = rd_kafka_topic_new(rk, sight->name, NULL);

@@ -20,7 +20,8 @@ typedef struct TxpSight
 	int partitions;          /* the most ever told; 0: none yet */
 	int missed;              /* metadata in a row without it */
 	bool gone;               /* missed too often: it was deleted */
-	bool anew;               /* it came back after that, or with fewer partitions */
+	bool anew;               /* it came back after that, with fewer partitions or another id */
+	TxpTopicId id;           /* as first told */
 	int64_t end;             /* sum of its partitions' ends as last heard */
 } TxpSight;
 
@@ -32,7 +33,8 @@ typedef struct TxpUse
 	bool is_pattern;
 	regex_t pattern;
 	atomic_bool news;
-	bool asked; /* brokers were asked since it joined */
+	bool asked;  /* brokers were asked since it joined */
+	bool unsure; /* it is to be told when the client is sure again */
 	bool answered;
 	bool is_back;    /* a trouble of the client is over */
 	int nsights;     /* in the order of discovery; those of a list are all there from the start */
@@ -45,7 +47,7 @@ extern void txp_use_free(TxpUse *use);
 
 extern bool txp_use_has(const TxpUse *use, const char *topic);
 
-/* Takes in what metadata show; `all`: they list every topic there is. True when that is news. */
-extern bool txp_use_show(TxpUse *use, rd_kafka_t *rk, const struct rd_kafka_metadata *md, bool all);
+/* Takes in what brokers show. True when that is news. */
+extern bool txp_use_show(TxpUse *use, rd_kafka_t *rk, const TxpShow *show);
 
 #endif

@@ -48,7 +48,7 @@ sub start_child
 	}
 	close $theirs;
 	my $c = { pid => $pid, sock => $ours, in => '', logs => [], mail => [] };
-	say_frame($c, 'HELLO', 0, 0, pack('L', $arg{version} // 16)) unless $arg{silent};
+	say_frame($c, 'HELLO', 0, 0, pack('L', $arg{version} // 17)) unless $arg{silent};
 	return $c;
 }
 
@@ -203,7 +203,8 @@ sub read_partitions
 	my @topics;
 	for (1 .. $n)
 	{
-		(my $topic, $rest) = unpack('L/a a*', $rest);
+		(my $topic, my $id_bytes, $rest) = unpack('L/a L a*', $rest);
+		substr($rest, 0, $id_bytes == 0xFFFFFFFF ? 0 : $id_bytes) = '';
 		push @topics, $topic;
 	}
 	my ($count, @v) = unpack('L (L l q q q)*', $rest);
