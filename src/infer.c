@@ -187,7 +187,18 @@ next_field(TxpReader *r)
 	return field;
 }
 
-/* Adds the rows of a message, and what its schema says unless that was the last one. */
+/* Adds what the schema says, whose order counts, unless it was the last one. */
+static void
+add_schema(TxpJsonFacts *facts, TxpSpan schema, TxpSpan *last)
+{
+	if (schema.data == NULL ||
+		(schema.len == last->len && memcmp(schema.data, last->data, schema.len) == 0))
+		return;
+	txp_schema_facts_add(facts, schema.data, schema.len);
+	*last = schema;
+}
+
+/* Adds the rows of a message, and its schema. */
 static void
 add_facts(TxpJsonFacts *facts, const TxpSampled *sampled, TxpSpan *last)
 {
@@ -204,16 +215,10 @@ add_facts(TxpJsonFacts *facts, const TxpSampled *sampled, TxpSpan *last)
 		memcpy(&nfields, r.p, sizeof(nfields));
 		r.p += sizeof(nfields);
 		field = next_field(&r);
+		if (pg_ntoh16(nfields) > 1)
+			add_schema(facts, next_field(&r), last);
 		if (field.data != NULL)
 			txp_json_facts_add(facts, field.data, field.len);
-		if (pg_ntoh16(nfields) == 1)
-			continue;
-		field = next_field(&r);
-		if (field.data == NULL ||
-			(field.len == last->len && memcmp(field.data, last->data, field.len) == 0))
-			continue;
-		txp_schema_facts_add(facts, field.data, field.len);
-		*last = field;
 	}
 }
 

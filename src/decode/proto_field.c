@@ -16,7 +16,8 @@ typedef struct Field
 	ProtoType key;     /* of a map, whose type is that of its values; PROTO_NAMED: it is none */
 	TxdBuf *type_name; /* where the type is named, of a group its own */
 	TxdBuf *name;
-	ProtoToken word; /* the name as it is written */
+	ProtoToken first; /* which a comment is before */
+	ProtoToken word;  /* the name as it is written */
 	int32_t number;
 } Field;
 
@@ -226,6 +227,7 @@ put_field(ProtoParser *p, const ProtoPlace *place, const Field *f, const TxdBuf 
 		return false;
 	if (optional)
 		txd_proto_put_integer(p->out, 17, 1);
+	txd_proto_put_doc(p->out, &f->first);
 	if (place->oneof >= 0)
 		txd_proto_put_integer(p->out, 9, place->oneof);
 	else if (optional && place->extendee == NULL)
@@ -267,7 +269,7 @@ txd_proto_field(ProtoParser *p, ProtoScope *scope, const ProtoPlace *place)
 	TxdBuf name = {0};
 	TxdBuf type_name = {0};
 	TxdBuf entry = {0};
-	Field f = {.name = &name, .type_name = &type_name};
+	Field f = {.name = &name, .type_name = &type_name, .first = p->token};
 	bool ok = read_label(p, place, &f) && read_field(p, scope, place, &f, &entry);
 
 	txd_buf_free(&name);

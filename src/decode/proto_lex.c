@@ -78,24 +78,33 @@ skip_block_comment(ProtoParser *p)
 	return false;
 }
 
+/* Tells of comments by the way. */
 static void
-skip_space(ProtoParser *p)
+skip_space(ProtoParser *p, ProtoComments *comments)
 {
 	while (p->next < p->end && !p->failed)
 	{
-		char c = *p->next;
+		const char *start = p->next;
+		char c = *start;
 
 		if (c == '\n')
+		{
 			p->line++;
+			comments->newlines++;
+		}
 		if (c != '\0' && strchr(" \t\r\n\v\f", c) != NULL)
+		{
 			p->next++;
-		else if (c == '/' && ahead(p, 1) == '/')
+			continue;
+		}
+		if (c == '/' && ahead(p, 1) == '/')
 			while (p->next < p->end && *p->next != '\n')
 				p->next++;
 		else if (c != '/' || ahead(p, 1) != '*')
 			return;
 		else if (!skip_block_comment(p))
 			fail_here(p, "a comment has no end, or another one in it", 0);
+		txd_proto_comment(comments, start, p->next);
 	}
 }
 
@@ -173,13 +182,19 @@ read_string(ProtoParser *p)
 void
 txd_proto_advance(ProtoParser *p)
 {
+	ProtoComments comments = {0};
 	size_t n = 0;
 	char c;
 
-	skip_space(p);
+	skip_space(p, &comments);
 	if (p->failed)
 		return;
 	p->token = (ProtoToken){.kind = PROTO_END, .text = p->next, .line = p->line};
+	if (comments.start != NULL && comments.newlines < 2)
+	{
+		p->token.doc = comments.start;
+		p->token.doc_len = (size_t) (comments.end - comments.start);
+	}
 	if (p->next == p->end)
 		return;
 	c = *p->next;

@@ -24,6 +24,8 @@ typedef struct ProtoToken
 	const char *text;
 	size_t len;
 	int line;
+	const char *doc; /* the comment right before it, with its signs; NULL: none */
+	size_t doc_len;
 } ProtoToken;
 
 /* Numbers of google.protobuf.FieldDescriptorProto.Type; a type that is named is known later. */
@@ -126,6 +128,22 @@ extern size_t txd_proto_begin(TxdBuf *out, int field);
 extern void txd_proto_end(TxdBuf *out, size_t begun);
 /* An index that is known later: txd_proto_close fills it in. */
 extern void txd_proto_put_room(TxdBuf *out, int field);
+
+/* --- proto_doc.c --- */
+
+/* Comments since the last token, while they are passed by. */
+typedef struct ProtoComments
+{
+	const char *start; /* of those that belong together, NULL: none */
+	const char *end;
+	bool lines;   /* of the kind that ends with the line */
+	int newlines; /* since the last one, or since the token */
+} ProtoComments;
+
+/* One that begins at `start` and ends at `end`. */
+extern void txd_proto_comment(ProtoComments *c, const char *start, const char *end);
+/* Appends what the token's comment says to a descriptor, if there is one. */
+extern void txd_proto_put_doc(TxdBuf *out, const ProtoToken *token);
 
 /* --- proto_option.c --- */
 

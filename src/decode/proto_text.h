@@ -8,6 +8,8 @@
 
 #define TXD_PROTO_MAX_TEXT ((size_t) 4 << 20)
 #define TXD_PROTO_MAX_NESTED 64 /* messages within messages */
+#define TXD_PROTO_DOC                                                                              \
+	1000 /* of a field's descriptor: the comment before it, which protoc keeps elsewhere */
 
 /*
  * Appends the descriptor of a proto2 or proto3 file, or returns false with err filled (bad_schema) and `descriptor` as it was.

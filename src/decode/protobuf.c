@@ -20,7 +20,8 @@
 struct TxdProtobuf
 {
 	PbSchema schema;
-	const PbType *top; /* NULL: messages say which */
+	const PbType *top;  /* NULL: messages say which */
+	const PbType *last; /* that was put; NULL: none */
 	PbScratch scratch;
 };
 
@@ -449,6 +450,7 @@ txd_protobuf_json(TxdProtobuf *pb, const char *data, size_t len, TxdBuf *json, T
 		return txd_refuse(err, "too_long", NULL, "more than %d bytes", TXD_MAX_ROW);
 	if (type == NULL && !read_path(&r, pb, &in, &type))
 		return false;
+	pb->last = type;
 	ok = put_top(&r, type, in);
 	txd_pb_close(&r, 0, 0);
 	if (pb->scratch.max_slots * sizeof(PbSlot) > KEEP_BYTES ||
@@ -457,4 +459,11 @@ txd_protobuf_json(TxdProtobuf *pb, const char *data, size_t len, TxdBuf *json, T
 	if (!ok)
 		json->len = r.before;
 	return ok;
+}
+
+void
+txd_protobuf_describe(const TxdProtobuf *pb, TxdBuf *json)
+{
+	if (pb->last != NULL)
+		txd_pb_describe(pb->last, json);
 }

@@ -35,4 +35,10 @@ extern void txd_protobuf_free(TxdProtobuf *pb);
 extern bool txd_protobuf_json(TxdProtobuf *pb, const char *data, size_t len, TxdBuf *json,
 							  TxdError *err);
 
+/*
+ * Appends the fields of the message that was put last: [{"name":…,"type":…,"doc":…}], types as SQL writes them, docs the comments before
+ * them. Nothing of a type that means no object.
+ */
+extern void txd_protobuf_describe(const TxdProtobuf *pb, TxdBuf *json);
+
 #endif

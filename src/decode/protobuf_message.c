@@ -33,10 +33,17 @@ put(void *schema, const char *data, size_t len, TxdBuf *json, TxdError *err)
 	return txd_protobuf_json(schema, data, len, json, err);
 }
 
+static void
+describe(void *schema, TxdBuf *json)
+{
+	txd_protobuf_describe(schema, json);
+}
+
 const TxdLanguage txd_protobuf_language = {.name = "Protobuf",
 										   .refusal = "bad_protobuf",
 										   .read = read_schema,
 										   .read_own = read_own,
 										   .release = release,
 										   .put = put,
-										   .put_own = put};
+										   .put_own = put,
+										   .describe = describe};

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto_text.h"
 #include "protobuf_schema.h"
 #include "value.h"
 
@@ -21,15 +22,6 @@ typedef struct Parser
 	int depth;
 } Parser;
 
-/* A field of a descriptor. */
-typedef struct Part
-{
-	uint32_t number;
-	PbWire wire;
-	uint64_t v;     /* of numbers */
-	PbInput within; /* of bytes */
-} Part;
-
 bool
 txd_pb_bad_schema(TxdError *err, const char *what, const char *name)
 {
@@ -38,9 +30,8 @@ txd_pb_bad_schema(TxdError *err, const char *what, const char *name)
 					  name != NULL ? "\"" : "");
 }
 
-/* The next field; false at the end, and where there is none, which in->why tells. */
-static bool
-next_part(PbInput *in, Part *part)
+bool
+txd_pb_next_part(PbInput *in, PbPart *part)
 {
 	if (in->p == in->end || !txd_pb_tag(in, &part->number, &part->wire))
 		return false;
@@ -61,16 +52,16 @@ is_done(Parser *p, const PbInput *in)
 static int
 count(PbInput in, uint32_t number)
 {
-	Part part;
+	PbPart part;
 	int n = 0;
 
-	while (next_part(&in, &part))
+	while (txd_pb_next_part(&in, &part))
 		n += part.number == number && part.wire == PB_BYTES_OF;
 	return n;
 }
 
 static const char *
-text_of(Parser *p, const Part *part)
+text_of(Parser *p, const PbPart *part)
 {
 	return txd_arena_copy(&p->schema->memory, part->within.p,
 						  (size_t) (part->within.end - part->within.p));
@@ -110,9 +101,9 @@ static bool
 read_name(Parser *p, PbInput in, const char *scope, const char **name)
 {
 	const char *own = NULL;
-	Part part;
+	PbPart part;
 
-	while (next_part(&in, &part))
+	while (txd_pb_next_part(&in, &part))
 		if (part.number == 1 && part.wire == PB_BYTES_OF)
 			own = text_of(p, &part);
 	if (!is_name(own))
@@ -131,11 +122,11 @@ is_room(Parser *p)
 static bool
 read_symbol(Parser *p, PbInput in, PbSymbol *symbol)
 {
-	Part part;
+	PbPart part;
 
 	if (!read_name(p, in, NULL, &symbol->name))
 		return false;
-	while (next_part(&in, &part))
+	while (txd_pb_next_part(&in, &part))
 		if (part.number == 2 && part.wire == PB_VARINT)
 			symbol->number = (int32_t) part.v;
 	return is_done(p, &in);
@@ -147,7 +138,7 @@ read_enum(Parser *p, PbInput in, const char *scope)
 	PbSchema *s = p->schema;
 	PbEnum *of = txd_arena_alloc(&s->memory, sizeof(*of));
 	int n = count(in, 2);
-	Part part;
+	PbPart part;
 
 	if (!is_room(p) || !read_name(p, in, scope, &of->name))
 		return false;
@@ -155,7 +146,7 @@ read_enum(Parser *p, PbInput in, const char *scope)
 		return txd_pb_bad_schema(p->err, "no symbols, or more than 10000, in enum", of->name);
 	of->source = p->source;
 	of->symbol = txd_arena_alloc(&s->memory, (size_t) n * sizeof(PbSymbol));
-	while (next_part(&in, &part))
+	while (txd_pb_next_part(&in, &part))
 	{
 		if (part.number != 2 || part.wire != PB_BYTES_OF)
 			continue;
@@ -171,7 +162,7 @@ read_enum(Parser *p, PbInput in, const char *scope)
 
 /* Of bytes it is written with escapes. */
 static bool
-read_default(Parser *p, const Part *part, PbField *field)
+read_default(Parser *p, const PbPart *part, PbField *field)
 {
 	field->preset = text_of(p, part);
 	return strlen(field->preset) == (size_t) (part->within.end - part->within.p) ||
@@ -183,12 +174,12 @@ read_field(Parser *p, PbInput in, PbField *field)
 {
 	bool optional3 = false;
 	uint64_t label = 1;
-	Part part;
+	PbPart part;
 
 	*field = (PbField){.oneof = -1};
 	if (!read_name(p, in, NULL, &field->name) || strchr(field->name, '.') != NULL)
 		return txd_pb_bad_schema(p->err, "a field without a name", NULL);
-	while (next_part(&in, &part))
+	while (txd_pb_next_part(&in, &part))
 	{
 		if (part.number == 3 && part.v <= PB_MAX_NUMBER)
 			field->number = (uint32_t) part.v;
@@ -204,6 +195,8 @@ read_field(Parser *p, PbInput in, PbField *field)
 			field->oneof = (int) part.v;
 		else if (part.number == 17)
 			optional3 = part.v != 0;
+		else if (part.number == TXD_PROTO_DOC && part.wire == PB_BYTES_OF)
+			field->doc = text_of(p, &part);
 	}
 	field->required = label == 2;
 	field->repeated = label == 3;
@@ -217,9 +210,9 @@ static bool
 has_map_entry(PbInput options)
 {
 	bool map_entry = false;
-	Part part;
+	PbPart part;
 
-	while (next_part(&options, &part))
+	while (txd_pb_next_part(&options, &part))
 		if (part.number == 7 && part.wire == PB_VARINT)
 			map_entry = part.v != 0;
 	return map_entry;
@@ -230,10 +223,10 @@ static bool read_message(Parser *p, PbInput in, const char *scope, PbType **to);
 static bool
 read_parts(Parser *p, PbInput in, PbType *type)
 {
-	Part part;
+	PbPart part;
 	bool ok = true;
 
-	while (ok && next_part(&in, &part))
+	while (ok && txd_pb_next_part(&in, &part))
 	{
 		if (part.wire != PB_BYTES_OF)
 			continue;
@@ -287,18 +280,18 @@ read_source(Parser *p, PbInput in)
 	PbSchema *s = p->schema;
 	PbSource *source = txd_arena_alloc(&s->memory, sizeof(*source));
 	PbInput again = in;
-	Part part;
+	PbPart part;
 
 	if (s->nsources == MAX_SOURCES)
 		return txd_pb_bad_schema(p->err, "more than 5000 files", NULL);
 	*source = (PbSource){.name = "", .place = s->nsources};
 	source->import = txd_arena_alloc(&s->memory, ((size_t) count(in, 3) + 1) * sizeof(PbImport));
-	while (next_part(&in, &part))
+	while (txd_pb_next_part(&in, &part))
 		if (part.number == 1 && part.wire == PB_BYTES_OF)
 			source->name = text_of(p, &part);
 		else if (part.number == 3 && part.wire == PB_BYTES_OF)
 			source->import[source->nimports++].name = text_of(p, &part);
-	while (next_part(&again, &part))
+	while (txd_pb_next_part(&again, &part))
 		if (part.number == 10 && part.wire == PB_VARINT && part.v < (uint64_t) source->nimports)
 			source->import[part.v].is_public = true;
 	s->sources = txd_realloc(s->sources, ((size_t) s->nsources + 1) * sizeof(PbSource *));
@@ -311,12 +304,12 @@ static bool
 read_head(Parser *p, PbInput in, const char **package)
 {
 	const char *syntax = "proto2";
-	Part part;
+	PbPart part;
 
 	*package = "";
 	if (!read_source(p, in))
 		return false;
-	while (next_part(&in, &part))
+	while (txd_pb_next_part(&in, &part))
 	{
 		if (part.number == 2 && part.wire == PB_BYTES_OF)
 			*package = text_of(p, &part);
@@ -336,17 +329,22 @@ txd_pb_read_file(PbSchema *schema, PbInput in, TxdError *err)
 {
 	Parser p = {.schema = schema, .err = err};
 	const char *package;
-	Part part;
+	PbInput info = {0};
+	PbPart part;
 	bool ok = read_head(&p, in, &package);
 
 	schema->nfile = 0;
 	schema->file = txd_arena_alloc(&schema->memory, ((size_t) count(in, 4) + 1) * sizeof(PbType *));
-	while (ok && next_part(&in, &part))
+	while (ok && txd_pb_next_part(&in, &part))
 	{
 		if (part.wire == PB_BYTES_OF && part.number == 4)
 			ok = read_message(&p, part.within, package, &schema->file[schema->nfile++]);
 		else if (part.wire == PB_BYTES_OF && part.number == 5)
 			ok = read_enum(&p, part.within, package);
+		else if (part.wire == PB_BYTES_OF && part.number == 9)
+			info = part.within;
 	}
+	if (ok)
+		txd_pb_read_comments(schema, info);
 	return ok;
 }

@@ -104,6 +104,7 @@ typedef struct PbField
 	int oneof;             /* -1: none */
 	const char *type_name; /* of message, group and enum, as it is written */
 	const char *preset;    /* its default, as it is written, or NULL */
+	const char *doc;       /* the comment before it, or NULL */
 	const PbType *type;
 	const PbEnum *symbols;
 	PbText lead;   /* `,"name":` */
@@ -146,6 +147,23 @@ typedef struct PbSchema
 extern bool txd_pb_read_file(PbSchema *schema, PbInput file, TxdError *err);
 /* Fills err with bad_schema; returns false. */
 extern bool txd_pb_bad_schema(TxdError *err, const char *what, const char *name);
+
+/* A field of a descriptor. */
+typedef struct PbPart
+{
+	uint32_t number;
+	PbWire wire;
+	uint64_t v;     /* of numbers */
+	PbInput within; /* of bytes */
+} PbPart;
+
+/* The next one; false at the end, and where there is none, which in->why tells. */
+extern bool txd_pb_next_part(PbInput *in, PbPart *part);
+
+/* protobuf_doc.c: comments of the last file, from its SourceCodeInfo. */
+extern void txd_pb_read_comments(PbSchema *schema, PbInput info);
+/* Appends [{"name", "type", "doc"}] of a message's fields, or nothing. */
+extern void txd_pb_describe(const PbType *type, TxdBuf *json);
 
 /* protobuf_import.c: may the types of one file name those of another, NULL: that everybody knows? */
 extern void txd_pb_sort_sources(PbSchema *schema);

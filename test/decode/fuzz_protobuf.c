@@ -89,6 +89,10 @@ try_schema(TxdProtobuf *pb, const TxdError *err, const char *message, size_t len
 			txd_buf_append(&copy, SLOW, sizeof(SLOW) - 1);
 		MUST(read_message(pb, copy.data, copy.len, &again));
 		MUST(json.len == again.len && memcmp(json.data, again.data, json.len) == 0);
+		again.len = 0;
+		txd_protobuf_describe(pb, &again);
+		if (again.len > 0)
+			check_json(&again);
 	}
 	txd_protobuf_free(pb);
 	txd_buf_free(&json);

@@ -48,6 +48,7 @@ sub shown
 		if ($line =~ /(\w+) \{$/)   { push @open, $1; $within = join ' ', @open; }
 		elsif ($line =~ /^ *\}$/)   { pop @open; }
 		next if $within =~ /\bservice\b/;
+		next if $line =~ /^ *1000: /; # a comment, TXD_PROTO_DOC
 		next if $within =~ /\boptions\b/ && $line !~ /^ *(?:packed|map_entry|allow_alias): /;
 		push @kept, $line;
 	}

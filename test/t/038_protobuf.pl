@@ -3,12 +3,14 @@
 use strict;
 use warnings;
 
+use File::Spec;
+use MIME::Base64 qw(encode_base64);
 use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeRegistry;
 use TxpipeTest;
 
-my $broker   = start_broker(qw(orders:1 later:1 bad:1 own:1 parts:1 keyed:1 mixed:1));
+my $broker   = start_broker(qw(orders:1 later:1 bad:1 own:1 parts:1 keyed:1 mixed:1 typed:1 typed_set:1));
 my $registry = start_registry();
 my $node     = new_node('protobuf');
 start_node($node);
@@ -83,11 +85,87 @@ sql(q{SELECT txpipe.create_stream('plain', 'shop', 'orders', format => 'protobuf
 wait_for_offset($node, 'plain', 3);
 is( sql(q{SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum) FROM pg_attribute
 		WHERE attrelid = 'plain'::regclass AND attnum BETWEEN 1 AND 6}),
-	'id bigint, name text, placed_at timestamp with time zone, tags jsonb, raw text, note text',
+	'id bigint, name text, placed_at timestamp with time zone, tags jsonb, note text, raw bytea',
 	'the table that is inferred');
 is(sql('SELECT max(id), count(*) FROM plain'), '9223372036854775807|3', 'and what is in it');
 is(sql(q{SELECT string_agg(path, ' ' ORDER BY path COLLATE "C") FROM txpipe.stream_field WHERE stream = 'plain'}), 'id name note placedAt raw tags',
 	'stream_field');
+
+# Types and comments are the schema's, also of fields that no message has had a value for.
+my $typed = <<'PROTO';
+syntax = "proto2"; // a comment behind
+package shop;
+import "google/protobuf/timestamp.proto";
+import "google/protobuf/duration.proto";
+import "google/protobuf/wrappers.proto";
+import "google/protobuf/struct.proto";
+// Of the message.
+message Typed {
+	// What it is called,
+	//   "as it's" said.
+	optional string Name = 1; // not this
+	optional int32 i32 = 2;
+	/* Counted
+	 * from 0. */
+	optional uint32 u32 = 3;
+
+	// Detached.
+
+	optional int64 i64 = 4;
+	optional uint64 u64 = 5; /** Unsigned. */ optional float f = 6;
+	/// Of two parts.
+	optional double d = 7 [deprecated = false];
+	optional bool b = 8;
+	optional bytes raw = 9;
+	optional Kind kind = 10;
+	optional google.protobuf.Timestamp at = 11;
+	optional google.protobuf.Duration took = 12;
+	optional google.protobuf.Int64Value wrapped = 13;
+	optional google.protobuf.Struct any = 14;
+	repeated int32 many = 15;
+	// Of a map.
+	map<string, int32> counts = 16;
+	optional Inner inner = 17;
+	oneof choice {
+		// One of two.
+		string one = 18;
+	}
+	enum Kind { A = 0; B = 1; }
+	message Inner { /* Within. */ optional int32 x = 1; }
+	optional fixed64 big = 19;
+	optional google.protobuf.BytesValue wrapped_raw = 20;
+}
+PROTO
+my $types = q{SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum) FROM pg_attribute
+	WHERE attrelid = '%1$s'::regclass AND attnum BETWEEN 1 AND 20};
+my $comments = q{SELECT string_agg(attname || ': ' || regexp_replace(col_description(attrelid, attnum), ' \(mapped from \w+\)$', ''), '; ' ORDER BY attnum) FROM pg_attribute
+	WHERE attrelid = '%1$s'::regclass AND attnum BETWEEN 1 AND 20 AND col_description(attrelid, attnum) !~ '^Mapped'};
+my $of_types = 'name text, i32 integer, u32 bigint, i64 bigint, u64 numeric(20,0), f real, d double precision, b boolean, raw bytea, kind text, at timestamp with time zone, '
+  . 'took interval, wrapped bigint, any jsonb, many jsonb, counts jsonb, inner jsonb, one text, big numeric(20,0), wrapped_raw bytea';
+register_schema($registry, 60, $typed, schemaType => 'PROTOBUF');
+my $typed_value = pb_bytes(1, 'n') . pb_number(2, -5) . pb_number(5, 7) . pb_bytes(11, pb_number(1, 60));
+produce_bytes($broker, 'typed', message(60, $typed_value));
+sql(q{SELECT txpipe.create_stream('typed', 'shop', 'typed', format => 'protobuf')});
+is(sql(sprintf $types, 'typed'), $of_types, 'types are those of the schema');
+is( sql(sprintf $comments, 'typed'),
+	qq{name: What it is called,\n"as it's" said.; u32: Counted\nfrom 0.; d: Of two parts.; counts: Of a map.; one: One of two.},
+	'comments are those before the fields');
+wait_for_offset($node, 'typed', 1);
+is(sql('SELECT name, i32, u64, at, kind FROM typed'), 'n|-5|7|1970-01-01 00:01:00+00|', 'and the row');
+SKIP:
+{
+	skip 'protoc is not installed', 2 if !grep { -x "$_/protoc" } File::Spec->path;
+	my $dir = PostgreSQL::Test::Utils::tempdir();
+
+	append_to_file("$dir/typed.proto", $typed);
+	system_or_bail("protoc -I$dir -I/usr/include --include_imports --include_source_info --descriptor_set_out=$dir/set typed.proto");
+	produce_bytes($broker, 'typed_set', $typed_value);
+	my $base64 = encode_base64(slurp_file("$dir/set"), '');
+	sql("SELECT txpipe.create_stream('typed_set', 'bare', 'typed_set', format => 'protobuf', paused => true, options => jsonb_build_object('protobuf_schema', '$base64',
+		'protobuf_message', 'shop.Typed'))");
+	is(sql(sprintf $types, 'typed_set'), $of_types, 'those of a descriptor set, too');
+	is(sql(sprintf $comments, 'typed_set'), sql(sprintf $comments, 'typed'), '... with the comments that protoc found');
+}
 
 # --- a later schema, while the registry is away: a field added, one gone, one renamed, one promoted ---
 
