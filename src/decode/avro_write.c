@@ -322,6 +322,17 @@ write_plain(Output *o, const AvroType *type, TxdKind kind, const char *text, siz
 	}
 }
 
+/* A string that is JSON: the value as it stands, a string with its quotes. */
+static bool
+write_json(Output *o, const TxdJsonValue *v)
+{
+	size_t quotes = v->kind == TXD_KIND_TEXT;
+
+	txd_avro_append_long(o->out, (int64_t) (v->len + 2 * quotes));
+	txd_buf_append(o->out, v->text - quotes, v->len + 2 * quotes);
+	return true;
+}
+
 static bool
 write_value(Output *o, const AvroType *type, const TxdJsonValue *v)
 {
@@ -337,6 +348,8 @@ write_value(Output *o, const AvroType *type, const TxdJsonValue *v)
 	if (v->null)
 		return txd_refuse(o->err, "missing_value", NULL,
 						  "it is null, which the schema does not allow");
+	if (type->logical == AVRO_JSON)
+		return write_json(o, v);
 	if (type->kind == AVRO_RECORD || type->kind == AVRO_ARRAY || type->kind == AVRO_MAP)
 		return write_container(o, type, v);
 	if (v->kind == TXD_KIND_JSON)

@@ -75,6 +75,33 @@ test_cases(void)
 	}
 }
 
+/* Debezium's JSON, which is read as what it is. */
+static void
+test_json(void)
+{
+	static const char *const values[] = {"{\"a\":[1,\"x\"]}", "\"5\"", "5", "true"};
+	const char *schema = "{\"type\":\"string\",\"connect.name\":\"io.debezium.data.Json\"}";
+	TxdError err = {0};
+	TxdAvro *avro = txd_avro_new(&schema, 1, NULL, &err);
+	TxdAvroWriter *writer = txd_avro_writer_new(&schema, 1, &err);
+
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+	{
+		TxdBuf out = {0};
+		TxdBuf back = {0};
+
+		CHECK(txd_avro_write(writer, values[i], strlen(values[i]), &out, &err));
+		CHECK(out.len == strlen(values[i]) + 1);
+		CHECK(txd_avro_json(avro, out.data, out.len, &back, &err));
+		txd_buf_byte(&back, '\0');
+		CHECK_STR(back.data, values[i]);
+		txd_buf_free(&out);
+		txd_buf_free(&back);
+	}
+	txd_avro_writer_free(writer);
+	txd_avro_free(avro);
+}
+
 /* Unions of records that hold unions: each level would be tried twice for each of the one above. */
 static void
 test_tries(void)
@@ -132,6 +159,7 @@ main(void)
 	CHECK_STR(err.code, "bad_schema");
 	test_what_is_read();
 	test_cases();
+	test_json();
 	test_tries();
 	test_digits();
 	return check_done("test_avro_write");
