@@ -211,15 +211,18 @@ know(TxdConnectJson *c, const char *text, size_t len)
 	return known;
 }
 
-const TxdBuf *
-txd_connect_json(TxdConnectJson *c, const char *schema, size_t schema_len, const char *value,
-				 size_t len, TxdBuf *out)
+bool
+txd_connect_json(TxdConnectJson *c, const char *schema, size_t schema_len, const char **value,
+				 size_t *len, TxdBuf *out, TxdError *err)
 {
 	const ConnectNode *node = know(c, schema, schema_len)->node;
 
 	if (node == NULL)
-		return NULL;
+		return true;
 	out->len = 0;
-	txd_connect_put(&c->scratch, node, value, len, out);
-	return out;
+	if (!txd_connect_put(&c->scratch, node, *value, *len, out, err))
+		return false;
+	*value = out->data;
+	*len = out->len;
+	return true;
 }

@@ -6,6 +6,7 @@
 #include "base64.h"
 #include "connect_value.h"
 #include "datetime.h"
+#include "field.h"
 #include "json_write.h"
 #include "shape.h"
 
@@ -161,10 +162,10 @@ node_of(const ConnectNode *node, const TxdJsonValue *name)
 	return NULL;
 }
 
-static void put_value(ConnectScratch *s, const ConnectNode *node, const TxdJsonValue *value,
+static bool put_value(ConnectScratch *s, const ConnectNode *node, const TxdJsonValue *value,
 					  TxdBuf *out);
 
-static void
+static bool
 put_parts(ConnectScratch *s, const ConnectNode *node, const TxdJsonValue *value, TxdBuf *out)
 {
 	TxdError ignored;
@@ -186,34 +187,40 @@ put_parts(ConnectScratch *s, const ConnectNode *node, const TxdJsonValue *value,
 			txd_buf_append(out, name.text - 1, name.len + 2);
 			txd_buf_byte(out, ':');
 		}
-		put_value(s, node_of(node, &name), &part, out);
+		if (!put_value(s, node_of(node, &name), &part, out))
+			return false;
 	}
 	txd_buf_byte(out, object ? '}' : ']');
+	return true;
 }
 
-static void
+/* False: there is too much already, as of decimals whose few bytes are many digits. */
+static bool
 put_value(ConnectScratch *s, const ConnectNode *node, const TxdJsonValue *value, TxdBuf *out)
 {
 	TxdPiece as_is = txd_piece_of(value);
 
+	if (out->len > TXD_MAX_ROW)
+		return false;
 	if (node != NULL && value->kind == TXD_KIND_JSON && !value->null &&
 		((node->kind == CONNECT_ARRAY && *value->text == '[') ||
 		 ((node->kind == CONNECT_STRUCT || node->kind == CONNECT_MAP) && *value->text == '{')))
-		put_parts(s, node, value, out);
-	else if (node == NULL || node->kind > CONNECT_BYTES || value->null ||
-			 !put_meaning(s, node, value, out))
+		return put_parts(s, node, value, out);
+	if (node == NULL || node->kind > CONNECT_BYTES || value->null ||
+		!put_meaning(s, node, value, out))
 		txd_buf_append(out, as_is.text, as_is.len);
+	return true;
 }
 
-void
+bool
 txd_connect_put(ConnectScratch *scratch, const ConnectNode *node, const char *value, size_t len,
-				TxdBuf *out)
+				TxdBuf *out, TxdError *err)
 {
-	TxdError ignored;
-	TxdJson j = {value, value, value + len, &ignored, false};
+	TxdJson j = {value, value, value + len, err, false};
 	TxdJsonValue whole;
 
 	txd_json_space(&j);
-	if (txd_json_value(&j, 0, &whole))
-		put_value(scratch, node, &whole, out);
+	return txd_json_value(&j, 0, &whole) &&
+		   (put_value(scratch, node, &whole, out) ||
+			txd_refuse(err, "too_long", NULL, "more than %d bytes as JSON", TXD_MAX_ROW));
 }

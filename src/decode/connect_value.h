@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "connect.h"
+#include "decode.h"
 
 typedef enum ConnectKind
 {
@@ -42,8 +43,8 @@ typedef struct ConnectScratch
 	TxdBuf bytes;
 } ConnectScratch;
 
-/* Appends the value, which is valid JSON; what is not as the node has it as it is. */
-extern void txd_connect_put(ConnectScratch *scratch, const ConnectNode *node, const char *value,
-							size_t len, TxdBuf *out);
+/* Appends the value, which is valid JSON; what is not as the node has it as it is. Refuses what grows beyond a row. */
+extern bool txd_connect_put(ConnectScratch *scratch, const ConnectNode *node, const char *value,
+							size_t len, TxdBuf *out, TxdError *err);
 
 #endif

@@ -31,21 +31,19 @@ is_wrapped(const TxdMember *schema, const TxdMember *payload, int count)
 }
 
 /* The payload, with what its values mean by the schema. */
-static TxdPiece
-open_payload(TxdDecoder *d, const TxdMember *schema, const TxdMember *payload, TxdBuf *out)
+static bool
+open_payload(TxdDecoder *d, const TxdMember *schema, const TxdMember *payload, TxdBuf *out,
+			 TxdPiece *text, TxdError *err)
 {
-	TxdPiece text = txd_piece_of(&payload->value);
-	const TxdBuf *meant = NULL;
-
-	if (txd_is_object(&schema->value))
-		meant = txd_connect_json(d->shape->connect, schema->value.text, schema->value.len,
-								 text.text, text.len, out);
-	return meant != NULL ? (TxdPiece){meant->data, meant->len} : text;
+	*text = txd_piece_of(&payload->value);
+	return !txd_is_object(&schema->value) ||
+		   txd_connect_json(d->shape->connect, schema->value.text, schema->value.len, &text->text,
+							&text->len, out, err);
 }
 
 /* A key that is no JSON is left to who takes fields from it. */
-static void
-open_key(TxdDecoder *d, TxdPiece *key)
+static bool
+open_key(TxdDecoder *d, TxdPiece *key, TxdError *err)
 {
 	TxdMember m[] = {MEMBER("schema"), MEMBER("payload")};
 	TxdJsonValue whole;
@@ -53,10 +51,10 @@ open_key(TxdDecoder *d, TxdPiece *key)
 	int count;
 
 	if (key->text == NULL || d->key_match == NULL)
-		return;
-	if (txd_read_members(d, *key, m, 2, &count, &whole, &ignored) &&
-		is_wrapped(&m[0], &m[1], count))
-		*key = open_payload(d, &m[0], &m[1], &d->shape->key);
+		return true;
+	return !txd_read_members(d, *key, m, 2, &count, &whole, &ignored) ||
+		   !is_wrapped(&m[0], &m[1], count) ||
+		   open_payload(d, &m[0], &m[1], &d->shape->key, key, err) || txd_refuse_key(err);
 }
 
 static bool
@@ -91,15 +89,16 @@ open_debezium(TxdDecoder *d, const TxdMessage *message, TxdOpened *opened, TxdEr
 	TxdJsonValue whole;
 	int count;
 
-	open_key(d, &opened->key);
+	if (!open_key(d, &opened->key, err))
+		return false;
 	if (message->payload == NULL)
 		return true;
 	if (!txd_read_members(d, text, m, 4, &count, &whole, err))
 		return false;
 	if (is_wrapped(&m[2], &m[3], count))
 	{
-		text = open_payload(d, &m[2], &m[3], &d->shape->event);
-		if (!txd_read_members(d, text, m, 4, &count, &whole, err))
+		if (!open_payload(d, &m[2], &m[3], &d->shape->event, &text, err) ||
+			!txd_read_members(d, text, m, 4, &count, &whole, err))
 			return false;
 	}
 	/* Older converters write a tombstone so. */

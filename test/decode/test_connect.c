@@ -97,6 +97,26 @@ test_others(Rig *rig)
 				 NULL, "7\t\\N\tt");
 }
 
+/* Few bytes that mean many: digits behind the point. */
+static void
+test_growth(Rig *rig)
+{
+	static const char before[] = AFTER(
+		"{\"field\":\"x\",\"type\":\"array\",\"items\":{\"type\":\"bytes\"" DECIMAL("16383") "}}",
+		"\"x\":[");
+	TxdBuf text = {0};
+
+	txd_buf_append(&text, before, sizeof(before) - 4);
+	for (int size = 0; size < TXD_MAX_ROW; size += 16383)
+		txd_buf_append(&text, "\"AQ==\",", 7);
+	txd_buf_append(&text, "null]}}}", 9);
+	CHECK_CHANGE(rig, NULL, text.data, "too_long -");
+	CHECK_MESSAGE(rig, "as JSON");
+	CHECK_CHANGE(rig, text.data, NULL, "too_long -");
+	CHECK_MESSAGE(rig, "message key");
+	txd_buf_free(&text);
+}
+
 int
 main(void)
 {
@@ -108,6 +128,7 @@ main(void)
 	test_times(&rig);
 	test_bytes(&rig);
 	test_others(&rig);
+	test_growth(&rig);
 	rig_close(&rig);
 	return check_done("connect");
 }
