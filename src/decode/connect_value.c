@@ -40,6 +40,8 @@ put_time(const ConnectNode *node, int64_t v, TxdBuf *out)
 	char text[TXD_DATETIME_TEXT];
 	int64_t second = node->digits == 3 ? 1000 : node->digits == 6 ? 1000000 : 1000000000;
 
+	if (node->meaning == TXD_MEANS_DATE && (v < INT32_MIN || v > INT32_MAX))
+		return false;
 	if (node->meaning == TXD_MEANS_DATE)
 		txd_write_text(out, text, txd_unix_day_text(v, text));
 	else if (node->meaning == TXD_MEANS_LOCAL)

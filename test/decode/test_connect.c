@@ -32,6 +32,9 @@ decode_change(Rig *rig, const char *key, const char *payload)
 #define DECIMAL(scale)                                                                             \
 	NAMED("org.apache.kafka.connect.data.Decimal") ",\"parameters\":{\"scale\":\"" scale "\"}"
 
+#define LEAST "-9223372036854775808"
+#define MOST "9223372036854775807"
+
 static void
 test_times(Rig *rig)
 {
@@ -48,6 +51,31 @@ test_times(Rig *rig)
 				  "\"1970-01-01 00:00:01+00\"");
 	CHECK_MEANING("string", NAMED("io.debezium.time.ZonedTimestamp"), "\"2024-01-02T03:04:05Z\"",
 				  "\"2024-01-02T03:04:05Z\"");
+}
+
+/* What the types have no room for, and what has room in them but in no date. */
+static void
+test_far_times(Rig *rig)
+{
+	CHECK_MEANING("int32", NAMED("io.debezium.time.Date"), "2147483648", "2147483648");
+	CHECK_MEANING("int32", NAMED("io.debezium.time.Date"), LEAST, LEAST);
+	CHECK_MEANING("int32", NAMED("io.debezium.time.Date"), MOST, MOST);
+	CHECK_MEANING("int32", NAMED("io.debezium.time.Date"), "2147483647", "\"5881580-07-11\"");
+	CHECK_MEANING("int32", NAMED("io.debezium.time.Date"), "-2147483648", "\"5877642-06-23 BC\"");
+	CHECK_MEANING("int32", NAMED("io.debezium.time.Time"), LEAST, LEAST);
+	CHECK_MEANING("int32", NAMED("io.debezium.time.Time"), MOST, MOST);
+	CHECK_MEANING("int64", NAMED("io.debezium.time.MicroTime"), LEAST, LEAST);
+	CHECK_MEANING("int64", NAMED("io.debezium.time.NanoTime"), MOST, MOST);
+	CHECK_MEANING("int64", NAMED("io.debezium.time.Timestamp"), LEAST,
+				  "\"292275056-05-16 16:47:04.192 BC\"");
+	CHECK_MEANING("int64", NAMED("org.apache.kafka.connect.data.Timestamp"), MOST,
+				  "\"292278994-08-17 07:12:55.807+00\"");
+	CHECK_MEANING("int64", NAMED("io.debezium.time.MicroTimestamp"), LEAST,
+				  "\"290309-12-21 19:59:05.224192 BC\"");
+	CHECK_MEANING("int64", NAMED("io.debezium.time.NanoTimestamp"), LEAST,
+				  "\"1677-09-21 00:12:43.145224192\"");
+	CHECK_MEANING("int64", NAMED("io.debezium.time.NanoTimestamp"), MOST,
+				  "\"2262-04-11 23:47:16.854775807\"");
 }
 
 static void
@@ -126,6 +154,7 @@ main(void)
 	COLUMNS(schema, columns);
 	rig_open(&rig, &schema);
 	test_times(&rig);
+	test_far_times(&rig);
 	test_bytes(&rig);
 	test_others(&rig);
 	test_growth(&rig);
