@@ -21,6 +21,7 @@ txd_arena_alloc(TxdArena *arena, size_t size)
 	memset(block, 0, sizeof(*block) + size);
 	block->next = arena->blocks;
 	arena->blocks = block;
+	arena->size += sizeof(*block) + size;
 	return block->data;
 }
 
@@ -40,4 +41,5 @@ txd_arena_free(TxdArena *arena)
 		arena->blocks = block->next;
 		free(block);
 	}
+	arena->size = 0;
 }

@@ -9,6 +9,7 @@
 typedef struct TxdArena
 {
 	struct TxdArenaBlock *blocks;
+	size_t size; /* of them all */
 } TxdArena;
 
 /* Zeroed. */

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define KEEP_BYTES (1024 * 1024)
+
 void *
 txd_alloc(size_t size)
 {
@@ -41,4 +43,12 @@ txd_buf_free(TxdBuf *buf)
 	free(buf->data);
 	buf->data = NULL;
 	buf->len = buf->cap = 0;
+}
+
+void
+txd_buf_clear(TxdBuf *buf)
+{
+	if (buf->cap > KEEP_BYTES)
+		txd_buf_free(buf);
+	buf->len = 0;
 }

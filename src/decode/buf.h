@@ -20,6 +20,9 @@ typedef struct TxdBuf
 extern void txd_buf_grow(TxdBuf *buf, size_t more);
 extern void txd_buf_free(TxdBuf *buf);
 
+/* Empties what is filled anew for each message: one that was large does not keep its memory. */
+extern void txd_buf_clear(TxdBuf *buf);
+
 /* malloc and realloc that abort instead of returning NULL. */
 extern void *txd_alloc(size_t size);
 extern void *txd_realloc(void *ptr, size_t size);

@@ -11,9 +11,13 @@
 #include "connect_value.h"
 #include "json.h"
 
-#define MAX_KNOWN 32                  /* schemas, */
-#define MAX_BYTES ((size_t) 16 << 20) /* and of their texts */
-#define MAX_DEPTH 32                  /* types within types */
+/* Schemas that are kept, the bytes of one and of all; larger ones are read for each message. */
+#define MAX_KNOWN 32
+#define MAX_SIZE ((size_t) 1 << 20)
+#define MAX_BYTES (16 * MAX_SIZE)
+
+#define MAX_TEXT (16 << 20) /* that is read at all: it takes many times its memory */
+#define MAX_DEPTH 32        /* types within types */
 
 typedef struct Known
 {
@@ -189,40 +193,54 @@ find(TxdConnectJson *c, const char *text, size_t len)
 	return NULL;
 }
 
-static Known *
-know(TxdConnectJson *c, const char *text, size_t len)
+/* One that is not to be kept is *once, for the caller to forget. */
+static const ConnectNode *
+know(TxdConnectJson *c, const char *text, size_t len, Known *once)
 {
-	Known *known = find(c, text, len);
+	const Known *known = find(c, text, len);
 	json_t *schema;
+	size_t size;
 
 	if (known != NULL)
-		return known;
-	if (c->n == MAX_KNOWN || c->bytes + len > MAX_BYTES)
-		forget_all(c);
-	c->bytes += len;
-	c->last = c->n;
-	known = &c->known[c->n++];
-	known->text = txd_alloc(len + 1);
-	memcpy(known->text, text, len);
-	known->len = len;
+		return known->node;
 	schema = json_loadb(text, len, 0, NULL);
-	known->node = read_node(&known->memory, schema, 0);
+	once->node = read_node(&once->memory, schema, 0);
 	json_decref(schema);
-	return known;
+	size = len + once->memory.size;
+	if (size > MAX_SIZE)
+		return once->node;
+	if (c->n == MAX_KNOWN || c->bytes + size > MAX_BYTES)
+		forget_all(c);
+	c->bytes += size;
+	c->last = c->n;
+	once->text = txd_alloc(len + 1);
+	memcpy(once->text, text, len);
+	once->len = len;
+	c->known[c->n++] = *once;
+	*once = (Known){0};
+	return c->known[c->last].node;
 }
 
 bool
 txd_connect_json(TxdConnectJson *c, const char *schema, size_t schema_len, const char **value,
 				 size_t *len, TxdBuf *out, TxdError *err)
 {
-	const ConnectNode *node = know(c, schema, schema_len)->node;
+	Known once = {0};
+	const ConnectNode *node;
+	bool ok = true;
 
-	if (node == NULL)
-		return true;
-	out->len = 0;
-	if (!txd_connect_put(&c->scratch, node, *value, *len, out, err))
-		return false;
-	*value = out->data;
-	*len = out->len;
-	return true;
+	txd_buf_clear(out);
+	if (schema_len > MAX_TEXT)
+		return txd_refuse(err, "too_long", NULL, "a schema of more than %d bytes", MAX_TEXT);
+	node = know(c, schema, schema_len, &once);
+	if (node != NULL)
+	{
+		txd_buf_clear(&c->scratch.text);
+		txd_buf_clear(&c->scratch.bytes);
+		ok = txd_connect_put(&c->scratch, node, *value, *len, out, err);
+		*value = out->data;
+		*len = out->len;
+	}
+	forget(&once);
+	return ok;
 }

@@ -8,7 +8,6 @@
 #include "translate.h"
 #include "value.h"
 
-#define KEEP_BYTES (1024 * 1024)
 #define MAX_MISSING 1000 /* numbers without a schema that are remembered */
 
 typedef struct Numbered
@@ -215,9 +214,7 @@ translate_numbered(TxdTranslator *t, const char *data, size_t len, TxdError *err
 const TxdBuf *
 txd_translate(TxdTranslator *t, const char *data, size_t len, TxdError *err)
 {
-	if (t->json.cap > KEEP_BYTES)
-		txd_buf_free(&t->json);
-	t->json.len = 0;
+	txd_buf_clear(&t->json);
 	t->latest = t->own;
 	if (t->by_number)
 		return translate_numbered(t, data, len, err);

@@ -1,6 +1,8 @@
 /*
  * test_connect.c — what the schemas beside change events say of their values, which they do not say themselves.
  */
+#include <malloc.h>
+
 #include "rig.h"
 
 static TxdColumn columns[] = {
@@ -8,6 +10,7 @@ static TxdColumn columns[] = {
 	{.name = "rest", .type = TXD_JSONB, .source = TXD_FROM_REST},
 	{.name = "gone", .type = TXD_BOOL, .source = TXD_FROM_IS_TOMBSTONE},
 };
+static TxdColumn id_only[] = {{.name = "customer_id", .type = TXD_INT4, .or_key = true}};
 
 static const char *
 decode_change(Rig *rig, const char *key, const char *payload)
@@ -145,6 +148,71 @@ test_growth(Rig *rig)
 	txd_buf_free(&text);
 }
 
+static void
+append_text(TxdBuf *text, const char *s, int times)
+{
+	for (; times > 0; times--)
+		txd_buf_append(text, s, strlen(s));
+}
+
+/* The row with a schema of its own, in which so many fields are none, and so many values. */
+static const char *
+large_change(TxdBuf *text, int number, int fields, int values)
+{
+	char head[100];
+
+	snprintf(head, sizeof(head), "{\"schema\":{\"number\":%d,\"type\":\"struct\",\"fields\":[",
+			 number);
+	text->len = 0;
+	append_text(text, head, 1);
+	append_text(text, "1,", fields);
+	append_text(
+		text,
+		"{\"field\":\"x\",\"type\":\"array\",\"items\":{\"type\":\"int32\"" NAMED(
+			"io.debezium.time.Date") "}}]},\"payload\":{\"op\":\"c\",\"after\":{\"customerId\":1},"
+									 "\"customerId\":1,\"x\":[",
+		1);
+	append_text(text, "0,", values);
+	append_text(text, "0]}}", 1);
+	txd_buf_byte(text, '\0');
+	return text->data;
+}
+
+#define MEGABYTE ((size_t) 1 << 20)
+
+static size_t
+memory_in_use(void)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	return info.uordblks + info.hblkhd;
+}
+
+/* What is kept of schemas, messages and keys that are large. */
+static void
+test_memory(Rig *rig)
+{
+	TxdBuf text = {0};
+	TxdBuf key = {0};
+	size_t before;
+
+	CHECK_CHANGE(rig, large_change(&key, -1, 0, 0), large_change(&text, -1, 0, 0), "1");
+	before = memory_in_use();
+	CHECK_CHANGE(rig, NULL, large_change(&text, 12, 10000000, 0), "too_long -");
+	for (int i = 0; i < 4; i++)
+	{
+		/* nodes of 24 bytes for two of text, text of megabytes, values */
+		CHECK_CHANGE(rig, NULL, large_change(&text, 3 * i, 300000, 0), "1");
+		CHECK_CHANGE(rig, NULL, large_change(&text, 3 * i + 1, 2000000, 0), "1");
+		CHECK_CHANGE(rig, large_change(&key, 3 * i, 1, 300000),
+					 large_change(&text, 3 * i + 2, 1, 300000), "1");
+	}
+	CHECK_CHANGE(rig, large_change(&key, 13, 0, 0), large_change(&text, 13, 0, 0), "1");
+	txd_buf_free(&text);
+	txd_buf_free(&key);
+	CHECK_INT(memory_in_use() / MEGABYTE, before / MEGABYTE);
+}
+
 int
 main(void)
 {
@@ -158,6 +226,10 @@ main(void)
 	test_bytes(&rig);
 	test_others(&rig);
 	test_growth(&rig);
+	rig_close(&rig);
+	COLUMNS(schema, id_only);
+	rig_open(&rig, &schema);
+	test_memory(&rig);
 	rig_close(&rig);
 	return check_done("connect");
 }
