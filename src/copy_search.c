@@ -236,6 +236,24 @@ look_at_batch(CopySearch *search, const TxpFrame *frame)
 		look_at_record(search, &search->batch.rejects[i]);
 }
 
+/* What is damaged, or was changed, must not become what the ledger takes for good. */
+static void
+check_content(const TxpFrame *end, const TxpLakeCopy *copy)
+{
+	TxpReader r = txp_reader(end->data, end->size);
+	bool same;
+
+	for (int i = 0; i < 4; i++)
+		(void) txp_read_i64(&r);
+	same = txp_fileio_is_content(&r, copy->sha256);
+	txp_reader_check(&r);
+	if (!same)
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+						errmsg("the copy \"%s\" in the lake has other content than the file that "
+							   "arrived",
+							   copy->path)));
+}
+
 static void
 find_lines(CopySearch *search)
 {
@@ -260,6 +278,8 @@ find_lines(CopySearch *search)
 			MemoryContextReset(context);
 			txp_fileio_done(search->channel, frame->seq);
 		}
+		else if (at_end)
+			check_content(frame, search->copy);
 		pfree(frame->data);
 		pfree(frame);
 	}
@@ -332,6 +352,7 @@ rewrite(const CopySearch *search, ArrayType *lines, int nlines)
 	TxpRewriting what = {.path = search->copy->path,
 						 .name = search->copy->name,
 						 .plan = &feed->plan,
+						 .sha256 = search->copy->sha256,
 						 .nlines = nlines,
 						 .lines = (const int64 *) ARR_DATA_PTR(lines),
 						 .keys = txp_feed_encryption_keys(feed->feed)};

@@ -25,8 +25,9 @@ typedef struct TxpErasure
 typedef struct TxpLakeCopy
 {
 	char *path;
-	char *name;  /* of the file */
-	Datum files; /* bigint[] */
+	char *name;                    /* of the file */
+	Datum files;                   /* bigint[] */
+	uint8 sha256[TXP_SHA256_SIZE]; /* of what it must hold */
 } TxpLakeCopy;
 
 /* The copies of a feed that is locked, all read in the same way. */

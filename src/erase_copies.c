@@ -31,6 +31,7 @@ read_copy(uint64 row)
 	slash = strrchr(copy->name, '/');
 	copy->name = slash != NULL ? slash + 1 : copy->name;
 	copy->files = PointerGetDatum(DatumGetArrayTypePCopy(txp_spi_datum(row, 3)));
+	memcpy(copy->sha256, VARDATA_ANY(DatumGetByteaPP(txp_spi_datum(row, 4))), sizeof(copy->sha256));
 	return copy;
 }
 
@@ -38,7 +39,8 @@ static List *
 copies_of(const TxpFeed *feed)
 {
 	static TxpStatement query = {
-		"SELECT lake_path, (array_agg(file_name ORDER BY file_id))[1], array_agg(file_id) "
+		"SELECT lake_path, (array_agg(file_name ORDER BY file_id))[1], array_agg(file_id), "
+		"(array_agg(coalesce(copy_sha256, sha256)))[1] "
 		"FROM txpipe.file_ledger WHERE feed_id = $1 AND lake_path IS NOT NULL "
 		"GROUP BY lake_path ORDER BY min(file_id)",
 		1,

@@ -198,6 +198,7 @@ txp_fileio_rewrite(TxpFileIo *files, const TxpRewriting *what, TxpRewritten *res
 	txp_put_str(&request, what->path);
 	txp_put_str(&request, directory);
 	txp_put_str(&request, what->name);
+	txp_put_bytes(&request, (const char *) what->sha256, TXP_SHA256_SIZE);
 	txp_put_str(&request, what->plan->encoding);
 	txp_put_u8(&request, what->plan->rows->format == TXD_CSV);
 	txp_put_u8(&request, csv->delimiter);

@@ -50,6 +50,7 @@ typedef struct TxpRewriting
 	const char *path;        /* of the copy; the new one is beside it */
 	const char *name;        /* of the file, which the new one is named after */
 	const TxpFeedPlan *plan; /* how its records are told apart */
+	const uint8 *sha256;     /* of what it must hold, as the ledger has it */
 	int nlines;
 	const int64 *lines; /* ascending: the first lines of those records, which become empty lines */
 	const char *keys;   /* of encryption, of both; or NULL */

@@ -84,7 +84,7 @@ typedef enum TxpFrameType
 	/* On channel 0. Answer: PONG, at once, whatever the channels are at. */
 	TXP_PING = 14,
 	/* str top directory, str path of a copy below it; str directory below it, str name of the new copy, into which the
-	 * first 8 digits of its hash go; str encoding; u8 csv, u8 delimiter, u8 quote; [i64 line] first lines of records,
+	 * first 8 digits of its hash go; bytes sha256 that the copy must have, as it is or of its content; str encoding; u8 csv, u8 delimiter, u8 quote; [i64 line] first lines of records,
 	 * ascending, that become empty lines, as many as they had; u8 compress (also where the copy is packed); opt keys,
 	 * which also read it. Verified, and named, as with FILE_COPY; the copy itself stays. Answer: FILE_REWRITTEN or ERROR. */
 	TXP_FILE_REWRITE = 15,

@@ -19,6 +19,7 @@ typedef struct Rewrite
 {
 	TxpCopy *copy;
 	TxpSpan source;
+	TxpSpan expected; /* SHA-256 of the source, as it is or, packed, of its content */
 	char *encoding;
 	TxdCsvOptions csv;
 	bool is_csv;
@@ -70,6 +71,7 @@ unpack(Rewrite *w, const TxpMail *mail)
 	w->source = txp_read_span(&r);
 	c->directory = txp_span_dup(txp_read_span(&r));
 	name = txp_read_span(&r);
+	w->expected = txp_read_span(&r);
 	w->encoding = txp_span_dup(txp_read_span(&r));
 	w->is_csv = txp_read_u8(&r) != 0;
 	w->csv.delimiter = (char) txp_read_u8(&r);
@@ -80,7 +82,8 @@ unpack(Rewrite *w, const TxpMail *mail)
 	if (!r.bad && name.len < sizeof(c->name))
 		snprintf(c->name, sizeof(c->name), "%.*s", (int) name.len, name.data);
 	if (r.bad || r.p != r.end || c->lake == NULL || c->directory == NULL || w->encoding == NULL ||
-		w->source.data == NULL || strlen(c->name) != name.len || !txp_is_file_name(c->name))
+		w->source.data == NULL || w->expected.len != TXP_SHA256 || strlen(c->name) != name.len ||
+		!txp_is_file_name(c->name))
 	{
 		txp_error(c->channel, (TxpError){.fatal = true, .answer = true, .sqlstate = "08P01"},
 				  "the frame of a file request is broken");
@@ -217,6 +220,20 @@ take_records(Walk *walk, bool at_end)
 		   fail(walk->rewrite, "54000", "a record is longer than 64 MB in file");
 }
 
+/* Is what was read what the ledger says it is? It may be another file than the one that was searched. */
+static bool
+is_expected(const Rewrite *w, TxpSource *s)
+{
+	unsigned char sha256[TXP_SHA256];
+	bool same;
+
+	txp_source_hash(s, sha256);
+	same = memcmp(sha256, w->expected.data, TXP_SHA256) == 0;
+	txp_source_content_hash(s, sha256);
+	return same || (s->packed && memcmp(sha256, w->expected.data, TXP_SHA256) == 0) ||
+		   fail(w, "XX001", "other content than the file that arrived is in file");
+}
+
 /* All of an opened file, which is closed; false after an ERROR, or when the channel has ended. */
 static bool
 walk_through(const Rewrite *w, Rewrite *out, TxpSource *s, unsigned char kept[TXP_SHA256])
@@ -230,7 +247,7 @@ walk_through(const Rewrite *w, Rewrite *out, TxpSource *s, unsigned char kept[TX
 		ok = take_records(&walk, false) && !txp_channel_ended(w->copy->channel);
 	ok = ok && s->at_end && take_records(&walk, true);
 	if (ok && out != NULL)
-		ok = flush(out, s, true);
+		ok = is_expected(w, s) && flush(out, s, true);
 	if (ok)
 		EVP_DigestFinal_ex(walk.kept, kept, NULL);
 	EVP_MD_CTX_free(walk.kept);
