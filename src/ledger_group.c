@@ -222,7 +222,7 @@ read_group_file(uint64 row)
 {
 	TxpLedgerFile *file = txp_ledger_read_file(row);
 
-	/* It was a duplicate, and left the landing directory as one. */
+	/* It was a duplicate, and left the landing directory as one; or its copy lacks records, which must not come back. */
 	file->lake_path = txp_spi_text(row, TXP_LEDGER_FILE_COLUMNS + 1);
 	return file;
 }
@@ -231,7 +231,8 @@ List *
 txp_ledger_files(const TxpGroup *group)
 {
 	static TxpStatement query = {
-		"SELECT " TXP_LEDGER_FILE ", CASE WHEN l.landing_removed THEN l.lake_path END "
+		"SELECT " TXP_LEDGER_FILE ", CASE WHEN l.landing_removed OR "
+		"l.copy_sha256 IS NOT NULL THEN l.lake_path END "
 		"FROM txpipe.file_ledger l JOIN txpipe.feed f USING (feed_id) "
 		"WHERE f.group_name = $1 AND l.group_key = $2 AND l.state IN ('waiting', 'loading', "
 		"'failed') "
