@@ -25,6 +25,9 @@
 #include "landing.h"
 #include "spi.h"
 
+/* Of a file that has none any more. */
+#define NO_COPY "lake_path = NULL, copy_sha256 = NULL, copy_bytes = NULL, rows_erased = 0"
+
 /* A copy that goes with the commit, or the abort, of the (sub)transaction of this level. */
 typedef struct Removal
 {
@@ -210,7 +213,7 @@ forget_copies(Datum feeds, TimestampTz before)
 	static TxpStatement update = {
 		"WITH old AS (SELECT file_id, lake_path FROM txpipe.file_ledger WHERE feed_id = ANY ($1) "
 		"    AND state = 'loaded' AND loaded_at < $2 AND lake_path IS NOT NULL), "
-		"forgotten AS (UPDATE txpipe.file_ledger l SET lake_path = NULL, "
+		"forgotten AS (UPDATE txpipe.file_ledger l SET " NO_COPY ", "
 		"    reason = concat_ws('; ', l.reason, 'its copy was removed from the lake on ' || "
 		"        to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD')) "
 		"    WHERE l.lake_path IS NOT NULL AND (l.file_id IN (SELECT file_id FROM old) "
@@ -301,7 +304,7 @@ forget_files(Datum files)
 	static TxpStatement update = {
 		"WITH old AS (SELECT DISTINCT feed_id, lake_path FROM txpipe.file_ledger "
 		"    WHERE feed_id = ANY ($1) AND file_id = ANY ($2) AND lake_path IS NOT NULL), "
-		"forgotten AS (UPDATE txpipe.file_ledger l SET lake_path = NULL, "
+		"forgotten AS (UPDATE txpipe.file_ledger l SET " NO_COPY ", "
 		"    reason = concat_ws('; ', l.reason, 'its copy was removed from the lake to erase a "
 		"person') "
 		"    WHERE l.lake_path IN (SELECT lake_path FROM old)) "

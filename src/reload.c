@@ -273,6 +273,7 @@ find_content(const TxpStoredFile *stored)
 	if (!txp_landing_stat(file->file.name, &bytes, &modified_at))
 		txp_stored_file_missing(stored, "this again");
 	file->lake_path = NULL;
+	file->rewritten = false;
 }
 
 /* The child reads it while what has been loaded of it is taken back. */
@@ -294,6 +295,11 @@ load_stored(const TxpStoredFile *stored, TxpFileIo *files)
 	bool loaded;
 
 	find_content(stored);
+	if (stored->file->rewritten)
+		ereport(NOTICE, (errmsg("the copy of file " INT64_FORMAT
+								" lacks records: they were erased, and are not loaded again",
+								stored->file->file_id),
+						 errhint("txpipe.file has their number in rows_erased.")));
 	txp_progress_stage(TXP_LOADING_FILES, 1, stored->file->file.bytes);
 	txp_progress_item(stored->file->file.bytes);
 	loaded = txp_load_file(files, &task);
@@ -443,11 +449,6 @@ reload(void *arg)
 		raise_state(&stored, "reloaded", "Deliver it again.");
 	if (is_in(&stored, "waiting") || is_in(&stored, "loading"))
 		raise_state(&stored, "reloaded", "It loads with its group: CALL txpipe.run_hourly().");
-	if (stored.file->rewritten)
-		ereport(NOTICE, (errmsg("the copy of file " INT64_FORMAT
-								" lacks records: they were erased, and are not loaded again",
-								file_id),
-						 errhint("txpipe.file has their number in rows_erased.")));
 	txp_fileio_start(files);
 	if (is_in(&stored, "loaded"))
 	{
