@@ -54,27 +54,31 @@ CREATE FUNCTION txpipe.note_erasure(report jsonb) RETURNS void
     AS 'MODULE_PATHNAME', 'txpipe_note_erasure';
 COMMENT ON FUNCTION txpipe.note_erasure(jsonb) IS 'Part of erase_subject(): its record in txpipe.erasure_log';
 
-CREATE FUNCTION txpipe.mentions(record text, subject jsonb) RETURNS boolean
+CREATE FUNCTION txpipe.mentions(subject jsonb, VARIADIC parts text[]) RETURNS boolean
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
 DECLARE
-    plain text := record;
+    part text;
+    forms text[] := '{}';
 BEGIN
-    IF record ~ '\\u[0-9A-Fa-f]{4}' THEN
+    FOREACH part IN ARRAY parts LOOP
+        forms := forms || part || replace(part, '""', '"');         -- as CSV quotes
+        CONTINUE WHEN part IS NULL OR position('\' IN part) = 0;
         BEGIN
-            plain := record::jsonb::text;       -- without the escapes
-        EXCEPTION WHEN data_exception THEN
-            NULL;                               -- broken JSON is looked at as it is
+            part := part::jsonb::text;          -- without \u
+        EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+            NULL;                               -- it is no JSON, or broken
         END;
-    END IF;
-    RETURN record IS NOT NULL AND (SELECT coalesce(bool_and(EXISTS (
-        SELECT FROM jsonb_array_elements_text(s.value) AS v (word)
-         WHERE plain ~ ('(^|[^[:alnum:]])' || regexp_replace(v.word, '([^[:alnum:] ])', '\\\1', 'g') || '($|[^[:alnum:]])'))), false)
+        forms := forms || regexp_replace(part, '\\(["\\/])', '\1', 'g');
+    END LOOP;
+    RETURN (SELECT coalesce(bool_and(EXISTS (
+        SELECT FROM jsonb_array_elements_text(s.value) AS v (word), unnest(forms) AS f (form)
+         WHERE f.form ~ ('(^|[^[:alnum:]])' || regexp_replace(v.word, '([^[:alnum:] ])', '\\\1', 'g') || '($|[^[:alnum:]])'))), false)
         FROM jsonb_each(subject) AS s);
 END
 $$;
-COMMENT ON FUNCTION txpipe.mentions(text, jsonb) IS
-    'Part of erase_subject(): whether a value of each member of the subject, whose members are arrays, is a word of the record';
+COMMENT ON FUNCTION txpipe.mentions(jsonb, text[]) IS
+    'Part of erase_subject(): whether a value of each member of the subject, whose members are arrays, is a word of a part of the record, escaped or not';
 
 CREATE VIEW txpipe.subject_place WITH (security_barrier) AS
     SELECT p.target_schema, p.target_table,
@@ -158,8 +162,8 @@ BEGIN
     SELECT array_agg(l.file_id) FILTER (WHERE l.his), array_agg(l.line_no) FILTER (WHERE l.his), count(*) FILTER (WHERE l.his IS NULL)
       INTO rejected, lines, unread
       FROM (SELECT r.file_id, r.line_no, CASE
-                WHEN r.line IS NOT NULL THEN txpipe.mentions(concat_ws(' ', r.line, r.line_fixed), person)
-                WHEN server IS NOT NULL THEN txpipe.mentions(txpipe.decrypt(r.line_encrypted, server), person) END AS his
+                WHEN r.line IS NOT NULL THEN txpipe.mentions(person, r.line, r.line_fixed)
+                WHEN server IS NOT NULL THEN txpipe.mentions(person, txpipe.decrypt(r.line_encrypted, server)) END AS his
               FROM txpipe.rejected_row r) l;
     files := files || rejected;
 
@@ -226,11 +230,11 @@ BEGIN
 
     SELECT array_agg(l.id) FILTER (WHERE l.his), count(*) FILTER (WHERE l.his IS NULL) INTO ids, unread
       FROM (SELECT d.dead_letter_id AS id, CASE
-                WHEN NOT d.encrypted THEN txpipe.mentions(concat_ws(' ', encode(d.kafka_key, 'escape'), txpipe.utf8(d.kafka_key),
-                    d.kafka_headers, coalesce(d.payload_text, encode(d.payload, 'escape')), txpipe.utf8(d.payload_fixed)), person)
-                WHEN server IS NOT NULL THEN txpipe.mentions(concat_ws(' ', txpipe.utf8(txpipe.decrypt_bytes(d.kafka_key, server)),
+                WHEN NOT d.encrypted THEN txpipe.mentions(person, encode(d.kafka_key, 'escape'), txpipe.utf8(d.kafka_key),
+                    d.kafka_headers::text, coalesce(d.payload_text, encode(d.payload, 'escape')), txpipe.utf8(d.payload_fixed))
+                WHEN server IS NOT NULL THEN txpipe.mentions(person, txpipe.utf8(txpipe.decrypt_bytes(d.kafka_key, server)),
                     txpipe.utf8(txpipe.decrypt_bytes(decode(d.kafka_headers #>> '{}', 'hex'), server)),
-                    txpipe.utf8(txpipe.decrypt_bytes(d.payload, server))), person) END AS his
+                    txpipe.utf8(txpipe.decrypt_bytes(d.payload, server))) END AS his
               FROM txpipe.dead_letter d) l;
     report := report || txpipe.erasure('dead letters', 'deleted', txpipe.erase_kept('dead letters', ids));
     IF unread > 0 THEN
@@ -238,9 +242,9 @@ BEGIN
     END IF;
 
     SELECT array_agg(a.alert_id) INTO ids FROM txpipe.alert a
-     WHERE txpipe.mentions(concat_ws(' ', a.subject, a.transaction_id, a.reason, a.evidence), person);
+     WHERE txpipe.mentions(person, a.subject, a.transaction_id, a.reason, a.evidence::text);
     report := report || txpipe.erasure('alerts', 'blanked', txpipe.erase_kept('alerts', ids));
-    SELECT array_agg(o.outbox_id) INTO ids FROM txpipe.outbox o WHERE txpipe.mentions(concat_ws(' ', o.key, o.value, o.headers), person);
+    SELECT array_agg(o.outbox_id) INTO ids FROM txpipe.outbox o WHERE txpipe.mentions(person, o.key::text, o.value::text, o.headers::text);
     report := report || txpipe.erasure('outbox', 'deleted', txpipe.erase_kept('outbox', ids));
 
     IF remove_copies THEN

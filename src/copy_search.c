@@ -164,7 +164,7 @@ static void
 look_at_record(CopySearch *search, const TxpMessage *record)
 {
 	static TxpStatement query = {
-		"SELECT txpipe.mentions(concat_ws(' ', txpipe.utf8($1), encode($1, 'escape')), $2)",
+		"SELECT txpipe.mentions($2, txpipe.utf8($1), encode($1, 'escape'))",
 		2,
 		{BYTEAOID, JSONBOID}};
 	const TxpFeedSearch *feed = search->feed;
