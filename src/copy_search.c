@@ -30,6 +30,8 @@ typedef struct CopySearch
 {
 	TxpFeedSearch *feed;
 	TxpLakeCopy *copy;
+	MemoryContext context;
+	TxdPgp *keys; /* of records that are no rows, when one was looked at */
 	TxpFileChannel *channel;
 	TxpRows rows;
 	TxpOutcomes outcomes;
@@ -175,9 +177,12 @@ look_at_record(CopySearch *search, const TxpMessage *record)
 	if (record->payload.len > 0)
 		memcpy(VARDATA(bytes), record->payload.data, record->payload.len);
 	if (feed->plan.rows->encrypts)
-		values[0] = PointerGetDatum(txp_decrypt(
-			txp_encryption_keys_of(CurrentMemoryContext, txp_feed_encryption_keys(feed->feed)),
-			bytes));
+	{
+		if (search->keys == NULL)
+			search->keys =
+				txp_encryption_keys_of(search->context, txp_feed_encryption_keys(feed->feed));
+		values[0] = PointerGetDatum(txp_decrypt(search->keys, bytes));
+	}
 	if (DatumGetBool(txp_spi_ask(&query, values, NULL)))
 		add_line(search, record->offset);
 }
@@ -417,7 +422,7 @@ txp_copy_search_erase(TxpFeedSearch *search, TxpLakeCopy *copy)
 {
 	MemoryContext old = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(old, "txpipe copy", ALLOCSET_DEFAULT_SIZES);
-	CopySearch work = {.feed = search, .copy = copy};
+	CopySearch work = {.feed = search, .copy = copy, .context = context};
 	ErrorData *error;
 
 	MemoryContextSwitchTo(context);
