@@ -168,6 +168,18 @@ remove_at_end(const char *path, bool at_commit)
 }
 
 void
+txp_lake_check_isolation(void)
+{
+	if (IsolationUsesXactSnapshot())
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+			 errmsg("copies are removed from the lake in READ COMMITTED only"),
+			 errdetail("An older snapshot does not show files that have taken a copy meanwhile."),
+			 errhint("Begin the transaction with ISOLATION LEVEL READ COMMITTED.")));
+}
+
+void
 txp_lake_remove_at_abort(const char *path)
 {
 	remove_at_end(path, false);
@@ -274,6 +286,11 @@ txp_lake_remove_leftovers(Datum feeds)
 
 	SPI_connect();
 	n = txp_spi_run(&query, values, NULL);
+	if (n > 0)
+	{
+		txp_landing_check();
+		txp_lake_check_isolation();
+	}
 	gone = palloc(sizeof(Datum) * (n + 1));
 	for (uint64 i = 0; i < n; i++)
 	{
@@ -323,6 +340,7 @@ txp_clean_lake_files(Datum files)
 	uint64 n;
 
 	txp_landing_check();
+	txp_lake_check_isolation();
 	SPI_connect();
 	n = forget_files(files);
 	for (uint64 i = 0; i < n; i++)
@@ -346,6 +364,7 @@ txpipe_clean_lake(PG_FUNCTION_ARGS)
 						errmsg("older_than must be an interval that is not negative"),
 						errhint("For example '90 days'.")));
 	txp_landing_check();
+	txp_lake_check_isolation();
 	before = DirectFunctionCall2(timestamptz_mi_interval,
 								 TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()),
 								 PG_GETARG_DATUM(0));

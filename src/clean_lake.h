@@ -7,6 +7,9 @@
 /* ERRORs when copies go with this transaction's commit: a load would take one of them for its file's. */
 extern void txp_clean_lake_refuse_load(void);
 
+/* ERRORs where a statement does not see what others have committed: a copy that they have taken could go. */
+extern void txp_lake_check_isolation(void);
+
 /* A copy that is being made goes again when the transaction, or the present subtransaction, is undone. */
 extern void txp_lake_remove_at_abort(const char *path);
 

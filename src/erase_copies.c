@@ -177,6 +177,7 @@ txpipe_erase_copies(PG_FUNCTION_ARGS)
 	if (groups != NIL && !PG_ARGISNULL(0))
 	{
 		txp_landing_check();
+		txp_lake_check_isolation();
 		erasure.files = txp_fileio_new(context);
 		foreach (lc, groups)
 			search_group(&erasure, lfirst(lc), (ReturnSetInfo *) fcinfo->resultinfo);
