@@ -141,7 +141,7 @@ CREATE TABLE txpipe.lake_leftover (
 );
 SELECT pg_catalog.pg_extension_config_dump('txpipe.lake_leftover', '');
 REVOKE ALL ON txpipe.lake_leftover FROM PUBLIC;
-COMMENT ON TABLE txpipe.lake_leftover IS 'Copies that erase_subject() has given up; they go at its commit, and where a crash came between with the next call of erase_subject() or clean_lake()';
+COMMENT ON TABLE txpipe.lake_leftover IS 'Copies that erase_subject() has given up; they go at its commit, and where a crash came between with the next call of erase_subject() or clean_lake(), or with the feed';
 COMMENT ON COLUMN txpipe.lake_leftover.lake_path IS 'The copy, below the lake directory';
 COMMENT ON COLUMN txpipe.lake_leftover.feed_id IS 'Feed';
 

@@ -4,14 +4,17 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
 #include "args.h"
+#include "clean_lake.h"
 #include "feed.h"
 #include "run.h"
+#include "spi.h"
 #include "steps.h"
 
 PG_FUNCTION_INFO_V1(txpipe_create_feed);
@@ -64,7 +67,12 @@ txpipe_create_feed(PG_FUNCTION_ARGS)
 Datum
 txpipe_drop_feed(PG_FUNCTION_ARGS)
 {
-	txp_feed_drop(txp_feed_owned(txp_arg_text(fcinfo, 0, "feed"))->feed_id);
+	int32 feed_id = txp_feed_owned(txp_arg_text(fcinfo, 0, "feed"))->feed_id;
+	Datum feed = Int32GetDatum(feed_id);
+
+	/* Nobody would know of them any more. */
+	txp_lake_remove_leftovers(txp_spi_array(INT4OID, &feed, NULL, 1));
+	txp_feed_drop(feed_id);
 	PG_RETURN_VOID();
 }
 
