@@ -87,10 +87,12 @@ void
 txp_clean_lake_refuse_load(void)
 {
 	if (removals != NIL)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("files cannot be loaded after clean_lake in one transaction"),
-						errdetail("Copies that go with its commit could be found and used."),
-						errhint("COMMIT first.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("files cannot be loaded after clean_lake or erase_subject in one transaction"),
+			 errdetail("Copies that go with its commit could be found and used."),
+			 errhint("COMMIT first.")));
 }
 
 static void
@@ -108,10 +110,10 @@ at_end(XactEvent event, void *arg)
 			break;
 		case XACT_EVENT_PRE_PREPARE:
 			if (removals != NIL)
-				ereport(ERROR,
-						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("a transaction that has called clean_lake cannot be prepared"),
-						 errhint("Call it in a transaction of its own.")));
+				ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+								errmsg("a transaction that has called clean_lake or erase_subject "
+									   "cannot be prepared"),
+								errhint("Call it in a transaction of its own.")));
 			break;
 		default:
 			break;

@@ -242,7 +242,7 @@ txp_stored_file_copied(const TxpStoredFile *stored)
 		   txp_lake_has(file->lake_path, file->rewritten ? file->copy_bytes : file->file.bytes);
 }
 
-/* Had a file a copy, nothing but clean_lake has made the ledger forget it. */
+/* Had a file a copy, nothing but clean_lake or erase_subject has made the ledger forget it. */
 void
 txp_stored_file_missing(const TxpStoredFile *stored, const char *hint)
 {
@@ -252,11 +252,12 @@ txp_stored_file_missing(const TxpStoredFile *stored, const char *hint)
 
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_FILE),
-			 removed ? errmsg("the copy of file " INT64_FORMAT
-							  ", \"%s\", was removed from the lake by clean_lake()",
-							  file->file_id, file->file.name)
-					 : errmsg("there is no copy of file " INT64_FORMAT ", \"%s\", in the lake",
-							  file->file_id, file->file.name),
+			 removed
+				 ? errmsg("the copy of file " INT64_FORMAT
+						  ", \"%s\", was removed from the lake by clean_lake() or erase_subject()",
+						  file->file_id, file->file.name)
+				 : errmsg("there is no copy of file " INT64_FORMAT ", \"%s\", in the lake",
+						  file->file_id, file->file.name),
 			 errhint("Deliver it again and call %s before the next run_hourly().", hint)));
 }
 

@@ -212,7 +212,7 @@ sql("BEGIN; SELECT txpipe.clean_lake('90 days'); ROLLBACK");
 sql("BEGIN; SAVEPOINT s; SELECT txpipe.clean_lake('90 days'); ROLLBACK TO s; COMMIT");
 sql("DO \$\$ BEGIN BEGIN PERFORM txpipe.clean_lake('90 days'); RAISE EXCEPTION 'no'; EXCEPTION WHEN others THEN NULL; END; END \$\$");
 is(refusal("BEGIN; SELECT txpipe.clean_lake('90 days'); PREPARE TRANSACTION 'p'"),
-	'0A000 a transaction that has called clean_lake cannot be prepared', 'a prepared transaction could not remove them');
+	'0A000 a transaction that has called clean_lake or erase_subject cannot be prepared', 'a prepared transaction could not remove them');
 ok(-e $old && -e $of_sales, 'what was rolled back removes nothing');
 is(sql("SELECT count(*) FROM txpipe.file WHERE file_name IN ('kept/old.csv', 'sales/g1.csv', 'kept/repeat.csv') AND lake_path IS NOT NULL"),
 	3, '... and forgets nothing');
@@ -284,7 +284,7 @@ for my $call ('CALL txpipe.run_hourly()', q{SELECT txpipe.reload(file_id) FROM t
 {
 	my $error = error_of($node, "BEGIN; SELECT txpipe.clean_lake('90 days'); $call; COMMIT") // {};
 
-	is(($error->{state} // '') . ' ' . ($error->{message} // ''), '55000 files cannot be loaded after clean_lake in one transaction',
+	is(($error->{state} // '') . ' ' . ($error->{message} // ''), '55000 files cannot be loaded after clean_lake or erase_subject in one transaction',
 		"$call after clean_lake is refused");
 }
 ok(-e "$lake/$path", '... and the copy stays');
@@ -315,7 +315,7 @@ for my $case ([ "txpipe.reload($brief{a})", 'this again' ],
 	my $error = error_of($node, "SELECT $call") // {};
 
 	is($error->{state}, '58P01', "$call has nothing to read");
-	is($error->{message}, "the copy of file $brief{a}, \"brief/a.csv\", was removed from the lake by clean_lake()", '... because of clean_lake');
+	is($error->{message}, "the copy of file $brief{a}, \"brief/a.csv\", was removed from the lake by clean_lake() or erase_subject()", '... because of clean_lake');
 	is($error->{hint}, "Deliver it again and call $remedy before the next run_hourly().", '... and says what helps');
 }
 deliver('brief/a.csv', "id\n1\nx\n");
@@ -398,6 +398,6 @@ $node->psql('postgres', "SELECT txpipe.clean_lake('90 days')", stdout => \$out, 
 like($err, qr/WARNING:  could not remove ".*young\.csv" from the lake: Too many levels of symbolic links/, 'the reason is told');
 ok(-e "$dirs/moved/young.csv", 'a copy behind a link stays');
 
-log_is_clean($node, qr/after clean_lake in one transaction|removed from the lake by clean_lake|encoding "|the options header|field ".*" of the option|older_than must be|cannot be prepared|there is no file "swap/);
+log_is_clean($node, qr/after clean_lake or erase_subject in one transaction|removed from the lake by clean_lake|encoding "|the options header|field ".*" of the option|older_than must be|cannot be prepared|there is no file "swap/);
 $node->stop;
 done_testing();
