@@ -308,6 +308,20 @@ txd_put_unix_us(const TxdColumn *column, TxdForm form, const TxdZone *zone, int6
 	return append_timestamp(column, form, local - EPOCH_US, out);
 }
 
+/* A moment that a schema has made of the number: in UTC, as what is counted since 1970. */
+static bool
+read_unix_us(const char *text, size_t len, int64_t *us, bool *in_range)
+{
+	TxdMoment m;
+
+	if (txd_parse_moment(text, len, true, &m) != TXD_PARSE_OK || !m.has_time)
+		return false;
+	m.us += EPOCH_US - SECOND_US * (m.has_zone ? m.zone : 0);
+	*in_range =
+		!__builtin_mul_overflow(m.days, DAY_US, us) && !__builtin_add_overflow(*us, m.us, us);
+	return true;
+}
+
 bool
 txd_put_epoch(const TxdColumn *column, TxdForm form, const TxdZone *zone, const char *text,
 			  size_t len, TxdBuf *out, TxdError *err)
@@ -315,15 +329,18 @@ txd_put_epoch(const TxdColumn *column, TxdForm form, const TxdZone *zone, const 
 	int places = column->convert == TXD_AS_EPOCH_S ? 6 : column->convert == TXD_AS_EPOCH_MS ? 3 : 0;
 	TxdDecimal decimal;
 	int64_t us;
-	bool exact;
+	bool exact = true;
+	bool in_range;
 
 	if (column->type == TXD_TIME)
 		return txd_refuse_value(err, "wrong_type", column, "an instant cannot become a time of day",
 								text, len);
 	txd_trim(&text, &len);
-	if (!txd_scan_decimal(text, len, &decimal))
+	if (txd_scan_decimal(text, len, &decimal))
+		in_range = txd_decimal_to_int64(&decimal, places, 3, &us, &exact);
+	else if (!column->typed || !read_unix_us(text, len, &us, &in_range))
 		return txd_refuse_value(err, "bad_value", column, "invalid number since 1970", text, len);
-	if (!txd_decimal_to_int64(&decimal, places, 3, &us, &exact))
+	if (!in_range)
 		return refuse_range(column, text, len, err);
 	if (!exact)
 		return txd_refuse_value(err, "excess_scale", column, "more than nine digits of a second",

@@ -13,7 +13,10 @@
 extern bool txd_put_datetime(const TxdColumn *column, TxdForm form, const TxdZone *zone,
 							 const char *text, size_t len, TxdBuf *out, TxdError *err);
 
-/* Appends a date or timestamp given as a number of seconds, milli- or microseconds since 1970. */
+/*
+ * Appends a date or timestamp given as a number of seconds, milli- or microseconds since 1970; to a column that is `typed`
+ * also as the moment in UTC that its schema makes of the number.
+ */
 extern bool txd_put_epoch(const TxdColumn *column, TxdForm form, const TxdZone *zone,
 						  const char *text, size_t len, TxdBuf *out, TxdError *err);
 

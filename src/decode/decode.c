@@ -46,6 +46,17 @@ prepare_key(TxdDecoder *d, TxdError *err)
 	return d->key_match != NULL;
 }
 
+/* Of Avro, Protobuf and Connect's JSON the schemas say which numbers are date-times. */
+static void
+mark_typed(TxdDecoder *d)
+{
+	bool typed = d->schema.envelope == TXD_DEBEZIUM || d->translator[TXD_AVRO] != NULL ||
+				 d->translator[TXD_PROTOBUF] != NULL || d->key_translator != NULL;
+
+	for (int i = 0; i < d->schema.ncolumns; i++)
+		d->schema.columns[i].typed = typed;
+}
+
 static bool
 prepare(TxdDecoder *d, TxdError *err)
 {
@@ -73,6 +84,7 @@ prepare(TxdDecoder *d, TxdError *err)
 		return d->schema.csv.header || txd_csv_bind_numbers(d, err);
 	if (!txd_has_json_fields(d->schema.format))
 		return true;
+	mark_typed(d);
 	d->track = txd_track_new(d->schema.track_fields);
 	d->match = txd_match_new(&d->schema, TXD_FROM_FIELD, err);
 	return d->match != NULL && txd_shape_prepare(d, err);

@@ -135,6 +135,7 @@ typedef struct TxdColumn
 	const char *default_text; /* used where the field is absent; NULL: SQL NULL */
 	bool or_key;              /* a field that the key may have, too; what the key has wins */
 	bool discreet;            /* refusals show no values; set by txd_new */
+	bool typed; /* by schemas: a number since 1970 may be a date-time already; set by txd_new */
 } TxdColumn;
 
 typedef struct TxdCsvOptions

@@ -10,6 +10,10 @@ static TxdColumn columns[] = {
 	{.name = "rest", .type = TXD_JSONB, .source = TXD_FROM_REST},
 	{.name = "gone", .type = TXD_BOOL, .source = TXD_FROM_IS_TOMBSTONE},
 };
+static TxdColumn instants[] = {
+	{.name = "us", .type = TXD_TIMESTAMPTZ, .precision = -1, .convert = TXD_AS_EPOCH_US},
+	{.name = "ms", .type = TXD_TIMESTAMP, .precision = -1, .convert = TXD_AS_EPOCH_MS},
+};
 static TxdColumn id_only[] = {{.name = "customer_id", .type = TXD_INT4, .or_key = true}};
 
 static const char *
@@ -148,6 +152,47 @@ test_growth(Rig *rig)
 	txd_buf_free(&text);
 }
 
+#define US_MS(us, ms) "\"us\":" us ",\"ms\":" ms
+#define INSTANTS "2024-01-02 03:04:05.678901+00\t1970-01-01 01:00:01"
+
+/* A mapping that says what is counted is right, too: in UTC, whatever zone times without one are in. */
+static void
+test_epochs(TxdSchema schema)
+{
+	static const int32_t offset[] = {3600};
+	Rig rig;
+
+	COLUMNS(schema, instants);
+	schema.zone.offset = offset;
+	rig_open(&rig, &schema);
+	CHECK_CHANGE(&rig, NULL, AFTER("", US_MS("1704164645678901", "1000")), INSTANTS);
+	CHECK_CHANGE(&rig, NULL,
+				 AFTER("{\"field\":\"us\",\"type\":\"int64\"" NAMED(
+						   "io.debezium.time.MicroTimestamp") "},"
+															  "{\"field\":\"ms\",\"type\":"
+															  "\"int64\"" NAMED(
+																  "org.apache.kafka.connect.data."
+																  "Timestamp") "}",
+					   US_MS("1704164645678901", "1000")),
+				 INSTANTS);
+	CHECK_CHANGE(&rig, NULL,
+				 AFTER("{\"field\":\"us\",\"type\":\"int32\"" NAMED("io.debezium.time.Date") "}",
+					   US_MS("1", "1000")),
+				 "bad_value us");
+	CHECK_CHANGE(&rig, NULL, AFTER("", US_MS("\"infinity\"", "1000")), "bad_value us");
+	CHECK_CHANGE(&rig, NULL, AFTER("", US_MS("\"294276-12-31 23:59:59\"", "1000")),
+				 "out_of_range us");
+	rig_close(&rig);
+	schema.envelope = TXD_NO_ENVELOPE;
+	schema.format = TXD_AVRO;
+	schema.avro_schema = "{\"type\":\"record\",\"name\":\"r\",\"fields\":[{\"name\":\"us\","
+						 "\"type\":{\"type\":\"long\","
+						 "\"connect.name\":\"io.debezium.time.MicroTimestamp\"}}]}";
+	rig_open(&rig, &schema);
+	CHECK_STR(rig_decode(&rig, "\x02", 1), "1970-01-01 00:00:00.000001+00\t\\N");
+	rig_close(&rig);
+}
+
 static void
 append_text(TxdBuf *text, const char *s, int times)
 {
@@ -227,6 +272,7 @@ main(void)
 	test_others(&rig);
 	test_growth(&rig);
 	rig_close(&rig);
+	test_epochs(schema);
 	COLUMNS(schema, id_only);
 	rig_open(&rig, &schema);
 	test_memory(&rig);

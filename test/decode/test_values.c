@@ -221,6 +221,7 @@ test_epochs(void)
 	CHECK_STR(text_form(&tz, TXD_KIND_NUMBER, NULL, "1e30"), "out_of_range");
 	CHECK_STR(text_form(&tz, TXD_KIND_NUMBER, NULL, "-1e12"), "out_of_range");
 	CHECK_STR(text_form(&tz, TXD_KIND_TEXT, NULL, "2023-05-20"), "bad_value");
+	CHECK_STR(text_form(&tz, TXD_KIND_TEXT, NULL, "2023-05-20 10:11:11"), "bad_value");
 	CHECK_STR(text_form(&tz, TXD_KIND_BOOL, NULL, "true"), "wrong_type");
 }
 
