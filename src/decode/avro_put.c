@@ -182,23 +182,23 @@ add_digit(Magnitude *m, unsigned digit)
 		m->bytes[m->n++] = (unsigned char) digit;
 }
 
-/* The number times 10^scale, which has to be whole; at most MAX_DIGITS + 1 digits are made. */
+/* The number times 10^scale, which has to be whole; at most one digit more than allowed is made. */
 static bool
-fill_magnitude(Magnitude *m, const TxdDecimal *d, int scale)
+fill_magnitude(Magnitude *m, const TxdDecimal *d, int64_t scale, int max_digits)
 {
 	int64_t place = d->whole;
 
-	for (const char *p = d->digits; p < d->digits_end && m->digits <= MAX_DIGITS; p++)
+	for (const char *p = d->digits; p < d->digits_end && m->digits <= max_digits; p++)
 	{
 		if (*p == '.')
 			continue;
 		place--;
-		if (place >= -(int64_t) scale)
+		if (place >= -scale)
 			add_digit(m, (unsigned) (*p - '0'));
 		else if (*p != '0')
 			return false;
 	}
-	for (; m->digits > 0 && place > -(int64_t) scale && m->digits <= MAX_DIGITS; place--)
+	for (; m->digits > 0 && place > -scale && m->digits <= max_digits; place--)
 		add_digit(m, 0);
 	return true;
 }
@@ -243,7 +243,8 @@ put_decimal(const AvroType *type, TxdKind kind, const char *text, size_t len, Tx
 	if ((kind != TXD_KIND_NUMBER && kind != TXD_KIND_TEXT) || !txd_scan_decimal(text, len, &d))
 		return txd_refuse_value(err, "wrong_type", NULL, "not a decimal number", text, len);
 	m.bytes = txd_alloc(MAX_DIGITS);
-	if (!fill_magnitude(&m, &d, type->digits))
+	if (!fill_magnitude(&m, &d, type->digits,
+						type->precision < MAX_DIGITS ? type->precision : MAX_DIGITS))
 		ok = txd_refuse(err, "excess_scale", NULL,
 						"more than the schema's %d digits behind the point: \"%.*s\"", type->digits,
 						(int) (len < 60 ? len : 60), text);
