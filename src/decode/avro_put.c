@@ -284,16 +284,28 @@ read_part(const char **p, const char *end, uint64_t *v, char *unit)
 	return true;
 }
 
-/* Months, days and milliseconds. */
+typedef struct DurationUnit
+{
+	char name;
+	bool of_day; /* behind the T */
+	int part;
+	uint32_t size;
+} DurationUnit;
+
+/* Months, days and milliseconds: the units in their order, each at most once. */
 static bool
 read_duration(const char *text, size_t len, uint64_t part[3])
 {
+	static const DurationUnit units[] = {
+		{'Y', false, 0, 12},     {'M', false, 0, 1},    {'W', false, 1, 7}, {'D', false, 1, 1},
+		{'H', true, 2, 3600000}, {'M', true, 2, 60000}, {'S', true, 2, 1}};
+	const size_t n = sizeof(units) / sizeof(units[0]);
 	const char *p = text + 1;
 	const char *end = text + len;
 	bool of_day = false;
-	int n = 0;
+	size_t next = 0;
 
-	if (len == 0 || *text != 'P')
+	if (len < 2 || *text != 'P')
 		return false;
 	while (p < end)
 	{
@@ -304,29 +316,20 @@ read_duration(const char *text, size_t len, uint64_t part[3])
 		{
 			of_day = true;
 			p++;
-			continue;
 		}
 		if (!read_part(&p, end, &v, &unit))
 			return false;
-		n++;
-		if (unit == 'Y' && !of_day)
-			part[0] += v * 12;
-		else if (unit == 'M' && !of_day)
-			part[0] += v;
-		else if (unit == 'W' && !of_day)
-			part[1] += v * 7;
-		else if (unit == 'D' && !of_day)
-			part[1] += v;
-		else if (unit == 'H' && of_day)
-			part[2] += v * 3600000;
-		else if (unit == 'M' && of_day)
-			part[2] += v * 60000;
-		else if (unit == 'S' && of_day)
-			part[2] += v;
-		else
+		while (next < n && (units[next].name != unit || units[next].of_day != of_day))
+			next++;
+		if (next == n)
 			return false;
+		/* Both are far from the end of 64 bits. */
+		part[units[next].part] += v * units[next].size;
+		if (part[units[next].part] > UINT32_MAX)
+			return false;
+		next++;
 	}
-	return n > 0 && part[0] <= UINT32_MAX && part[1] <= UINT32_MAX && part[2] <= UINT32_MAX;
+	return true;
 }
 
 static bool

@@ -123,6 +123,24 @@ static const WriteCase write_cases[] = {
 	 "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]"
 	 "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]",
 	 "!too_deep"},
+	{"{\"type\":\"fixed\",\"name\":\"f\",\"size\":12,\"logicalType\":\"duration\"}",
+	 "\"P1Y2M3W4DT5H6M7.5S\"", "0e000000190000000c441801"},
+	{"{\"type\":\"fixed\",\"name\":\"f\",\"size\":12,\"logicalType\":\"duration\"}", "\"PT0.001S\"",
+	 "000000000000000001000000"},
+	{"{\"type\":\"fixed\",\"name\":\"f\",\"size\":12,\"logicalType\":\"duration\"}", "\"P1M1M\"",
+	 "!bad_value no duration"},
+	{"{\"type\":\"fixed\",\"name\":\"f\",\"size\":12,\"logicalType\":\"duration\"}", "\"P1D1M\"",
+	 "!bad_value no duration"},
+	{"{\"type\":\"fixed\",\"name\":\"f\",\"size\":12,\"logicalType\":\"duration\"}", "\"PT1S1H\"",
+	 "!bad_value no duration"},
+	{"{\"type\":\"fixed\",\"name\":\"f\",\"size\":12,\"logicalType\":\"duration\"}", "\"P1MT\"",
+	 "!bad_value no duration"},
+	{"{\"type\":\"fixed\",\"name\":\"f\",\"size\":12,\"logicalType\":\"duration\"}",
+	 "\"P1M2DT3ST4S\"", "!bad_value no duration"},
+	{"{\"type\":\"fixed\",\"name\":\"f\",\"size\":12,\"logicalType\":\"duration\"}",
+	 "\"P400000000Y\"", "!bad_value no duration"},
+	{"{\"type\":\"fixed\",\"name\":\"f\",\"size\":12,\"logicalType\":\"duration\"}",
+	 "\"PT1193H2M47.296S\"", "!bad_value no duration"},
 };
 
 #endif
