@@ -5,36 +5,63 @@
 #include <string.h>
 
 #include "avro_schema.h"
+#include "connect.h"
 
 #define MAX_DEPTH 64            /* a default of a recursive type may never end, */
 #define MAX_BYTES (1024 * 1024) /* or grow with each level */
 
 static bool put_default(TxdBuf *json, const AvroType *type, const json_t *preset, int depth);
 
-/* Bytes are written as a string of the characters U+0000 to U+00FF. */
-static bool
-put_bytes(TxdBuf *json, const AvroType *type, const json_t *preset)
+/* Bytes are written as a string of the characters U+0000 to U+00FF. They are the caller's; NULL: it is none. */
+static unsigned char *
+read_bytes(const json_t *preset, size_t *n)
 {
 	const unsigned char *p = (const unsigned char *) json_string_value(preset);
 	size_t len = json_string_length(preset);
 	unsigned char *bytes = txd_alloc(len + 1);
-	size_t n = 0;
 	bool ok = p != NULL;
 
+	*n = 0;
 	for (size_t i = 0; ok && i < len; i++)
 	{
 		if (p[i] < 0x80)
-			bytes[n++] = p[i];
+			bytes[(*n)++] = p[i];
 		else if ((ok = p[i] <= 0xc3 && i + 1 < len))
 		{
-			bytes[n++] = (unsigned char) ((p[i] & 3) << 6 | (p[i + 1] & 0x3f));
+			bytes[(*n)++] = (unsigned char) ((p[i] & 3) << 6 | (p[i + 1] & 0x3f));
 			i++;
 		}
 	}
-	ok = ok && (type->kind != AVRO_FIXED || n == type->size) &&
-		 (type->logical != AVRO_DECIMAL || n <= AVRO_MAX_DECIMAL);
+	if (ok)
+		return bytes;
+	free(bytes);
+	return NULL;
+}
+
+static bool
+put_bytes(TxdBuf *json, const AvroType *type, const json_t *preset)
+{
+	size_t n;
+	unsigned char *bytes = read_bytes(preset, &n);
+	bool ok = bytes != NULL && (type->kind != AVRO_FIXED || n == type->size) &&
+			  (type->logical != AVRO_DECIMAL || n <= AVRO_MAX_DECIMAL);
+
 	if (ok)
 		txd_avro_put_bytes(json, type, bytes, n);
+	free(bytes);
+	return ok;
+}
+
+/* A decimal of Debezium that brings its scale. */
+static bool
+put_variable(TxdBuf *json, const json_t *preset)
+{
+	const json_t *scale = json_object_get(preset, "scale");
+	size_t n;
+	unsigned char *bytes = read_bytes(json_object_get(preset, "value"), &n);
+	bool ok = bytes != NULL && json_is_integer(scale) && n <= AVRO_MAX_DECIMAL &&
+			  txd_connect_put_decimal(json, (const char *) bytes, n, json_integer_value(scale));
+
 	free(bytes);
 	return ok;
 }
@@ -142,7 +169,7 @@ put_simple(TxdBuf *json, const AvroType *type, const json_t *preset)
 		default:
 			if (!json_is_string(preset))
 				return false;
-			txd_write_quoted(json, json_string_value(preset), json_string_length(preset));
+			txd_avro_put_string(json, type, json_string_value(preset), json_string_length(preset));
 			return true;
 	}
 }
@@ -155,7 +182,9 @@ put_default(TxdBuf *json, const AvroType *type, const json_t *preset, int depth)
 	switch (type->kind)
 	{
 		case AVRO_RECORD:
-			return put_record(json, type, preset, depth + 1);
+			return type->logical == AVRO_VARIABLE_DECIMAL
+					   ? put_variable(json, preset)
+					   : put_record(json, type, preset, depth + 1);
 		case AVRO_ARRAY:
 			return put_array(json, type, preset, depth + 1);
 		case AVRO_MAP:

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "avro_put.h"
+#include "connect.h"
 #include "datetime.h"
 #include "field.h"
 #include "numeric.h"
@@ -368,12 +369,37 @@ put_raw(const AvroType *type, TxdType sql, const char *text, size_t len, TxdBuf 
 	return ok;
 }
 
+/* With the scale that the number has as it is written: no digits are made for its exponent. */
+static bool
+put_variable(const AvroType *type, TxdKind kind, const char *text, size_t len, TxdBuf *out,
+			 TxdError *err)
+{
+	Magnitude m = {0};
+	TxdDecimal d;
+	int64_t scale;
+	bool ok;
+
+	if ((kind != TXD_KIND_NUMBER && kind != TXD_KIND_TEXT) || !txd_scan_decimal(text, len, &d))
+		return txd_refuse_value(err, "wrong_type", NULL, "not a decimal number", text, len);
+	m.bytes = txd_alloc(MAX_DIGITS);
+	scale = d.digits_end - d.digits - d.whole;
+	scale -= memchr(d.digits, '.', (size_t) (d.digits_end - d.digits)) != NULL;
+	ok = scale >= TXD_MIN_SCALE && scale <= TXD_MAX_SCALE &&
+		 fill_magnitude(&m, &d, scale, MAX_DIGITS) && m.digits <= MAX_DIGITS;
+	txd_avro_append_long(out, scale);
+	ok = ok && put_complement(type->field[1].type, &m, d.negative && m.digits > 0, out);
+	free(m.bytes);
+	return ok || txd_refuse_value(err, "out_of_range", NULL, "no decimal of Avro", text, len);
+}
+
 bool
 txd_avro_put_octets(const AvroType *type, TxdKind kind, const char *text, size_t len, TxdBuf *out,
 					TxdError *err)
 {
 	if (type->logical == AVRO_DECIMAL)
 		return put_decimal(type, kind, text, len, out, err);
+	if (type->logical == AVRO_VARIABLE_DECIMAL)
+		return put_variable(type, kind, text, len, out, err);
 	if (kind != TXD_KIND_TEXT)
 		return txd_refuse_value(err, "wrong_type", NULL, "not a string", text, len);
 	if (type->logical == AVRO_DURATION)

@@ -11,7 +11,7 @@
 
 extern void txd_avro_append_long(TxdBuf *out, int64_t v);
 
-/* Of int and long, float and double, bytes and fixed. */
+/* Of int and long, float and double, bytes and fixed, decimals that bring their scale. */
 extern bool txd_avro_put_integer(const AvroType *type, TxdKind kind, const char *text, size_t len,
 								 TxdBuf *out, TxdError *err);
 extern bool txd_avro_put_real(const AvroType *type, TxdKind kind, const char *text, size_t len,

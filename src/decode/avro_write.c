@@ -334,6 +334,13 @@ write_json(Output *o, const TxdJsonValue *v)
 }
 
 static bool
+is_container(const AvroType *type)
+{
+	return (type->kind == AVRO_RECORD && type->logical != AVRO_VARIABLE_DECIMAL) ||
+		   type->kind == AVRO_ARRAY || type->kind == AVRO_MAP;
+}
+
+static bool
 write_value(Output *o, const AvroType *type, const TxdJsonValue *v)
 {
 	TxdBuf text = {0};
@@ -350,7 +357,7 @@ write_value(Output *o, const AvroType *type, const TxdJsonValue *v)
 						  "it is null, which the schema does not allow");
 	if (type->logical == AVRO_JSON)
 		return write_json(o, v);
-	if (type->kind == AVRO_RECORD || type->kind == AVRO_ARRAY || type->kind == AVRO_MAP)
+	if (is_container(type))
 		return write_container(o, type, v);
 	if (v->kind == TXD_KIND_JSON)
 		return refuse(o, "wrong_type", "not a single value", v);

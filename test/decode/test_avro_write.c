@@ -2,6 +2,7 @@
  * test_avro_write.c — JSON to Avro: what avro's own writers made of the same values, and what does not fit a schema.
  */
 #include <stdlib.h>
+#include <time.h>
 
 #include "avro_cases.h"
 
@@ -75,31 +76,84 @@ test_cases(void)
 	}
 }
 
-/* Debezium's JSON, which is read as what it is. */
+/* What is written by the schema and read again. */
 static void
-test_json(void)
+check_same(const char *schema, const char *json, const char *want)
 {
-	static const char *const values[] = {"{\"a\":[1,\"x\"]}", "\"5\"", "5", "true"};
-	const char *schema = "{\"type\":\"string\",\"connect.name\":\"io.debezium.data.Json\"}";
 	TxdError err = {0};
 	TxdAvro *avro = txd_avro_new(&schema, 1, NULL, &err);
 	TxdAvroWriter *writer = txd_avro_writer_new(&schema, 1, &err);
+	TxdBuf out = {0};
+	TxdBuf back = {0};
 
-	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+	if (!txd_avro_write(writer, json, strlen(json), &out, &err))
+		CHECK_STR(err.message, want);
+	else if (!txd_avro_json(avro, out.data, out.len, &back, &err))
+		CHECK_STR(err.message, want);
+	else
 	{
-		TxdBuf out = {0};
-		TxdBuf back = {0};
-
-		CHECK(txd_avro_write(writer, values[i], strlen(values[i]), &out, &err));
-		CHECK(out.len == strlen(values[i]) + 1);
-		CHECK(txd_avro_json(avro, out.data, out.len, &back, &err));
 		txd_buf_byte(&back, '\0');
-		CHECK_STR(back.data, values[i]);
-		txd_buf_free(&out);
-		txd_buf_free(&back);
+		CHECK_STR(back.data, want);
 	}
+	txd_buf_free(&out);
+	txd_buf_free(&back);
 	txd_avro_writer_free(writer);
 	txd_avro_free(avro);
+}
+
+#define VARIABLE                                                                                   \
+	"{\"type\":\"record\",\"name\":\"v\",\"connect.name\":\"io.debezium.data.VariableScaleDecimal" \
+	"\",\"fields\":[{\"name\":\"scale\",\"type\":\"int\"},{\"name\":\"value\",\"type\":\"bytes\"}" \
+	"]}"
+#define JSON "{\"type\":\"string\",\"connect.name\":\"io.debezium.data.Json\"}"
+
+/* Debezium's types, which are read as what they mean. */
+static void
+test_debezium(void)
+{
+	static const char *const values[] = {"{\"a\":[1,\"x\"]}", "\"5\"", "5", "true"};
+	static const char *const decimals[] = {"12.50", "-0.007", "0.00", "0", "-128", "340282366920"};
+	const char *presets =
+		"{\"type\":\"record\",\"name\":\"r\",\"fields\":[{\"name\":\"d\",\"type\":" VARIABLE
+		",\"default\":{\"scale\":2,\"value\":\"\\u0004\\u00e2\"}},{\"name\":\"j\",\"type\":" JSON
+		",\"default\":\"{\\\"a\\\":1}\"}]}";
+
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+		check_same(JSON, values[i], values[i]);
+	for (size_t i = 0; i < sizeof(decimals) / sizeof(decimals[0]); i++)
+		check_same(VARIABLE, decimals[i], decimals[i]);
+	check_same(VARIABLE, "\"1.5\"", "1.5");
+	check_same(VARIABLE, "1.2e3", "12e2");
+	check_same(VARIABLE, "-5e1000", "-5e1000");
+	check_same("[\"null\"," VARIABLE "]", "12.50", "12.50");
+	check_same(VARIABLE, "{\"scale\":2,\"value\":\"\\\\x04e2\"}",
+			   "not a single value: \"{\"scale\":2,\"value\":\"\\\\x04e2\"}\"");
+	check_same(VARIABLE, "1e-16384", "no decimal of Avro: \"1e-16384\"");
+	check_same(VARIABLE, "1e1001", "no decimal of Avro: \"1e1001\"");
+	check_same(presets, "{}", "{\"d\":12.50,\"j\":{\"a\":1}}");
+}
+
+/* Digits that no value of the schema has are not worked out. */
+static void
+test_effort(void)
+{
+	const char *schema =
+		"{\"type\":\"array\",\"items\":[\"null\",{\"type\":\"bytes\",\"logicalType\":"
+		"\"decimal\",\"precision\":10,\"scale\":2},\"string\"]}";
+	TxdError err = {0};
+	TxdAvroWriter *writer = txd_avro_writer_new(&schema, 1, &err);
+	TxdBuf json = {0};
+	TxdBuf out = {0};
+	clock_t start = clock();
+
+	for (int i = 0; i < 1000; i++)
+		txd_buf_append(&json, i == 0 ? "[\"1e9999\"" : ",\"1e9999\"", 9);
+	txd_buf_byte(&json, ']');
+	CHECK(txd_avro_write(writer, json.data, json.len, &out, &err));
+	CHECK(clock() - start < 2 * CLOCKS_PER_SEC);
+	txd_avro_writer_free(writer);
+	txd_buf_free(&json);
+	txd_buf_free(&out);
 }
 
 /* Unions of records that hold unions: each level would be tried twice for each of the one above. */
@@ -150,6 +204,21 @@ test_digits(void)
 	txd_buf_free(&back);
 }
 
+/* Hours whose milliseconds are 2^64 and one together. */
+static void
+test_long_duration(void)
+{
+	char json[2000] = "\"PT";
+	char shown[200];
+
+	for (int i = 0; i < 119; i++)
+		strcat(json, "42949672949H");
+	strcat(json, "13084495099H1551.617S\"");
+	write_shown("{\"type\":\"fixed\",\"name\":\"f\",\"size\":12,\"logicalType\":\"duration\"}",
+				json, shown, sizeof(shown));
+	CHECK(strncmp(shown, "!bad_value", 10) == 0);
+}
+
 int
 main(void)
 {
@@ -159,8 +228,10 @@ main(void)
 	CHECK_STR(err.code, "bad_schema");
 	test_what_is_read();
 	test_cases();
-	test_json();
+	test_debezium();
+	test_effort();
 	test_tries();
 	test_digits();
+	test_long_duration();
 	return check_done("test_avro_write");
 }
