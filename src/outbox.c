@@ -275,31 +275,41 @@ put_route(TxpDelivery *delivery, List *formats)
 	txp_put_str(&delivery->payload, delivery->topic);
 }
 
+/* What a delivery is made of. */
+typedef struct Contents
+{
+	StringInfoData messages;
+	List *formats;
+	Size formats_size;
+} Contents;
+
 /* The number of a format in the list, which gets it where it is not there. */
 static uint32
-number_of(List **formats, Jsonb *format)
+number_of(Contents *contents, Jsonb *format)
 {
 	ListCell *lc;
 
-	foreach (lc, *formats)
+	foreach (lc, contents->formats)
 	{
 		if (compareJsonbContainers(&format->root, &((Jsonb *) lfirst(lc))->root) == 0)
 			return foreach_current_index(lc);
 	}
-	*formats = lappend(*formats, format);
-	return list_length(*formats) - 1;
+	contents->formats = lappend(contents->formats, format);
+	contents->formats_size += VARSIZE(format);
+	return list_length(contents->formats) - 1;
 }
 
 static void
-put_message(TxpDelivery *delivery, StringInfo messages, List **formats, uint64 row)
+put_message(TxpDelivery *delivery, Contents *contents, uint64 row)
 {
+	StringInfo messages = &contents->messages;
 	bool isnull;
 	Datum format = txp_spi_value(row, 5, &isnull);
 
 	delivery->ids[delivery->n++] = Int64GetDatum(DatumGetInt64(txp_spi_datum(row, 1)));
 	txp_put_str(messages, txp_spi_text(row, 2));
 	txp_put_str(messages, txp_spi_text(row, 3));
-	txp_put_u32(messages, isnull ? TXP_ABSENT : number_of(formats, DatumGetJsonbP(format)));
+	txp_put_u32(messages, isnull ? TXP_ABSENT : number_of(contents, DatumGetJsonbP(format)));
 	txp_put_headers(messages, DatumGetJsonbP(txp_spi_value(row, 4, &isnull)));
 }
 
@@ -316,25 +326,24 @@ txp_outbox_load(int32 route_id, bool all, TxpDelivery *delivery)
 		{INT4OID, BOOLOID, INT4OID}};
 	Datum values[3] = {Int32GetDatum(route_id), BoolGetDatum(all), Int32GetDatum(MAX_MESSAGES)};
 	MemoryContext context = CurrentMemoryContext;
-	StringInfoData messages;
-	List *formats = NIL;
+	Contents contents = {.formats = NIL};
 	uint64 n;
 
 	*delivery = (TxpDelivery){.route_id = route_id};
 	delivery->ids = palloc(sizeof(Datum) * MAX_MESSAGES);
 	initStringInfo(&delivery->payload);
-	initStringInfo(&messages);
+	initStringInfo(&contents.messages);
 	SPI_connect();
 	n = txp_spi_run(&statement, values, NULL);
-	for (uint64 i = 0; i < n && messages.len < MAX_BYTES; i++)
-		put_message(delivery, &messages, &formats, i);
-	put_route(delivery, formats);
+	for (uint64 i = 0; i < n && contents.messages.len + contents.formats_size < MAX_BYTES; i++)
+		put_message(delivery, &contents, i);
+	put_route(delivery, contents.formats);
 	delivery->topic = MemoryContextStrdup(context, delivery->topic);
 	SPI_finish();
 	txp_put_u32(&delivery->payload, delivery->n);
-	appendBinaryStringInfo(&delivery->payload, messages.data, messages.len);
+	appendBinaryStringInfo(&delivery->payload, contents.messages.data, contents.messages.len);
 	txp_put_u32(&delivery->payload, TXP_DELIVERY_TIMEOUT_MS);
-	pfree(messages.data);
+	pfree(contents.messages.data);
 	return delivery->n > 0;
 }
 
