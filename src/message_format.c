@@ -3,9 +3,12 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "utils/builtins.h"
 
 #include "decode/decode.h"
+#include "io/frame.h"
 #include "message_format.h"
 #include "options.h"
 #include "payload.h"
@@ -24,16 +27,36 @@ refuse(const char *what, const char *hint)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", what), errhint("%s", hint)));
 }
 
+/* As a part of an address, where special characters take three. */
+static bool
+subject_fits(const char *subject)
+{
+	size_t escaped = 0;
+
+	for (; *subject != '\0' && escaped <= TXP_MAX_SUBJECT; subject++)
+		escaped += !IS_HIGHBIT_SET(*subject) &&
+						   (isalnum((unsigned char) *subject) || strchr("-_.", *subject) != NULL)
+					   ? 1
+					   : 3;
+	return escaped <= TXP_MAX_SUBJECT;
+}
+
 /* Options that would be without effect are refused. */
 static void
 check_options(Oid server, bool avro, Jsonb *options)
 {
 	bool registry = txp_has_registry(server);
 	bool schema = option_text(options, "avro_schema") != NULL;
+	char *subject = option_text(options, "subject");
 
 	if (schema && !avro)
 		refuse("option avro_schema needs the format avro", "Give format => 'avro'.");
-	if (option_text(options, "subject") != NULL && !registry)
+	if (subject != NULL && !subject_fits(subject))
+		refuse("option subject is too long",
+			   psprintf("As a part of an address it may take %d bytes; a special character "
+						"takes three for each of its own.",
+						TXP_MAX_SUBJECT));
+	if (subject != NULL && !registry)
 		refuse("option subject needs a schema registry",
 			   "Give the server the option schema_registry_url.");
 	if (txp_option_bool(TXP_OPTION_MESSAGE, options, "register") && (!registry || !schema))

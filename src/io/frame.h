@@ -20,6 +20,7 @@
 #define TXP_IO_SOCKET 3          /* the child's end of the socket pair */
 #define TXP_FRAME_MAX (1u << 29) /* a larger size is a broken stream */
 #define TXP_ABSENT 0xFFFFFFFFu
+#define TXP_MAX_SUBJECT 900 /* bytes of a registry's subject, escaped as part of an address */
 
 typedef struct TxpFrameHeader
 {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "frame.h"
 #include "registry_ask.h"
 
 #define FETCH_MS 30000 /* for a schema with all it refers to */
@@ -108,7 +109,7 @@ txp_registry_ask(TxpRegistry *r, const char *path, const char *post, const char 
 void
 txp_registry_path(char path[TXP_MAX_PATH], const char *subject, const char *behind)
 {
-	char escaped[TXP_MAX_PATH - 50];
+	char escaped[TXP_MAX_SUBJECT + 4];
 	size_t n = 0;
 
 	for (; *subject != '\0' && n + 4 < sizeof(escaped); subject++)
