@@ -432,8 +432,8 @@ txp_io_expect(TxpIo *io, uint32 channel, TxpFrameType type, int timeout_ms, TxpF
 			ereport(ERROR,
 					(errcode(ERRCODE_CONNECTION_FAILURE),
 					 errmsg("no answer from the brokers within %d ms", timeout_ms),
-					 errhint("Check bootstrap_servers of the server and that the brokers are "
-							 "up.")));
+					 errhint("Check bootstrap_servers of the server, schema_registry_url where "
+							 "schemas are asked for, and that both are up.")));
 		}
 		if (frame->channel == channel && frame->type == type)
 			return;

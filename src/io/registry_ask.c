@@ -80,23 +80,32 @@ ask_address(TxpRegistry *r, const char *base, size_t base_len, const char *path,
 	return status == 200 ? TXP_ANSWER_YES : judge_status(r, status);
 }
 
-/* The addresses are separated by commas. */
+/* The addresses are separated by commas; behind the last one is the first. */
+static const char *
+address_behind(const TxpRegistry *r, const char *address)
+{
+	address += strcspn(address, ", ");
+	address += strspn(address, ", ");
+	return *address != '\0' ? address : r->where->url + strspn(r->where->url, ", ");
+}
+
+/* Begins with the address that answered before: another one may take all of its time again. */
 TxpAnswer
 txp_registry_ask(TxpRegistry *r, const char *path, const char *post, const char *needed,
 				 json_t **object)
 {
-	const char *base = r->where->url;
-	TxpAnswer answer = TXP_ANSWER_NONE;
+	const char *first =
+		r->answered != NULL ? r->answered : r->where->url + strspn(r->where->url, ", ");
+	const char *base = first;
+	TxpAnswer answer;
 
-	while (answer == TXP_ANSWER_NONE && *base != '\0')
+	do
 	{
-		size_t len = strcspn(base, ", ");
-
-		if (len > 0)
-			answer = ask_address(r, base, len, path, post);
-		base += len;
-		base += strspn(base, ", ");
-	}
+		answer = ask_address(r, base, strcspn(base, ", "), path, post);
+		if (answer != TXP_ANSWER_NONE)
+			r->answered = base;
+		base = address_behind(r, base);
+	} while (answer == TXP_ANSWER_NONE && base != first);
 	if (answer != TXP_ANSWER_YES)
 		return answer;
 	*object = json_loadb(r->body.data, r->body.len, JSON_ALLOW_NUL, NULL);

@@ -25,6 +25,7 @@ struct TxpRegistry
 	const TxdRegistry *where;
 	TxpChannel *channel;
 	TxpHttp *http;
+	const char *answered; /* the address that did so last, in where->url; NULL: none yet */
 	TxdBuf body;
 	char why[400];
 	const char *sqlstate;

@@ -142,7 +142,7 @@ typedef struct Produce
 	TxpSpan key;
 	TxpSpan value;
 	rd_kafka_headers_t *headers;
-	int64_t deadline;
+	uint32_t timeout; /* ms, for the brokers */
 } Produce;
 
 static void
@@ -185,7 +185,7 @@ unpack(Produce *p, TxpReader *r, TxpChannel *channel)
 	p->key = txp_read_span(r);
 	p->value = txp_read_span(r);
 	p->headers = unpack_headers(r);
-	p->deadline = txp_now_ms() + txp_read_u32(r);
+	p->timeout = txp_read_u32(r);
 	if (r->bad || r->p != r->end || topic.data == NULL || p->partition < -1)
 		return false;
 	p->topic = span_text(topic);
@@ -210,7 +210,8 @@ static void
 produce(TxpKafka *k, Produce *p)
 {
 	const struct rd_kafka_metadata_topic *found;
-	const struct rd_kafka_metadata *md = txp_kafka_metadata(k, p->topic, p->deadline, &found);
+	int64_t deadline = txp_now_ms() + p->timeout;
+	const struct rd_kafka_metadata *md = txp_kafka_metadata(k, p->topic, deadline, &found);
 	Delivery d = {.err = RD_KAFKA_RESP_ERR__TIMED_OUT};
 	TxdBuf frame = {0};
 	rd_kafka_resp_err_t err;
@@ -228,7 +229,7 @@ produce(TxpKafka *k, Produce *p)
 		return;
 	}
 	p->headers = NULL; /* the message's now */
-	while (!d.done && txp_now_ms() < p->deadline && !txp_channel_ended(k->channel))
+	while (!d.done && txp_now_ms() < deadline && !txp_channel_ended(k->channel))
 		rd_kafka_poll(k->rk, 100);
 	if (!d.done || d.err)
 	{
@@ -378,10 +379,15 @@ send_one(TxpKafka *k, const char *topic, TxpEncodings *encodings, TxpReader *r, 
 /* Each message is its topic's next; those that were not taken are done, with the reason. */
 static bool
 send_all(TxpKafka *k, const char *topic, TxpEncodings *encodings, TxpReader *r,
-		 Delivery *deliveries, uint32_t n)
+		 Delivery *deliveries, uint32_t n, int64_t until)
 {
 	for (uint32_t i = 0; i < n; i++)
-		send_one(k, topic, encodings, r, &deliveries[i]);
+	{
+		if (i > 0 && (txp_now_ms() >= until || txp_channel_ended(k->channel)))
+			deliveries[i].done = true; /* another time */
+		else
+			send_one(k, topic, encodings, r, &deliveries[i]);
+	}
 	return !r->bad;
 }
 
@@ -400,16 +406,16 @@ wait_for_all(TxpKafka *k, const Delivery *deliveries, uint32_t n, int64_t deadli
 }
 
 /* The timeout stands behind the messages. */
-static int64_t
-read_deadline(const TxpReader *r)
+static uint32_t
+read_timeout(const TxpReader *r)
 {
 	TxpReader end = *r;
 	uint32_t size = sizeof(uint32_t);
 
 	if (end.end - end.p < (ptrdiff_t) size)
-		return txp_now_ms();
+		return 0;
 	end.p = end.end - size;
-	return txp_now_ms() + txp_read_u32(&end);
+	return txp_read_u32(&end);
 }
 
 /* Sends what the frame has, waits, and answers. */
@@ -421,7 +427,8 @@ produce_all(TxpKafka *k, const char *topic, TxpEncodings *encodings, TxpReader *
 
 	for (uint32_t i = 0; i < n; i++)
 		deliveries[i] = (Delivery){.err = RD_KAFKA_RESP_ERR__TIMED_OUT};
-	if (send_all(k, topic, encodings, r, deliveries, n))
+	/* What is slow to encode leaves time for acknowledgements. */
+	if (send_all(k, topic, encodings, r, deliveries, n, (txp_now_ms() + deadline) / 2))
 	{
 		wait_for_all(k, deliveries, n, deadline);
 		answer_all(k, deliveries, n);
@@ -443,7 +450,8 @@ txp_produce_all_main(TxpChannel *channel, TxpMail *opening)
 	const struct rd_kafka_metadata *md = NULL;
 	TxpEncodings *encodings;
 	char *topic = NULL;
-	int64_t deadline;
+	uint32_t timeout;
+	int64_t deadline = 0;
 	TxpSpan span;
 	uint32_t n;
 
@@ -451,12 +459,14 @@ txp_produce_all_main(TxpChannel *channel, TxpMail *opening)
 		return;
 	encodings = txp_encodings_read(&r, channel);
 	span = txp_read_span(&r);
-	deadline = read_deadline(&r);
+	timeout = read_timeout(&r);
 	n = txp_read_count(&r, 4 * sizeof(uint32_t));
 	if (r.bad || span.data == NULL)
 		broken_frame(channel);
 	else if (txp_encodings_open(encodings))
 	{
+		/* The brokers have that time; a registry had its own. */
+		deadline = txp_now_ms() + timeout;
 		topic = span_text(span);
 		md = txp_kafka_metadata(&k, topic, deadline, &found);
 	}
