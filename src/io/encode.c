@@ -49,7 +49,6 @@ txp_encodings_read(TxpReader *r, TxpChannel *channel)
 		e->all[i].subject = txp_text_read(r);
 		e->all[i].registers = txp_read_u8(r) != 0;
 		r->bad |= (e->all[i].format != TXD_AVRO && e->all[i].format != TXD_JSON) ||
-				  (e->where == NULL && e->all[i].format == TXD_AVRO && e->all[i].schema == NULL) ||
 				  (e->where != NULL && e->all[i].subject == NULL);
 	}
 	return e;
@@ -140,6 +139,22 @@ read_schema(Encoding *encoding, const char *const *texts, int n)
 		   cannot(encoding, "22023", "the schema is none of Avro", err.message, NULL);
 }
 
+/* The number of the schema in an answer. */
+static TxpAnswer
+take_number(TxpEncodings *e, Encoding *encoding, const json_t *object)
+{
+	const json_t *id = json_object_get(object, "id");
+
+	if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) > UINT32_MAX)
+	{
+		e->registry->sqlstate = "08006";
+		snprintf(e->registry->why, sizeof(e->registry->why), "its answer has no number");
+		return TXP_ANSWER_NONE;
+	}
+	encoding->id = (uint32_t) json_integer_value(id);
+	return TXP_ANSWER_YES;
+}
+
 /* The subject's latest version. */
 static bool
 find_latest(TxpEncodings *e, Encoding *encoding)
@@ -151,14 +166,11 @@ find_latest(TxpEncodings *e, Encoding *encoding)
 
 	txp_registry_path(path, encoding->subject, "/versions/latest");
 	answer = txp_registry_collect(e->registry, path, "schema", &texts);
+	if (answer == TXP_ANSWER_YES)
+		answer = take_number(e, encoding, json_object_get(texts.answers, path));
 	answered = settle(e, encoding, answer);
 	if (answer == TXP_ANSWER_YES)
-	{
-		const json_t *id = json_object_get(json_object_get(texts.answers, path), "id");
-
-		encoding->id = (uint32_t) json_integer_value(id);
 		(void) read_schema(encoding, texts.text, texts.n);
-	}
 	json_decref(texts.answers);
 	return answered;
 }
@@ -181,10 +193,26 @@ find_given(TxpEncodings *e, Encoding *encoding)
 	free(post);
 	if (answer == TXP_ANSWER_YES)
 	{
-		encoding->id = (uint32_t) json_integer_value(json_object_get(found, "id"));
+		answer = take_number(e, encoding, found);
 		json_decref(found);
 	}
 	return settle(e, encoding, answer);
+}
+
+/* A schema to be registered where there is a registry does not need one: those of alerts are such. */
+static bool
+needs_no_registry(const Encoding *encoding)
+{
+	return encoding->subject == NULL && (encoding->schema != NULL || encoding->format == TXD_JSON);
+}
+
+/* It was named when the message was put into the outbox. */
+static bool
+no_registry(Encoding *encoding)
+{
+	return cannot(encoding, "22023",
+				  "its format needs a schema registry, and the server names none",
+				  "give the server the option schema_registry_url back", NULL);
 }
 
 static bool
@@ -197,7 +225,7 @@ open_one(TxpEncodings *e, Encoding *encoding)
 		return true;
 	encoding->numbered = e->where != NULL;
 	if (e->where == NULL)
-		return true;
+		return needs_no_registry(encoding) || no_registry(encoding);
 	if (e->registry == NULL)
 		e->registry = txp_registry_new(e->where, e->channel);
 	return schema != NULL ? find_given(e, encoding) : find_latest(e, encoding);

@@ -188,7 +188,7 @@ typedef enum TxpStartAt
  *
  * encodings: opt address, opt user:password, opt certificates of a schema registry; i32 unused; [u8 TxdFormat: avro,
  *   whose values are JSON, or json, sent as it is behind its schema's number; opt schema, without it the subject's latest; opt
- *   subject, needed with a registry; u8: register the schema there]
+ *   subject, needed with a registry; u8: register the schema there]. What needs a registry and has none is refused message by message
  */
 
 #endif

@@ -385,8 +385,8 @@ sub test_produce_and_topics
 	produce($c, 0, '{"a": 2}');
 	is(read_error(produce($c, 0, 'x', topic => 'missing'))->{state}, '42704', 'produce to a missing topic');
 
-	# No server sends such encodings: of Avro without a schema, and of another format.
-	is(read_error(produce($c, 0, '{}', encodings => [$_]))->{state}, '08P01', 'an encoding that is none') for [4], [ 1, '"int"' ];
+	is(read_error(produce($c, 0, '{}', encodings => [ [4] ]))->{state}, '22023', 'Avro without a schema, and no registry that may have one');
+	is(read_error(produce($c, 0, '{}', encodings => [ [ 1, '"int"' ] ]))->{state}, '08P01', 'an encoding that is none');
 
 	my $e = read_error(produce($c, 0, 'x' x 1_100_000));
 	is($e->{state}, '54000', 'a message larger than message.max.bytes is refused');

@@ -3,13 +3,14 @@
 use strict;
 use warnings;
 
+use IO::Socket::INET;
 use JSON::PP;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeRegistry;
 use TxpipeTest;
 
-my $broker   = start_broker(qw(orders:1 given:1 bare:1 documents:1 queue:1 login:1 none:1 pay:1 alerts:1 bare_alerts:1));
+my $broker   = start_broker(qw(orders:1 given:1 bare:1 documents:1 queue:1 login:1 none:1 pay:1 alerts:1 bare_alerts:1 dropped:1 slow:1));
 my $registry = start_registry();
 my $node     = new_node('produce');
 start_node($node);
@@ -116,7 +117,7 @@ is(error(q{SELECT txpipe.produce('shop', 'orders', '{}', options => '{"subject":
 
 for my $case ([ 'bare', q{format => 'avro'} ], [ 'bare', q{format => 'protobuf'} ], [ 'bare', q{options => '{"subject": "x"}'} ],
 	[ 'shop', q{options => '{"avro_schema": "\"int\""}'} ], [ 'shop', q{format => 'avro', options => '{"register": true}'} ],
-	[ 'shop', q{format => 'avro', options => '{"no": 1}'} ])
+	[ 'shop', q{format => 'avro', options => '{"no": 1}'} ], [ 'shop', q{options => jsonb_build_object('subject', repeat('ü', 200))} ])
 {
 	my $said = error("SELECT txpipe.produce('$case->[0]', 'none', '{}'::jsonb, $case->[1])");
 
@@ -165,6 +166,52 @@ is("$e->{state} $e->{hint}", '08006 Nothing was sent.', 'produce says so at once
 $registry = start_registry(%{$registry}{qw(dir port)});
 is_delivered(q{topic = 'queue'}, 'it goes on by itself');
 is((split / /, values_of('queue', 'shop'))[-1], unpack('H*', wire(11, avro_long(8))), '... with what waited');
+
+# --- the registry is not named any more when they are sent ---
+
+register_schema($registry, 'subjects/dropped-value/versions/latest', $int, subject => 'dropped-value', version => 1, id => 12);
+sql(q{CREATE SERVER other FOREIGN DATA WRAPPER txpipe_kafka OPTIONS (bootstrap_servers '} . $broker->{servers} . qq{', schema_registry_url '$registry->{url}')});
+sql(<<"SQL");
+BEGIN;
+SELECT txpipe.enqueue('other', 'dropped', '{"n": 1}', 'a', format => 'avro');
+SELECT txpipe.enqueue('other', 'dropped', '{"n": 2}'::jsonb, 'b', options => '{"subject": "documents-value"}');
+SELECT txpipe.enqueue('other', 'dropped', '{"n": 3}', 'c', format => 'avro', options => jsonb_build_object('avro_schema', '$int', 'register', true, 'subject', 'dropped-value'));
+SELECT txpipe.enqueue('other', 'dropped', 'as it is');
+ALTER SERVER other OPTIONS (DROP schema_registry_url);
+COMMIT;
+SQL
+is_delivered(q{topic = 'dropped' AND key IS NULL}, 'what needs no registry is delivered without one');
+is( sql(q{SELECT string_agg(DISTINCT last_error, ' ') || count(*) FROM txpipe.outbox WHERE topic = 'dropped' AND delivered_at IS NULL}),
+	'its format needs a schema registry, and the server names none: give the server the option schema_registry_url back3',
+	'... what needs one stays, and says so');
+sql(qq{ALTER SERVER other OPTIONS (ADD schema_registry_url '$registry->{url}')});
+sql('CALL txpipe.deliver_outbox()');
+is(values_of('dropped', 'other'), join(' ', unpack('H*', 'as it is'), unpack('H*', wire(12, avro_long(1))), unpack('H*', wire(9, '{"n": 2}')), unpack('H*', wire(101, avro_long(3)))),
+	'... and is delivered when there is one again');
+
+# --- an address that does not answer ---
+
+my $silent = IO::Socket::INET->new(Listen => 100, LocalAddr => '127.0.0.1') or die "socket: $!";
+sql("CREATE SERVER slow FOREIGN DATA WRAPPER txpipe_kafka OPTIONS (bootstrap_servers '$broker->{servers}', schema_registry_url 'http://127.0.0.1:"
+	  . $silent->sockport . ", $registry->{url}')");
+sql(q{BEGIN; SELECT txpipe.enqueue('slow', 'slow', '{"n": 1}', format => 'avro', options => '{"subject": "queue-value"}');
+	SELECT txpipe.enqueue('slow', 'slow', '{"n": 2}', format => 'avro', options => '{"subject": "given-value"}'); COMMIT});
+is_delivered(q{topic = 'slow'}, 'what waited for an address that does not answer is delivered all the same');
+sql(q{SELECT txpipe.produce('slow', 'slow', '{"n": 3}', format => 'avro', options => '{"subject": "queue-value"}')});
+is(values_of('slow', 'slow'), join(' ', map { unpack('H*', wire(@{$_})) } [ 11, avro_long(1) ], [ 101, avro_long(2) ], [ 11, avro_long(3) ]), '... produce() waits for it, too');
+close $silent;
+
+# --- answers that are none ---
+
+for my $id ('"id": "7"', '"version": 1')
+{
+	my $path = "$registry->{dir}/subjects wrong-value versions latest";
+
+	unlink $path;
+	append_to_file($path, '{"subject": "wrong-value", "schema": "\"int\"", ' . $id . '}');
+	$e = error(q{SELECT txpipe.produce('shop', 'orders', '5', format => 'avro', options => '{"subject": "wrong-value"}')});
+	is("$e->{state} $e->{detail}", '08006 its answer has no number', "an answer with $id");
+}
 
 # --- alerts ---
 
