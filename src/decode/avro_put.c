@@ -234,6 +234,14 @@ put_complement(const AvroType *type, Magnitude *m, bool negative, TxdBuf *out)
 }
 
 static bool
+read_decimal(TxdKind kind, const char *text, size_t len, TxdDecimal *d, TxdError *err)
+{
+	if ((kind == TXD_KIND_NUMBER || kind == TXD_KIND_TEXT) && txd_scan_decimal(text, len, d))
+		return true;
+	return txd_refuse_value(err, "wrong_type", NULL, "not a decimal number", text, len);
+}
+
+static bool
 put_decimal(const AvroType *type, TxdKind kind, const char *text, size_t len, TxdBuf *out,
 			TxdError *err)
 {
@@ -241,8 +249,8 @@ put_decimal(const AvroType *type, TxdKind kind, const char *text, size_t len, Tx
 	TxdDecimal d;
 	bool ok = true;
 
-	if ((kind != TXD_KIND_NUMBER && kind != TXD_KIND_TEXT) || !txd_scan_decimal(text, len, &d))
-		return txd_refuse_value(err, "wrong_type", NULL, "not a decimal number", text, len);
+	if (!read_decimal(kind, text, len, &d, err))
+		return false;
 	m.bytes = txd_alloc(MAX_DIGITS);
 	if (!fill_magnitude(&m, &d, type->digits,
 						type->precision < MAX_DIGITS ? type->precision : MAX_DIGITS))
@@ -379,8 +387,8 @@ put_variable(const AvroType *type, TxdKind kind, const char *text, size_t len, T
 	int64_t scale;
 	bool ok;
 
-	if ((kind != TXD_KIND_NUMBER && kind != TXD_KIND_TEXT) || !txd_scan_decimal(text, len, &d))
-		return txd_refuse_value(err, "wrong_type", NULL, "not a decimal number", text, len);
+	if (!read_decimal(kind, text, len, &d, err))
+		return false;
 	m.bytes = txd_alloc(MAX_DIGITS);
 	scale = d.digits_end - d.digits - d.whole;
 	scale -= memchr(d.digits, '.', (size_t) (d.digits_end - d.digits)) != NULL;

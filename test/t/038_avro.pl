@@ -13,10 +13,7 @@ my $registry = start_registry();
 my $node     = new_node('avro');
 start_node($node);
 kafka_server($node, 'bare', $broker);
-$node->safe_psql('postgres', <<"SQL");
-CREATE SERVER shop FOREIGN DATA WRAPPER txpipe_kafka
-	OPTIONS (bootstrap_servers '$broker->{servers}', schema_registry_url 'http://127.0.0.1:1, $registry->{url}/');
-SQL
+registry_server($node, 'shop', $broker, "http://127.0.0.1:1, $registry->{url}/");
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
@@ -195,7 +192,7 @@ like(open_letters($node, 'parts'), qr/^1 bad_schema: schema 31: it is of PROTOBU
 
 my $guarded = start_registry(user_info => 'reader:s3cret:word');
 register_schema($guarded, 7, $order);
-sql("CREATE SERVER guarded FOREIGN DATA WRAPPER txpipe_kafka OPTIONS (bootstrap_servers '$broker->{servers}', schema_registry_url '$guarded->{url}')");
+registry_server($node, 'guarded', $broker, $guarded->{url});
 sql('CREATE TABLE login (id bigint)');
 fails_with($node, q{SELECT txpipe.create_stream('login', 'guarded', 'orders', 'login', 'avro')}, '28000', 'does not give schema 7.*user and password', 'without a password');
 sql(q{SELECT txpipe.create_stream('login', 'guarded', 'orders', 'login', 'avro', paused => true)});

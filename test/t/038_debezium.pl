@@ -15,8 +15,7 @@ my $broker   = start_broker(qw(json:1 avro:1 proto:1 events:1));
 my $registry = start_registry();
 my $node     = new_node('debezium');
 start_node($node);
-$node->safe_psql('postgres',
-	"CREATE SERVER shop FOREIGN DATA WRAPPER txpipe_kafka OPTIONS (bootstrap_servers '$broker->{servers}', schema_registry_url '$registry->{url}')");
+registry_server($node, 'shop', $broker, $registry->{url});
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 

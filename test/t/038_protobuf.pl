@@ -15,8 +15,7 @@ my $registry = start_registry();
 my $node     = new_node('protobuf');
 start_node($node);
 kafka_server($node, 'bare', $broker);
-$node->safe_psql('postgres',
-	"CREATE SERVER shop FOREIGN DATA WRAPPER txpipe_kafka OPTIONS (bootstrap_servers '$broker->{servers}', schema_registry_url '$registry->{url}')");
+registry_server($node, 'shop', $broker, $registry->{url});
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 

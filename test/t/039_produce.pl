@@ -15,10 +15,7 @@ my $registry = start_registry();
 my $node     = new_node('produce');
 start_node($node);
 kafka_server($node, 'bare', $broker);
-$node->safe_psql('postgres', <<"SQL");
-CREATE SERVER shop FOREIGN DATA WRAPPER txpipe_kafka
-	OPTIONS (bootstrap_servers '$broker->{servers}', schema_registry_url 'http://127.0.0.1:1, $registry->{url}/');
-SQL
+registry_server($node, 'shop', $broker, "http://127.0.0.1:1, $registry->{url}/");
 
 sub sql   { return $node->safe_psql('postgres', $_[0]); }
 sub error { return error_of($node, $_[0]); }
@@ -170,7 +167,7 @@ is((split / /, values_of('queue', 'shop'))[-1], unpack('H*', wire(11, avro_long(
 # --- the registry is not named any more when they are sent ---
 
 register_schema($registry, 'subjects/dropped-value/versions/latest', $int, subject => 'dropped-value', version => 1, id => 12);
-sql(q{CREATE SERVER other FOREIGN DATA WRAPPER txpipe_kafka OPTIONS (bootstrap_servers '} . $broker->{servers} . qq{', schema_registry_url '$registry->{url}')});
+registry_server($node, 'other', $broker, $registry->{url});
 sql(<<"SQL");
 BEGIN;
 SELECT txpipe.enqueue('other', 'dropped', '{"n": 1}', 'a', format => 'avro');
@@ -192,8 +189,7 @@ is(values_of('dropped', 'other'), join(' ', unpack('H*', 'as it is'), unpack('H*
 # --- an address that does not answer ---
 
 my $silent = IO::Socket::INET->new(Listen => 100, LocalAddr => '127.0.0.1') or die "socket: $!";
-sql("CREATE SERVER slow FOREIGN DATA WRAPPER txpipe_kafka OPTIONS (bootstrap_servers '$broker->{servers}', schema_registry_url 'http://127.0.0.1:"
-	  . $silent->sockport . ", $registry->{url}')");
+registry_server($node, 'slow', $broker, 'http://127.0.0.1:' . $silent->sockport . ", $registry->{url}");
 sql(q{BEGIN; SELECT txpipe.enqueue('slow', 'slow', '{"n": 1}', format => 'avro', options => '{"subject": "queue-value"}');
 	SELECT txpipe.enqueue('slow', 'slow', '{"n": 2}', format => 'avro', options => '{"subject": "given-value"}'); COMMIT});
 is_delivered(q{topic = 'slow'}, 'what waited for an address that does not answer is delivered all the same');

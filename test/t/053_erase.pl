@@ -13,17 +13,6 @@ my $broker = start_broker('people:1', 'sealed:1', 'out:1');
 my $key    = secret_file(PostgreSQL::Test::Utils::tempdir() . '/key', '0123456789abcdef' x 4);
 kafka_server($node, 'shop', $broker);
 
-# The report of a call, a line for each place in which something was found, or was not searched.
-sub erase
-{
-	my ($arguments) = @_;
-	my $report = (split /\n/, sql("CALL txpipe.erase_subject($arguments)"))[0];
-
-	return sql("SELECT string_agg(format('%s: %s %s', r->>'place', r->>'action', r->>'count'), E'\\n' ORDER BY n)
-		FROM jsonb_array_elements(\$report\$$report\$report\$) WITH ORDINALITY AS r (r, n)
-		WHERE r->>'count' > '0' OR r->>'action' ~ 'not searched'");
-}
-
 # --- a person in a stream, its window, rules, and the outbox; in a feed and its rejects; in what is encrypted ---
 
 sql(qq{CREATE USER MAPPING FOR CURRENT_USER SERVER shop OPTIONS (encryption_key_file '$key');

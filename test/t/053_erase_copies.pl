@@ -40,17 +40,6 @@ sub lake_text
 	return $text;
 }
 
-# The report of a call, a line for each place in which something was found, or was not searched.
-sub erase
-{
-	my ($arguments) = @_;
-	my $report = (split /\n/, sql("CALL txpipe.erase_subject($arguments)"))[0];
-
-	return sql("SELECT string_agg(format('%s: %s %s', r->>'place', r->>'action', r->>'count'), E'\\n' ORDER BY n)
-		FROM jsonb_array_elements(\$report\$$report\$report\$) WITH ORDINALITY AS r (r, n)
-		WHERE r->>'count' > '0' OR r->>'action' ~ 'not searched'");
-}
-
 # What is in a table, and what the ledger has counted.
 sub rows
 {

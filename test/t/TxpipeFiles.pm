@@ -9,7 +9,7 @@ use File::Path qw(make_path);
 use IPC::Run;
 use TxpipeTest;
 
-our @EXPORT = qw(files_node sql deliver run_hourly start_sql);
+our @EXPORT = qw(files_node sql deliver run_hourly start_sql erase);
 
 my $node;
 
@@ -26,6 +26,17 @@ sub files_node
 sub sql
 {
 	return $node->safe_psql('postgres', $_[0]);
+}
+
+# The report of erase_subject(), a line for each place in which something was found, or was not searched.
+sub erase
+{
+	my ($arguments) = @_;
+	my $report = (split /\n/, sql("CALL txpipe.erase_subject($arguments)"))[0];
+
+	return sql("SELECT string_agg(format('%s: %s %s', r->>'place', r->>'action', r->>'count'), E'\\n' ORDER BY n)
+		FROM jsonb_array_elements(\$report\$$report\$report\$) WITH ORDINALITY AS r (r, n)
+		WHERE r->>'count' > '0' OR r->>'action' ~ 'not searched'");
 }
 
 # Writes a landing file, through a command where one is given; what is written is returned.

@@ -13,7 +13,7 @@ use POSIX ();
 use PostgreSQL::Test::Utils;
 use TxpipeTest;
 
-our @EXPORT = qw(start_registry stop_registry register_schema registered_schema registry_log produce_bytes produce_pairs avro_long avro_text wire single_object pb_number pb_bytes);
+our @EXPORT = qw(start_registry stop_registry registry_server register_schema registered_schema registry_log produce_bytes produce_pairs avro_long avro_text wire single_object pb_number pb_bytes);
 
 # {user_info}: user:password that is asked for. The same {port} again: it is back.
 sub start_registry
@@ -34,6 +34,16 @@ sub start_registry
 	close $socket;
 	$registry->{pid} = own_process($pid);
 	return $registry;
+}
+
+# A Kafka server whose registry has these addresses.
+sub registry_server
+{
+	my ($node, $name, $broker, $urls) = @_;
+
+	$node->safe_psql('postgres',
+		"CREATE SERVER $name FOREIGN DATA WRAPPER txpipe_kafka OPTIONS (bootstrap_servers '$broker->{servers}', schema_registry_url '$urls')");
+	return;
 }
 
 sub stop_registry
