@@ -149,7 +149,8 @@ sub test_hash_and_copy
 	my $again = sub {
 		my ($name, $lines, %arg) = @_;
 		say_frame($c, 'FILE_REWRITE', 3, 0,
-			str("$dir/lake") . str("raw/x/$name") . str($arg{directory} // 'raw/y') . str($arg{name} // $name) . str($arg{encoding} // 'UTF8')
+			str("$dir/lake") . str("raw/x/$name") . str($arg{directory} // 'raw/y') . str($arg{name} // $name)
+			  . str($arg{sum} // sha256(-f "$dir/lake/raw/x/$name" ? slurp("$dir/lake/raw/x/$name") : '')) . str($arg{encoding} // 'UTF8')
 			  . pack('CA1A1', 1, ',', '"') . pack('L', scalar @$lines) . pack('q*', @$lines) . pack('C', 0) . opt($arg{keys}));
 		return hear($c);
 	};
@@ -162,6 +163,8 @@ sub test_hash_and_copy
 		is(slurp("$dir/lake/raw/y/$used"), "x,y\n\n\n2,c\n", '... their line ends stay');
 		is($sum, sha256("x,y\n\n\n2,c\n"), '... and the hash is that of the content');
 	}
+	like(read_error($again->('r.csv', [2], sum => sha256('other')))->{message}, qr/other content than the file that arrived/, 'another content than the ledger has');
+	like(read_error($again->('r.csv', [2], sum => 'short'))->{message}, qr/frame of a file request is broken/, '... or no hash of it');
 	is(read_error($again->('r.csv', [3]))->{state}, 'XX001', 'a line at which no record begins');
 	is(read_error($again->('r.csv', [ 4, 2 ]))->{state}, 'XX001', 'lines that do not ascend');
 	is(read_error($again->('d.csv.zst', [2]))->{state}, '22P04', 'a damaged source');
