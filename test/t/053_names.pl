@@ -64,7 +64,7 @@ foreach my $n (0 .. $#names)
 	my $json = sql("SELECT jsonb_build_object('id', 1, $literal, $literal, 'at', '2026-01-01 00:00Z')");
 	produce_lines($broker, "t$n", 0, $json, $json =~ s/"id": 1/"id": "$n%s';--"/r);
 	is(try_as("SELECT * FROM txpipe.test_stream('shop', 't$n', $target)"), 'none', '... is tried');
-	is(try_as("CALL txpipe.consume($literal); CALL txpipe.consume($literal)"), 'none', '... is read');
+	is(try_as("CALL txpipe.consume($literal); CALL txpipe.consume($literal, timeout => '300 ms')"), 'none', '... is read');
 	is(sql("SELECT id || ' ' || ($id = $literal) FROM $id.$id"), '1 true', '... as it is');
 	is(sql(qq{SELECT sum(m) FROM $id.} . sql("SELECT quote_ident($literal || 'w')")), '1', '... counted by the window');
 	is(sql("SELECT (SELECT count(*) FROM txpipe.dead_letter WHERE stream = $literal), (SELECT count(*) FROM txpipe.alert WHERE subject = $literal AND reason = $literal)"), '1|1', '... refused and alerted');
