@@ -58,6 +58,8 @@ read_label(ProtoParser *p, const ProtoPlace *place, Field *f)
 		return txd_proto_fail_at(p, &word, "fields of a oneof have no label, but here is");
 	if (f->label == REQUIRED && p->proto3)
 		return txd_proto_fail_at(p, &word, "proto3 has no such label");
+	if (f->label != REPEATED && f->label != 0 && p->edition)
+		return txd_proto_fail_at(p, &word, "editions have no such label");
 	return !p->failed;
 }
 
@@ -105,9 +107,10 @@ read_type(ProtoParser *p, const ProtoPlace *place, Field *f)
 	}
 	else if (!builtin_type(p, &f->type) && !txd_proto_full_name(p, true, f->type_name))
 		return false;
-	if (f->type == PROTO_GROUP && p->proto3)
-		return txd_proto_fail_at(p, &word, "proto3 has no such type");
-	if (f->label == 0 && !p->proto3 && place->oneof < 0)
+	if (f->type == PROTO_GROUP && (p->proto3 || p->edition))
+		return txd_proto_fail_at(
+			p, &word, p->proto3 ? "proto3 has no such type" : "editions have no such type");
+	if (f->label == 0 && !p->proto3 && !p->edition && place->oneof < 0)
 		return txd_proto_fail_at(p, &word, "proto2 wants optional, required or repeated before");
 	return !p->failed;
 }

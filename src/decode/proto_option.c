@@ -6,14 +6,36 @@
 
 #include "proto_parse.h"
 
-/* NAME, (name.of.extension) or several of these with dots between them; `word` is the name where it is one word, else empty. */
-static bool
-option_name(ProtoParser *p, ProtoToken *word)
+/* Of features those that say how messages are read; their numbers in google.protobuf.FeatureSet, and values by theirs. */
+static const struct
 {
-	*word = (ProtoToken){.kind = PROTO_END, .text = ""};
-	for (bool first = true;; first = false)
+	const char *name;
+	int number;
+	const char *values[4];
+} feature_list[] = {
+	{"field_presence", 1, {"", "EXPLICIT", "IMPLICIT", "LEGACY_REQUIRED"}},
+	{"message_encoding", 5, {"", "LENGTH_PREFIXED", "DELIMITED", ""}},
+};
+
+static bool
+is_word(const ProtoToken *token, const char *word)
+{
+	return token->len == strlen(word) && memcmp(token->text, word, token->len) == 0;
+}
+
+static const ProtoToken no_word = {.kind = PROTO_END, .text = ""};
+
+/*
+ * NAME, (name.of.extension) or several of these with dots between them; `word` is the name where it is one word, else empty, and
+ * so is `feature` with the second of `features.NAME`.
+ */
+static bool
+option_name(ProtoParser *p, ProtoToken *word, ProtoToken *feature)
+{
+	*word = *feature = no_word;
+	for (int n = 0;; n++)
 	{
-		ProtoToken part = *word;
+		ProtoToken part = no_word;
 
 		p->text.len = 0;
 		if (txd_proto_take(p, "("))
@@ -23,26 +45,55 @@ option_name(ProtoParser *p, ProtoToken *word)
 		}
 		else if (!txd_proto_word(p, &part))
 			return false;
-		*word = first ? part : (ProtoToken){.kind = PROTO_END, .text = ""};
+		*feature = n == 1 && is_word(word, "features") ? part : no_word;
+		*word = n == 0 ? part : no_word;
 		if (!txd_proto_take(p, "."))
 			return !p->failed;
 	}
 }
 
-static bool
-is_word(const ProtoToken *token, const char *word)
+/* Where features go in a descriptor: a field of its options. */
+typedef struct FeaturePlace
 {
-	return token->len == strlen(word) && memcmp(token->text, word, token->len) == 0;
+	int options;
+	int features;
+} FeaturePlace;
+
+/* The value of a feature, which is appended, or passed by where it is none that is kept. */
+static bool
+read_feature(ProtoParser *p, const ProtoToken *name, const FeaturePlace *place)
+{
+	for (size_t i = 0; i < sizeof(feature_list) / sizeof(feature_list[0]); i++)
+		for (int v = 1; is_word(name, feature_list[i].name); v++)
+		{
+			size_t options;
+			size_t features;
+
+			if (v == 4)
+				return txd_proto_fail(p, "this feature has no such value");
+			if (!txd_proto_is(p, feature_list[i].values[v]))
+				continue;
+			options = txd_proto_begin(p->out, place->options);
+			features = txd_proto_begin(p->out, place->features);
+			txd_proto_put_integer(p->out, feature_list[i].number, v);
+			txd_proto_end(p->out, features);
+			txd_proto_end(p->out, options);
+			break;
+		}
+	txd_proto_advance(p);
+	return !p->failed;
 }
 
-/* `{ … }`, of which nothing is read but where it ends. */
+/* `{ … }`, of which nothing is read but where it ends, and features where they have a place. */
 static bool
-skip_block(ProtoParser *p)
+skip_block(ProtoParser *p, const FeaturePlace *place)
 {
 	size_t open = 0;
 
 	do
 	{
+		ProtoToken word = p->token;
+
 		if (txd_proto_is(p, "{"))
 			open++;
 		else if (txd_proto_is(p, "}"))
@@ -50,6 +101,9 @@ skip_block(ProtoParser *p)
 		else if (p->token.kind == PROTO_END)
 			return txd_proto_fail(p, "an option's value does not end");
 		txd_proto_advance(p);
+		if (place != NULL && open == 1 && word.kind == PROTO_WORD && txd_proto_take(p, ":") &&
+			p->token.kind != PROTO_SIGN && !read_feature(p, &word, place))
+			return false;
 	} while (open > 0);
 	return !p->failed;
 }
@@ -60,7 +114,7 @@ skip_value(ProtoParser *p)
 	bool negative;
 
 	if (txd_proto_is(p, "{"))
-		return skip_block(p);
+		return skip_block(p, NULL);
 	if (p->token.kind == PROTO_STRING)
 	{
 		p->text.len = 0;
@@ -87,13 +141,39 @@ read_flag(ProtoParser *p, ProtoFlag *flag)
 	return !p->failed;
 }
 
+/* What stands behind `=`: features of a file with an edition, or what means nothing here. */
+static bool
+other_value(ProtoParser *p, const ProtoToken *name, const ProtoToken *feature,
+			const FeaturePlace *place)
+{
+	if (p->edition && feature->kind == PROTO_WORD)
+		return read_feature(p, feature, place);
+	if (p->edition && is_word(name, "features") && txd_proto_is(p, "{"))
+		return skip_block(p, place);
+	return skip_value(p);
+}
+
 bool
 txd_proto_option(ProtoParser *p, const char *asked, ProtoFlag *flag)
 {
 	ProtoToken name;
+	ProtoToken feature;
 
-	return txd_proto_expect(p, "option") && option_name(p, &name) && txd_proto_expect(p, "=") &&
+	return txd_proto_expect(p, "option") && option_name(p, &name, &feature) &&
+		   txd_proto_expect(p, "=") &&
 		   (asked != NULL && is_word(&name, asked) ? read_flag(p, flag) : skip_value(p)) &&
+		   txd_proto_expect(p, ";");
+}
+
+bool
+txd_proto_feature_option(ProtoParser *p, int options, int features)
+{
+	FeaturePlace place = {.options = options, .features = features};
+	ProtoToken name;
+	ProtoToken feature;
+
+	return txd_proto_expect(p, "option") && option_name(p, &name, &feature) &&
+		   txd_proto_expect(p, "=") && other_value(p, &name, &feature, &place) &&
 		   txd_proto_expect(p, ";");
 }
 
@@ -101,12 +181,13 @@ bool
 txd_proto_skip_options(ProtoParser *p)
 {
 	ProtoToken name;
+	ProtoToken feature;
 
 	if (!txd_proto_take(p, "["))
 		return !p->failed;
 	do
 	{
-		if (!option_name(p, &name) || !txd_proto_expect(p, "=") || !skip_value(p))
+		if (!option_name(p, &name, &feature) || !txd_proto_expect(p, "=") || !skip_value(p))
 			return false;
 	} while (txd_proto_take(p, ","));
 	return txd_proto_expect(p, "]");
@@ -278,17 +359,19 @@ typedef struct FieldOptions
 static bool
 field_option(ProtoParser *p, ProtoType type, FieldOptions *options)
 {
+	static const FeaturePlace place = {.options = 8, .features = 21};
 	ProtoToken word;
+	ProtoToken feature;
 	bool *once;
 
-	if (!option_name(p, &word) || !txd_proto_expect(p, "="))
+	if (!option_name(p, &word, &feature) || !txd_proto_expect(p, "="))
 		return false;
 	if (is_word(&word, "packed"))
 		return read_flag(p, &options->packed);
 	if (is_word(&word, "deprecated"))
 		return read_flag(p, &options->deprecated);
 	if (!is_word(&word, "default") && !is_word(&word, "json_name"))
-		return skip_value(p);
+		return other_value(p, &word, &feature, &place);
 	once = is_word(&word, "default") ? &options->has_default : &options->has_json_name;
 	if (*once)
 		return txd_proto_fail_at(p, &word, "this option is given twice");

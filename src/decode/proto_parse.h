@@ -78,6 +78,8 @@ typedef struct ProtoParser
 	TxdError *err;
 	TxdBuf *out;
 	bool proto3;
+	bool edition;        /* the file is of one … */
+	bool has_visibility; /* … which may say of types who names them */
 	int depth;
 	/* Of all scopes that are open, the innermost last: names, ProtoDeclared, ProtoNumber, ProtoOptional. */
 	TxdBuf names;
@@ -157,6 +159,8 @@ typedef enum ProtoFlag
 
 /* `option NAME = VALUE;`, of which one may be asked for. */
 extern bool txd_proto_option(ProtoParser *p, const char *asked, ProtoFlag *flag);
+/* The same of a file or message of an edition; features that are kept are `features` in `options` of its descriptor. */
+extern bool txd_proto_feature_option(ProtoParser *p, int options, int features);
 /* `[NAME = VALUE, …]`, if there are any, which say nothing here. */
 extern bool txd_proto_skip_options(ProtoParser *p);
 /* Those of a field are written to `out`, its json_name whether given or not. */

@@ -39,15 +39,30 @@ read_ranges(ProtoParser *p, int field, int beyond)
 	return !p->failed;
 }
 
+/* Of editions words, of others strings. */
+static bool
+reserved_name(ProtoParser *p)
+{
+	ProtoToken word;
+
+	if (!p->edition)
+		return txd_proto_utf8_string(p);
+	p->text.len = 0;
+	if (!txd_proto_word(p, &word))
+		return false;
+	txd_buf_append(&p->text, word.text, word.len);
+	return true;
+}
+
 static bool
 read_reserved(ProtoParser *p, int range, int name, int beyond)
 {
 	txd_proto_advance(p);
-	if (p->token.kind != PROTO_STRING)
+	if (p->token.kind != (p->edition ? PROTO_WORD : PROTO_STRING))
 		return read_ranges(p, range, beyond) && txd_proto_expect(p, ";");
 	do
 	{
-		if (!txd_proto_utf8_string(p))
+		if (!reserved_name(p))
 			return false;
 		txd_proto_put_text(p->out, name, p->text.data, p->text.len);
 	} while (txd_proto_take(p, ","));
@@ -197,6 +212,21 @@ read_message(ProtoParser *p, int field)
 	return true;
 }
 
+/* `export` or `local` before a message or an enum says who may name it; before anything else it is the name of a type. */
+static void
+skip_visibility(ProtoParser *p)
+{
+	ProtoParser after = *p;
+	TxdError ignored = {0};
+
+	if (!p->has_visibility || !(txd_proto_is(p, "export") || txd_proto_is(p, "local")))
+		return;
+	after.err = &ignored;
+	txd_proto_advance(&after);
+	if (txd_proto_is(&after, "message") || txd_proto_is(&after, "enum"))
+		txd_proto_advance(p);
+}
+
 static bool
 read_extensions(ProtoParser *p)
 {
@@ -213,6 +243,7 @@ read_member(ProtoParser *p, ProtoScope *scope)
 
 	if (txd_proto_take(p, ";"))
 		return !p->failed;
+	skip_visibility(p);
 	if (txd_proto_take(p, "message"))
 		return read_message(p, scope->message);
 	if (txd_proto_take(p, "enum"))
@@ -224,7 +255,7 @@ read_member(ProtoParser *p, ProtoScope *scope)
 	if (txd_proto_take(p, "extend"))
 		return read_extend(p, scope);
 	if (txd_proto_is(p, "option"))
-		return txd_proto_option(p, NULL, NULL);
+		return txd_proto_feature_option(p, 7, 12);
 	if (txd_proto_take(p, "oneof"))
 		return read_oneof(p, scope);
 	return txd_proto_field(p, scope, &field);
@@ -289,13 +320,40 @@ skip_service(ProtoParser *p)
 
 /* --- files --- */
 
+/* Is this the string that was read? */
+static bool
+was_read(const ProtoParser *p, const char *string)
+{
+	return p->text.len == strlen(string) && memcmp(p->text.data, string, p->text.len) == 0;
+}
+
+static bool
+read_edition(ProtoParser *p)
+{
+	ProtoToken string;
+
+	if (!txd_proto_expect(p, "="))
+		return false;
+	string = p->token;
+	if (!txd_proto_utf8_string(p))
+		return false;
+	p->edition = true;
+	p->has_visibility = was_read(p, "2024");
+	if (!p->has_visibility && !was_read(p, "2023"))
+		return txd_proto_fail_at(p, &string, "only the editions 2023 and 2024 are read, not");
+	txd_proto_put_text(p->out, 12, "editions", strlen("editions"));
+	txd_proto_put_integer(p->out, 14,
+						  p->has_visibility ? TXD_PROTO_EDITION_2024 : TXD_PROTO_EDITION_2023);
+	return txd_proto_expect(p, ";");
+}
+
 static bool
 read_syntax(ProtoParser *p)
 {
 	ProtoToken string;
 
-	if (txd_proto_is(p, "edition"))
-		return txd_proto_fail(p, "only proto2 and proto3 are read, not files with an");
+	if (txd_proto_take(p, "edition"))
+		return read_edition(p);
 	if (!txd_proto_take(p, "syntax"))
 		return !p->failed;
 	if (!txd_proto_expect(p, "="))
@@ -303,8 +361,8 @@ read_syntax(ProtoParser *p)
 	string = p->token;
 	if (!txd_proto_utf8_string(p))
 		return false;
-	p->proto3 = p->text.len == 6 && memcmp(p->text.data, "proto3", 6) == 0;
-	if (!p->proto3 && (p->text.len != 6 || memcmp(p->text.data, "proto2", 6) != 0))
+	p->proto3 = was_read(p, "proto3");
+	if (!p->proto3 && !was_read(p, "proto2"))
 		return txd_proto_fail_at(p, &string, "only proto2 and proto3 are read, not");
 	if (p->proto3)
 		txd_proto_put_text(p->out, 12, "proto3", 6);
@@ -316,6 +374,9 @@ read_import(ProtoParser *p, int *n)
 {
 	bool is_public = txd_proto_take(p, "public");
 
+	/* One of options is for them alone. */
+	if (p->edition && txd_proto_take(p, "option"))
+		return txd_proto_utf8_string(p) && txd_proto_expect(p, ";");
 	if (!is_public)
 		(void) txd_proto_take(p, "weak");
 	if (!txd_proto_utf8_string(p))
@@ -355,6 +416,7 @@ read_file(ProtoParser *p)
 	{
 		if (txd_proto_take(p, ";"))
 			continue;
+		skip_visibility(p);
 		if (txd_proto_take(p, "message"))
 			ok = read_message(p, scope.message);
 		else if (txd_proto_take(p, "enum"))
@@ -368,7 +430,7 @@ read_file(ProtoParser *p)
 		else if (txd_proto_take(p, "package"))
 			ok = read_package(p, &has_package);
 		else if (txd_proto_is(p, "option"))
-			ok = txd_proto_option(p, NULL, NULL);
+			ok = txd_proto_feature_option(p, 8, 50);
 		else
 			ok = txd_proto_fail(p, "no statement of a file begins with");
 	}

@@ -206,6 +206,10 @@ link_field(Linker *l, const PbType *type, PbField *field)
 		return false;
 	if (field->kind == 0)
 		field->kind = field->type != NULL ? PB_MESSAGE : PB_ENUM;
+	/* Entries of maps are not, and what is in them is not either. */
+	if (field->delimited && field->kind == PB_MESSAGE && !field->type->map_entry &&
+		!type->map_entry)
+		field->kind = PB_GROUP;
 	field->wire = wire_of(field->kind);
 	if (txd_pb_is_message(field))
 		field->implicit = false;

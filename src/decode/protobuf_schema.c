@@ -13,12 +13,27 @@
 #define MAX_PARTS 10000 /* fields and oneofs of a type, symbols of an enum */
 #define MAX_SOURCES 5000
 
+/* Of google.protobuf.FeatureSet, by its numbers, those that say how messages are read. */
+typedef struct Features
+{
+	uint64_t presence;
+	uint64_t encoding;
+} Features;
+
+#define EXPLICIT 1
+#define IMPLICIT 2
+#define LEGACY_REQUIRED 3
+#define LENGTH_PREFIXED 1
+#define DELIMITED 2
+
 typedef struct Parser
 {
 	PbSchema *schema;
 	TxdError *err;
 	PbSource *source;
 	bool proto3;
+	bool edition;
+	Features features; /* of files with an edition, where nothing within says otherwise */
 	int depth;
 } Parser;
 
@@ -169,9 +184,41 @@ read_default(Parser *p, const PbPart *part, PbField *field)
 		   txd_pb_bad_schema(p->err, "a NUL in the default of field", field->name);
 }
 
+/* Those that options, in which features have this number, say are other than what is around them. */
+static void
+read_features(PbInput options, uint32_t number, Features *features)
+{
+	PbPart part;
+	PbPart feature;
+
+	while (txd_pb_next_part(&options, &part))
+		while (part.number == number && txd_pb_next_part(&part.within, &feature))
+			if (feature.number == 1 && feature.wire == PB_VARINT)
+				features->presence = feature.v;
+			else if (feature.number == 5 && feature.wire == PB_VARINT)
+				features->encoding = feature.v;
+}
+
+static void
+set_presence(const Parser *p, PbField *field, uint64_t label, bool optional3,
+			 const Features *features)
+{
+	bool single = label != 3 && field->oneof < 0;
+
+	field->repeated = label == 3;
+	field->required = label == 2;
+	field->implicit = p->proto3 && !optional3 && single && label == 1;
+	if (!p->edition)
+		return;
+	field->required |= single && features->presence == LEGACY_REQUIRED;
+	field->implicit = single && features->presence == IMPLICIT;
+	field->delimited = features->encoding == DELIMITED;
+}
+
 static bool
 read_field(Parser *p, PbInput in, PbField *field)
 {
+	Features features = p->features;
 	bool optional3 = false;
 	uint64_t label = 1;
 	PbPart part;
@@ -191,6 +238,8 @@ read_field(Parser *p, PbInput in, PbField *field)
 			field->type_name = text_of(p, &part);
 		else if (part.number == 7 && part.wire == PB_BYTES_OF && !read_default(p, &part, field))
 			return false;
+		else if (part.number == 8 && part.wire == PB_BYTES_OF)
+			read_features(part.within, 21, &features);
 		else if (part.number == 9 && part.v < MAX_PARTS)
 			field->oneof = (int) part.v;
 		else if (part.number == 17)
@@ -198,24 +247,28 @@ read_field(Parser *p, PbInput in, PbField *field)
 		else if (part.number == TXD_PROTO_DOC && part.wire == PB_BYTES_OF)
 			field->doc = text_of(p, &part);
 	}
-	field->required = label == 2;
-	field->repeated = label == 3;
-	field->implicit = p->proto3 && !optional3 && field->oneof < 0 && label == 1;
+	set_presence(p, field, label, optional3, &features);
 	if (field->number == 0)
 		return txd_pb_bad_schema(p->err, "no number of field", field->name);
 	return is_done(p, &in);
 }
 
-static bool
-has_map_entry(PbInput options)
+/* Of a message; they stand behind its fields. */
+static void
+read_options(Parser *p, PbInput in, PbType *type)
 {
-	bool map_entry = false;
 	PbPart part;
+	PbPart option;
 
-	while (txd_pb_next_part(&options, &part))
-		if (part.number == 7 && part.wire == PB_VARINT)
-			map_entry = part.v != 0;
-	return map_entry;
+	while (txd_pb_next_part(&in, &part))
+	{
+		if (part.number != 7 || part.wire != PB_BYTES_OF)
+			continue;
+		read_features(part.within, 12, &p->features);
+		while (txd_pb_next_part(&part.within, &option))
+			if (option.number == 7 && option.wire == PB_VARINT)
+				type->map_entry = option.v != 0;
+	}
 }
 
 static bool read_message(Parser *p, PbInput in, const char *scope, PbType **to);
@@ -236,8 +289,6 @@ read_parts(Parser *p, PbInput in, PbType *type)
 			ok = read_message(p, part.within, type->name, &type->nested[type->nnested++]);
 		else if (part.number == 4)
 			ok = read_enum(p, part.within, type->name);
-		else if (part.number == 7)
-			type->map_entry = has_map_entry(part.within);
 	}
 	return ok && is_done(p, &in);
 }
@@ -247,6 +298,7 @@ read_message(Parser *p, PbInput in, const char *scope, PbType **to)
 {
 	PbSchema *s = p->schema;
 	PbType *type = txd_arena_alloc(&s->memory, sizeof(*type));
+	Features around = p->features;
 	size_t nfields = (size_t) count(in, 2);
 	size_t nnested = (size_t) count(in, 3);
 	int noneofs = count(in, 8);
@@ -268,7 +320,9 @@ read_message(Parser *p, PbInput in, const char *scope, PbType **to)
 	s->types = txd_realloc(s->types, ((size_t) s->ntypes + 1) * sizeof(PbType *));
 	s->types[s->ntypes++] = type;
 	p->depth++;
+	read_options(p, in, type);
 	ok = read_parts(p, in, type);
+	p->features = around;
 	p->depth--;
 	return ok;
 }
@@ -299,11 +353,12 @@ read_source(Parser *p, PbInput in)
 	return is_done(p, &in);
 }
 
-/* What the rest is read by: the package, and how fields are present. */
+/* What the rest is read by: the package, and how fields are present and written. */
 static bool
 read_head(Parser *p, PbInput in, const char **package)
 {
 	const char *syntax = "proto2";
+	uint64_t edition = 0;
 	PbPart part;
 
 	*package = "";
@@ -313,11 +368,19 @@ read_head(Parser *p, PbInput in, const char **package)
 	{
 		if (part.number == 2 && part.wire == PB_BYTES_OF)
 			*package = text_of(p, &part);
+		else if (part.number == 8 && part.wire == PB_BYTES_OF)
+			read_features(part.within, 50, &p->features);
 		else if (part.number == 12 && part.wire == PB_BYTES_OF)
 			syntax = text_of(p, &part);
+		else if (part.number == 14 && part.wire == PB_VARINT)
+			edition = part.v;
 	}
 	p->proto3 = strcmp(syntax, "proto3") == 0;
-	if (!p->proto3 && strcmp(syntax, "proto2") != 0)
+	p->edition = strcmp(syntax, "editions") == 0;
+	if (p->edition && edition != TXD_PROTO_EDITION_2023 && edition != TXD_PROTO_EDITION_2024)
+		return txd_pb_bad_schema(p->err, "neither edition 2023 nor 2024 is that of file",
+								 p->source->name);
+	if (!p->proto3 && !p->edition && strcmp(syntax, "proto2") != 0)
 		return txd_pb_bad_schema(p->err, "neither proto2 nor proto3, but", syntax);
 	if (**package != '\0' && !is_name(*package))
 		return txd_pb_bad_schema(p->err, "the descriptor is broken", NULL);
@@ -327,7 +390,7 @@ read_head(Parser *p, PbInput in, const char **package)
 bool
 txd_pb_read_file(PbSchema *schema, PbInput in, TxdError *err)
 {
-	Parser p = {.schema = schema, .err = err};
+	Parser p = {.schema = schema, .err = err, .features = {EXPLICIT, LENGTH_PREFIXED}};
 	const char *package;
 	PbInput info = {0};
 	PbPart part;

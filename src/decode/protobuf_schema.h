@@ -100,6 +100,7 @@ typedef struct PbField
 	PbWire wire;
 	bool repeated;
 	bool required;
+	bool delimited;        /* a message of it is a group */
 	bool implicit;         /* has no presence: its zero is its absence */
 	int oneof;             /* -1: none */
 	const char *type_name; /* of message, group and enum, as it is written */

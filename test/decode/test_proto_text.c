@@ -189,6 +189,37 @@ test_options(void)
 			   "2=2147483647} 5=D 3{2=1}}");
 }
 
+#define E23(text) "edition = '2023'; message M { " text " }"
+
+static void
+test_editions(void)
+{
+	check_text("edition = '20' \"23\";", "1=f 12=editions 14=1000");
+	check_text(E23("int32 a = 1 [default = 2]; reserved b, c; extensions 4; oneof o { A d = 3; }"),
+			   "1=f 12=editions 14=1000 4{1=M 2{1=a 3=1 4=1 5=5 7=2 10=a} 10=b 10=c 5{1=4 2=5} "
+			   "8{1=o} 2{1=d 3=3 4=1 6=A 10=d 9=0}}");
+	/* Of features there are those that say how messages are read. */
+	check_text(E23("int32 a = 1 [features.field_presence = IMPLICIT, packed = true, "
+				   "features.message_encoding = DELIMITED, features.enum_type = OPEN];"),
+			   "1=f 12=editions 14=1000 4{1=M 2{1=a 3=1 4=1 5=5 8{21=\x08\x02} 8{21=(\x02} 10=a "
+			   "8{2=1}}}");
+	check_text(E23("int32 a = 1 [features = { [p.x]: { field_presence: OPEN b < c: 1 > } "
+				   "field_presence: LEGACY_REQUIRED; json_format: ALLOW, message_encoding:"
+				   "LENGTH_PREFIXED }, features.(p.x).field_presence = 1, (x).features = 2];"),
+			   "1=f 12=editions 14=1000 4{1=M 2{1=a 3=1 4=1 5=5 8{21=\x08\x03} 8{21=(\x01} 10=a}}");
+	check_text(E23("option features.field_presence = EXPLICIT; option deprecated = true;"),
+			   "1=f 12=editions 14=1000 4{1=M 7{12=\x08\x01}}");
+	check_text(
+		"edition = '2024'; import option 'a'; import 'b'; import public 'c'; local message "
+		"export { local local = 1; export enum E { A = 0; } local message L { } } export "
+		"enum E { A = 0; } option features = { message_encoding: DELIMITED };",
+		"1=f 12=editions 14=1001 3=b 3=c 10=1 4{1=export 2{1=local 3=1 4=1 6=local 10=local} "
+		"4{1=E 2{1=A 2=0}} 3{1=L}} 5{1=E 2{1=A 2=0}} 8=\x92\x03\x02(\x02");
+	/* Which other files say nothing by. */
+	check_text(P3("int32 a = 1 [features.field_presence = IMPLICIT]; option features = { };"),
+			   M3("2{1=a 3=1 4=1 5=5 10=a}"));
+}
+
 static void
 test_lexer(void)
 {
@@ -219,8 +250,18 @@ test_refused(void)
 {
 	check_text("syntax = \"proto4\";",
 			   "f line 1: only proto2 and proto3 are read, not: \"\"proto4\"\"");
-	check_text("edition = \"2023\";",
-			   "f line 1: only proto2 and proto3 are read, not files with an: \"edition\"");
+	check_text("edition = \"2026\";",
+			   "f line 1: only the editions 2023 and 2024 are read, not: \"\"2026\"\"");
+	check_text(E23("optional int32 a = 1;"), "f line 1: editions have no such label: \"optional\"");
+	check_text(E23("required int32 a = 1;"), "f line 1: editions have no such label: \"required\"");
+	check_text(E23("group A = 1 {}"), "f line 1: editions have no such type: \"group\"");
+	check_text(E23("A a = 1 [features.field_presence = DELIMITED];"),
+			   "f line 1: this feature has no such value: \"DELIMITED\"");
+	check_text(E23("A a = 1 [features = { message_encoding: 1 }];"),
+			   "f line 1: this feature has no such value: \"1\"");
+	check_text(E23("export message N { }"), "f line 1: = is expected, not: \"N\"");
+	check_text("edition = '2024'; export service S { }",
+			   "f line 1: no statement of a file begins with: \"export\"");
 	check_text("package a; syntax = \"proto3\";",
 			   "f line 1: no statement of a file begins with: \"syntax\"");
 	check_text("package a; package b;", "f line 1: a second package is: \"b\"");
@@ -306,6 +347,7 @@ main(void)
 	test_files();
 	test_fields();
 	test_options();
+	test_editions();
 	test_lexer();
 	test_refused();
 	test_limits();

@@ -142,7 +142,14 @@ test_schemas(void)
 	CHECK_FILE("\x22\x03\x0a\x01M\x22\x03\x0a\x01M", "schema: two types are named \"M\"");
 	CHECK_FILE("\x62\x08"
 			   "editions",
-			   "schema: neither proto2 nor proto3, but \"editions\"");
+			   "schema: neither edition 2023 nor 2024 is that of file \"\"");
+	CHECK_FILE("\x62\x08"
+			   "editions\x70\xea\x07\x0a\x01"
+			   "f",
+			   "schema: neither edition 2023 nor 2024 is that of file \"f\"");
+	CHECK_FILE("\x62\x06"
+			   "proto4",
+			   "schema: neither proto2 nor proto3, but \"proto4\"");
 	/* A field without a number, of a type that there is not, of one that only its name tells, two of one number. */
 	CHECK_FILE("\x22\x0a\x0a\x01M\x12\x05\x0a\x01"
 			   "a\x28\x05",
