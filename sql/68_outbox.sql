@@ -57,7 +57,7 @@ COMMENT ON COLUMN txpipe.outbox_store.delivered_at IS 'When the brokers acknowle
 COMMENT ON COLUMN txpipe.outbox_store.attempts IS 'How often it was sent';
 COMMENT ON COLUMN txpipe.outbox_store.retry_at IS 'It was refused: before this it is not sent again';
 COMMENT ON COLUMN txpipe.outbox_store.last_error IS 'Why they refused it, or why it could not be sent';
-COMMENT ON COLUMN txpipe.outbox_store.options IS 'How its value is written when it is sent: {"format": …, options of enqueue()}; NULL: as it is';
+COMMENT ON COLUMN txpipe.outbox_store.options IS 'How its value is written when it is sent: {"format": …, "registry": did the server name one, options of enqueue()}; NULL: as it is';
 
 CREATE VIEW txpipe.outbox WITH (security_barrier) AS
     SELECT o.outbox_id, r.server, r.topic, o.key, o.value, o.headers, o.created_at, o.delivered_at, o.attempts,

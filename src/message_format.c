@@ -61,7 +61,9 @@ check_options(Oid server, bool avro, Jsonb *options)
 			   "Give the server the option schema_registry_url.");
 	if (txp_option_bool(TXP_OPTION_MESSAGE, options, "register") && (!registry || !schema))
 		refuse("option register needs a schema registry and the option avro_schema",
-			   "The schema that is registered is the one of avro_schema.");
+			   registry ? "The schema that is registered is the one of avro_schema."
+						: "Give the server the option schema_registry_url, or leave register out: "
+						  "values are bare then.");
 	if (avro && !schema && !registry)
 		refuse("there is no schema for messages of the format avro",
 			   "Give the option avro_schema, or the server the option schema_registry_url.");
@@ -82,26 +84,43 @@ txp_message_format(Oid server, const char *format, Jsonb *options)
 	/* JSON is behind the number of a schema where a subject is named. */
 	if (!avro && option_text(options, "subject") == NULL)
 		return NULL;
-	named = DatumGetJsonbP(
-		DirectFunctionCall1(jsonb_in, CStringGetDatum(psprintf("{\"format\": \"%s\"}", format))));
+	named = DatumGetJsonbP(DirectFunctionCall1(
+		jsonb_in, CStringGetDatum(psprintf("{\"format\": \"%s\", \"registry\": %s}", format,
+										   txp_has_registry(server) ? "true" : "false"))));
 	if (options == NULL)
 		return named;
 	return DatumGetJsonbP(
 		DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(options), JsonbPGetDatum(named)));
 }
 
+static bool
+is_avro(Jsonb *format)
+{
+	JsonbValue v;
+
+	return getKeyJsonValueFromContainer(&format->root, "format", strlen("format"), &v) &&
+		   v.type == jbvString && v.val.string.len == strlen("avro") &&
+		   memcmp(v.val.string.val, "avro", strlen("avro")) == 0;
+}
+
+/* Did the server name a registry when the message was made? Where it does no more, bytes without a number are not what was meant. */
+static bool
+had_registry(Jsonb *format)
+{
+	JsonbValue v;
+
+	return getKeyJsonValueFromContainer(&format->root, "registry", strlen("registry"), &v) &&
+		   v.type == jbvBool && v.val.boolean;
+}
+
 static void
 put_encoding(StringInfo buf, const char *topic, bool registry, Jsonb *format)
 {
-	JsonbValue v;
-	bool avro = getKeyJsonValueFromContainer(&format->root, "format", strlen("format"), &v) &&
-				v.type == jbvString && v.val.string.len == strlen("avro") &&
-				memcmp(v.val.string.val, "avro", strlen("avro")) == 0;
 	char *subject = option_text(format, "subject");
 
-	txp_put_u8(buf, avro ? TXD_AVRO : TXD_JSON);
+	txp_put_u8(buf, is_avro(format) ? TXD_AVRO : TXD_JSON);
 	txp_put_str(buf, option_text(format, "avro_schema"));
-	if (registry && subject == NULL)
+	if ((registry || had_registry(format)) && subject == NULL)
 		subject = psprintf("%s-value", topic);
 	txp_put_str(buf, subject);
 	txp_put_u8(buf, txp_option_bool(TXP_OPTION_MESSAGE, format, "register"));

@@ -10,8 +10,8 @@
 #include "utils/jsonb.h"
 
 /*
- * Checks them (22023) and returns both as one object, {"format": …, options}, which a message in the outbox keeps. NULL: values are sent
- * as they are.
+ * Checks them (22023) and returns both as one object, {"format": …, "registry": does the server name one, options}, which a message in the
+ * outbox keeps. NULL: values are sent as they are.
  */
 extern Jsonb *txp_message_format(Oid server, const char *format, Jsonb *options);
 

@@ -7,6 +7,7 @@
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
+#include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "storage/lock.h"
@@ -123,11 +124,13 @@ txp_outbox_add_alerts(const TxpStream *stream, const char *topic, bool avro, Dat
 		"'raised_at', a.raised_at) || CASE WHEN $4 THEN jsonb_build_object('evidence', "
 		"a.evidence::text, 'event_time', CASE WHEN isfinite(a.event_time) THEN a.event_time END) "
 		"ELSE '{}' END)::text, CASE WHEN $4 THEN jsonb_build_object('format', 'avro', "
-		"'avro_schema', txpipe.alert_schema(), 'register', true) END "
+		"'registry', $5, 'avro_schema', txpipe.alert_schema(), 'register', true) END "
 		"FROM txpipe.alert_store a WHERE a.alert_id = ANY ($2) ORDER BY a.alert_id",
-		4,
-		{INT4OID, INT8ARRAYOID, TEXTOID, BOOLOID}};
-	Datum values[4] = {0, alert_ids, CStringGetTextDatum(stream->name), BoolGetDatum(avro)};
+		5,
+		{INT4OID, INT8ARRAYOID, TEXTOID, BOOLOID, BOOLOID}};
+	ForeignServer *server = avro ? GetForeignServerByName(stream->server, true) : NULL;
+	Datum values[5] = {0, alert_ids, CStringGetTextDatum(stream->name), BoolGetDatum(avro),
+					   BoolGetDatum(server != NULL && txp_has_registry(server->serverid))};
 
 	SPI_connect();
 	values[0] = Int32GetDatum(find_route(stream->owner, stream->owner_name, stream->server, topic));

@@ -199,7 +199,7 @@ find_given(TxpEncodings *e, Encoding *encoding)
 	return settle(e, encoding, answer);
 }
 
-/* A schema to be registered where there is a registry does not need one: those of alerts are such. */
+/* A schema of its own, by which bytes are bare where no registry was named when the message was made. */
 static bool
 needs_no_registry(const Encoding *encoding)
 {

@@ -173,17 +173,20 @@ BEGIN;
 SELECT txpipe.enqueue('other', 'dropped', '{"n": 1}', 'a', format => 'avro');
 SELECT txpipe.enqueue('other', 'dropped', '{"n": 2}'::jsonb, 'b', options => '{"subject": "documents-value"}');
 SELECT txpipe.enqueue('other', 'dropped', '{"n": 3}', 'c', format => 'avro', options => jsonb_build_object('avro_schema', '$int', 'register', true, 'subject', 'dropped-value'));
+SELECT txpipe.enqueue('other', 'dropped', '{"n": 4}', 'd', format => 'avro', options => jsonb_build_object('avro_schema', '$int', 'register', true));
 SELECT txpipe.enqueue('other', 'dropped', 'as it is');
 ALTER SERVER other OPTIONS (DROP schema_registry_url);
 COMMIT;
 SQL
 is_delivered(q{topic = 'dropped' AND key IS NULL}, 'what needs no registry is delivered without one');
 is( sql(q{SELECT string_agg(DISTINCT last_error, ' ') || count(*) FROM txpipe.outbox WHERE topic = 'dropped' AND delivered_at IS NULL}),
-	'its format needs a schema registry, and the server names none: give the server the option schema_registry_url back3',
-	'... what needs one stays, and says so');
+	'its format needs a schema registry, and the server names none: give the server the option schema_registry_url back4',
+	'... what was to have a number stays, and says so');
+is(error(q{SELECT txpipe.enqueue('other', 'dropped', '{"n": 5}', format => 'avro', options => '{"avro_schema": "\"int\"", "register": true}')})->{hint},
+	'Give the server the option schema_registry_url, or leave register out: values are bare then.', '... and there is no more of it');
 sql(qq{ALTER SERVER other OPTIONS (ADD schema_registry_url '$registry->{url}')});
 sql('CALL txpipe.deliver_outbox()');
-is(values_of('dropped', 'other'), join(' ', unpack('H*', 'as it is'), unpack('H*', wire(12, avro_long(1))), unpack('H*', wire(9, '{"n": 2}')), unpack('H*', wire(101, avro_long(3)))),
+is(values_of('dropped', 'other'), join(' ', unpack('H*', 'as it is'), unpack('H*', wire(12, avro_long(1))), unpack('H*', wire(9, '{"n": 2}')), unpack('H*', wire(101, avro_long(3))), unpack('H*', wire(101, avro_long(4)))),
 	'... and is delivered when there is one again');
 
 # --- an address that does not answer ---
@@ -234,9 +237,20 @@ is( sql(q{SELECT alert_id, stream, rule, severity, subject, transaction_id, even
 	$alerts, 'a stream has them as they were raised');
 is( sql(q{SELECT string_agg(format_type(atttypid, atttypmod), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'alerts'::regclass AND attnum BETWEEN 1 AND 7}),
 	'bigint, text, text, text, text, text, timestamp with time zone', '... with the types of their schema');
+sql(q{SELECT txpipe.drop_stream('alerts')});
+stop_registry($registry);
+produce_lines($broker, 'pay', 0, '{"id": 4, "account": "a4", "amount": 800}');
+wait_for($node, q{SELECT last_error LIKE '08006:%' FROM txpipe.outbox WHERE topic = 'alerts' AND key = 'a4'}, 'an alert that waits for the registry');
+sql('ALTER SERVER shop OPTIONS (DROP schema_registry_url)');
+sql('CALL txpipe.deliver_outbox()');
+like(sql(q{SELECT last_error FROM txpipe.outbox WHERE topic = 'alerts' AND delivered_at IS NULL}), qr/^its format needs a schema registry/,
+	'... is not sent without its number where none is named any more');
+$registry = start_registry(%{$registry}{qw(dir port)});
+sql(qq{ALTER SERVER shop OPTIONS (ADD schema_registry_url 'http://127.0.0.1:1, $registry->{url}/'); CALL txpipe.deliver_outbox()});
+is_delivered(q{topic = 'alerts'}, '... but when there is one again');
 sql(q{CREATE TABLE bare_pay (LIKE pay); SELECT txpipe.create_stream('bare_pay', 'bare', 'pay', 'bare_pay', start_at => 'latest')});
 sql(q{SELECT txpipe.create_rule('bare', 'bare_pay', 'SELECT account AS subject FROM batch', topic => 'bare_alerts'); SELECT txpipe.alter_rule('bare', format => 'avro')});
-produce_lines($broker, 'pay', 0, '{"id": 4, "account": "a4", "amount": 5}');
+produce_lines($broker, 'pay', 0, '{"id": 5, "account": "a5", "amount": 5}');
 wait_for($node, 'SELECT count(*) FROM bare_pay', 'a row', value => 1);
 is_delivered(q{topic = 'bare_alerts'}, 'without a registry they are delivered, too');
 sql(q{CREATE TABLE bare_alerts (alert_id bigint, rule text, subject text, reason text)});
