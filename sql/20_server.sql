@@ -70,8 +70,8 @@ CREATE FUNCTION txpipe.produce(
 COMMENT ON FUNCTION txpipe.produce(text, text, jsonb, text, jsonb, integer, text, jsonb) IS
     'The same with a value that is jsonb, such as to_jsonb of a row. format: json, or avro, encoded by the latest '
     'schema of the subject TOPIC-value in the server''s registry, or by the option avro_schema; options: '
-    'txpipe.option where applies_to is message. With a registry the value is behind byte 0 and the schema''s '
-    'number, as Confluent''s serializers write it. Nothing is sent of a value that does not fit its schema (22023, '
-    'the detail names the field). Errors, too: 22023 format or options, 42704 the registry has no such schema, 08006 '
+    'txpipe.option where applies_to is message, key_format and others for the key, which is JSON then. With a registry the value is behind byte 0 and the schema''s '
+    'number, as Confluent''s serializers write it. Nothing is sent where value or key does not fit its schema (22023, '
+    'the detail names the field). Errors, too: 22023 format or options, 22P02 the key is no JSON, 42704 the registry has no such schema, 08006 '
     'it does not answer, 28000 it refuses user and password';
 

@@ -57,7 +57,7 @@ COMMENT ON COLUMN txpipe.outbox_store.delivered_at IS 'When the brokers acknowle
 COMMENT ON COLUMN txpipe.outbox_store.attempts IS 'How often it was sent';
 COMMENT ON COLUMN txpipe.outbox_store.retry_at IS 'It was refused: before this it is not sent again';
 COMMENT ON COLUMN txpipe.outbox_store.last_error IS 'Why they refused it, or why it could not be sent';
-COMMENT ON COLUMN txpipe.outbox_store.options IS 'How its value is written when it is sent: {"format": …, "registry": did the server name one, options of enqueue()}; NULL: as it is';
+COMMENT ON COLUMN txpipe.outbox_store.options IS 'How value and key are written when it is sent: {"format": …, "registry": did the server name one, options of enqueue()}; NULL: as they are';
 
 CREATE VIEW txpipe.outbox WITH (security_barrier) AS
     SELECT o.outbox_id, r.server, r.topic, o.key, o.value, o.headers, o.created_at, o.delivered_at, o.attempts,
@@ -100,9 +100,9 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'txpipe_enqueue_json';
 COMMENT ON FUNCTION txpipe.enqueue(text, text, jsonb, text, jsonb, text, jsonb) IS
-'The same with a value that is jsonb, such as to_jsonb of a row: format and options say how it is written, as those of produce(). That is
-done when the message is sent, by the schema as it is then. A value that does not fit its schema is not sent: it stays, with the reason in
-txpipe.outbox.last_error, and holds up none behind it. A registry that does not answer holds up its topic. Errors: 42704 no such server, 22023 headers, format or options';
+'The same with a value that is jsonb, such as to_jsonb of a row: format and options say how it and the key are written, as those of produce(). That is
+done when the message is sent, by the schema as it is then. What does not fit its schema is not sent: it stays, with the reason in
+txpipe.outbox.last_error, and holds up none behind it. A registry that does not answer holds up its topic. Errors: 42704 no such server, 22023 headers, format or options, 22P02 the key is no JSON';
 
 -- No SET clause: a procedure with one could not commit before it waits.
 CREATE PROCEDURE txpipe.deliver_outbox()

@@ -173,8 +173,9 @@ Datum
 txpipe_produce_json(PG_FUNCTION_ARGS)
 {
 	Oid server = txp_server_by_name(txp_arg_text(fcinfo, 0, "server"));
-	Jsonb *format = txp_message_format(server, txp_arg_text(fcinfo, 6, "format"),
-									   txp_arg_jsonb_or_null(fcinfo, 7));
+	Jsonb *format =
+		txp_message_format(server, txp_arg_text(fcinfo, 6, "format"),
+						   txp_arg_text_or_null(fcinfo, 3), txp_arg_jsonb_or_null(fcinfo, 7));
 	Jsonb *value = txp_arg_jsonb_or_null(fcinfo, 2);
 
 	return produce(fcinfo, server,

@@ -1,5 +1,5 @@
 /*
- * message_format.c — how the values of messages that are sent are written: what `format` and `options` of produce and enqueue say.
+ * message_format.c — how values and keys of messages that are sent are written: what `format` and `options` of produce and enqueue say.
  */
 #include "postgres.h"
 
@@ -41,38 +41,89 @@ subject_fits(const char *subject)
 	return escaped <= TXP_MAX_SUBJECT;
 }
 
+/* The names of what options say of values, or of keys. */
+typedef struct Names
+{
+	const char *messages; /* what they are said of */
+	const char *format;
+	const char *schema;
+	const char *subject;
+	const char *suffix; /* of the topic's, when no subject is named */
+} Names;
+
+static const Names of_values = {"messages", "format", "avro_schema", "subject", "value"};
+static const Names of_keys = {"keys", "key_format", "key_avro_schema", "key_subject", "key"};
+
 /* Options that would be without effect are refused. */
 static void
-check_options(Oid server, bool avro, Jsonb *options)
+check_names(const Names *names, const char *format, bool registry, Jsonb *options)
 {
-	bool registry = txp_has_registry(server);
-	bool schema = option_text(options, "avro_schema") != NULL;
-	char *subject = option_text(options, "subject");
+	bool avro = strcmp(format, "avro") == 0;
+	bool schema = option_text(options, names->schema) != NULL;
+	char *subject = option_text(options, names->subject);
 
 	if (schema && !avro)
-		refuse("option avro_schema needs the format avro", "Give format => 'avro'.");
+		refuse(psprintf("option %s needs the %s avro", names->schema, names->format),
+			   psprintf("Give %s avro.", names->format));
+	if (subject != NULL && strcmp(format, "text") == 0)
+		refuse(psprintf("option %s needs the %s avro or json", names->subject, names->format),
+			   psprintf("Give %s avro or json.", names->format));
 	if (subject != NULL && !subject_fits(subject))
-		refuse("option subject is too long",
+		refuse(psprintf("option %s is too long", names->subject),
 			   psprintf("As a part of an address it may take %d bytes; a special character "
 						"takes three for each of its own.",
 						TXP_MAX_SUBJECT));
 	if (subject != NULL && !registry)
-		refuse("option subject needs a schema registry",
+		refuse(psprintf("option %s needs a schema registry", names->subject),
 			   "Give the server the option schema_registry_url.");
+	if (avro && !schema && !registry)
+		refuse(psprintf("there is no schema for %s of the format avro", names->messages),
+			   psprintf("Give the option %s, or the server the option schema_registry_url.",
+						names->schema));
+}
+
+static void
+check_options(Oid server, const char *format, Jsonb *options)
+{
+	bool registry = txp_has_registry(server);
+	bool schema = option_text(options, of_values.schema) || option_text(options, of_keys.schema);
+
+	check_names(&of_values, format, registry, options);
+	check_names(&of_keys, option_text(options, of_keys.format), registry, options);
 	if (txp_option_bool(TXP_OPTION_MESSAGE, options, "register") && (!registry || !schema))
-		refuse("option register needs a schema registry and the option avro_schema",
+		refuse("option register needs a schema registry and the option avro_schema or "
+			   "key_avro_schema",
 			   registry ? "The schema that is registered is the one of avro_schema."
 						: "Give the server the option schema_registry_url, or leave register out: "
 						  "values are bare then.");
-	if (avro && !schema && !registry)
-		refuse("there is no schema for messages of the format avro",
-			   "Give the option avro_schema, or the server the option schema_registry_url.");
+}
+
+/* The error of a text that is no JSON says what it is about. */
+static void
+explain_key(void *arg)
+{
+	errcontext("key of a message");
+	errhint("With key_format %s the key is JSON, as to_jsonb(...)::text writes it.", (char *) arg);
+}
+
+static void
+check_key(char *format, char *key)
+{
+	ErrorContextCallback explaining = {
+		.previous = error_context_stack, .callback = explain_key, .arg = format};
+
+	if (key == NULL || strcmp(format, "text") == 0)
+		return;
+	error_context_stack = &explaining;
+	(void) DirectFunctionCall1(jsonb_in, CStringGetDatum(key));
+	error_context_stack = explaining.previous;
 }
 
 Jsonb *
-txp_message_format(Oid server, const char *format, Jsonb *options)
+txp_message_format(Oid server, const char *format, char *key, Jsonb *options)
 {
 	bool avro = strcmp(format, "avro") == 0;
+	char *key_format;
 	Jsonb *named;
 
 	if (!avro && strcmp(format, "json") != 0)
@@ -80,9 +131,11 @@ txp_message_format(Oid server, const char *format, Jsonb *options)
 			   "Formats are json and avro; a value that is text is sent as it is.");
 	if (options != NULL)
 		txp_options_check(TXP_OPTION_MESSAGE, options);
-	check_options(server, avro, options);
+	check_options(server, format, options);
+	key_format = option_text(options, of_keys.format);
+	check_key(key_format, key);
 	/* JSON is behind the number of a schema where a subject is named. */
-	if (!avro && option_text(options, "subject") == NULL)
+	if (!avro && option_text(options, of_values.subject) == NULL && strcmp(key_format, "text") == 0)
 		return NULL;
 	named = DatumGetJsonbP(DirectFunctionCall1(
 		jsonb_in, CStringGetDatum(psprintf("{\"format\": \"%s\", \"registry\": %s}", format,
@@ -113,17 +166,30 @@ had_registry(Jsonb *format)
 		   v.type == jbvBool && v.val.boolean;
 }
 
+/* JSON is as it is where no subject says behind which number it is. */
+static void
+put_writing(StringInfo buf, const Names *names, bool avro, const char *topic, bool registry,
+			Jsonb *format)
+{
+	char *subject = option_text(format, names->subject);
+	TxdFormat how = avro ? TXD_AVRO : subject != NULL ? TXD_JSON : TXD_PLAIN_TEXT;
+
+	txp_put_u8(buf, how);
+	txp_put_str(buf, option_text(format, names->schema));
+	if (avro && registry && subject == NULL)
+		subject = psprintf("%s-%s", topic, names->suffix);
+	txp_put_str(buf, subject);
+	txp_put_u8(buf, txp_option_bool(TXP_OPTION_MESSAGE, format, "register"));
+}
+
 static void
 put_encoding(StringInfo buf, const char *topic, bool registry, Jsonb *format)
 {
-	char *subject = option_text(format, "subject");
+	bool numbered = registry || had_registry(format);
+	char *key_format = option_text(format, of_keys.format);
 
-	txp_put_u8(buf, is_avro(format) ? TXD_AVRO : TXD_JSON);
-	txp_put_str(buf, option_text(format, "avro_schema"));
-	if ((registry || had_registry(format)) && subject == NULL)
-		subject = psprintf("%s-value", topic);
-	txp_put_str(buf, subject);
-	txp_put_u8(buf, txp_option_bool(TXP_OPTION_MESSAGE, format, "register"));
+	put_writing(buf, &of_values, is_avro(format), topic, numbered, format);
+	put_writing(buf, &of_keys, strcmp(key_format, "avro") == 0, topic, numbered, format);
 }
 
 void

@@ -266,8 +266,15 @@ const TxpOption txp_options[] = {
 	 "Subject of the schema in the registry; otherwise the topic's name and -value. Format json: "
 	 "the "
 	 "value is sent behind the number of the subject's latest version, and not compared with it"},
+	{TXP_OPTION_MESSAGE, "key_format", TXP_TYPE_CHOICE, "text", 0, 0, "text json avro",
+	 "How the key is sent: as it is, or, given as JSON, as format says of values"},
+	{TXP_OPTION_MESSAGE, "key_avro_schema", TXP_TYPE_TEXT, NULL, 0, 0, NULL,
+	 "key_format avro: as avro_schema, of keys"},
+	{TXP_OPTION_MESSAGE, "key_subject", TXP_TYPE_TEXT, NULL, 0, 0, NULL,
+	 "key_format avro and json: as subject, of keys; otherwise the topic's name and -key"},
 	{TXP_OPTION_MESSAGE, "register", TXP_TYPE_BOOLEAN, "false", 0, 0, NULL,
-	 "Whether avro_schema is registered under the subject where it is not there"},
+	 "Whether avro_schema and key_avro_schema are registered under their subjects where they are "
+	 "not there"},
 };
 
 const int txp_n_options = lengthof(txp_options);

@@ -66,7 +66,7 @@ txpipe_enqueue_json(PG_FUNCTION_ARGS)
 	char *topic = txp_arg_text(fcinfo, 1, "topic");
 	Jsonb *format =
 		txp_message_format(txp_server_by_name(server), txp_arg_text(fcinfo, 5, "format"),
-						   txp_arg_jsonb_or_null(fcinfo, 6));
+						   txp_arg_text_or_null(fcinfo, 3), txp_arg_jsonb_or_null(fcinfo, 6));
 	Jsonb *value = txp_arg_jsonb_or_null(fcinfo, 2);
 	Datum text = 0;
 

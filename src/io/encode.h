@@ -1,5 +1,5 @@
 /*
- * encode.h — how values that are sent are written: by schemas, which a registry may have.
+ * encode.h — how values and keys that are sent are written: by schemas, which a registry may have.
  */
 #ifndef TXP_ENCODE_H
 #define TXP_ENCODE_H
@@ -10,7 +10,7 @@
 
 typedef struct TxpEncodings TxpEncodings;
 
-/* Why a value cannot be sent, or none of an encoding. */
+/* Why a message cannot be sent, or none of an encoding. */
 typedef struct TxpUnsent
 {
 	const char *sqlstate;
@@ -27,9 +27,10 @@ extern void txp_encodings_free(TxpEncodings *e);
 extern bool txp_encodings_open(TxpEncodings *e);
 
 /*
- * The value by the encoding of that number; TXP_ABSENT: as it is. Of no value there is none. It lives until the next call. False: it is not to be sent.
+ * Key and value by the encoding of that number; TXP_ABSENT: as they are. Of none there is none. They live until the next call. False: the
+ * message is not to be sent.
  */
-extern bool txp_encode(TxpEncodings *e, uint32_t number, TxpSpan value, TxpSpan *encoded,
+extern bool txp_encode(TxpEncodings *e, uint32_t number, TxpSpan *key, TxpSpan *value,
 					   TxpUnsent *why);
 
 #endif

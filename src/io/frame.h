@@ -61,7 +61,7 @@ typedef enum TxpFrameType
 	/* properties as in STREAM_OPEN; opt topic (absent: all that are not internal); u32 timeout_ms.
 	 * Answer: TOPIC_LIST or ERROR. */
 	TXP_TOPICS = 7,
-	/* properties; encodings, one at most, which is the value's; str topic; i32 partition (-1: by key); opt key; opt
+	/* properties; encodings, one at most, which is the message's; str topic; i32 partition (-1: by key); opt key; opt
 	 * value; [str name, opt value] headers; u32 timeout_ms. Answer: PRODUCED (after the broker's acknowledgement) or ERROR. */
 	TXP_PRODUCE = 8,
 	/* str top directory; str path below it. Answer: FILE_HASHED or ERROR. */
@@ -79,7 +79,7 @@ typedef enum TxpFrameType
 	 * i64 timestamp_ms, opt key, opt headers, opt payload].
 	 * Answer: DECODED, or ERROR. */
 	TXP_DECODE = 12,
-	/* properties; encodings; str topic; [opt key; opt value; u32 encoding of the value, or TXP_ABSENT; [str name,
+	/* properties; encodings; str topic; [opt key; opt value; u32 its encoding, or TXP_ABSENT; [str name,
 	 * opt value] headers]; u32 timeout_ms: sent in this order, each to the partition of its key. Answer: PRODUCED_ALL or ERROR. */
 	TXP_PRODUCE_ALL = 13,
 	/* On channel 0. Answer: PONG, at once, whatever the channels are at. */
@@ -186,9 +186,10 @@ typedef enum TxpStartAt
  *   [str name; u8 type; i32 length; i32 precision; i32 scale; u8 not_null; u8 source; u8 convert;
  *    [str path]; opt default_text; u8 or_key] columns
  *
- * encodings: opt address, opt user:password, opt certificates of a schema registry; i32 unused; [u8 TxdFormat: avro,
- *   whose values are JSON, or json, sent as it is behind its schema's number; opt schema, without it the subject's latest; opt
- *   subject, needed with a registry; u8: register the schema there]. What needs a registry and has none is refused message by message
+ * encodings: opt address, opt user:password, opt certificates of a schema registry; i32 unused; [writing of values, writing of keys];
+ * writing: u8 TxdFormat: avro, of what is given as JSON, json, sent as it is behind its schema's number, or text, as it is; opt schema,
+ *   without it the subject's latest; opt subject, needed with a registry by avro and json; u8: register the schema there. What needs a
+ *   registry and has none is refused message by message
  */
 
 #endif

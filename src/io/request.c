@@ -256,7 +256,7 @@ encode(TxpKafka *k, Produce *p)
 
 	if (!txp_encodings_open(p->encodings))
 		return false;
-	if (txp_encode(p->encodings, 0, p->value, &p->value, &why))
+	if (txp_encode(p->encodings, 0, &p->key, &p->value, &why))
 		return true;
 	txp_error(k->channel,
 			  (TxpError){.fatal = true,
@@ -354,7 +354,7 @@ send_one(TxpKafka *k, const char *topic, TxpEncodings *encodings, TxpReader *r, 
 	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__INVALID_ARG;
 	TxpUnsent why = {0};
 
-	if (!r->bad && !txp_encode(encodings, encoding, value, &value, &why))
+	if (!r->bad && !txp_encode(encodings, encoding, &key, &value, &why))
 	{
 		size_t size = sizeof(why.message) + sizeof(why.detail) + 2;
 

@@ -1,8 +1,8 @@
 """Messages of a topic as Confluent's client for Python reads them, with its deserializer of Avro and a schema registry.
 
-consume.py BROKERS REGISTRY TOPIC COUNT
+consume.py BROKERS REGISTRY TOPIC COUNT [key]
 
-Prints the values of so many messages, one line of JSON each: whole and decimal numbers, dates and times as text.
+Prints the values of so many messages, or their keys, one line of JSON each: whole and decimal numbers, dates and times as text.
 """
 
 import datetime
@@ -30,8 +30,9 @@ def plain(value):
 
 def main():
     brokers, address, topic, count = sys.argv[1:5]
+    keys = sys.argv[5:] == ["key"]
     read = AvroDeserializer(SchemaRegistryClient({"url": address}))
-    context = SerializationContext(topic, MessageField.VALUE)
+    context = SerializationContext(topic, MessageField.KEY if keys else MessageField.VALUE)
     consumer = Consumer({"bootstrap.servers": brokers, "group.id": "test", "auto.offset.reset": "earliest", "enable.auto.commit": False})
     consumer.subscribe([topic])
     left, until = int(count), time.monotonic() + SECONDS
@@ -41,7 +42,7 @@ def main():
         if message is not None and message.error():
             sys.exit(str(message.error()))
         if message is not None:
-            print(json.dumps(plain(read(message.value(), context))))
+            print(json.dumps(plain(read(message.key() if keys else message.value(), context))))
             left -= 1
         elif time.monotonic() > until:
             sys.exit("%d messages of topic %s have not come in %d s" % (left, topic, SECONDS))

@@ -10,7 +10,7 @@ use Test::More;
 use TxpipeRegistry;
 use TxpipeTest;
 
-my $broker   = start_broker(qw(orders:1 given:1 bare:1 documents:1 queue:1 login:1 none:1 pay:1 alerts:1 bare_alerts:1 dropped:1 slow:1));
+my $broker   = start_broker(qw(orders:1 given:1 bare:1 documents:1 queue:1 login:1 none:1 pay:1 alerts:1 bare_alerts:1 dropped:1 slow:1 keyed:1 bare_keyed:1));
 my $registry = start_registry();
 my $node     = new_node('produce');
 start_node($node);
@@ -110,11 +110,56 @@ sql(q{SELECT txpipe.create_stream('documents', 'shop', 'documents', paused => tr
 is(sql(q{SELECT count(*) FROM txpipe.test_stream('shop', 'documents', 'documents'::regclass) WHERE code IS NULL}), '2', '... and both are read');
 is(error(q{SELECT txpipe.produce('shop', 'orders', '{}', options => '{"subject": "orders-value"}')})->{state}, '22023', 'a schema of another kind');
 
+# --- keys ---
+
+sub keys_of { return sql("SELECT string_agg(coalesce(encode(key, 'hex'), 'NULL'), ' ' ORDER BY kafka_offset) FROM txpipe.peek('$_[1]', '$_[0]', 100)"); }
+sub keyed
+{
+	my ($server, $topic, $value, $key, $options) = @_;
+	return "SELECT txpipe.produce('$server', '$topic', $value, key => $key, format => 'avro', options => '{\"key_format\": \"avro\"}'::jsonb || $options)";
+}
+my $stock_key = '{"type":"record","name":"k","fields":[{"name":"id","type":"long"},{"name":"city","type":"string"}]}';
+is(error(keyed('shop', 'keyed', 'NULL::jsonb', q{'{"id": 1, "city": "a"}'}, q{'{}'}))->{message} =~ s/.*has //r, 'no schema of subject "keyed-key"',
+	'keys are of the schema TOPIC-key');
+register_schema($registry, 'subjects/keyed-key/versions/latest', $stock_key, subject => 'keyed-key', version => 1, id => 30);
+register_schema($registry, 30, $stock_key);
+my $units = $int =~ s/"int"/"long"/r;
+register_schema($registry, 'subjects/keyed-value/versions/latest', $units, subject => 'keyed-value', version => 1, id => 31);
+register_schema($registry, 31, $units);
+sql(keyed('shop', 'keyed', q{'{"n": 1}'}, q{'{"id": 1, "city": "a"}'}, q{'{}'}));
+sql(keyed('shop', 'keyed', q{'{"n": 2}'}, q{jsonb_build_object('id', -2, 'city', 'b')::text}, q{'{}'}));
+sql(keyed('shop', 'keyed', 'NULL::jsonb', q{'{"id": 1, "city": "a"}'}, q{'{}'}));
+my @keys = map { unpack('H*', wire(30, $_)) } avro_long(1) . avro_text('a'), avro_long(-2) . avro_text('b');
+is(keys_of('keyed', 'shop'), "$keys[0] $keys[1] $keys[0]", '... behind the number of it, also of a tombstone');
+is(values_of('keyed', 'shop'), join(' ', (map { unpack('H*', wire(31, avro_long($_))) } 1, 2), 'NULL'), '... beside their values');
+sql(q{CREATE TABLE keyed (id bigint, city text, n int, PRIMARY KEY (id, city))});
+sql(q{SELECT txpipe.create_stream('keyed', 'shop', 'keyed', 'keyed', 'avro', '{"id": "$key.id", "city": "$key.city", "n": "n"}', options => '{"mode": "upsert_delete", "key_format": "avro"}')});
+wait_for_offset($node, 'keyed', 3);
+is(sql('TABLE keyed'), '-2|b|2', 'a stream reads them back, and the tombstone deletes');
+$e = error(keyed('shop', 'keyed', q{'{"n": 3}'}, q{'{"id": "x", "city": "a"}'}, q{'{}'}));
+is("$e->{state} $e->{message}: $e->{detail}", '22023 the key does not fit its schema: field "id": not a number: "x"', 'a key that does not fit');
+$e = error(keyed('shop', 'keyed', q{'{"n": 3}'}, q{'a'}, q{'{}'}));
+is("$e->{state} $e->{hint}", '22P02 With key_format avro the key is JSON, as to_jsonb(...)::text writes it.', '... or is no JSON');
+sql(keyed('shop', 'keyed', q{'{"n": 4}'}, 'NULL', q{'{}'}));
+sql(q{SELECT txpipe.produce('shop', 'keyed', '5'::jsonb, key => to_jsonb(5)::text, format => 'avro', options =>
+	'{"key_format": "avro", "key_avro_schema": "\"long\"", "key_subject": "numbers", "register": true, "avro_schema": "\"int\"", "subject": "units"}')});
+is(registered_schema($registry, 'subjects/numbers/versions/latest'), '"long"', 'its schema is registered, under its subject');
+sql(q{SELECT txpipe.produce('shop', 'keyed', '{"n": 6}'::jsonb, key => '{"id":6}', options => '{"key_format": "json", "key_subject": "documents-value"}')});
+sql(q{SELECT txpipe.produce('shop', 'keyed', '{"n": 7}'::jsonb, key => ' "7"', options => '{"key_format": "json"}')});
+is((keys_of('keyed', 'shop') =~ s/^(?:\S+ ){3}//r), join(' ', 'NULL', (map { unpack('H*', $_) } wire(103, avro_long(5)), wire(9, '{"id":6}'), ' "7"')),
+	'none, a number, JSON behind its number, JSON');
+is((split / /, values_of('keyed', 'shop'))[-1], unpack('H*', '{"n": 7}'), 'JSON beside a key of a format is as it is');
+sql(q{SELECT txpipe.produce('bare', 'bare_keyed', '{"n": 1}'::jsonb, key => '"é"', options => '{"key_format": "avro", "key_avro_schema": "\"string\""}')});
+is(keys_of('bare_keyed', 'bare'), unpack('H*', avro_text("\xc3\xa9")), 'without a registry the bytes are bare');
+
 # --- options ---
 
 for my $case ([ 'bare', q{format => 'avro'} ], [ 'bare', q{format => 'protobuf'} ], [ 'bare', q{options => '{"subject": "x"}'} ],
 	[ 'shop', q{options => '{"avro_schema": "\"int\""}'} ], [ 'shop', q{format => 'avro', options => '{"register": true}'} ],
-	[ 'shop', q{format => 'avro', options => '{"no": 1}'} ], [ 'shop', q{options => jsonb_build_object('subject', repeat('ü', 200))} ])
+	[ 'shop', q{format => 'avro', options => '{"no": 1}'} ], [ 'bare', q{options => '{"key_format": "avro"}'} ],
+	[ 'shop', q{options => '{"key_format": "protobuf"}'} ], [ 'shop', q{options => '{"key_avro_schema": "\"int\""}'} ],
+	[ 'bare', q{options => '{"key_format": "json", "key_subject": "x"}'} ], [ 'shop', q{options => '{"key_subject": "x"}'} ],
+	[ 'shop', q{options => '{"key_format": "avro", "register": true}'} ], [ 'shop', q{options => jsonb_build_object('subject', repeat('ü', 200))} ])
 {
 	my $said = error("SELECT txpipe.produce('$case->[0]', 'none', '{}'::jsonb, $case->[1])");
 
@@ -140,19 +185,23 @@ SELECT txpipe.enqueue('shop', 'queue', '{"n": 3}'::jsonb);
 SELECT txpipe.enqueue('shop', 'queue', 'as it is');
 SELECT txpipe.enqueue('shop', 'queue', NULL::jsonb, 'a', format => 'avro');
 SELECT txpipe.enqueue('shop', 'queue', '{"n": 6}', format => 'avro', options => jsonb_build_object('avro_schema', '$int', 'register', true, 'subject', 'other'));
-SELECT txpipe.enqueue('shop', 'queue', '{"n": 7}', format => 'avro');
+SELECT txpipe.enqueue('shop', 'queue', '{"n": 7}', '{"id": 7, "city": ""}', format => 'avro', options => '{"key_format": "avro", "key_subject": "keyed-key"}');
+SELECT txpipe.enqueue('shop', 'queue', '{"n": 8}'::jsonb, '7', options => '{"key_format": "avro", "key_subject": "keyed-key"}');
 COMMIT;
 SQL
-is_delivered(q{topic = 'queue' AND key IS DISTINCT FROM 'b'}, 'messages of several kinds are delivered');
+is_delivered(q{topic = 'queue' AND key IS DISTINCT FROM 'b' AND key IS DISTINCT FROM '7'}, 'messages of several kinds are delivered');
 is( values_of('queue', 'shop'),
 	join(' ', unpack('H*', wire(11, avro_long(1))), unpack('H*', '{"n": 3}'), unpack('H*', 'as it is'), 'NULL', unpack('H*', wire(101, avro_long(6))), unpack('H*', wire(11, avro_long(7)))),
 	'... each as it was to be, in order');
+is((split / /, keys_of('queue', 'shop'))[-1], unpack('H*', wire(30, avro_long(7) . avro_text(''))), '... and the key of one');
+is(sql(q{SELECT last_error FROM txpipe.outbox WHERE key = '7'}), 'the key does not fit its schema: not an object: "7"', '... but for one that does not fit');
+is(error(q{SELECT txpipe.enqueue('shop', 'queue', '{}'::jsonb, 'x', options => '{"key_format": "json"}')})->{state}, '22P02', '... or is no JSON');
 wait_for($node, q{SELECT last_error = 'the value does not fit its schema: field "n": not a number: "two"' AND attempts = 1 AND delivered_at IS NULL
 	FROM txpipe.outbox WHERE key = 'b'}, 'one that does not fit stays, and says why');
 is(sql(q{SELECT count(DISTINCT headers) FROM txpipe.peek('shop', 'queue', 100) WHERE headers ? 'txpipe-id'}), '6', 'each has its own id');
 is(sql(q{SELECT format, value FROM txpipe.outbox WHERE key = 'b'}), 'avro|{"n": "two"}', 'what is kept can be read');
 is(error(q{SELECT txpipe.enqueue('bare', 'queue', '{"n": 1}', format => 'avro')})->{state}, '22023', 'what could never be sent is refused');
-sql(q{DELETE FROM txpipe.outbox_store WHERE key = 'b'});
+sql(q{DELETE FROM txpipe.outbox_store WHERE key IN ('b', '7')});
 stop_registry($registry);
 sql(q{SELECT txpipe.enqueue('shop', 'queue', '{"n": 8}', format => 'avro'); SELECT txpipe.enqueue('bare', 'none', 'elsewhere')});
 wait_for($node, q{SELECT last_error LIKE '08006: the schema registry at "%" does not give the schema of subject "queue-value"%' AND delivered_at IS NULL
@@ -267,5 +316,5 @@ sql(q{CREATE USER MAPPING FOR CURRENT_USER SERVER shop OPTIONS (schema_registry_
 sql(q{SELECT txpipe.produce('shop', 'login', '{"n": 1}', format => 'avro', options => '{"subject": "queue-value"}')});
 is(values_of('login', 'shop'), unpack('H*', wire(11, avro_long(1))), 'with them it is sent');
 
-log_is_clean($node, qr/schema registry|fit its schema|schema of subject|schema is none of Avro|no schema for messages|message option|option (?:subject|avro_schema|register)|in the format "/);
+log_is_clean($node, qr/schema registry|fit its schema|schema of subject|schema is none of Avro|no schema for (?:messages|keys)|message option|option "?(?:key_|subject|avro_schema|register)|syntax for type json|in the format "/);
 done_testing();

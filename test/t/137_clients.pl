@@ -101,7 +101,7 @@ is( sql('SELECT sum(id), sum(amount::numeric) FROM inferred_documents'), sql('SE
 
 # --- what we send, read by Confluent's client with its deserializer ---
 
-sub consumed { return [ map { decode_json($_) } split /\n/, run_client('consume.py', $kafka->{servers}, $registry->{url}, @_) ]; }
+sub consumed { return [ map { JSON::PP->new->utf8->allow_nonref->decode($_) } split /\n/, run_client('consume.py', $kafka->{servers}, $registry->{url}, @_) ]; }
 
 kafka_do($kafka, map { [ 'create', $_, 1 ] } qw(echo notes alarms));
 my $sent = q{SELECT id, reference, customer AS client, amount, paid_at, day, method, tags, jsonb_build_object('city', city, 'zip', zip) AS address, note, rate, channel
@@ -114,6 +114,9 @@ is_deeply(consumed('echo', 400), decode_json(sql("SELECT jsonb_agg(to_jsonb(p) |
 is(sql(q{SELECT txpipe.enqueue('shop', 'notes', '{"note": "ü"}', format => 'avro', options => jsonb_build_object('register', true,
 	'avro_schema', '{"type": "record", "name": "note", "fields": [{"name": "note", "type": "string"}]}')) > 0}), 't', 'a message of the outbox');
 is_deeply(consumed('notes', 1), [ { note => "\x{fc}" } ], '... by a schema that we registered');
+sql(q{SELECT txpipe.produce('shop', 'notes', '{"note": "keyed"}'::jsonb, key => '{"day": "2024-02-29", "id": 7}', options => jsonb_build_object('key_format', 'avro', 'register', true,
+	'key_avro_schema', '{"type": "record", "name": "key", "fields": [{"name": "id", "type": "long"}, {"name": "day", "type": {"type": "int", "logicalType": "date"}}]}'))});
+is_deeply(consumed('notes', 2, 'key'), [ undef, { id => '7', day => '2024-02-29' } ], 'the client reads a key by its schema');
 sql(q{SELECT txpipe.create_rule('large', 'payments', 'SELECT customer AS subject, paid_at AS event_time, id AS transaction_id, kafka_offset FROM batch WHERE amount > 200',
 	topic => 'alarms', format => 'avro')});
 produce('avro', 'payments', 901, 20, 3);

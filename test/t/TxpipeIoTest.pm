@@ -284,9 +284,9 @@ sub produce
 {
 	my ($c, $partition, $value, %o) = @_;
 	my @h = @{ $o{headers} // [] };
-	my @encodings = @{ $o{encodings} // [] }; # of [ format, schema, subject, whether to register ]
+	my @encodings = @{ $o{encodings} // [] }; # of [ format, schema, subject, whether to register ] of values; keys are as they are
 	my $p = properties('bootstrap.servers' => $brokers) . opt(undef) x 3 . pack('l L', 0, scalar @encodings)
-	  . join('', map { pack('C', $_->[0]) . opt($_->[1]) . opt($_->[2]) . pack('C', $_->[3] // 0) } @encodings)
+	  . join('', map { pack('C', $_->[0]) . opt($_->[1]) . opt($_->[2]) . pack('C', $_->[3] // 0) . pack('C', 2) . opt(undef) x 2 . pack('C', 0) } @encodings)
 	  . str($o{topic} // 't') . pack('l', $partition)
 	  . opt($o{key}) . opt($value) . pack('L', @h / 2);
 	while (my ($n, $v) = splice(@h, 0, 2)) { $p .= str($n) . opt($v) }
