@@ -6,27 +6,21 @@
 #include "catalog/heap.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
-#include "port/pg_bswap.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
 #include "decode/fieldname.h"
 #include "infer.h"
+#include "infer_sample.h"
 #include "json_facts.h"
 #include "rowplan.h"
-#include "sample.h"
-#include "schema_facts.h"
 
-#define SAMPLE_MESSAGES 1000
-#define SAMPLE_MS 5000
-#define SAMPLE_BYTES (64 * 1024 * 1024)
 /* Rows must fit on a page even when all their values are stored elsewhere. */
 #define MAX_FIELD_COLUMNS 250
 #define MAX_NAMES_SHOWN 10
 #define MAX_PATH 1000
 #define REST_NAME "rest"
 #define KEY_NAME "kafka_key"
-#define KEY_PATH "$key"
 #define ROW_NAME "kafka_row"
 
 /* The message's own data: a mapping reaches no field of these names, and no field's column gets one of them. */
@@ -145,132 +139,22 @@ by_position(const ListCell *a, const ListCell *b)
 	return x->position < y->position ? -1 : x->position > y->position;
 }
 
-/* Are the fields of rows others than a schema's, or of other messages, too? */
-static bool
-has_shape(const TxpStream *stream)
-{
-	return stream->rows[0] != '\0' || strcmp(stream->envelope, "none") != 0 ||
-		   stream->schemas.topic_formats != NULL;
-}
-
-/* A plan for messages as the JSON they become. */
-static TxpRowPlan *
-json_plan(const TxpStream *stream)
-{
-	static const TxdCsvOptions csv = {',', '"', false, false, ""};
-	Datum columns = DirectFunctionCall1(
-		jsonb_in, CStringGetDatum("{\"value\": {\"path\": \"$value\", \"type\": \"text\"}}"));
-	TxpRowPlan *plan =
-		txp_rowplan_for_mapping(txp_format_by_name(stream->format), DatumGetJsonbP(columns), &csv);
-
-	txp_rowplan_set_shape(plan, stream->envelope, stream->rows);
-	if (!has_shape(stream))
-		txp_rowplan_add_hidden(plan, "schema", TEXTOID, TXD_FROM_SCHEMA);
-	txp_rowplan_set_schemas(plan, stream->server, stream->owner, &stream->schemas);
-	return plan;
-}
-
-/* The next field of a row by json_plan. Its data are NULL where there is none. */
-static TxpSpan
-next_field(TxpReader *r)
-{
-	TxpSpan field = {0};
-	uint32 len;
-
-	memcpy(&len, r->p, sizeof(len));
-	len = pg_ntoh32(len);
-	r->p += sizeof(len);
-	if (len == PG_UINT32_MAX)
-		return field;
-	field = (TxpSpan){r->p, len};
-	r->p += len;
-	return field;
-}
-
-/* Adds what the schema says, whose order counts, unless it was the last one. */
+/* There is one, at least, that gets a column. */
 static void
-add_schema(TxpJsonFacts *facts, TxpSpan schema, TxpSpan *last)
+check_facts(const TxpStream *stream, const TxpInferSample *sample)
 {
-	if (schema.data == NULL ||
-		(schema.len == last->len && memcmp(schema.data, last->data, schema.len) == 0))
-		return;
-	txp_schema_facts_add(facts, schema.data, schema.len);
-	*last = schema;
-}
-
-/* Adds the rows of a message, and its schema. */
-static void
-add_facts(TxpJsonFacts *facts, const TxpSampled *sampled, TxpSpan *last)
-{
-	TxpReader r;
-
-	if (sampled->row == NULL)
-		return;
-	r = txp_reader(sampled->row, sampled->m.row_length);
-	while (r.p < r.end)
-	{
-		uint16 nfields;
-		TxpSpan field;
-
-		memcpy(&nfields, r.p, sizeof(nfields));
-		r.p += sizeof(nfields);
-		field = next_field(&r);
-		if (pg_ntoh16(nfields) > 1)
-			add_schema(facts, next_field(&r), last);
-		if (field.data != NULL)
-			txp_json_facts_add(facts, field.data, field.len);
-	}
-}
-
-static TxpSample *
-take_sample(TxpIo *io, const TxpStream *stream)
-{
-	TxpSampleWish wish = {
-		.max_messages = SAMPLE_MESSAGES, .max_bytes = SAMPLE_BYTES, .timeout_ms = SAMPLE_MS};
-	TxpStream source = *stream;
-	TxpSample *sample;
-	int64 offsets = 0;
-
-	source.start_at = "earliest";
-	sample = txp_sample_take(io, &source, json_plan(stream), &wish);
-	for (int i = 0; i < sample->parts.n; i++)
-		offsets += sample->parts.places[i].high - sample->parts.places[i].low;
-	if (sample->n == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("topic \"%s\" holds no message to infer a table from", stream->topic),
-				 offsets > 0 ? errdetail("Of " INT64_FORMAT
-										 " offsets none could be read as a message within %d s.",
-										 offsets, SAMPLE_MS / 1000)
-							 : 0,
-				 errhint("Create the table and name it as the target, or let something be produced "
-						 "first.")));
-	return sample;
-}
-
-/* What the messages of a sample have, in the order of appearance. */
-static List *
-sampled_facts(TxpIo *io, const TxpStream *stream)
-{
-	TxpSample *sample = take_sample(io, stream);
-	TxpJsonFacts *facts = txp_json_facts_new();
-	TxpSpan last = {0};
-	List *all;
 	ListCell *lc;
 
-	for (uint32 i = 0; i < sample->n; i++)
-		add_facts(facts, &sample->messages[i], &last);
-	all = txp_json_facts_list(facts);
-	foreach (lc, all)
+	foreach (lc, sample->fields)
 	{
 		if (is_usable(lfirst(lc)))
-			return all;
+			return;
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("none of %u sampled messages of topic \"%s\" is an object with a field that "
 					"is not null",
-					sample->n, stream->topic),
+					sample->messages, stream->topic),
 			 errhint("txpipe.peek shows what they are, txpipe.test_stream why they are refused. "
 					 "Other formats are json, avro, protobuf, csv, text and bytea; or create the "
 					 "table and name it as the target.")));
@@ -308,13 +192,14 @@ tell_left_out(const TxpStream *stream, List *facts, List *chosen)
 }
 
 static List *
-field_columns(TxpIo *io, const TxpStream *stream)
+field_columns(const TxpStream *stream, const TxpInferSample *sample)
 {
-	List *facts = sampled_facts(io, stream);
+	List *facts = sample->fields;
 	List *chosen = NIL;
 	List *columns = NIL;
 	ListCell *lc;
 
+	check_facts(stream, sample);
 	foreach (lc, facts)
 	{
 		if (is_usable(lfirst(lc)))
@@ -345,7 +230,7 @@ path_of_column(const TxdColumn *column)
 		case TXD_FROM_FIELD:
 			return column->npaths > 0 ? column->paths[0] : column->name;
 		case TXD_FROM_KEY_FIELD:
-			return psprintf("%s.%s", KEY_PATH, column->paths[0]);
+			return psprintf("%s.%s", TXP_KEY_PATH, column->paths[0]);
 		case TXD_FROM_ENVELOPE_FIELD:
 			return psprintf("$envelope.%s", column->paths[0]);
 		case TXD_FROM_HEADER:
@@ -353,7 +238,7 @@ path_of_column(const TxdColumn *column)
 		case TXD_FROM_ROW:
 			return ROW_NAME;
 		case TXD_FROM_KEY:
-			return KEY_PATH;
+			return TXP_KEY_PATH;
 		case TXD_FROM_REST:
 			return "$rest";
 		case TXD_FROM_VALUE:
@@ -398,21 +283,51 @@ add_metadata(List *columns, const TxpStream *stream)
 	return add_column(columns, "kafka_timestamp", "pg_catalog.timestamptz", "kafka_timestamp");
 }
 
+/* What is known of a field of the key, by its path, or, where the key is no object, of it: then the path is empty. NULL: nothing. */
+static const TxpJsonFact *
+key_fact(const TxpInferSample *sample, const char *path)
+{
+	ListCell *lc;
+
+	foreach (lc, sample->key)
+	{
+		const TxpJsonFact *fact = lfirst(lc);
+
+		if ((fact->kinds != 0 || fact->type != NULL) && strcmp(path_of_name(fact->name), path) == 0)
+			return fact;
+	}
+	return NULL;
+}
+
+/* A bytea has the key's bytes as they came, and whatever is no single value is JSON: of these $key is the text. */
+static bool
+is_single(const char *type)
+{
+	return strcmp(type, "pg_catalog.bytea") != 0 && strcmp(type, "pg_catalog.jsonb") != 0;
+}
+
 /* The message's key, or a field of it, which is no column yet. */
 static List *
-add_message_key(List *columns, const char *path)
+add_message_key(List *columns, const char *path, const TxpInferSample *sample)
 {
-	const char *field = path + strlen(KEY_PATH);
+	const char *field = path + strlen(TXP_KEY_PATH);
+	bool whole = *field != '.' || field[1] == '\0';
+	const TxpJsonFact *fact = key_fact(sample, whole ? "" : field + 1);
+	const char *type = fact != NULL ? txp_json_fact_type(fact) : "pg_catalog.text";
 
-	if (*field == '.' && field[1] != '\0')
-		return add_column(columns, unique_name(columns, column_name(field + 1)), "pg_catalog.text",
-						  path);
-	return add_column(columns, KEY_NAME, "pg_catalog.text", KEY_PATH);
+	if (whole)
+		columns =
+			add_column(columns, KEY_NAME, is_single(type) ? type : "pg_catalog.text", TXP_KEY_PATH);
+	else
+		columns = add_column(columns, unique_name(columns, column_name(field + 1)), type, path);
+	if (fact != NULL)
+		((TxpInferredColumn *) llast(columns))->doc = fact->doc;
+	return columns;
 }
 
 /* Marks the columns of the key, which may be named by column or path. */
 static List *
-mark_keys(List *columns, const TxpStream *stream)
+mark_keys(List *columns, const TxpStream *stream, const TxpInferSample *sample)
 {
 	for (int i = 0; i < stream->nkey_columns; i++)
 	{
@@ -421,9 +336,9 @@ mark_keys(List *columns, const TxpStream *stream)
 		ListCell *lc;
 
 		if (stream->columns == NULL && strcmp(key, KEY_NAME) == 0)
-			key = KEY_PATH;
-		if (stream->columns == NULL && strncmp(key, KEY_PATH, strlen(KEY_PATH)) == 0)
-			columns = add_message_key(columns, key);
+			key = TXP_KEY_PATH;
+		if (stream->columns == NULL && strncmp(key, TXP_KEY_PATH, strlen(TXP_KEY_PATH)) == 0)
+			columns = add_message_key(columns, key, sample);
 		foreach (lc, columns)
 		{
 			TxpInferredColumn *column = lfirst(lc);
@@ -443,7 +358,7 @@ mark_keys(List *columns, const TxpStream *stream)
 }
 
 static List *
-inferred_columns(TxpIo *io, const TxpStream *stream)
+inferred_columns(const TxpStream *stream, const TxpInferSample *sample)
 {
 	List *columns;
 
@@ -452,7 +367,8 @@ inferred_columns(TxpIo *io, const TxpStream *stream)
 		case TXD_JSON:
 		case TXD_AVRO:
 		case TXD_PROTOBUF:
-			columns = add_column(field_columns(io, stream), REST_NAME, "pg_catalog.jsonb", "$rest");
+			columns =
+				add_column(field_columns(stream, sample), REST_NAME, "pg_catalog.jsonb", "$rest");
 			break;
 		case TXD_PLAIN_TEXT:
 			columns = add_column(NIL, "value", "pg_catalog.text", "$value");
@@ -472,9 +388,22 @@ inferred_columns(TxpIo *io, const TxpStream *stream)
 	return add_metadata(columns, stream);
 }
 
+/* Is there a column from the key, of a format that says of what type it is? */
+static bool
+wants_key(const TxpStream *stream)
+{
+	bool named = false;
+
+	for (int i = 0; i < stream->nkey_columns; i++)
+		named |= strncmp(stream->key_columns[i], TXP_KEY_PATH, strlen(TXP_KEY_PATH)) == 0 ||
+				 strcmp(stream->key_columns[i], KEY_NAME) == 0;
+	return named && strcmp(stream->schemas.key_format, "text") != 0;
+}
+
 List *
 txp_infer_columns(TxpIo *io, const TxpStream *stream)
 {
+	TxpInferSample sample = {0};
 	List *columns;
 
 	if (strcmp(stream->mode, "append") != 0 && stream->nkey_columns == 0)
@@ -483,6 +412,9 @@ txp_infer_columns(TxpIo *io, const TxpStream *stream)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("mode %s needs key_columns when the table is inferred", stream->mode),
 			 errhint("Name the fields that identify a row, or $key, which is the messages' key.")));
-	columns = stream->columns ? mapped_columns(stream) : inferred_columns(io, stream);
-	return mark_keys(columns, stream);
+	if (stream->columns != NULL)
+		return mark_keys(mapped_columns(stream), stream, &sample);
+	txp_infer_sample(io, stream, wants_key(stream), &sample);
+	columns = inferred_columns(stream, &sample);
+	return mark_keys(columns, stream, &sample);
 }

@@ -27,7 +27,7 @@ prepare_format(TxdDecoder *d, TxdFormat format, TxdError *err)
 static bool
 comes_from_key(const TxdColumn *column)
 {
-	return txd_column_takes(column, TXD_FROM_KEY_FIELD) ||
+	return txd_column_takes(column, TXD_FROM_KEY_FIELD) || column->source == TXD_FROM_KEY_SCHEMA ||
 		   (column->source == TXD_FROM_KEY && column->type != TXD_BYTEA);
 }
 

@@ -27,8 +27,8 @@ extern bool txd_avro_json(const TxdAvro *avro, const char *data, size_t len, Txd
 						  TxdError *err);
 
 /*
- * Appends the fields of a record as JSON: [{"name":…,"type":…,"doc":…}], types as SQL writes them. Nothing of another type, and with a
- * reader's schema.
+ * Appends the fields of a record as JSON: [{"name":…,"type":…,"doc":…}], types as SQL writes them; of another type one without a name.
+ * Nothing with a reader's schema.
  */
 extern void txd_avro_describe(const TxdAvro *avro, TxdBuf *json);
 

@@ -84,28 +84,37 @@ put_type(TxdBuf *json, const AvroType *type)
 	txd_write_text(json, name, strlen(name));
 }
 
+static void
+put_field(TxdBuf *json, const char *name, const AvroType *type, const char *doc)
+{
+	txd_buf_append(json, "{\"name\":", 8);
+	txd_write_quoted(json, name, strlen(name));
+	txd_buf_append(json, ",\"type\":", 8);
+	put_type(json, type);
+	if (doc != NULL)
+	{
+		txd_buf_append(json, ",\"doc\":", 7);
+		txd_write_quoted(json, doc, strlen(doc));
+	}
+	txd_buf_byte(json, '}');
+}
+
 void
 txd_avro_describe(const TxdAvro *avro, TxdBuf *json)
 {
 	const AvroType *type = txd_avro_top(avro);
+	const AvroType *only = type != NULL && type->kind == AVRO_UNION ? only_branch(type) : type;
 
-	if (type == NULL || type->kind != AVRO_RECORD)
+	if (type == NULL)
 		return;
 	txd_buf_byte(json, '[');
-	for (int i = 0; i < type->n; i++)
+	if (type->kind != AVRO_RECORD)
+		put_field(json, "", type, only != NULL ? only->doc : NULL);
+	for (int i = 0; type->kind == AVRO_RECORD && i < type->n; i++)
 	{
-		const AvroField *field = &type->field[i];
-
-		txd_buf_append(json, i > 0 ? ",{\"name\":" : "{\"name\":", i > 0 ? 9 : 8);
-		txd_write_quoted(json, field->name, strlen(field->name));
-		txd_buf_append(json, ",\"type\":", 8);
-		put_type(json, field->type);
-		if (field->doc != NULL)
-		{
-			txd_buf_append(json, ",\"doc\":", 7);
-			txd_write_quoted(json, field->doc, strlen(field->doc));
-		}
-		txd_buf_byte(json, '}');
+		if (i > 0)
+			txd_buf_byte(json, ',');
+		put_field(json, type->field[i].name, type->field[i].type, type->field[i].doc);
 	}
 	txd_buf_byte(json, ']');
 }

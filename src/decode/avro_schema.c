@@ -271,6 +271,7 @@ parse_enum(Parser *p, const json_t *j, const char *space)
 	type->n = (int) json_array_size(symbols);
 	type->symbol = txd_arena_alloc(&p->arena->memory, ((size_t) type->n + 1) * sizeof(char *));
 	type->preset = json_object_get(j, "default");
+	type->doc = text_member(j, "doc");
 	for (int i = 0; i < type->n; i++)
 	{
 		type->symbol[i] = json_string_value(json_array_get(symbols, (size_t) i));
@@ -354,6 +355,7 @@ parse_object(Parser *p, const json_t *j, const char *space)
 	{
 		set_logical(type, j);
 		set_connect(type, j);
+		type->doc = text_member(j, "doc");
 	}
 	return type;
 }

@@ -68,6 +68,7 @@ struct AvroType
 	int precision; /* of a decimal */
 	size_t size;
 	const char *name; /* full, of named types */
+	const char *doc;  /* of one that is no record, or NULL */
 	json_t *aliases;
 	json_t *preset; /* of an enum */
 	const char *space;

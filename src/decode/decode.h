@@ -78,7 +78,8 @@ typedef enum TxdSource
 	TXD_FROM_ROW = 14,            /* kafka_row: number of the row in its message, from 0 */
 	TXD_FROM_SCHEMA =
 		15, /* what the message's schema says of its fields, [{"name", "type", "doc"}] */
-	TXD_FROM_HEADER = 16 /* "$header.name": the last header that has the path as its name */
+	TXD_FROM_HEADER = 16,    /* "$header.name": the last header that has the path as its name */
+	TXD_FROM_KEY_SCHEMA = 17 /* as TXD_FROM_SCHEMA, of the key */
 } TxdSource;
 
 /* What keys are. All but text become JSON, as messages do. */

@@ -53,12 +53,14 @@ put_key(TxdDecoder *d, const TxdColumn *column, const TxdMessage *m, TxdBuf *row
 		   txd_refuse_key(err);
 }
 
+/* What the message or key was read by; NULL: there is none, or it was no such. */
 static bool
-put_schema(TxdDecoder *d, const TxdColumn *column, TxdBuf *rows, TxdError *err)
+put_schema(TxdDecoder *d, const TxdColumn *column, const TxdTranslator *reader, TxdBuf *rows,
+		   TxdError *err)
 {
 	d->scratch.len = 0;
-	if (d->reader != NULL)
-		txd_translator_describe(d->reader, &d->scratch);
+	if (reader != NULL)
+		txd_translator_describe(reader, &d->scratch);
 	if (d->scratch.len == 0)
 		return txd_null(column, d->schema.form, rows, err);
 	return txd_put_text(d, column, TXD_KIND_TEXT, d->scratch.data, d->scratch.len, true, rows, err);
@@ -104,7 +106,9 @@ txd_put_metadata(TxdDecoder *d, int i, const TxdMessage *m, TxdBuf *rows, TxdErr
 		case TXD_FROM_ROW:
 			return txd_integer(column, form, d->row, rows, err);
 		case TXD_FROM_SCHEMA:
-			return put_schema(d, column, rows, err);
+			return put_schema(d, column, d->reader, rows, err);
+		case TXD_FROM_KEY_SCHEMA:
+			return put_schema(d, column, m->key_len > 0 ? d->key_translator : NULL, rows, err);
 		default:
 			return txd_put_preset(d, i, rows, err);
 	}

@@ -37,7 +37,7 @@ extern bool txd_protobuf_json(TxdProtobuf *pb, const char *data, size_t len, Txd
 
 /*
  * Appends the fields of the message that was put last: [{"name":…,"type":…,"doc":…}], types as SQL writes them, docs the comments before
- * them. Nothing of a type that means no object.
+ * them. Of a type that means no object: of one without a name.
  */
 extern void txd_protobuf_describe(const TxdProtobuf *pb, TxdBuf *json);
 

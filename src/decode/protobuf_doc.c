@@ -109,20 +109,16 @@ static const char *const of_kind[] = {
 
 /* NULL: values of it may be of several types, as days that do not exist are no dates. */
 static const char *
-type_of(const PbField *field)
+type_of_message(const PbType *type)
 {
-	if (field->repeated)
-		return "jsonb";
-	if (!txd_pb_is_message(field))
-		return field->symbols != NULL && field->symbols->null ? "jsonb" : of_kind[field->kind];
-	switch (field->type->meaning)
+	switch (type->meaning)
 	{
 		case PB_TIMESTAMP:
 			return "timestamptz";
 		case PB_DURATION:
 			return "interval";
 		case PB_WRAPPER:
-			return of_kind[field->type->field[0].kind];
+			return of_kind[type->field[0].kind];
 		case PB_FIELD_MASK:
 			return "text";
 		case PB_DECIMAL:
@@ -135,33 +131,48 @@ type_of(const PbField *field)
 	}
 }
 
+static const char *
+type_of(const PbField *field)
+{
+	if (field->repeated)
+		return "jsonb";
+	if (txd_pb_is_message(field))
+		return type_of_message(field->type);
+	return field->symbols != NULL && field->symbols->null ? "jsonb" : of_kind[field->kind];
+}
+
+/* Nothing where there is no type. */
+static void
+put_field(TxdBuf *json, const char *name, const char *type, const char *doc)
+{
+	if (type == NULL)
+		return;
+	txd_buf_append(json, json->len > 0 ? "," : "[", 1);
+	txd_buf_append(json, "{\"name\":", 8);
+	txd_write_quoted(json, name, strlen(name));
+	txd_buf_append(json, ",\"type\":", 8);
+	txd_write_text(json, type, strlen(type));
+	if (doc != NULL)
+	{
+		txd_buf_append(json, ",\"doc\":", 7);
+		txd_write_quoted(json, doc, strlen(doc));
+	}
+	txd_buf_byte(json, '}');
+}
+
 void
 txd_pb_describe(const PbType *type, TxdBuf *json)
 {
-	const char *between = "[";
+	TxdBuf fields = {0};
 
 	if (type->meaning != PB_OBJECT)
-		return;
-	for (int i = 0; i < type->n; i++)
+		put_field(&fields, "", type_of_message(type), NULL);
+	for (int i = 0; type->meaning == PB_OBJECT && i < type->n; i++)
+		put_field(&fields, type->field[i].name, type_of(&type->field[i]), type->field[i].doc);
+	if (fields.len > 0)
 	{
-		const PbField *field = &type->field[i];
-		const char *name = type_of(field);
-
-		if (name == NULL)
-			continue;
-		txd_buf_append(json, between, 1);
-		between = ",";
-		txd_buf_append(json, "{\"name\":", 8);
-		txd_write_quoted(json, field->name, strlen(field->name));
-		txd_buf_append(json, ",\"type\":", 8);
-		txd_write_text(json, name, strlen(name));
-		if (field->doc != NULL)
-		{
-			txd_buf_append(json, ",\"doc\":", 7);
-			txd_write_quoted(json, field->doc, strlen(field->doc));
-		}
-		txd_buf_byte(json, '}');
-	}
-	if (*between == ',')
+		txd_buf_append(json, fields.data, fields.len);
 		txd_buf_byte(json, ']');
+	}
+	txd_buf_free(&fields);
 }

@@ -163,7 +163,7 @@ extern bool txd_pb_next_part(PbInput *in, PbPart *part);
 
 /* protobuf_doc.c: comments of the last file, from its SourceCodeInfo. */
 extern void txd_pb_read_comments(PbSchema *schema, PbInput info);
-/* Appends [{"name", "type", "doc"}] of a message's fields, or nothing. */
+/* Appends [{"name", "type", "doc"}] of a message's fields, or of a value that is no object, which has no name; or nothing. */
 extern void txd_pb_describe(const PbType *type, TxdBuf *json);
 
 /* protobuf_import.c: may the types of one file name those of another, NULL: that everybody knows? */

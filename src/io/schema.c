@@ -86,7 +86,7 @@ read_column(TxpReader *r, TxdColumn *column)
 	column->default_text = txp_text_read(r);
 	column->or_key = txp_read_u8(r) != 0;
 	r->bad |= column->name == NULL || column->type > TXD_OTHER ||
-			  column->source > TXD_FROM_HEADER || column->convert > TXD_AS_ENCRYPTED;
+			  column->source > TXD_FROM_KEY_SCHEMA || column->convert > TXD_AS_ENCRYPTED;
 }
 
 static void

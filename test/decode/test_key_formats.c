@@ -75,6 +75,46 @@ test_records(void)
 	rig_close(&rig);
 }
 
+/* What the schema of a key says of it, or of its fields. */
+static void
+test_described(void)
+{
+	static TxdColumn column[] = {
+		{.name = "said", .type = TXD_STRING, .source = TXD_FROM_KEY_SCHEMA}};
+	TxdSchema schema = {.format = TXD_JSON, .key_format = TXD_KEY_AVRO};
+	Rig rig;
+
+	COLUMNS(schema, column);
+	schema.key_avro_schema = avro_key;
+	rig_open(&rig, &schema);
+	CHECK_KEY(&rig,
+			  "\x0e\x04"
+			  "ab",
+			  "[{\"name\":\"id\",\"type\":\"bigint\"},{\"name\":\"at\",\"type\":\"jsonb\"}]");
+	CHECK_KEY(&rig, "", "\\N");
+	CHECK_STR(decode_bytes(&rig, NULL, 0, "{}"), "\\N");
+	rig_close(&rig);
+
+	schema.key_avro_schema =
+		"[\"null\",{\"type\":\"int\",\"logicalType\":\"date\",\"doc\":\"The \\\"day\\\"\"}]";
+	rig_open(&rig, &schema);
+	CHECK_KEY(&rig, "\x02\x02",
+			  "[{\"name\":\"\",\"type\":\"date\",\"doc\":\"The \\\\\"day\\\\\"\"}]");
+	rig_close(&rig);
+
+	schema.key_format = TXD_KEY_PROTOBUF;
+	schema.key_protobuf_schema =
+		"syntax = \"proto3\"; import \"google/protobuf/wrappers.proto\"; message M { }";
+	schema.key_protobuf_message = "google.protobuf.StringValue";
+	rig_open(&rig, &schema);
+	CHECK_KEY(&rig, "\x0a\x01x", "[{\"name\":\"\",\"type\":\"text\"}]");
+	schema.key_protobuf_message = "M";
+	rig_close(&rig);
+	rig_open(&rig, &schema);
+	CHECK_KEY(&rig, "\x08\x01", "\\N");
+	rig_close(&rig);
+}
+
 /* "$key" as a text is the string that the key is, without quotes; anything else as JSON has it. */
 static void
 test_scalars(void)
@@ -230,6 +270,7 @@ int
 main(void)
 {
 	test_records();
+	test_described();
 	test_scalars();
 	test_changes();
 	test_registry();

@@ -8,7 +8,7 @@ use Test::More;
 use TxpipeRegistry;
 use TxpipeTest;
 
-my $broker   = start_broker(qw(prices:1 late:1 missing:1 own:1 proto:1 json:1 joint:1 bad:1));
+my $broker   = start_broker(qw(prices:1 late:1 missing:1 own:1 proto:1 json:1 joint:1 bad:1 numbers:1 codes:1 wrapped:1 parts:1 labels:1 bytes:1));
 my $registry = start_registry();
 my $node     = new_node('keys');
 start_node($node);
@@ -42,6 +42,50 @@ sql(q{SELECT txpipe.create_stream('inferred', 'shop', 'prices', key_columns => '
 wait_for_offset($node, 'inferred', 4);
 is(sql('SELECT id, city, price FROM inferred ORDER BY id'), "1|a|3\n2|b|2", 'a table that is inferred');
 is(sql(q{SELECT path, occurrences FROM txpipe.stream_field WHERE stream = 'inferred'}), 'price|3', 'stream_field is about values');
+
+# --- a table that is inferred has the key as its schema does ---
+
+# The key's columns, and what is said of each.
+sub key_columns
+{
+	my ($table) = @_;
+	return sql("SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod) || ': ' || col_description(attrelid, attnum), E'\\n' ORDER BY a.attnum)
+		FROM pg_attribute a JOIN pg_index i ON i.indrelid = attrelid AND attnum = ANY (indkey) WHERE attrelid = '$table'::regclass");
+}
+
+sub infer
+{
+	my ($topic, $server, $keys, $options, $format) = @_;
+	sql("SELECT txpipe.create_stream('$topic', '$server', '$topic', format => '" . ($format // 'json') . "', key_columns => '{$keys}', options => '$options'::jsonb || '{\"mode\": \"upsert\"}')");
+	wait_for_offset($node, $topic, sql("SELECT messages FROM txpipe.topics('$server') WHERE topic = '$topic'"));
+	is(open_letters($node, $topic), '', "$topic: no key is refused");
+	return;
+}
+
+is(key_columns('inferred'), "id bigint: Mapped from \$key.id\ncity text: Mapped from \$key.city", 'fields of the key have the types of its schema');
+register_schema($registry, 40, '{"type": "long", "doc": "Number of the order"}');
+produce_pairs($broker, 'numbers', 0, [ wire(40, avro_long(2**40)), '{"price": 1}' ], [ wire(40, avro_long(-5)), '{"price": 2}' ]);
+infer('numbers', 'shop', '$key', '{"key_format": "avro"}');
+is(key_columns('numbers'), 'kafka_key bigint: Number of the order (mapped from $key)', 'a number, with what the schema says of it');
+is(sql('SELECT kafka_key, price FROM numbers ORDER BY price'), "1099511627776|1\n-5|2", '... and its rows');
+register_schema($registry, 41, '{"type": "record", "name": "Key", "fields": [{"name": "sku", "type": "string", "doc": "Article"}, {"name": "day", "type": {"type": "int", "logicalType": "date"}}]}');
+produce_pairs($broker, 'codes', 0, [ wire(41, avro_text('s1') . avro_long(1)), 'one' ]);
+infer('codes', 'shop', '$key.sku,$key.day', '{"key_format": "avro"}', 'text');
+is(key_columns('codes'), "sku text: Article (mapped from \$key.sku)\nday date: Mapped from \$key.day", '... of values without fields, too');
+produce_pairs($broker, 'wrapped', 0, [ pb_number(1, 7), '{"price": 1}' ]);
+infer('wrapped', 'bare', '$key', '{"key_format": "protobuf", "key_protobuf_message": "google.protobuf.UInt32Value", "key_protobuf_schema":
+	"syntax = \\"proto3\\"; import \\"google/protobuf/wrappers.proto\\"; message M {}"}');
+is(key_columns('wrapped') . sql('SELECT kafka_key FROM wrapped'), 'kafka_key bigint: Mapped from $key7', 'a value of Protobuf');
+produce_pairs($broker, 'parts', 0, [ pb_number(1, 7) . pb_bytes(2, 'x'), '{"price": 1}' ]);
+infer('parts', 'bare', '$key.id,$key.more', '{"key_format": "protobuf", "key_protobuf_schema": "syntax = \\"proto3\\"; message M {\\n// Number\\n uint64 id = 1; bytes more = 2; }"}');
+is(key_columns('parts') . sql('SELECT id, more FROM parts'), "id numeric(20,0): Number (mapped from \$key.id)\nmore bytea: Mapped from \$key.more7|\\x78", '... and fields of it');
+produce_pairs($broker, 'labels', 0, [ wire(1, '5'), '{"price": 1}' ], [ '-6', '{"price": 2}' ]);
+infer('labels', 'bare', '$key', '{"key_format": "json"}');
+is(key_columns('labels') . sql('SELECT sum(kafka_key) FROM labels'), 'kafka_key bigint: Mapped from $key-1', 'of JSON it is what the values are');
+produce_pairs($broker, 'bytes', 0, [ avro_text("\xff"), '{"price": 1}' ]);
+infer('bytes', 'bare', '$key', '{"key_format": "avro", "key_avro_schema": "\\"bytes\\""}');
+is(key_columns('bytes') . sql('SELECT kafka_key FROM bytes'), 'kafka_key text: Mapped from $key\\xff', 'bytes are text, since a bytea has the whole key');
+is(sql(q{SELECT decoded ->> 'kafka_key' FROM txpipe.test_stream('shop', 'numbers', options => '{"key_format": "avro"}') LIMIT 1}), '', 'which is no column where it is not asked for');
 
 # --- a schema that comes later, and one that does not come ---
 
