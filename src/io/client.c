@@ -5,12 +5,14 @@
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
+#include <syslog.h>
 #include <time.h>
 
 #include "link.h"
 #include "nudge.h"
 #include "scout.h"
 
+#define NEW_MS 30000     /* so long a client is new */
 #define HANDOVER_MS 1000 /* for a stream that is closing, before its topic takes another client */
 /*
  * A connection answers in order: a stream that opens waits three times for the fetch under way. So fetches of the
@@ -159,8 +161,11 @@ make_client(TxpChannel *channel, TxpReader *properties, const TxpProperty *own,
 	pthread_attr_t attr;
 	pthread_t thread;
 
-	*c = (TxpClient){
-		.kafka = {.shared = true}, .quick = is_to_be_quick(digest), .broker = -1, .listed = true};
+	*c = (TxpClient){.kafka = {.shared = true},
+					 .quick = is_to_be_quick(digest),
+					 .broker = -1,
+					 .made = txp_now_ms(),
+					 .listed = true};
 	memcpy(c->digest, digest, TXP_CLIENT_DIGEST);
 	if (!open_kafka(c, channel, properties, own))
 	{
@@ -168,6 +173,7 @@ make_client(TxpChannel *channel, TxpReader *properties, const TxpProperty *own,
 		return NULL;
 	}
 	c->callbacks = rd_kafka_queue_get_main(c->kafka.rk);
+	txp_life_begin(&c->kafka.life, c->kafka.servers);
 	c->next = clients;
 	clients = c;
 	pthread_attr_init(&attr);
@@ -201,6 +207,7 @@ txp_client_join(TxpKafka *k, TxpChannel *channel, TxpReader *properties, const T
 	if (c != NULL)
 	{
 		use->client = c;
+		use->joined = txp_now_ms();
 		use->next = c->uses;
 		c->uses = use;
 		c->nuses++;
@@ -238,6 +245,24 @@ txp_client_leave(TxpUse *use)
 	}
 	pthread_cond_broadcast(&left);
 	pthread_mutex_unlock(&txp_clients_lock);
+}
+
+void
+txp_client_distrust(TxpUse *use)
+{
+	TxpClient *c = use->client;
+	bool listed;
+
+	pthread_mutex_lock(&txp_clients_lock);
+	listed = c->listed && use->joined >= c->made + NEW_MS;
+	if (listed)
+		txp_client_unlist(c);
+	pthread_mutex_unlock(&txp_clients_lock);
+	if (listed)
+		txp_log(NULL, LOG_WARNING,
+				"a client of librdkafka for \"%s\" does not answer about partitions: no further "
+				"stream gets it",
+				c->kafka.servers);
 }
 
 bool

@@ -33,6 +33,12 @@ extern TxpUse *txp_client_join(TxpKafka *k, TxpChannel *channel, TxpReader *prop
 extern void txp_client_leave(TxpUse *use);
 
 /*
+ * Brokers tell of the stream's topics, but what its client is asked about their partitions is never answered: librdkafka 2.4 to 2.9
+ * may lose a topic whose id has changed (its issue 4964). Streams that open from now on get another client, unless this one is new.
+ */
+extern void txp_client_distrust(TxpUse *use);
+
+/*
  * Is all that was fetched until now of the topics whose ids were told? False while librdkafka may have taken up another
  * topic of the same name, which the brokers are asked then: news come when it has not. Always true where nobody tells ids.
  */

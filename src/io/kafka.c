@@ -98,6 +98,17 @@ on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 		k->trouble = err;
 }
 
+/* The scout. What the statistics say is of no interest, but that they come. */
+static int
+on_statistics(rd_kafka_t *rk, char *json, size_t len, void *opaque)
+{
+	TxpKafka *k = opaque;
+
+	(void) rk, (void) json, (void) len;
+	txp_life_sign(&k->life);
+	return 0;
+}
+
 static bool
 is_secret(const char *name)
 {
@@ -209,7 +220,10 @@ make_conf(TxpKafka *k, TxpReader *r, const TxpProperty *own)
 	if (k->on_delivery != NULL)
 		rd_kafka_conf_set_dr_msg_cb(conf, k->on_delivery);
 	if (k->shared)
+	{
 		txp_show_count(conf, &k->heard);
+		rd_kafka_conf_set_stats_cb(conf, on_statistics);
+	}
 	return conf;
 }
 

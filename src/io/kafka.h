@@ -8,6 +8,7 @@
 
 #include "channel.h"
 #include "clock.h"
+#include "life.h"
 #include "show.h"
 #include "wire.h"
 
@@ -18,6 +19,7 @@ typedef struct TxpKafka
 	bool answers; /* errors are a request's answer */
 	bool shared;  /* by streams: its log is the process's, and answers about metadata are counted */
 	atomic_uint heard; /* of those, so far */
+	TxpLife life;      /* of a shared one */
 	void (*on_delivery)(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque); /* or NULL */
 	rd_kafka_t *rk;
 	char servers[200];           /* bootstrap.servers, for error messages */

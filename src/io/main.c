@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "handlers.h"
+#include "life.h"
 #include "link.h"
 #include "wire.h"
 
@@ -253,7 +254,7 @@ main(int argc, char **argv)
 	while (!eof)
 	{
 		fds[0].events = (short) (POLLIN | (txp_link_pending() ? POLLOUT : 0));
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+		if (poll(fds, 2, txp_life_look()) < 0 && errno != EINTR)
 			txp_give_up("poll failed: errno %d", errno);
 		if (!txp_link_write())
 			break;

@@ -228,12 +228,14 @@ txp_scout_main(void *arg)
 			break;
 		if (left_ms <= 0)
 			ask(c);
-		else
-			rd_kafka_poll(c->kafka.rk, (int) left_ms);
+		/* Whatever there is to be asked: what callbacks are for waits no longer than one question. */
+		rd_kafka_poll(c->kafka.rk, left_ms <= 0 ? 0 : (int) left_ms);
 		pass_trouble_on(c);
 	}
 	rd_kafka_queue_destroy(c->callbacks);
+	txp_life_closing(&c->kafka.life);
 	txp_kafka_close(&c->kafka);
+	txp_life_end(&c->kafka.life);
 	free(c);
 	return NULL;
 }

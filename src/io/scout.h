@@ -23,7 +23,8 @@ struct TxpClient
 	atomic_uint sure; /* how many answers about metadata changed no topic's id */
 	TxpUse *uses;     /* under lock, as all below */
 	int nuses;
-	bool listed; /* in the table: open to further streams */
+	int64_t made; /* when */
+	bool listed;  /* in the table: open to further streams */
 	bool ending;
 	int64_t next_ask;
 	int slice_ms;

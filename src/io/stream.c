@@ -17,7 +17,7 @@ static const TxpProperty own_properties[] = {
 	{true, "isolation.level", "read_committed"},   {false, "enable.auto.commit", "false"},
 	{false, "enable.auto.offset.store", "false"},  {false, "auto.offset.reset", "error"},
 	{false, "enable.partition.eof", "true"},       {false, "allow.auto.create.topics", "false"},
-	{false, "statistics.interval.ms", "0"},        {false, NULL, NULL}};
+	{false, TXP_LIFE_PROPERTY, TXP_LIFE_MS},       {false, NULL, NULL}};
 
 static bool
 broken_frame(TxpStream *s)

@@ -217,6 +217,8 @@ txp_topics_open(TxpStream *s)
 			break;
 	}
 	rd_kafka_topic_partition_list_destroy(list);
+	if (err == RD_KAFKA_RESP_ERR__TIMED_OUT)
+		txp_client_distrust(s->use);
 	if (err && !txp_channel_ended(s->channel))
 		txp_stream_fail(s, err, s->topics);
 	return !err;

@@ -30,6 +30,7 @@ typedef struct TxpUse
 	struct TxpUse *next;
 	struct TxpClient *client;
 	TxpChannel *channel;
+	int64_t joined; /* when */
 	bool is_pattern;
 	regex_t pattern;
 	atomic_bool news;

@@ -13,30 +13,14 @@ use TxpipeTest;
 my $broker = start_broker('t:2', 'sent:1');
 my $dir    = PostgreSQL::Test::Utils::tempdir();
 my $clock  = "$dir/clock";
-my $preload = "$ENV{TXPIPE_TREE}/build/test/clock.so";
-my $node   = new_node('clock', conf => "txpipe.settle_time = 300\nautovacuum = off\n", install_path => install_with_clock());
+my $preload = preload_path('clock');
+my $node   = new_node('clock', conf => "txpipe.settle_time = 300\nautovacuum = off\n",
+	install_path => install_with_preload('clock', TXPIPE_CLOCK => $clock));
 my $sent   = 0;
 # What takes seconds must not take the hours of a step.
 my $SOON = 30;
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
-
-# An installation of its own, as it is but for txpipe_io: servers give that no environment, so it takes it by itself.
-sub install_with_clock
-{
-	my ($bindir) = run_command([ 'pg_config', '--bindir' ]);
-	my ($library) = run_command([ 'pg_config', '--pkglibdir' ]);
-	my ($prefix, $path) = map { s{/bin$}{}r =~ m{^(.*)(/lib/postgresql/\d+)$} } $bindir;
-	my $program = "$dir/server" . $library =~ s{^\Q$prefix\E}{}r . '/txpipe_io';
-
-	system_or_bail('cp', '-a', $prefix, "$dir/server");
-	rename $program, "$dir/txpipe_io" or die "$program: $!";
-	open my $fh, '>', $program or die "$program: $!";
-	print $fh "#!/bin/sh\nexport LD_PRELOAD='$preload' TXPIPE_CLOCK='$clock'\nexec '$dir/txpipe_io' \"\$@\"\n";
-	close $fh;
-	chmod 0755, $program;
-	return "$dir/server$path";
-}
 
 sub set_clock
 {

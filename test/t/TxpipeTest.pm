@@ -15,8 +15,8 @@ use Test::More;
 use Time::HiRes qw(time);
 
 our @EXPORT = qw(
-  new_node start_node start_broker stop_broker produce_file produce_lines topic_control
-  wait_for wait_for_offset wait_until worker_pid child_pid checkpointer_pid error_of fails_with open_letters log_is_clean process_lives kafka_server secret_file own_process end_process
+  new_node start_node preload_path install_with_preload start_broker stop_broker produce_file produce_lines topic_control
+  shortest wait_for wait_for_offset wait_until worker_pid child_pid checkpointer_pid error_of fails_with open_letters log_is_clean process_lives kafka_server secret_file own_process end_process
   $CRON_CONF
 );
 
@@ -96,6 +96,35 @@ sub start_node
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION txpipe');
 	return;
+}
+
+# What test/preload/NAME.c becomes.
+sub preload_path
+{
+	my ($name) = @_;
+
+	return "$programs/$name.so";
+}
+
+# An installation of its own, as it is but for txpipe_io: servers give that no environment, so it takes this one by itself, and
+# loads what test/preload/NAME.c becomes.
+sub install_with_preload
+{
+	my ($name, %environment) = @_;
+	my $dir = PostgreSQL::Test::Utils::tempdir();
+	my ($bindir)  = run_command([ 'pg_config', '--bindir' ]);
+	my ($library) = run_command([ 'pg_config', '--pkglibdir' ]);
+	my ($prefix, $path) = map { s{/bin$}{}r =~ m{^(.*)(/lib/postgresql/\d+)$} } $bindir;
+	my $program = "$dir/server" . $library =~ s{^\Q$prefix\E}{}r . '/txpipe_io';
+	my $exports = join ' ', map { "$_='$environment{$_}'" } sort keys %environment;
+
+	system_or_bail('cp', '-a', $prefix, "$dir/server");
+	rename $program, "$dir/txpipe_io" or die "$program: $!";
+	open my $fh, '>', $program or die "$program: $!";
+	print $fh "#!/bin/sh\nexport LD_PRELOAD='" . preload_path($name) . "' $exports\nexec '$dir/txpipe_io' \"\$@\"\n";
+	close $fh;
+	chmod 0755, $program;
+	return "$dir/server$path";
 }
 
 # --- broker ---
@@ -241,6 +270,23 @@ sub wait_for_offset
 
 	return wait_for($node, "SELECT sum(next_offset) FROM txpipe.stream_partition WHERE stream = '$stream'",
 		"stream $stream has read up to $offset", value => $offset, %opt);
+}
+
+# One test point: the shortest of a few tries takes less than so many seconds. A loaded machine delays some, a slow server all of them.
+sub shortest
+{
+	my ($what, $seconds, $try) = @_;
+	my $shortest;
+
+	for my $i (1 .. 5)
+	{
+		my $start = time();
+		$try->($i);
+		my $took = time() - $start;
+		$shortest = $took if !defined $shortest || $took < $shortest;
+		last if $shortest < $seconds;
+	}
+	return cmp_ok($shortest, '<', $seconds, $what);
 }
 
 # --- processes ---
