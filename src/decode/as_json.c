@@ -129,6 +129,15 @@ txd_as_json(TxdDecoder *d, const TxdMessage **message, TxdMessage *copy, TxdErro
 }
 
 bool
+txd_bound_value(TxdDecoder *d, TxdMessage *m, TxdError *err)
+{
+	d->reader = d->translator[format_of(d, m)];
+	return d->reader != NULL &&
+		   txd_translate_bound(d->reader, d, m->payload, m->payload_len, err) &&
+		   read_key(d, m, err);
+}
+
+bool
 txd_wants_schema(const TxdDecoder *d, const TxdMessage *message, TxdWanted *wanted)
 {
 	TxdTranslator *translator;

@@ -6,7 +6,7 @@
  */
 #include <inttypes.h>
 
-#include "avro.h"
+#include "avro_read.h"
 #include "translate.h"
 #include "value.h"
 
@@ -71,6 +71,21 @@ put_own(void *schema, const char *data, size_t len, TxdBuf *json, TxdError *err)
 	return false;
 }
 
+static bool
+read_bound(void *schema, TxdBoundMessage *m)
+{
+	uint64_t fingerprint;
+
+	if (m->own && read_fingerprint(m->data, m->len, &fingerprint))
+	{
+		if (fingerprint != txd_avro_fingerprint(schema))
+			return false;
+		m->data += OBJECT_PREFIX;
+		m->len -= OBJECT_PREFIX;
+	}
+	return txd_avro_read_bound(schema, m);
+}
+
 static void
 describe(void *schema, TxdBuf *json)
 {
@@ -84,4 +99,5 @@ const TxdLanguage txd_avro_language = {.name = "Avro",
 									   .release = release,
 									   .put = put,
 									   .put_own = put_own,
+									   .read_bound = read_bound,
 									   .describe = describe};

@@ -57,6 +57,17 @@ mark_typed(TxdDecoder *d)
 		d->schema.columns[i].typed = typed;
 }
 
+/* Does no column need the JSON of whole messages? */
+static bool
+can_bind(const TxdDecoder *d)
+{
+	bool whole = d->wants_rest || d->schema.envelope != TXD_NO_ENVELOPE || d->schema.rows != NULL;
+
+	for (int i = 0; i < d->schema.ncolumns; i++)
+		whole |= d->schema.columns[i].source == TXD_FROM_VALUE;
+	return !whole && (d->translator[TXD_AVRO] != NULL || d->translator[TXD_PROTOBUF] != NULL);
+}
+
 static bool
 prepare(TxdDecoder *d, TxdError *err)
 {
@@ -87,6 +98,7 @@ prepare(TxdDecoder *d, TxdError *err)
 	mark_typed(d);
 	d->track = txd_track_new(d->schema.track_fields);
 	d->match = txd_match_new(&d->schema, TXD_FROM_FIELD, err);
+	d->binds = can_bind(d);
 	return d->match != NULL && txd_shape_prepare(d, err);
 }
 
@@ -247,6 +259,8 @@ put_json_field(TxdDecoder *d, int i, TxdBuf *rows, TxdError *err)
 {
 	if (d->found[i].serial != d->serial)
 		return txd_put_preset(d, i, rows, err);
+	if (d->found[i].leaf != NULL)
+		return txd_put_leaf(d, &d->schema.columns[i], d->found[i].leaf, rows, err);
 	return txd_put_json(d, &d->schema.columns[i], &d->found[i].value, rows, err);
 }
 
@@ -362,16 +376,34 @@ txd_decode_row(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError 
 	return ok && put_row(d, message, rows, err);
 }
 
-bool
-txd_decode(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err)
+/* Appends the row of a message whose values need not be JSON first; false, and none, where they are better. */
+static bool
+decode_bound(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err)
+{
+	size_t before = rows->len;
+	TxdMessage copy = *message;
+
+	d->serial++;
+	d->nchanged = 0;
+	if (txd_bound_value(d, &copy, err) && txd_headers_read(d, message, err) &&
+		(d->key_match == NULL || txd_json_key_fields(d, copy.key, copy.key_len, err)) &&
+		put_row(d, &copy, rows, err) && rows->len - before <= TXD_MAX_ROW)
+	{
+		txd_track_commit(d->track, message);
+		return true;
+	}
+	rows->len = before;
+	return false;
+}
+
+/* Appends the rows of a message that is JSON, or becomes it, or has no fields. */
+static bool
+decode_plainly(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err)
 {
 	size_t before = rows->len;
 	TxdMessage as_json;
-	bool ok = true;
+	bool ok;
 
-	if (message->payload == NULL && !d->schema.tombstones)
-		return txd_refuse(err, "tombstone", NULL, "message has no payload");
-	d->given = message;
 	if (!txd_as_json(d, &message, &as_json, err) || !txd_headers_read(d, message, err))
 		return false;
 	if (d->shape != NULL)
@@ -383,6 +415,19 @@ txd_decode(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err
 						rows->len - before, TXD_MAX_ROW);
 	if (!ok)
 		rows->len = before;
+	return ok;
+}
+
+bool
+txd_decode(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err)
+{
+	bool ok;
+
+	if (message->payload == NULL && !d->schema.tombstones)
+		return txd_refuse(err, "tombstone", NULL, "message has no payload");
+	d->given = message;
+	ok = (d->binds && message->payload != NULL && decode_bound(d, message, rows, err)) ||
+		 decode_plainly(d, message, rows, err);
 	for (int i = 0; ok && i < d->nchanged; i++)
 		d->fixed[d->changed[i]]++;
 	return ok;

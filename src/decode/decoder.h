@@ -11,6 +11,7 @@
 #include "csv.h"
 #include "hmac.h"
 #include "json.h"
+#include "leaf.h"
 #include "match.h"
 #include "track.h"
 #include "translate.h"
@@ -19,6 +20,7 @@
 typedef struct TxdFound
 {
 	TxdJsonValue value;
+	const TxdLeaf *leaf; /* it is this, NULL: `value` */
 	uint64_t serial;
 	int rank; /* alternative it came from, or TxdNameMatch; the lowest wins */
 } TxdFound;
@@ -28,10 +30,21 @@ typedef struct TxdLoose
 {
 	TxdJsonValue name;
 	TxdJsonValue value;
+	const TxdLeaf *leaf;
 	int column;
 	TxdNameMatch how;
 	bool ambiguous;
 } TxdLoose;
+
+/* One field of an object. */
+typedef struct TxdField
+{
+	TxdJsonValue name;
+	TxdJsonValue value;
+	const TxdEdge *edge; /* what the columns make of it */
+	TxdEdge unknown;
+	int tracked; /* of the track, -1: not known there */
+} TxdField;
 
 /* Which fields of a record, counted from 0, may fill a column: the first the record has does. */
 typedef struct TxdCsvPlaces
@@ -69,6 +82,7 @@ struct TxdDecoder
 	/* Formats that become JSON */
 	TxdTranslator *translator[TXD_PROTOBUF + 1]; /* by format; NULL: none of them, or of no topic */
 	TxdTranslator *reader;                       /* of those, the present message's, or NULL */
+	bool binds;                                  /* columns take nothing but fields of them */
 	const TxdMessage
 		*given; /* the message as it came; the one decoded has its JSON, and its key's */
 
@@ -107,6 +121,9 @@ extern void txd_as_json_end(TxdDecoder *d);
  */
 extern bool txd_as_json(TxdDecoder *d, const TxdMessage **message, TxdMessage *copy, TxdError *err);
 
+/* The same for the key, while the value's fields are found without JSON; false: the value takes the way by that. */
+extern bool txd_bound_value(TxdDecoder *d, TxdMessage *message, TxdError *err);
+
 /* decode.c: appends the row of a message, or of a part of one. */
 extern bool txd_decode_row(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err);
 
@@ -114,6 +131,16 @@ extern bool txd_decode_row(TxdDecoder *d, const TxdMessage *message, TxdBuf *row
 extern bool txd_shape_prepare(TxdDecoder *d, TxdError *err);
 extern void txd_shape_end(TxdDecoder *d);
 extern bool txd_shape_rows(TxdDecoder *d, const TxdMessage *message, TxdBuf *rows, TxdError *err);
+
+/*
+ * json_fields.c: the same for fields that are read one by one. A message begins; has a leaf; has JSON, `depth` containers
+ * around its object; and ends. Fields are not counted until txd_track_commit.
+ */
+extern void txd_fields_begin(TxdDecoder *d);
+extern void txd_note_leaf(TxdDecoder *d, const TxdField *f, const TxdLeaf *leaf, TxdFieldType type);
+extern bool txd_json_field(TxdDecoder *d, TxdField *f, int depth, const char *text, size_t len,
+						   TxdError *err);
+extern bool txd_fields_settle(TxdDecoder *d, TxdError *err);
 
 /* Finds the columns' values in a JSON message. */
 extern bool txd_json_fields(TxdDecoder *d, const TxdMessage *message, TxdError *err);

@@ -30,16 +30,6 @@ typedef struct Place
 	bool rest; /* what is not mapped goes to the rest */
 } Place;
 
-/* One field of an object. */
-typedef struct Field
-{
-	TxdJsonValue name;
-	TxdJsonValue value;
-	const TxdEdge *edge; /* what the columns make of it */
-	TxdEdge unknown;
-	int tracked; /* of the track, -1: not known there */
-} Field;
-
 static void
 put_rest_name(TxdDecoder *d, const TxdJsonValue *name)
 {
@@ -58,8 +48,9 @@ put_rest(TxdDecoder *d, const TxdJsonValue *name, const TxdJsonValue *value)
 	txd_buf_append(&d->rest, value->text - string, value->len + 2 * string);
 }
 
+/* Notes a field that matches by a looser rule; its value is `leaf`, or without one f->value. */
 static void
-note_loose(TxdDecoder *d, const Field *f)
+note_loose(TxdDecoder *d, const TxdField *f, const TxdLeaf *leaf)
 {
 	if (d->nloose == d->max_loose)
 	{
@@ -67,21 +58,20 @@ note_loose(TxdDecoder *d, const Field *f)
 		d->loose = txd_realloc(d->loose, d->max_loose * sizeof(TxdLoose));
 	}
 	d->loose[d->nloose++] =
-		(TxdLoose){f->name, f->value, f->edge->loose, f->edge->how, f->edge->ambiguous};
+		(TxdLoose){f->name, f->value, leaf, f->edge->loose, f->edge->how, f->edge->ambiguous};
 }
 
 static inline void
-note_found(Walk *w, const TxdNode *node, const TxdJsonValue *value)
+note_found(TxdDecoder *d, const TxdMatch *match, const TxdNode *node, const TxdJsonValue *value,
+		   const TxdLeaf *leaf)
 {
-	TxdDecoder *d = w->d;
-
-	for (int h = node->hit; h >= 0; h = w->match->hits[h].next)
+	for (int h = node->hit; h >= 0; h = match->hits[h].next)
 	{
-		const TxdHit *hit = &w->match->hits[h];
+		const TxdHit *hit = &match->hits[h];
 		TxdFound *found = &d->found[hit->column];
 
 		if (found->serial != d->serial || hit->rank < found->rank)
-			*found = (TxdFound){*value, d->serial, hit->rank};
+			*found = (TxdFound){*value, leaf, d->serial, hit->rank};
 	}
 }
 
@@ -100,14 +90,14 @@ plain_name(TxdDecoder *d, const TxdJsonValue *name, size_t *len)
 
 /* Looks up what the columns make of a field that has just been named. */
 static inline void
-find_edge(Walk *w, const Place *at, const char *name, size_t len, Field *f)
+find_edge(Walk *w, const Place *at, const char *name, size_t len, TxdField *f)
 {
 	f->edge = txd_match_field(w->match, at->node, name, len, &f->unknown);
 }
 
 /* Reads the name of the field after `last` in an object of the track, and looks it up. */
 static bool
-read_tracked(Walk *w, const Place *at, int last, Field *f)
+read_tracked(Walk *w, const Place *at, int last, TxdField *f)
 {
 	TxdJson *j = &w->j;
 	TxdTrack *t = w->track;
@@ -141,7 +131,7 @@ read_tracked(Walk *w, const Place *at, int last, Field *f)
 }
 
 static inline bool
-read_name(Walk *w, const Place *at, int last, Field *f)
+read_name(Walk *w, const Place *at, int last, TxdField *f)
 {
 	const char *name;
 	size_t len;
@@ -190,7 +180,7 @@ read_value(Walk *w, const Place *at, TxdJsonValue *value)
  * rest.
  */
 static bool
-read_inner(Walk *w, const Place *at, Field *f)
+read_inner(Walk *w, const Place *at, TxdField *f)
 {
 	TxdBuf *rest = &w->d->rest;
 	size_t before = rest->len;
@@ -216,7 +206,7 @@ read_inner(Walk *w, const Place *at, Field *f)
 }
 
 static bool
-refuse_duplicate(Walk *w, const TxdNode *node, const Field *f)
+refuse_duplicate(Walk *w, const TxdNode *node, const TxdField *f)
 {
 	w->j.p = f->name.text - 1;
 	txd_json_fail(&w->j, "duplicate_field", "field is given twice, again");
@@ -226,7 +216,7 @@ refuse_duplicate(Walk *w, const TxdNode *node, const Field *f)
 
 /* Reads the value of a field that a path ends at or goes through. */
 static inline bool
-read_known(Walk *w, const Place *at, Field *f)
+read_known(Walk *w, const Place *at, TxdField *f)
 {
 	TxdNode *node = &w->match->nodes[f->edge->node];
 	bool enter = node->inner || w->track->counts;
@@ -238,12 +228,12 @@ read_known(Walk *w, const Place *at, Field *f)
 	node->stamp = w->d->serial;
 	if (inside.rest ? !read_inner(w, &inside, f) : !read_value(w, &inside, &f->value))
 		return false;
-	note_found(w, node, &f->value);
+	note_found(w->d, w->match, node, &f->value, NULL);
 	return true;
 }
 
 static inline bool
-read_field(Walk *w, const Place *at, Field *f)
+read_field(Walk *w, const Place *at, TxdField *f)
 {
 	Place inside = {-1, w->track->counts ? f->tracked : -1, at->depth + 1, false};
 
@@ -252,7 +242,7 @@ read_field(Walk *w, const Place *at, Field *f)
 	if (!read_value(w, &inside, &f->value))
 		return false;
 	if (f->edge->loose >= 0)
-		note_loose(w->d, f);
+		note_loose(w->d, f, NULL);
 	else if (at->rest)
 		put_rest(w->d, &f->name, &f->value);
 	return true;
@@ -264,7 +254,7 @@ read_object(Walk *w, const Place *at)
 {
 	TxdJson *j = &w->j;
 	int last = -1;
-	Field f;
+	TxdField f;
 
 	if (at->depth == TXD_JSON_DEPTH)
 		return txd_json_fail(j, "too_deep", "more than 64 nested levels");
@@ -311,7 +301,7 @@ read_element(Walk *w, const Place *at, int32_t index, int *wanted)
 	inside.node = node->inner ? *wanted : -1;
 	if (!read_value(w, &inside, &value))
 		return false;
-	note_found(w, node, &value);
+	note_found(w->d, w->match, node, &value, NULL);
 	*wanted = node->next;
 	return true;
 }
@@ -367,7 +357,7 @@ settle_loose(TxdDecoder *d, bool rest, TxdError *err)
 		TxdFound *found = &d->found[l->column];
 
 		if (found->serial != d->serial || (int) l->how < found->rank)
-			*found = (TxdFound){l->value, d->serial, (int) l->how};
+			*found = (TxdFound){l->value, l->leaf, d->serial, (int) l->how};
 	}
 	for (size_t i = 0; i < d->nloose; i++)
 	{
@@ -392,6 +382,43 @@ settle_loose(TxdDecoder *d, bool rest, TxdError *err)
 	return true;
 }
 
+void
+txd_fields_begin(TxdDecoder *d)
+{
+	d->nloose = 0;
+	txd_track_begin(d->track);
+}
+
+bool
+txd_fields_settle(TxdDecoder *d, TxdError *err)
+{
+	return settle_loose(d, false, err);
+}
+
+void
+txd_note_leaf(TxdDecoder *d, const TxdField *f, const TxdLeaf *leaf, TxdFieldType type)
+{
+	if (f->edge->node >= 0)
+		note_found(d, d->match, &d->match->nodes[f->edge->node], &f->value, leaf);
+	else if (f->edge->loose >= 0)
+		note_loose(d, f, leaf);
+	if (d->track->counts)
+		txd_track_note_type(d->track, f->tracked, type);
+}
+
+bool
+txd_json_field(TxdDecoder *d, TxdField *f, int depth, const char *text, size_t len, TxdError *err)
+{
+	Walk w = {{text, text, text + len, err, false}, d, d->match, d->track};
+	const Place at = {-1, -1, depth, false};
+
+	if (!read_field(&w, &at, f))
+		return false;
+	if (d->track->counts)
+		txd_track_note(d->track, f->tracked, &f->value);
+	return true;
+}
+
 bool
 txd_json_fields(TxdDecoder *d, const TxdMessage *message, TxdError *err)
 {
@@ -402,10 +429,9 @@ txd_json_fields(TxdDecoder *d, const TxdMessage *message, TxdError *err)
 	TxdJsonValue value;
 	bool ok;
 
-	d->nloose = 0;
+	txd_fields_begin(d);
 	d->rest.len = 0;
 	txd_buf_byte(&d->rest, '{');
-	txd_track_begin(d->track);
 	txd_json_space(&w.j);
 	if (!read_value(&w, &top, &value) || !txd_json_end(&w.j))
 		return false;

@@ -17,14 +17,6 @@
 #define MAX_STEPS 100000000
 #define STEPS_OF_BYTE 64
 
-struct TxdProtobuf
-{
-	PbSchema schema;
-	const PbType *top;  /* NULL: messages say which */
-	const PbType *last; /* that was put; NULL: none */
-	PbScratch scratch;
-};
-
 static void
 end_scratch(PbScratch *s)
 {
@@ -43,6 +35,7 @@ txd_protobuf_free(TxdProtobuf *pb)
 	free(pb->schema.enums);
 	free(pb->schema.sources);
 	end_scratch(&pb->scratch);
+	txd_pb_free_bindings(pb);
 	free(pb);
 }
 
@@ -148,9 +141,8 @@ txd_protobuf_own(const char *text, const char *message, TxdError *err)
 	return finish(pb, ok && choose_top(pb, message, err));
 }
 
-/* A symbol; of a number that has none the number, so that it is not lost. */
-static void
-put_symbol(TxdBuf *json, const PbEnum *of, int32_t number)
+const PbSymbol *
+txd_pb_symbol(const PbEnum *of, int32_t number)
 {
 	int low = 0;
 	int high = of->n;
@@ -164,18 +156,59 @@ put_symbol(TxdBuf *json, const PbEnum *of, int32_t number)
 		else
 			high = mid;
 	}
+	return low < of->n && of->symbol[low].number == number ? &of->symbol[low] : NULL;
+}
+
+/* A symbol; of a number that has none the number, so that it is not lost. */
+static void
+put_symbol(TxdBuf *json, const PbEnum *of, int32_t number)
+{
+	const PbSymbol *symbol = txd_pb_symbol(of, number);
+
 	if (of->null)
 		txd_buf_append(json, "null", 4);
-	else if (low < of->n && of->symbol[low].number == number)
-		txd_write_text(json, of->symbol[low].name, strlen(of->symbol[low].name));
+	else if (symbol != NULL)
+		txd_write_text(json, symbol->name, strlen(symbol->name));
 	else
 		txd_write_integer(json, number);
+}
+
+bool
+txd_pb_integer(PbKind kind, uint64_t v, int64_t *number)
+{
+	uint32_t low = (uint32_t) v;
+
+	switch (kind)
+	{
+		case PB_UINT32:
+		case PB_FIXED32:
+			*number = low;
+			return true;
+		case PB_INT32:
+		case PB_SFIXED32:
+			*number = (int32_t) low;
+			return true;
+		case PB_SINT32:
+			*number = txd_pb_zigzag(low);
+			return true;
+		case PB_SINT64:
+			*number = txd_pb_zigzag(v);
+			return true;
+		case PB_UINT64:
+		case PB_FIXED64:
+			*number = (int64_t) v;
+			return v <= INT64_MAX;
+		default:
+			*number = (int64_t) v;
+			return true;
+	}
 }
 
 static void
 put_number(TxdBuf *json, const PbField *field, uint64_t v)
 {
 	uint32_t low = (uint32_t) v;
+	int64_t number;
 	float f;
 	double d;
 
@@ -195,26 +228,11 @@ put_number(TxdBuf *json, const PbField *field, uint64_t v)
 		case PB_ENUM:
 			put_symbol(json, field->symbols, (int32_t) low);
 			break;
-		case PB_UINT64:
-		case PB_FIXED64:
-			txd_write_unsigned(json, v);
-			break;
-		case PB_UINT32:
-		case PB_FIXED32:
-			txd_write_unsigned(json, low);
-			break;
-		case PB_INT32:
-		case PB_SFIXED32:
-			txd_write_integer(json, (int32_t) low);
-			break;
-		case PB_SINT32:
-			txd_write_integer(json, txd_pb_zigzag(low));
-			break;
-		case PB_SINT64:
-			txd_write_integer(json, txd_pb_zigzag(v));
-			break;
 		default:
-			txd_write_integer(json, (int64_t) v);
+			if (txd_pb_integer(field->kind, v, &number))
+				txd_write_integer(json, number);
+			else
+				txd_write_unsigned(json, v);
 	}
 }
 
@@ -432,30 +450,42 @@ put_top(PbReader *r, const PbType *type, PbInput in)
 }
 
 bool
-txd_protobuf_json(TxdProtobuf *pb, const char *data, size_t len, TxdBuf *json, TxdError *err)
+txd_pb_begin(TxdProtobuf *pb, PbReader *r, PbInput *in, const PbType **type)
 {
-	const unsigned char *p = (const unsigned char *) data;
-	PbReader r = {.start = p,
-				  .end = p + len,
-				  .scratch = &pb->scratch,
-				  .json = json,
-				  .before = json->len,
-				  .err = err,
-				  .steps = MAX_STEPS + (int64_t) len * STEPS_OF_BYTE};
-	PbInput in = {.p = r.start, .end = r.end};
-	const PbType *type = pb->top;
-	bool ok;
+	size_t len = (size_t) (r->end - r->start);
 
+	r->scratch = &pb->scratch;
+	r->before = r->json->len;
+	r->steps = MAX_STEPS + (int64_t) len * STEPS_OF_BYTE;
+	*in = (PbInput){.p = r->start, .end = r->end};
+	*type = pb->top;
 	if (len > TXD_MAX_ROW)
-		return txd_refuse(err, "too_long", NULL, "more than %d bytes", TXD_MAX_ROW);
-	if (type == NULL && !read_path(&r, pb, &in, &type))
+		return txd_refuse(r->err, "too_long", NULL, "more than %d bytes", TXD_MAX_ROW);
+	if (*type == NULL && !read_path(r, pb, in, type))
 		return false;
-	pb->last = type;
-	ok = put_top(&r, type, in);
-	txd_pb_close(&r, 0, 0);
+	pb->last = *type;
+	return true;
+}
+
+void
+txd_pb_end(TxdProtobuf *pb, PbReader *r)
+{
+	txd_pb_close(r, 0, 0);
 	if (pb->scratch.max_slots * sizeof(PbSlot) > KEEP_BYTES ||
 		pb->scratch.max_links * sizeof(PbLink) > KEEP_BYTES)
 		end_scratch(&pb->scratch);
+}
+
+bool
+txd_protobuf_json(TxdProtobuf *pb, const char *data, size_t len, TxdBuf *json, TxdError *err)
+{
+	const unsigned char *p = (const unsigned char *) data;
+	PbReader r = {.start = p, .end = p + len, .json = json, .err = err};
+	const PbType *type;
+	PbInput in;
+	bool ok = txd_pb_begin(pb, &r, &in, &type) && put_top(&r, type, in);
+
+	txd_pb_end(pb, &r);
 	if (!ok)
 		json->len = r.before;
 	return ok;

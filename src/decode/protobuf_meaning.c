@@ -9,8 +9,6 @@
 #include "protobuf_read.h"
 #include "value.h"
 
-#define FIRST_S INT64_C(-62135596800)   /* 0001-01-01, */
-#define LAST_S INT64_C(253402300799)    /* and the last second of 9999, as a Timestamp can be */
 #define LONGEST_S INT64_C(315576000000) /* of a Duration */
 #define SECOND_NS 1000000000
 #define MAX_DECIMAL 4096 /* bytes: what writing one out costs grows with the square of it */
@@ -39,7 +37,7 @@ put_timestamp(PbReader *r, int64_t seconds, int64_t nanos)
 	char text[TXD_DATETIME_TEXT + 20];
 	size_t n;
 
-	if (seconds < FIRST_S || seconds > LAST_S || nanos < 0 || nanos >= SECOND_NS)
+	if (seconds < PB_FIRST_S || seconds > PB_LAST_S || nanos < 0 || nanos >= SECOND_NS)
 		return refuse(r, "a Timestamp");
 	n = txd_unix_text(seconds, 0, "", text);
 	n += (size_t) put_fraction(text + n, nanos);

@@ -4,7 +4,7 @@
  * With a registry, messages of the file that they name, behind the path to their type. With a schema of the stream's own,
  * messages of one type and nothing else.
  */
-#include "protobuf.h"
+#include "protobuf_read.h"
 #include "translate.h"
 
 static void *
@@ -33,6 +33,12 @@ put(void *schema, const char *data, size_t len, TxdBuf *json, TxdError *err)
 	return txd_protobuf_json(schema, data, len, json, err);
 }
 
+static bool
+read_bound(void *schema, TxdBoundMessage *m)
+{
+	return txd_pb_read_bound(schema, m);
+}
+
 static void
 describe(void *schema, TxdBuf *json)
 {
@@ -46,4 +52,5 @@ const TxdLanguage txd_protobuf_language = {.name = "Protobuf",
 										   .release = release,
 										   .put = put,
 										   .put_own = put,
+										   .read_bound = read_bound,
 										   .describe = describe};

@@ -34,12 +34,11 @@ put_message(PbReader *r, const PbType *type, PbInput within)
 	return ok;
 }
 
-static bool
-put_field(PbReader *r, const PbField *field, PbInput *in)
+bool
+txd_pb_put_next(PbReader *r, const PbField *field, PbInput *in)
 {
 	PbInput within = {0};
 
-	txd_buf_append(r->json, field->lead.data, field->lead.len);
 	if (field->kind != PB_MESSAGE)
 		return put_plain(r, field, in);
 	return txd_pb_bytes(in, &within) && put_message(r, field->type, within);
@@ -57,42 +56,53 @@ is_chosen(const PbField *field, uint64_t *oneofs)
 }
 
 bool
+txd_pb_quick_field(PbQuick *q, const PbField **field)
+{
+	PbInput *in = &q->in;
+	PbInput within = {0};
+	uint32_t number = 0;
+	PbWire wire = PB_VARINT;
+
+	*field = NULL;
+	while (in->p < in->end)
+	{
+		if (!txd_pb_tag(in, &number, &wire))
+			return false;
+		*field = txd_pb_field_of(q->type, number);
+		if (*field != NULL)
+			break;
+		if (wire == PB_GROUP_BEGINS || !txd_pb_skip(in, number, wire, &within))
+			return false;
+	}
+	if (*field == NULL)
+		return true;
+	if (*field < q->next || wire != (*field)->wire || !is_chosen(*field, &q->oneofs))
+		return false;
+	q->next = *field + 1;
+	return true;
+}
+
+bool
 txd_pb_put_quick(PbReader *r, const PbType *type, PbInput in)
 {
-	const PbField *next = type->field;
-	const PbField *end = type->field + type->n;
+	PbQuick q = {.in = in, .type = type, .next = type->field};
+	const PbField *absent = type->field;
 	size_t start = r->json->len;
-	uint64_t oneofs = 0;
 
 	if (!txd_pb_enter(r) || !txd_pb_has_room(r, type->n))
 		return false;
-	while (in.p < in.end)
+	for (const PbField *field = absent; field != NULL; absent = q.next)
 	{
-		const PbField *field;
-		PbInput within = {0};
-		uint32_t number;
-		PbWire wire;
-
-		if (!txd_pb_tag(&in, &number, &wire))
+		if (!txd_pb_quick_field(&q, &field))
 			return false;
-		field = txd_pb_field_of(type, number);
+		for (; absent < (field != NULL ? field : type->field + type->n); absent++)
+			if (!txd_pb_put_absent(r, absent))
+				return false;
 		if (field == NULL)
-		{
-			if (wire == PB_GROUP_BEGINS || !txd_pb_skip(&in, number, wire, &within))
-				return false;
-			continue;
-		}
-		if (field < next || wire != field->wire || !is_chosen(field, &oneofs))
+			break;
+		txd_buf_append(r->json, field->lead.data, field->lead.len);
+		if (!txd_pb_put_next(r, field, &q.in))
 			return false;
-		for (; next < field; next++)
-			if (!txd_pb_put_absent(r, next))
-				return false;
-		if (!put_field(r, field, &in))
-			return false;
-		next = field + 1;
 	}
-	for (; next < end; next++)
-		if (!txd_pb_put_absent(r, next))
-			return false;
 	return txd_pb_leave(r, start);
 }

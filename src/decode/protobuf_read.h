@@ -4,7 +4,11 @@
 #ifndef TXD_PROTOBUF_READ_H
 #define TXD_PROTOBUF_READ_H
 
+#include "bind.h"
 #include "protobuf_schema.h"
+
+#define PB_FIRST_S INT64_C(-62135596800) /* 0001-01-01, */
+#define PB_LAST_S INT64_C(253402300799)  /* and the last second of 9999, as a Timestamp can be */
 
 /*
  * Where values of a field are: from `first` on, counted from 1; 0: nowhere. Of scalars that are not repeated the last one's bytes,
@@ -42,6 +46,23 @@ typedef struct PbScratch
 	size_t max_links;
 } PbScratch;
 
+/* A type of messages whose fields are bound to columns. */
+typedef struct PbBinding
+{
+	const PbType *type;
+	TxdBinding of;
+	struct PbBinding *next;
+} PbBinding;
+
+struct TxdProtobuf
+{
+	PbSchema schema;
+	const PbType *top;  /* NULL: messages say which */
+	const PbType *last; /* that was put; NULL: none */
+	PbScratch scratch;
+	PbBinding *bindings;
+};
+
 typedef struct PbReader
 {
 	const unsigned char *start;
@@ -54,6 +75,20 @@ typedef struct PbReader
 	int64_t steps;  /* fields that may still be looked at: a small message can have many of them */
 	size_t entries; /* of the maps that are open, one within the other */
 } PbReader;
+
+/* Begins with a message: *in is what is in it, *type what it is. */
+extern bool txd_pb_begin(TxdProtobuf *pb, PbReader *r, PbInput *in, const PbType **type);
+extern void txd_pb_end(TxdProtobuf *pb, PbReader *r);
+
+/* The symbol of a number, or NULL. */
+extern const PbSymbol *txd_pb_symbol(const PbEnum *of, int32_t number);
+
+/* The number of a field that is written as an integer; false: beyond int64_t. */
+extern bool txd_pb_integer(PbKind kind, uint64_t v, int64_t *number);
+
+/* protobuf_bind.c */
+extern bool txd_pb_read_bound(TxdProtobuf *pb, TxdBoundMessage *m);
+extern void txd_pb_free_bindings(TxdProtobuf *pb);
 
 /* Reads a value of a field that is no message. */
 static inline bool
@@ -126,6 +161,23 @@ extern bool txd_pb_put_meaning(PbReader *r, const PbType *type, size_t base);
 
 /* protobuf_quick.c: a message of a quick type; false, with part of it in the JSON: it takes the other way. */
 extern bool txd_pb_put_quick(PbReader *r, const PbType *type, PbInput in);
+/* The value of a field of such a message that the input is before; likewise. */
+extern bool txd_pb_put_next(PbReader *r, const PbField *field, PbInput *in);
+
+/* A message of a quick type that is gone through. */
+typedef struct PbQuick
+{
+	PbInput in;
+	const PbType *type;
+	const PbField *next; /* the first that may come */
+	uint64_t oneofs;     /* that have been seen */
+} PbQuick;
+
+/*
+ * The next field, whose value the input is before then; NULL at the end. Those between it and what was q->next are absent. False: the
+ * message takes the other way.
+ */
+extern bool txd_pb_quick_field(PbQuick *q, const PbField **field);
 
 /* What stands for a field that is not there: nothing, or its zero. */
 extern bool txd_pb_put_absent(PbReader *r, const PbField *field);

@@ -82,11 +82,17 @@ txd_field_type(const TxdJsonValue *v)
 
 /* Notes that the message has the field. */
 static inline void
-txd_track_note(TxdTrack *track, int field, const TxdJsonValue *value)
+txd_track_note_type(TxdTrack *track, int field, TxdFieldType type)
 {
 	if (track->nnoted == track->max_noted)
 		txd_track_grow(track);
-	track->noted[track->nnoted++] = (uint32_t) field << 3 | txd_field_type(value);
+	track->noted[track->nnoted++] = (uint32_t) field << 3 | type;
+}
+
+static inline void
+txd_track_note(TxdTrack *track, int field, const TxdJsonValue *value)
+{
+	txd_track_note_type(track, field, txd_field_type(value));
 }
 
 /* Whether the field's name in quotes is what stands at p. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bind.h"
 #include "translate.h"
 #include "value.h"
 
@@ -219,6 +220,29 @@ txd_translate(TxdTranslator *t, const char *data, size_t len, TxdError *err)
 	if (t->by_number)
 		return translate_numbered(t, data, len, err);
 	return t->language->put_own(t->own, data, len, &t->json, err) ? &t->json : NULL;
+}
+
+bool
+txd_translate_bound(TxdTranslator *t, TxdDecoder *d, const char *data, size_t len, TxdError *err)
+{
+	TxdBoundMessage m = {
+		.d = d, .data = data, .len = len, .own = !t->by_number, .json = &t->json, .err = err};
+	const Numbered *place;
+	uint32_t id;
+
+	txd_buf_clear(&t->json);
+	t->latest = t->own;
+	if (t->by_number)
+	{
+		place = read_number(m.data, m.len, &id) ? find(t, id) : NULL;
+		if (place == NULL || place->schema == NULL)
+			return false;
+		t->last = (int) (place - t->numbered);
+		t->latest = place->schema;
+		m.data += TXD_WIRE_PREFIX;
+		m.len -= TXD_WIRE_PREFIX;
+	}
+	return t->language->read_bound(t->latest, &m);
 }
 
 void

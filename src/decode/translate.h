@@ -11,6 +11,8 @@
 
 #define TXD_WIRE_PREFIX 5 /* byte 0 and the number */
 
+typedef struct TxdBoundMessage TxdBoundMessage;
+
 /* What a format contributes; a schema is its own. */
 typedef struct TxdLanguage
 {
@@ -25,6 +27,8 @@ typedef struct TxdLanguage
 	/* Appends the JSON of what follows the number; of a message of the stream's own schema. */
 	bool (*put)(void *schema, const char *data, size_t len, TxdBuf *json, TxdError *err);
 	bool (*put_own)(void *schema, const char *data, size_t len, TxdBuf *json, TxdError *err);
+	/* The same without the JSON, see bind.h; false: it takes the way by that. */
+	bool (*read_bound)(void *schema, TxdBoundMessage *message);
 	/* Appends the fields of the message that was put last, as TXD_FROM_SCHEMA has them. */
 	void (*describe)(void *schema, TxdBuf *json);
 } TxdLanguage;
@@ -50,6 +54,10 @@ extern void txd_translator_refuse(TxdTranslator *t, uint32_t id, const char *why
 
 /* The JSON of the bytes, which lives until the next call; NULL with err filled. */
 extern const TxdBuf *txd_translate(TxdTranslator *t, const char *data, size_t len, TxdError *err);
+
+/* Notes the values of the bytes for the columns of the decoder; false: they are those of their JSON. */
+extern bool txd_translate_bound(TxdTranslator *t, TxdDecoder *d, const char *data, size_t len,
+								TxdError *err);
 
 /* Appends what the schema says of the fields of the bytes that were translated last; nothing where it does not. */
 extern void txd_translator_describe(const TxdTranslator *t, TxdBuf *json);

@@ -2,11 +2,13 @@
  * fuzz_avro.c — libFuzzer entry: a schema of Avro, a NUL, a byte, and what may be a value of it. With bit 0 of the byte the
  * schema is also read as itself.
  *
- * What is accepted is JSON, but for bytes that are no UTF-8, and the same when the schema is read as itself. JSON that is written by the
+ * What is accepted is JSON, but for bytes that are no UTF-8, and the same when the schema is read as itself; rows are the same whether
+ * they come from it or straight from the value. JSON that is written by the
  * schema is read again, as what is written the same. A refusal leaves no bytes, has a code and a UTF-8 sentence.
  */
 #include <string.h>
 
+#include "both_ways.h"
 #include "fuzz.h"
 
 #include "decode/avro.h"
@@ -140,6 +142,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 			MUST(json.len == again.len && memcmp(json.data, again.data, json.len) == 0);
 	}
 	decode_message(schema, value, len);
+	MUST(both_ways(&(TxdSchema){.format = TXD_AVRO,
+								.csv = {',', '"', false, false, ""},
+								.avro_schema = schema},
+				   value, len, (unsigned char) value[-1]) == NULL);
 	txd_buf_free(&json);
 	txd_buf_free(&again);
 	return 0;

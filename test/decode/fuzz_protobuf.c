@@ -2,12 +2,14 @@
  * fuzz_protobuf.c — libFuzzer entry: the length of a schema in two bytes, the schema, and what may be a message of it.
  *
  * The schema is tried as a .proto file, whose messages are behind the path to their type, and as the descriptor of one.
- * What is accepted is JSON, but for bytes that are no UTF-8, and the same when it is read again. A refusal leaves no bytes,
+ * What is accepted is JSON, but for bytes that are no UTF-8, and the same when it is read again; rows are the same whether they come
+ * from it or straight from the message. A refusal leaves no bytes,
  * has a code and a UTF-8 sentence.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "both_ways.h"
 #include "fuzz.h"
 
 #include "decode/json.h"
@@ -122,6 +124,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	text = set_of(data + 2, n);
 	pb = txd_protobuf_own(text, NULL, &err);
 	try_schema(pb, &err, message, len, memmem(data + 2, n, "\xfe\xff\xff\xff", 4) == NULL);
+	MUST(both_ways(&(TxdSchema){.format = TXD_PROTOBUF,
+								.csv = {',', '"', false, false, ""},
+								.protobuf_schema = text},
+				   message, len, (unsigned) len) == NULL);
 	free(text);
 	return 0;
 }

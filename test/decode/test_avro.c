@@ -15,6 +15,7 @@ typedef struct Evolution
 } Evolution;
 
 #include "avro_evolution.h"
+#include "both_ways.h"
 #include "check.h"
 #include "decode/avro.h"
 
@@ -34,6 +35,24 @@ to_json(const TxdAvro *avro, const char *bytes, size_t len, TxdBuf *json, TxdErr
 	return ok;
 }
 
+/* As the value, and as the only field of a record, which has no bytes of its own. */
+static void
+check_both_ways(const char *writer, const char *bytes, size_t len)
+{
+	char *wrapped = malloc(strlen(writer) + 100);
+	TxdSchema schema = {.format = TXD_AVRO, .csv = {',', '"', false, false, ""}};
+
+	sprintf(wrapped,
+			"{\"type\":\"record\",\"name\":\"wrapped\",\"fields\":[{\"name\":\"f\",\"type\":%s}]}",
+			writer);
+	for (unsigned seed = 0; seed < 90; seed++)
+	{
+		schema.avro_schema = seed % 3 == 0 ? writer : wrapped;
+		CHECK_STR(both_ways(&schema, bytes, len, seed / 3), NULL);
+	}
+	free(wrapped);
+}
+
 static void
 run_case(const Case *c)
 {
@@ -49,6 +68,7 @@ run_case(const Case *c)
 	else
 		snprintf(shown, sizeof(shown), "!%s", err.code);
 	CHECK_STR(shown, c->want);
+	check_both_ways(c->writer, bytes, len);
 	/* No prefix of a value is one; the empty one of nothing is all there is of a null. */
 	for (size_t n = 0; avro != NULL && c->want[0] != '!' && n < len; n++)
 		CHECK(!to_json(avro, bytes, n, &json, &err));

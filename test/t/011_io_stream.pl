@@ -110,7 +110,7 @@ sub test_window
 sub test_errors
 {
 	my $c = start_child();
-	my $open = sub { say_frame($c, 'STREAM_OPEN', ++$c->{n}, 0, stream_frame(@_)); return read_error(hear($c)) };
+	my $open = sub { say_frame($c, 'STREAM_OPEN', ++$c->{n}, 0, stream_frame(@_)); return read_error(hear_type($c, 'ERROR')) };
 	my $e = $open->('missing');
 	is($e->{state}, '42704', 'missing topic');
 	like($e->{message}, qr/topic "missing" does not exist/, '... by name');
