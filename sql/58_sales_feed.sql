@@ -104,7 +104,8 @@ BEGIN
     $step$, 20);
     PERFORM txpipe.on_load('sales_transactions', 'months', $step$
         SELECT * FROM dwh.create_months(ARRAY(
-            SELECT DISTINCT date_trunc('month', transaction_date::timestamp)::date FROM batch))
+            SELECT DISTINCT date_trunc('month', transaction_date::timestamp)::date
+            FROM (SELECT DISTINCT transaction_date FROM batch) d))
     $step$, 30);
     PERFORM txpipe.on_load('sales_transactions', 'products', $step$
         INSERT INTO dwh.dim_product (product_id, product_name, product_category)
@@ -160,7 +161,8 @@ BEGIN
             SELECT {r.row:r.content_hash} FROM ({sales}) r)) s
         WHERE s.file_id IS NULL OR (SELECT true FROM txpipe.file f WHERE f.file_id = s.file_id)
     $step$), '{sales}', replace(replace(sales, '{more}', ', b.content_hash'), 'FROM batch b', $sql$FROM (
-            SELECT *, {content} AS content_hash FROM batch WHERE transaction_id IN (
+            SELECT *, {content} AS content_hash FROM batch
+            WHERE (SELECT count(*) FROM fresh) < (SELECT count(*) FROM batch) AND transaction_id IN (
                 SELECT transaction_id FROM batch b WHERE NOT EXISTS (SELECT FROM fresh f WHERE f.line_no = b.line_no))) b$sql$)),
         '{content}', content), 90);
     PERFORM txpipe.on_load('sales_transactions', 'load', load_sales, 100);
