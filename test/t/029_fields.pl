@@ -21,17 +21,19 @@ produce_lines($broker, 'f1', 0,
 	'not json', '{"id": 3.5, "a.b": 1}');
 query(q{CREATE TABLE f1 (id text); SELECT txpipe.create_stream('f1', 'shop', 'f1', 'f1')});
 wait_for_offset($node, 'f1', 4);
-is( query(q{SELECT path, array_to_string(json_types, '+'), occurrences, first_offset, last_offset
-	FROM txpipe.stream_field WHERE stream = 'f1' ORDER BY path COLLATE "C"}),
-	join("\n",
+# Those of a second batch are counted a second later.
+wait_for(
+	$node, q{SELECT path, array_to_string(json_types, '+'), occurrences, first_offset, last_offset
+	FROM txpipe.stream_field WHERE stream = 'f1' ORDER BY path COLLATE "C"},
+	'every path with types, count, first and last offset',
+	value => join("\n",
 		'a\.b|number|1|3|3',
 		'id|number+string|3|0|3',
 		'meta|object|2|0|1',
 		'meta.deep|object|1|1|1',
 		'meta.deep.er|boolean|1|1|1',
 		'meta.source|null+string|2|0|1',
-		'tags|array|1|0|0'),
-	'every path with types, count, first and last offset');
+		'tags|array|1|0|0'));
 produce_lines($broker, 'f1', 0, map { qq({"id": $_}) } 1 .. 50);
 wait_for_offset($node, 'f1', 54);
 wait_for($node, q{SELECT occurrences, last_offset FROM txpipe.stream_field WHERE stream = 'f1' AND path = 'id'},

@@ -41,7 +41,7 @@ is( sql(q{SELECT kafka_offset, decoded ->> 'id', decoded ->> 'city', code FROM t
 sql(q{SELECT txpipe.create_stream('inferred', 'shop', 'prices', key_columns => '{$key.id, $key.city}', options => '{"key_format": "avro"}')});
 wait_for_offset($node, 'inferred', 4);
 is(sql('SELECT id, city, price FROM inferred ORDER BY id'), "1|a|3\n2|b|2", 'a table that is inferred');
-is(sql(q{SELECT path, occurrences FROM txpipe.stream_field WHERE stream = 'inferred'}), 'price|3', 'stream_field is about values');
+wait_for($node, q{SELECT path, occurrences FROM txpipe.stream_field WHERE stream = 'inferred'}, 'stream_field is about values', value => 'price|3');
 
 # --- a table that is inferred has the key as its schema does ---
 
