@@ -62,8 +62,11 @@ txp_feed_match(const List *patterns, const char *path, char **group_key)
 		const TxpFeedPattern *pattern = lfirst(lc);
 
 		if (!RE_compile_and_execute(pattern->regex, unconstify(char *, path), len, REG_ADVANCED,
-									DEFAULT_COLLATION_OID, lengthof(part), part) ||
-			part[1].rm_so < 0)
+									DEFAULT_COLLATION_OID, group_key ? lengthof(part) : 0, part))
+			continue;
+		if (group_key == NULL)
+			return pattern;
+		if (part[1].rm_so < 0)
 			continue;
 		*group_key = captured(path, len, &part[1]);
 		return pattern;

@@ -18,7 +18,10 @@ typedef struct TxpFeedPattern
 /* The patterns of the feeds that `user` may run, or with `operates` operate, in the order in which they are asked. */
 extern List *txp_feed_patterns(Oid user, bool operates);
 
-/* The first of them that takes the path, and the group key in it; NULL: none does. */
+/*
+ * The first of them that takes the path, and the group key in it; NULL: none does. Without `group_key` it is a sixth of the
+ * work, and a pattern also takes what it finds no key in.
+ */
 extern const TxpFeedPattern *txp_feed_match(const List *patterns, const char *path,
 											char **group_key);
 

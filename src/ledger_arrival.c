@@ -47,41 +47,60 @@ pack_arrivals(List *arrivals, Datum *values)
 		values[c] = txp_spi_array(types[c], columns[c], NULL, n);
 }
 
-/* Those that the ledger does not have as they are, in the order in which they are to be loaded. */
-static uint64
-find_unknown(List *arrivals)
+#define UNKNOWN                                                                                    \
+	"SELECT p.ord FROM unnest($1, $2, $3, $4, $5) "                                                \
+	"WITH ORDINALITY AS p (feed_id, group_key, name, bytes, modified_at, ord) "                    \
+	"WHERE NOT EXISTS "                                                                            \
+	"    (SELECT FROM txpipe.file_ledger l WHERE l.feed_id = p.feed_id AND l.file_name = p.name "  \
+	"     AND l.bytes = p.bytes AND l.modified_at = p.modified_at AND l.state <> 'settling' "      \
+	"     AND NOT l.landing_removed) "
+
+/* Those that the ledger does not have as they are; by choice in the order in which they are to be loaded. */
+static List *
+find_unknown(List *arrivals, bool in_order)
 {
 	static TxpStatement query = {
-		"SELECT p.ord FROM unnest($1, $2, $3, $4, $5) "
-		"WITH ORDINALITY AS p (feed_id, group_key, name, bytes, modified_at, ord) "
-		"WHERE NOT EXISTS "
-		"    (SELECT FROM txpipe.file_ledger l WHERE l.feed_id = p.feed_id AND l.file_name = "
-		"p.name "
-		"     AND l.bytes = p.bytes AND l.modified_at = p.modified_at AND l.state <> 'settling' "
-		"     AND NOT l.landing_removed) "
-		"ORDER BY txpipe.natural_key(p.group_key) COLLATE \"C\", p.group_key COLLATE \"C\", "
-		"txpipe.natural_key(p.name) COLLATE \"C\", p.name COLLATE \"C\"",
+		UNKNOWN, 5, {INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID}};
+	static TxpStatement ordered = {
+		UNKNOWN "ORDER BY txpipe.natural_key(p.group_key) COLLATE \"C\", p.group_key COLLATE "
+				"\"C\", txpipe.natural_key(p.name) COLLATE \"C\", p.name COLLATE \"C\"",
 		5,
 		{INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID}};
+	MemoryContext context = CurrentMemoryContext;
+	List *unknown = NIL;
 	Datum values[5];
+	uint64 n;
 
+	if (arrivals == NIL)
+		return NIL;
+	SPI_connect();
 	pack_arrivals(arrivals, values);
-	return txp_spi_run(&query, values, NULL);
+	n = txp_spi_run(in_order ? &ordered : &query, values, NULL);
+	for (uint64 i = 0; i < n; i++)
+	{
+		int64 position = DatumGetInt64(txp_spi_datum(i, 1));
+		MemoryContext old = MemoryContextSwitchTo(context);
+
+		unknown = lappend(unknown, list_nth(arrivals, position - 1));
+		MemoryContextSwitchTo(old);
+	}
+	SPI_finish();
+	return unknown;
 }
 
 /* A file that several patterns match belongs to the first feed. */
 static List *
-match_files(List *files, Oid user)
+match_files(List *files, const List *patterns, bool with_keys)
 {
-	List *patterns = txp_feed_patterns(user, true);
 	List *matched = NIL;
 	ListCell *lc;
 
 	foreach (lc, files)
 	{
 		const TxpLandingFile *file = lfirst(lc);
-		char *group_key;
-		const TxpFeedPattern *pattern = txp_feed_match(patterns, file->name, &group_key);
+		char *group_key = "";
+		const TxpFeedPattern *pattern =
+			txp_feed_match(patterns, file->name, with_keys ? &group_key : NULL);
 		TxpArrival *arrival;
 
 		if (pattern == NULL)
@@ -95,28 +114,17 @@ match_files(List *files, Oid user)
 	return matched;
 }
 
+/* Of thousands of files that a tick looks at most are known, whose keys nobody needs. */
 List *
 txp_ledger_arrivals(List *files, Oid user)
 {
-	MemoryContext context = CurrentMemoryContext;
-	List *matched = match_files(files, user);
-	List *arrivals = NIL;
-	uint64 n;
+	List *patterns = txp_feed_patterns(user, true);
+	List *unknown = NIL;
+	ListCell *lc;
 
-	if (matched == NIL)
-		return NIL;
-	SPI_connect();
-	n = find_unknown(matched);
-	for (uint64 i = 0; i < n; i++)
-	{
-		int64 position = DatumGetInt64(txp_spi_datum(i, 1));
-		MemoryContext old = MemoryContextSwitchTo(context);
-
-		arrivals = lappend(arrivals, list_nth(matched, position - 1));
-		MemoryContextSwitchTo(old);
-	}
-	SPI_finish();
-	return arrivals;
+	foreach (lc, find_unknown(match_files(files, patterns, false), false))
+		unknown = lappend(unknown, &((TxpArrival *) lfirst(lc))->file);
+	return find_unknown(match_files(unknown, patterns, true), true);
 }
 
 void

@@ -395,6 +395,13 @@ run_hourly();
 is(sql(q{SELECT string_agg(feed || ':' || group_key, ' ' ORDER BY feed) FROM txpipe.file WHERE file_name ~ 'ß'}), 'first:é1 second:é1',
 	'group keys of paths beyond ASCII');
 
+# A pattern whose group is not in the path does not take it.
+sql(q{SELECT txpipe.create_feed('no_key', 'n/(x)?y\.csv', 'changing', options => '{"ordinal": 1}'),
+	txpipe.create_feed('key', 'n/([^/]+)\.csv', 'changing', options => '{"ordinal": 2}')});
+deliver('n/y.csv', "id\n11\n");
+run_hourly();
+is(sql(q{SELECT feed || ':' || group_key FROM txpipe.file WHERE file_name = 'n/y.csv'}), 'key:y', 'a path without a group key is left to the next feed');
+
 # A file is read while the one before it is loaded; when that has changed its table, it is read anew.
 sql(<<'SQL');
 CREATE TABLE widened (id integer, file_id bigint);
