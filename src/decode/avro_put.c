@@ -159,49 +159,100 @@ txd_avro_put_real(const AvroType *type, TxdKind kind, const char *text, size_t l
 
 /* --- decimals --- */
 
-/* A magnitude of bytes, the lowest first, and the digits that it was made of. */
+/* A number of limbs, the lowest first, while it is made; then of bytes. */
 typedef struct Magnitude
 {
-	unsigned char *bytes;
+	uint32_t limb[MAX_DIGITS / 9 + 2];
+	size_t nlimbs;
+	unsigned char bytes[4 * (MAX_DIGITS / 9 + 2)];
 	size_t n;
-	int digits; /* without leading zeros */
+	uint32_t part; /* digits that are not in the limbs yet */
+	uint32_t power;
 } Magnitude;
+
+/* Nine digits at a time: each costs as much as there are limbs. */
+static void
+add_part(Magnitude *m)
+{
+	uint64_t carry = m->part;
+
+	for (size_t i = 0; i < m->nlimbs; i++)
+	{
+		carry += (uint64_t) m->limb[i] * m->power;
+		m->limb[i] = (uint32_t) carry;
+		carry >>= 32;
+	}
+	if (carry > 0)
+		m->limb[m->nlimbs++] = (uint32_t) carry;
+	m->part = 0;
+	m->power = 1;
+}
 
 static void
 add_digit(Magnitude *m, unsigned digit)
 {
-	if (digit == 0 && m->digits == 0)
-		return;
-	m->digits++;
-	for (size_t i = 0; i < m->n; i++)
-	{
-		digit += m->bytes[i] * 10u;
-		m->bytes[i] = (unsigned char) digit;
-		digit >>= 8;
-	}
-	if (digit > 0)
-		m->bytes[m->n++] = (unsigned char) digit;
+	m->part = m->part * 10 + digit;
+	m->power *= 10;
+	if (m->power == 1000000000)
+		add_part(m);
 }
 
-/* The number times 10^scale, which has to be whole; at most one digit more than allowed is made. */
-static bool
-fill_magnitude(Magnitude *m, const TxdDecimal *d, int64_t scale, int max_digits)
+/* How many digits the number times 10^scale has before the point; 0 of zero. */
+static int64_t
+count_digits(const TxdDecimal *d, int64_t scale)
 {
 	int64_t place = d->whole;
 
-	for (const char *p = d->digits; p < d->digits_end && m->digits <= max_digits; p++)
+	for (const char *p = d->digits; p < d->digits_end; p++)
+	{
+		place -= *p != '.';
+		if (*p != '.' && *p != '0')
+			return place + scale + 1;
+	}
+	return 0;
+}
+
+/* Has it digits behind the point then? */
+static bool
+has_fraction(const TxdDecimal *d, int64_t scale)
+{
+	int64_t place = d->whole;
+
+	for (const char *p = d->digits; p < d->digits_end; p++)
+	{
+		place -= *p != '.';
+		if (*p != '.' && *p != '0' && place < -scale)
+			return true;
+	}
+	return false;
+}
+
+/* The number times 10^scale, which is whole and has at most MAX_DIGITS. */
+static void
+fill_magnitude(Magnitude *m, const TxdDecimal *d, int64_t scale)
+{
+	bool zero = count_digits(d, scale) == 0;
+	int64_t place = d->whole;
+
+	m->nlimbs = m->n = 0;
+	m->part = 0;
+	m->power = 1;
+	for (const char *p = d->digits; p < d->digits_end && place > -scale; p++)
 	{
 		if (*p == '.')
 			continue;
 		place--;
-		if (place >= -scale)
-			add_digit(m, (unsigned) (*p - '0'));
-		else if (*p != '0')
-			return false;
+		add_digit(m, (unsigned) (*p - '0'));
 	}
-	for (; m->digits > 0 && place > -scale && m->digits <= max_digits; place--)
+	for (; !zero && place > -scale; place--)
 		add_digit(m, 0);
-	return true;
+	add_part(m);
+	for (size_t i = 0; i < 4 * m->nlimbs; i++)
+	{
+		m->bytes[i] = (unsigned char) (m->limb[i / 4] >> (8 * (i % 4)));
+		if (m->bytes[i] != 0)
+			m->n = i + 1;
+	}
 }
 
 /* Two's complement, the highest byte first: as short as may be, or of a fixed size. */
@@ -241,28 +292,41 @@ read_decimal(TxdKind kind, const char *text, size_t len, TxdDecimal *d, TxdError
 	return txd_refuse_value(err, "wrong_type", NULL, "not a decimal number", text, len);
 }
 
+/* Of the schema, and of numbers that it has the bytes for. */
+static int64_t
+most_digits(const AvroType *type)
+{
+	size_t size =
+		type->kind == AVRO_FIXED && type->size < AVRO_MAX_DECIMAL ? type->size : AVRO_MAX_DECIMAL;
+	int64_t most = (int64_t) size * 241 / 100 + 1;
+
+	return type->precision < most ? type->precision : most;
+}
+
 static bool
 put_decimal(const AvroType *type, TxdKind kind, const char *text, size_t len, TxdBuf *out,
 			TxdError *err)
 {
-	Magnitude m = {0};
+	Magnitude *m;
 	TxdDecimal d;
-	bool ok = true;
+	bool ok;
 
 	if (!read_decimal(kind, text, len, &d, err))
 		return false;
-	m.bytes = txd_alloc(MAX_DIGITS);
-	if (!fill_magnitude(&m, &d, type->digits,
-						type->precision < MAX_DIGITS ? type->precision : MAX_DIGITS))
-		ok = txd_refuse(err, "excess_scale", NULL,
-						"more than the schema's %d digits behind the point: \"%.*s\"", type->digits,
-						(int) (len < 60 ? len : 60), text);
-	else if (m.digits > type->precision ||
-			 !put_complement(type, &m, d.negative && m.digits > 0, out))
-		ok = txd_refuse(err, "out_of_range", NULL, "more than the schema's %d digits: \"%.*s\"",
-						type->precision, (int) (len < 60 ? len : 60), text);
-	free(m.bytes);
-	return ok;
+	if (has_fraction(&d, type->digits))
+		return txd_refuse(err, "excess_scale", NULL,
+						  "more than the schema's %d digits behind the point: \"%.*s\"",
+						  type->digits, (int) (len < 60 ? len : 60), text);
+	ok = count_digits(&d, type->digits) <= most_digits(type);
+	if (ok)
+	{
+		m = txd_alloc(sizeof(*m));
+		fill_magnitude(m, &d, type->digits);
+		ok = put_complement(type, m, d.negative && m->n > 0, out);
+		free(m);
+	}
+	return ok || txd_refuse(err, "out_of_range", NULL, "more than the schema's %d digits: \"%.*s\"",
+							type->precision, (int) (len < 60 ? len : 60), text);
 }
 
 /* --- bytes and fixed --- */
@@ -382,21 +446,25 @@ static bool
 put_variable(const AvroType *type, TxdKind kind, const char *text, size_t len, TxdBuf *out,
 			 TxdError *err)
 {
-	Magnitude m = {0};
+	const AvroType *value = type->field[1].type;
+	Magnitude *m;
 	TxdDecimal d;
 	int64_t scale;
 	bool ok;
 
 	if (!read_decimal(kind, text, len, &d, err))
 		return false;
-	m.bytes = txd_alloc(MAX_DIGITS);
 	scale = d.digits_end - d.digits - d.whole;
 	scale -= memchr(d.digits, '.', (size_t) (d.digits_end - d.digits)) != NULL;
-	ok = scale >= TXD_MIN_SCALE && scale <= TXD_MAX_SCALE &&
-		 fill_magnitude(&m, &d, scale, MAX_DIGITS) && m.digits <= MAX_DIGITS;
+	ok = scale >= TXD_MIN_SCALE && scale <= TXD_MAX_SCALE && count_digits(&d, scale) <= MAX_DIGITS;
 	txd_avro_append_long(out, scale);
-	ok = ok && put_complement(type->field[1].type, &m, d.negative && m.digits > 0, out);
-	free(m.bytes);
+	if (ok)
+	{
+		m = txd_alloc(sizeof(*m));
+		fill_magnitude(m, &d, scale);
+		ok = put_complement(value, m, d.negative && m->n > 0, out);
+		free(m);
+	}
 	return ok || txd_refuse_value(err, "out_of_range", NULL, "no decimal of Avro", text, len);
 }
 

@@ -133,13 +133,10 @@ test_debezium(void)
 	check_same(presets, "{}", "{\"d\":12.50,\"j\":{\"a\":1}}");
 }
 
-/* Digits that no value of the schema has are not worked out. */
+/* An array of a thousand such numbers takes less than two seconds. */
 static void
-test_effort(void)
+check_effort(const char *schema, const char *number)
 {
-	const char *schema =
-		"{\"type\":\"array\",\"items\":[\"null\",{\"type\":\"bytes\",\"logicalType\":"
-		"\"decimal\",\"precision\":10,\"scale\":2},\"string\"]}";
 	TxdError err = {0};
 	TxdAvroWriter *writer = txd_avro_writer_new(&schema, 1, &err);
 	TxdBuf json = {0};
@@ -147,13 +144,65 @@ test_effort(void)
 	clock_t start = clock();
 
 	for (int i = 0; i < 1000; i++)
-		txd_buf_append(&json, i == 0 ? "[\"1e9999\"" : ",\"1e9999\"", 9);
+	{
+		txd_buf_append(&json, i == 0 ? "[" : ",", 1);
+		txd_buf_append(&json, number, strlen(number));
+	}
 	txd_buf_byte(&json, ']');
 	CHECK(txd_avro_write(writer, json.data, json.len, &out, &err));
 	CHECK(clock() - start < 2 * CLOCKS_PER_SEC);
 	txd_avro_writer_free(writer);
 	txd_buf_free(&json);
 	txd_buf_free(&out);
+}
+
+/* Digits that no value of the schema has are not worked out, and those it has not one by one. */
+static void
+test_effort(void)
+{
+	check_effort("{\"type\":\"array\",\"items\":[\"null\",{\"type\":\"bytes\",\"logicalType\":"
+				 "\"decimal\",\"precision\":10,\"scale\":2},\"string\"]}",
+				 "\"1e9999\"");
+	check_effort("{\"type\":\"array\",\"items\":[{\"type\":\"fixed\",\"name\":\"f\",\"size\":9,"
+				 "\"logicalType\":\"decimal\",\"precision\":9900},\"string\"]}",
+				 "\"1e9800\"");
+	check_effort("{\"type\":\"array\",\"items\":{\"type\":\"bytes\",\"logicalType\":\"decimal\","
+				 "\"precision\":9900,\"scale\":900}}",
+				 "7e8900");
+	check_effort("{\"type\":\"array\",\"items\":" VARIABLE "}", "-3e999");
+}
+
+/* The greatest and the least that so many bytes have, and what is one beyond: the digits alone do not tell. */
+static void
+test_sizes(void)
+{
+	static const char *const most[] = {"127", "32767", "2147483647", "9223372036854775807",
+									   "39614081257132168796771975167"};
+	static const char *const least[] = {"-128", "-32768", "-2147483648", "-9223372036854775808",
+										"-39614081257132168796771975168"};
+	static const int sizes[] = {1, 2, 4, 8, 12};
+	char schema[200];
+	char beyond[60];
+	char want[100];
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+	{
+		snprintf(schema, sizeof(schema),
+				 "{\"type\":\"fixed\",\"name\":\"f\",\"size\":%d,\"logicalType\":\"decimal\","
+				 "\"precision\":50}",
+				 sizes[i]);
+		check_same(schema, most[i], most[i]);
+		check_same(schema, least[i], least[i]);
+		/* None of them ends with a nine. */
+		snprintf(beyond, sizeof(beyond), "%s", most[i]);
+		beyond[strlen(beyond) - 1]++;
+		snprintf(want, sizeof(want), "more than the schema's 50 digits: \"%s\"", beyond);
+		check_same(schema, beyond, want);
+		snprintf(beyond, sizeof(beyond), "%s", least[i]);
+		beyond[strlen(beyond) - 1]++;
+		snprintf(want, sizeof(want), "more than the schema's 50 digits: \"%s\"", beyond);
+		check_same(schema, beyond, want);
+	}
 }
 
 /* Unions of records that hold unions: each level would be tried twice for each of the one above. */
@@ -230,6 +279,7 @@ main(void)
 	test_cases();
 	test_debezium();
 	test_effort();
+	test_sizes();
 	test_tries();
 	test_digits();
 	test_long_duration();
