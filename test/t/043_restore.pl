@@ -93,6 +93,7 @@ query('source', q{SELECT txpipe.unload(file_id) FROM txpipe.file WHERE group_key
 produce_some();
 is_exact('source', 'before the dump');
 query('source', q{SELECT txpipe.pause_stream('events')});
+wait_for($node, 'SELECT workers = 0 FROM txpipe.stream_status', 'nobody writes between the dump and what it is compared with', db => 'source');
 cmp_ok(query('source', 'SELECT count(*) FROM txpipe.rejected_row'), '>', 10, 'the dump has rejected lines');
 
 # --- dump, restore, compare ---
