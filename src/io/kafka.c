@@ -11,6 +11,7 @@
 #include "link.h"
 #include "unseen.h"
 
+#define FREES_ONCE 0x020d00ff /* of librdkafka */
 #define FIRST_TRY_MS 500
 #define RETRY_MS 100
 #define LOG_KINDS 16
@@ -220,11 +221,51 @@ make_conf(TxpKafka *k, TxpReader *r, const TxpProperty *own)
 	if (k->on_delivery != NULL)
 		rd_kafka_conf_set_dr_msg_cb(conf, k->on_delivery);
 	if (k->shared)
-	{
-		txp_show_count(conf, &k->heard);
 		rd_kafka_conf_set_stats_cb(conf, on_statistics);
-	}
 	return conf;
+}
+
+/*
+ * Until 2.13 librdkafka frees what counts answers twice where it refuses what it is configured with: that is found out by a client
+ * without it, which has no brokers to connect to.
+ */
+static bool
+is_accepted(const rd_kafka_conf_t *conf, rd_kafka_type_t type, char *reason, size_t size)
+{
+	rd_kafka_conf_t *copy = rd_kafka_conf_dup(conf);
+	rd_kafka_t *rk;
+
+	(void) rd_kafka_conf_set(copy, "bootstrap.servers", NULL, NULL, 0);
+	rd_kafka_conf_set_log_cb(copy, NULL);
+	rk = rd_kafka_new(type, copy, reason, size);
+	if (rk == NULL)
+	{
+		rd_kafka_conf_destroy(copy);
+		return false;
+	}
+	rd_kafka_destroy(rk);
+	return true;
+}
+
+/* NULL, without conf, and with the reason, when it is refused. */
+static rd_kafka_t *
+make_kafka(TxpKafka *k, rd_kafka_type_t type, rd_kafka_conf_t *conf, char *reason, size_t size)
+{
+	bool safe = !k->shared || !txp_show_has_ids() || rd_kafka_version() >= FREES_ONCE;
+	rd_kafka_t *rk = NULL;
+
+	if (safe || is_accepted(conf, type, reason, size))
+	{
+		if (k->shared)
+			txp_show_count(conf, &k->heard);
+		rk = rd_kafka_new(type, conf, reason, size);
+		/* Lost where there was no memory, or thread, for a client that was accepted. */
+		if (rk == NULL && !safe)
+			return NULL;
+	}
+	if (rk == NULL)
+		rd_kafka_conf_destroy(conf);
+	return rk;
 }
 
 bool
@@ -243,10 +284,9 @@ txp_kafka_open(TxpKafka *k, TxpChannel *channel, rd_kafka_type_t type, TxpReader
 					  "a frame's properties are broken");
 		return false;
 	}
-	k->rk = rd_kafka_new(type, conf, reason, sizeof(reason));
+	k->rk = make_kafka(k, type, conf, reason, sizeof(reason));
 	if (k->rk != NULL)
 		return true;
-	rd_kafka_conf_destroy(conf);
 	txp_error(channel,
 			  (TxpError){.fatal = true,
 						 .answer = k->answers,
