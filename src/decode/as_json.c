@@ -97,6 +97,7 @@ read_value(TxdDecoder *d, TxdMessage *m, TxdError *err)
 {
 	TxdFormat format;
 
+	d->reader = NULL;
 	if (m->payload == NULL)
 		return true;
 	format = format_of(d, m);

@@ -88,9 +88,11 @@ bind_field(TxdAvro *avro, TxdDecoder *d, const TxdBound *object, TxdBound *field
 	/* The text is `,"name":`. */
 	if (!txd_bind(&avro->binding, d, object, field, name.data + 2, name.len - 4, how, kind))
 		return false;
+	if (field->how == TXD_BOUND_OBJECT && !bind_record(avro, d, field, value))
+		field->how = TXD_BOUND_JSON;
 	field->of = field->how == TXD_BOUND_JSON ? step : value;
 	field->null = null;
-	return field->how != TXD_BOUND_OBJECT || bind_record(avro, d, field, value);
+	return true;
 }
 
 /* Records that are read as ones with further fields, which all have their defaults, are not bound. */
@@ -189,11 +191,12 @@ read_json(AvroInput *in, TxdBinding *b, TxdBound *field)
 }
 
 static bool
-step_over(AvroInput *in, const AvroStep *step)
+step_over(AvroInput *in, const AvroStep *step, int depth)
 {
 	TxdBuf *json = in->json;
 	bool ok;
 
+	in->depth = depth;
 	in->json = NULL;
 	ok = txd_avro_read(in, step);
 	in->json = json;
@@ -234,7 +237,7 @@ read_record(AvroInput *in, TxdAvro *avro, TxdDecoder *d, TxdBound *object)
 		bool ok;
 
 		if (f->how == TXD_BOUND_NOTHING)
-			ok = step_over(in, f->of);
+			ok = step_over(in, f->of, object->depth + 1);
 		else if (f->how == TXD_BOUND_JSON)
 			ok = read_json(in, &avro->binding, f);
 		else
@@ -254,9 +257,8 @@ txd_avro_read_bound(TxdAvro *avro, TxdBoundMessage *m)
 	if (!avro->bound)
 	{
 		avro->bound = true;
-		b->possible = is_object(avro->top) && avro->top->why == NULL && !avro->top->too_deep &&
-					  bind_record(avro, m->d, &b->top, avro->top);
-		txd_bind_end(b);
+		txd_bind_end(b, is_object(avro->top) && avro->top->why == NULL && !avro->top->too_deep &&
+							bind_record(avro, m->d, &b->top, avro->top));
 	}
 	if (!b->possible)
 		return false;

@@ -42,11 +42,13 @@ fits(const TxdDecoder *d, const TxdEdge *edge, TxdLeafKind kind)
 	return true;
 }
 
-/* Does no column take the object itself? */
+/* Are fields of the object wanted, and not itself? */
 static bool
 is_only_entered(const TxdDecoder *d, const TxdEdge *edge)
 {
-	return edge->node >= 0 ? d->match->nodes[edge->node].hit < 0 : edge->loose < 0;
+	if (edge->node >= 0)
+		return d->match->nodes[edge->node].hit < 0;
+	return edge->loose < 0 && d->track->counts;
 }
 
 static bool
@@ -87,12 +89,7 @@ txd_bind(TxdBinding *b, TxdDecoder *d, const TxdBound *object, TxdBound *field, 
 		return false;
 	f->edge = txd_match_field(d->match, node_of(d, object), f->name.text, len, &f->unknown);
 	f->tracked = -1;
-	if (d->track->counts)
-	{
-		f->tracked = txd_track_find(d->track, object->field.tracked, -1, f->name.text, len);
-		if (f->tracked < 0)
-			return false;
-	}
+	field->object = object;
 	field->how = how;
 	if ((how == TXD_BOUND_LEAF && !fits(d, f->edge, kind)) ||
 		(how == TXD_BOUND_OBJECT && (field->depth == MAX_DEPTH || !is_only_entered(d, f->edge))))
@@ -101,8 +98,15 @@ txd_bind(TxdBinding *b, TxdDecoder *d, const TxdBound *object, TxdBound *field, 
 }
 
 void
-txd_bind_end(TxdBinding *b)
+txd_bind_end(TxdBinding *b, bool possible)
 {
+	b->possible = possible;
+	if (!possible)
+	{
+		txd_binding_free(b);
+		b->n = 0;
+		return;
+	}
 	b->later = txd_arena_alloc(&b->memory, ((size_t) b->n + 1) * sizeof(TxdBound *));
 }
 
@@ -133,9 +137,21 @@ type_of(const TxdLeaf *leaf)
 	}
 }
 
+/* A field is listed when a message first has it. Beyond the limit it is looked for in each. */
+static void
+track(TxdDecoder *d, TxdBound *field)
+{
+	TxdField *f = &field->field;
+	int parent = field->object->field.tracked;
+
+	if (f->tracked < 0 && d->track->counts && parent >= 0)
+		f->tracked = txd_track_find(d->track, parent, -1, f->name.text, f->name.len);
+}
+
 void
 txd_bound_leaf(TxdDecoder *d, TxdBound *field)
 {
+	track(d, field);
 	txd_note_leaf(d, &field->field, &field->leaf, type_of(&field->leaf));
 }
 
@@ -149,7 +165,8 @@ txd_bound_null(TxdDecoder *d, TxdBound *field)
 void
 txd_bound_object(TxdDecoder *d, TxdBound *field)
 {
-	if (d->track->counts)
+	track(d, field);
+	if (field->field.tracked >= 0)
 		txd_track_note_type(d->track, field->field.tracked, TXD_FIELD_OBJECT);
 }
 
@@ -163,11 +180,14 @@ txd_bound_json(TxdBinding *b, TxdBound *field, const TxdBuf *json)
 bool
 txd_bound_end(TxdBinding *b, TxdBoundMessage *m)
 {
+	if (m->json->len > TXD_MAX_ROW)
+		return false;
 	/* The buffer does not move any more. */
 	for (int i = 0; i < b->nlater; i++)
 	{
 		TxdBound *f = b->later[i];
 
+		track(m->d, f);
 		if (!txd_json_field(m->d, &f->field, f->depth - 1, m->json->data + f->start,
 							f->end - f->start, m->err))
 			return false;

@@ -28,11 +28,12 @@ struct TxdBound
 	TxdLeafKind kind;
 	TxdLeaf leaf; /* of the present message */
 	TxdField field;
-	int depth;      /* objects around it */
-	const void *of; /* what the schema has for it */
-	int null;       /* branch of a union that is null, or -1 */
-	TxdLeaf absent; /* what stands for it where messages lack it; of kind NONE: nothing */
-	size_t start;   /* its JSON in the buffer */
+	const TxdBound *object; /* that it is in */
+	int depth;              /* objects around it */
+	const void *of;         /* what the schema has for it */
+	int null;               /* branch of a union that is null, or -1 */
+	TxdLeaf absent;         /* what stands for it where messages lack it; of kind NONE: nothing */
+	size_t start;           /* its JSON in the buffer */
 	size_t end;
 	int n;
 	TxdBound *inner; /* of an object */
@@ -72,8 +73,8 @@ extern bool txd_bind_fields(TxdBinding *b, TxdBound *object, int n);
 extern bool txd_bind(TxdBinding *b, TxdDecoder *d, const TxdBound *object, TxdBound *field,
 					 const char *name, size_t len, TxdBoundHow how, TxdLeafKind kind);
 
-/* Once all are bound. */
-extern void txd_bind_end(TxdBinding *b);
+/* Once all are bound, or cannot be. */
+extern void txd_bind_end(TxdBinding *b, bool possible);
 
 extern void txd_bound_begin(TxdBinding *b, TxdBoundMessage *m);
 /* The message has the field with field->leaf; a null; as an object; as JSON that was written from field->start on. */

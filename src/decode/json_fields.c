@@ -402,7 +402,7 @@ txd_note_leaf(TxdDecoder *d, const TxdField *f, const TxdLeaf *leaf, TxdFieldTyp
 		note_found(d, d->match, &d->match->nodes[f->edge->node], &f->value, leaf);
 	else if (f->edge->loose >= 0)
 		note_loose(d, f, leaf);
-	if (d->track->counts)
+	if (f->tracked >= 0)
 		txd_track_note_type(d->track, f->tracked, type);
 }
 
@@ -414,7 +414,7 @@ txd_json_field(TxdDecoder *d, TxdField *f, int depth, const char *text, size_t l
 
 	if (!read_field(&w, &at, f))
 		return false;
-	if (d->track->counts)
+	if (f->tracked >= 0)
 		txd_track_note(d->track, f->tracked, &f->value);
 	return true;
 }

@@ -20,6 +20,9 @@ put_timestamp(TxdDecoder *d, const TxdColumn *column, int64_t ms, TxdBuf *rows, 
 	return txd_unix_us(column, d->schema.form, txd_zone_of(d), us, rows, err);
 }
 
+/* How the schema of a value that is no object is told. */
+#define NAMELESS "[{\"name\":\"\","
+
 /* The key that has become JSON. */
 static bool
 put_key_json(TxdDecoder *d, const TxdColumn *column, const TxdMessage *m, TxdBuf *rows,
@@ -61,6 +64,10 @@ put_schema(TxdDecoder *d, const TxdColumn *column, const TxdTranslator *reader, 
 	d->scratch.len = 0;
 	if (reader != NULL)
 		txd_translator_describe(reader, &d->scratch);
+	/* Of a value that is no object there are no fields to tell. */
+	if (column->source == TXD_FROM_SCHEMA && d->scratch.len > sizeof(NAMELESS) - 1 &&
+		memcmp(d->scratch.data, NAMELESS, sizeof(NAMELESS) - 1) == 0)
+		d->scratch.len = 0;
 	if (d->scratch.len == 0)
 		return txd_null(column, d->schema.form, rows, err);
 	return txd_put_text(d, column, TXD_KIND_TEXT, d->scratch.data, d->scratch.len, true, rows, err);

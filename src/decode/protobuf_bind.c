@@ -8,6 +8,8 @@
 
 #define SECOND_US 1000000
 
+#define MAX_BINDINGS 16 /* of a schema, whose messages can be of any number of types */
+
 static bool bind_object(PbBinding *b, TxdDecoder *d, TxdBound *object, const PbType *type);
 
 void
@@ -62,9 +64,8 @@ bind_absent(const PbField *field, TxdBound *bound)
 	bound->absent.kind = bound->kind;
 	if (bound->kind != TXD_LEAF_TEXT)
 		return (len == 1 && *json == '0') || (len == 5 && memcmp(json, "false", 5) == 0);
-	bound->absent.text = json + 1;
-	bound->absent.len = len - 2;
-	return len >= 2 && *json == '"' && memchr(json, '\\', len) == NULL;
+	return len >= 2 && *json == '"' && memchr(json, '\\', len) == NULL &&
+		   txd_leaf_text(&bound->absent, json + 1, len - 2);
 }
 
 static bool
@@ -85,7 +86,9 @@ bind_field(PbBinding *b, TxdDecoder *d, const TxdBound *object, TxdBound *bound,
 		bound->how = TXD_BOUND_JSON;
 		bound->absent.kind = TXD_LEAF_NONE;
 	}
-	return bound->how != TXD_BOUND_OBJECT || bind_object(b, d, bound, field->type);
+	if (bound->how == TXD_BOUND_OBJECT && !bind_object(b, d, bound, field->type))
+		bound->how = TXD_BOUND_JSON;
+	return true;
 }
 
 static bool
@@ -103,16 +106,16 @@ static TxdBinding *
 binding_of(TxdProtobuf *pb, TxdDecoder *d, const PbType *type)
 {
 	PbBinding *b = pb->bindings;
+	int n = 0;
 
-	while (b != NULL && b->type != type)
-		b = b->next;
-	if (b != NULL)
-		return &b->of;
+	for (; b != NULL && b->type != type; b = b->next)
+		n++;
+	if (b != NULL || n == MAX_BINDINGS)
+		return b != NULL ? &b->of : NULL;
 	b = txd_alloc(sizeof(*b));
 	*b = (PbBinding){.type = type, .next = pb->bindings};
 	pb->bindings = b;
-	b->of.possible = type->quick && bind_object(b, d, &b->of.top, type);
-	txd_bind_end(&b->of);
+	txd_bind_end(&b->of, type->quick && bind_object(b, d, &b->of.top, type));
 	return &b->of;
 }
 
@@ -277,7 +280,7 @@ txd_pb_read_bound(TxdProtobuf *pb, TxdBoundMessage *m)
 	if (ok)
 	{
 		b = binding_of(pb, m->d, type);
-		ok = b->possible;
+		ok = b != NULL && b->possible;
 	}
 	if (ok)
 	{

@@ -34,6 +34,12 @@ field_at(const PbSchema *schema, PbInput path)
 	return NULL;
 }
 
+bool
+txd_pb_is_doc(const char *text, size_t len)
+{
+	return len <= MAX_DOC && txd_utf8_prefix(text, len) == len;
+}
+
 /* Without the blanks at the ends of lines, and those that all lines begin with. */
 static const char *
 comment_text(PbSchema *schema, PbInput comment)
@@ -59,7 +65,7 @@ comment_text(PbSchema *schema, PbInput comment)
 	}
 	while (text.len > 0 && text.data[text.len - 1] == '\n')
 		text.len--;
-	if (text.len > 0 && text.len <= MAX_DOC && txd_utf8_prefix(text.data, text.len) == text.len)
+	if (text.len > 0 && txd_pb_is_doc(text.data, text.len))
 		kept = txd_arena_copy(&schema->memory, text.data, text.len);
 	txd_buf_free(&text);
 	return kept;

@@ -244,7 +244,9 @@ read_field(Parser *p, PbInput in, PbField *field)
 			field->oneof = (int) part.v;
 		else if (part.number == 17)
 			optional3 = part.v != 0;
-		else if (part.number == TXD_PROTO_DOC && part.wire == PB_BYTES_OF)
+		else if (part.number == TXD_PROTO_DOC && part.wire == PB_BYTES_OF &&
+				 txd_pb_is_doc((const char *) part.within.p,
+							   (size_t) (part.within.end - part.within.p)))
 			field->doc = text_of(p, &part);
 	}
 	set_presence(p, field, label, optional3, &features);

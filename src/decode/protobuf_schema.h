@@ -162,6 +162,7 @@ typedef struct PbPart
 extern bool txd_pb_next_part(PbInput *in, PbPart *part);
 
 /* protobuf_doc.c: comments of the last file, from its SourceCodeInfo. */
+extern bool txd_pb_is_doc(const char *text, size_t len); /* short enough, and UTF-8? */
 extern void txd_pb_read_comments(PbSchema *schema, PbInput info);
 /* Appends [{"name", "type", "doc"}] of a message's fields, or of a value that is no object, which has no name; or nothing. */
 extern void txd_pb_describe(const PbType *type, TxdBuf *json);

@@ -230,6 +230,9 @@ txd_translate_bound(TxdTranslator *t, TxdDecoder *d, const char *data, size_t le
 	const Numbered *place;
 	uint32_t id;
 
+	/* What may be too long as JSON is for the way by that to say. */
+	if (len > TXD_MAX_ROW / 8)
+		return false;
 	txd_buf_clear(&t->json);
 	t->latest = t->own;
 	if (t->by_number)

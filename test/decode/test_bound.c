@@ -304,6 +304,107 @@ run(TxdFormat format, unsigned n, unsigned seed)
 	txd_buf_free(&message);
 }
 
+/* Decodes n messages by one decoder each way, into one column, and compares what it has seen. */
+static void
+check_sequence(TxdSchema schema, const char *const *messages, const size_t *lens, int n)
+{
+	const char *path = "x";
+	TxdColumn columns[] = {{.name = "whole", .type = TXD_JSONTEXT, .source = TXD_FROM_VALUE},
+						   {.name = "x", .type = TXD_INT4, .npaths = 1, .paths = &path}};
+	Side sides[2] = {{0}};
+
+	schema.csv = (TxdCsvOptions){',', '"', false, false, ""};
+	schema.track_fields = true;
+	for (int i = 0; i < 2; i++)
+	{
+		schema.columns = columns + 1 - i;
+		schema.ncolumns = 1 + i;
+		sides[i].d = txd_new(&schema, &sides[i].err);
+		for (int k = 0; CHECK(sides[i].d != NULL) && k < n; k++)
+		{
+			TxdMessage m = {.payload = messages[k], .payload_len = lens[k], .timestamp_ms = -1};
+
+			sides[i].rows.len = 0;
+			sides[i].ok = txd_decode(sides[i].d, &m, &sides[i].rows, &sides[i].err);
+		}
+	}
+	CHECK_STR(compare_sides(&sides[0], &sides[1], TXD_BINARY), NULL);
+	side_end(&sides[0]);
+	side_end(&sides[1]);
+}
+
+/* Fields that no message has take no room in the list of those that were seen. */
+static void
+test_many_fields(void)
+{
+	char message[4 + 45] = "\x08\x01\x1a\x2d";
+	const char *messages[] = {message};
+	size_t lens[] = {sizeof(message)};
+	char *schema = malloc(100000);
+	int len = sprintf(schema, "syntax = \"proto3\"; message P {");
+
+	for (int i = 1; i <= 990; i++)
+		len += sprintf(schema + len, "string f%d = %d;", i, i);
+	len += sprintf(schema + len, "} message Q {");
+	for (int i = 1; i <= 100; i++)
+		len += sprintf(schema + len, "optional string g%d = %d;", i, i);
+	sprintf(schema + len, "} message M { int32 x = 1; P p = 2; Q q = 3; }");
+	for (int i = 1; i <= 15; i++)
+		memcpy(message + 1 + 3 * i, (char[]){(char) (i << 3 | 2), 1, 'y'}, 3);
+	check_sequence(
+		(TxdSchema){.format = TXD_PROTOBUF, .protobuf_schema = schema, .protobuf_message = "M"},
+		messages, lens, 1);
+	free(schema);
+}
+
+/* What is wrong, or too deep, is refused as by JSON. */
+static void
+test_refusals(void)
+{
+	static const char deep[] =
+		"{\"type\":\"record\",\"name\":\"m\",\"fields\":["
+		"{\"name\":\"g\",\"type\":{\"type\":\"record\",\"name\":\"R\",\"fields\":"
+		"[{\"name\":\"n\",\"type\":[\"null\",\"R\"]}]}},"
+		"{\"name\":\"x\",\"type\":\"int\"}]}";
+	static const char flat[] = "{\"type\":\"record\",\"name\":\"m\",\"fields\":["
+							   "{\"name\":\"x\",\"type\":\"int\"}]}";
+	static const TxdRegistry registry = {.url = "http://r"};
+	const char *path = "x";
+	char message[80] = {0};
+
+	CHECK_STR(both_ways(&(TxdSchema){.format = TXD_PROTOBUF,
+									 .csv = {',', '"', false, false, ""},
+									 .protobuf_schema =
+										 "syntax = \"proto2\"; message M { optional string s = 1 "
+										 "[default = \"\\377\"]; optional int32 x = 2; }"},
+						"\x10\x01", 2, 1),
+			  NULL);
+	/* 62 to 64 records within each other, which the reader's schema leaves out. */
+	for (size_t levels = 60; levels < 67; levels++)
+	{
+		TxdColumn column = {.name = "x", .type = TXD_INT4, .npaths = 1, .paths = &path};
+		TxdSchema schema = {.format = TXD_AVRO,
+							.ncolumns = 1,
+							.columns = &column,
+							.avro_schema = flat,
+							.csv = {',', '"', false, false, ""},
+							.registry = &registry};
+		TxdError err = {0};
+		TxdDecoder *d = txd_new(&schema, &err);
+		const char *texts[] = {deep};
+		TxdBuf rows = {0};
+		TxdMessage m = {.payload = message, .payload_len = 5 + levels + 2, .timestamp_ms = -1};
+
+		memset(message + 5, 2, levels);
+		message[5 + levels] = 0;
+		message[5 + levels + 1] = 2;
+		txd_add_schema(d, &(TxdWanted){.format = TXD_AVRO, .id = 0}, texts, texts, 1);
+		CHECK(txd_decode(d, &m, &rows, &err) == (levels <= 62));
+		txd_free(d);
+		txd_buf_free(&rows);
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -312,5 +413,7 @@ main(int argc, char **argv)
 
 	run(TXD_AVRO, n, seed);
 	run(TXD_PROTOBUF, n, seed);
+	test_many_fields();
+	test_refusals();
 	return check_done("test_bound");
 }
