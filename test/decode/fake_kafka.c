@@ -56,6 +56,27 @@ rd_kafka_conf_destroy(rd_kafka_conf_t *conf)
 	free(conf);
 }
 
+rd_kafka_conf_t *
+rd_kafka_conf_dup(const rd_kafka_conf_t *conf)
+{
+	rd_kafka_conf_t *copy = rd_kafka_conf_new();
+
+	*copy = *conf;
+	return copy;
+}
+
+int
+rd_kafka_version(void)
+{
+	return RD_KAFKA_VERSION;
+}
+
+bool
+txp_show_has_ids(void)
+{
+	return false;
+}
+
 rd_kafka_conf_res_t
 rd_kafka_conf_set(rd_kafka_conf_t *conf, const char *name, const char *value, char *reason,
 				  size_t size)
@@ -63,7 +84,7 @@ rd_kafka_conf_set(rd_kafka_conf_t *conf, const char *name, const char *value, ch
 	(void) conf;
 	if (name[0] == 'x')
 		return RD_KAFKA_CONF_UNKNOWN;
-	if (value[0] != 'x')
+	if (value == NULL || value[0] != 'x')
 		return RD_KAFKA_CONF_OK;
 	snprintf(reason, size, "Invalid value \"%s\" for \"%s\"", value, name);
 	return RD_KAFKA_CONF_INVALID;
@@ -115,6 +136,12 @@ void
 rd_kafka_destroy_flags(rd_kafka_t *rk, int flags)
 {
 	(void) flags;
+	free(rk);
+}
+
+void
+rd_kafka_destroy(rd_kafka_t *rk)
+{
 	free(rk);
 }
 
