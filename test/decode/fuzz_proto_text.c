@@ -58,7 +58,8 @@ walk(const unsigned char *p, const unsigned char *end, int depth, bool message)
 		uint64_t v = read_varint(&p, end);
 		uint64_t field = tag >> 3;
 
-		MUST(field >= 1 && field <= 17 && ((tag & 7) == 0 || (tag & 7) == 2));
+		MUST((field >= 1 && field <= 17) || field == TXD_PROTO_DOC);
+		MUST((tag & 7) == 0 || (tag & 7) == 2);
 		if ((tag & 7) == 0)
 			continue;
 		MUST(v <= (uint64_t) (end - p));
