@@ -74,7 +74,7 @@ SQL
 
 	$standby->stop('fast');
 	log_is_clean($standby, qr/cannot execute (CALL )?[\w. ]+(\(\))? (during recovery|in a read-only transaction)/, qr/terminating .* due to/,
-		qr/could not (connect to the primary server|receive data from WAL stream)/);
+		qr/could not (connect to the primary server|(receive data from|send data to) WAL stream)/);
 	stop_broker($broker);
 }
 done_testing();
