@@ -60,7 +60,10 @@ displacements(const TxpGroup *group)
 	return txp_spi_list(&query, values, NULL, read_displacement);
 }
 
-/* The loaded one, with its duplicates, is a duplicate of the file from now on. */
+/*
+ * The loaded one, with its duplicates, is a duplicate of the file from now on; what would have displaced it as well finds
+ * it gone.
+ */
 static void
 hand_content_over(const Displacement *d)
 {
@@ -68,11 +71,16 @@ hand_content_over(const Displacement *d)
 		"UPDATE txpipe.file_ledger SET duplicate_of = $2 WHERE file_id = $1",
 		2,
 		{INT8OID, INT8OID}};
-	Datum values[] = {Int64GetDatum(d->loaded), Int64GetDatum(d->file)};
+	static TxpStatement late = {"UPDATE txpipe.file_ledger SET displaces = NULL WHERE feed_id = $3 "
+								"AND displaces = $1 AND file_id <> $2",
+								3,
+								{INT8OID, INT8OID, INT4OID}};
+	Datum values[] = {Int64GetDatum(d->loaded), Int64GetDatum(d->file), Int32GetDatum(d->feed_id)};
 
 	SPI_connect();
 	txp_ledger_promote(d->loaded, d->file);
 	(void) txp_spi_run(&update, values, NULL);
+	(void) txp_spi_run(&late, values, NULL);
 	SPI_finish();
 }
 

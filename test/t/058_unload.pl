@@ -195,6 +195,20 @@ is(totals(), totals_of(1 .. 4), 'any of them can come back');
 sql('SELECT txpipe.reload(' . file_id('items/5/a.csv') . "); SELECT txpipe.reload($second)");
 is(totals(), totals_of(1 .. 4), 'its content is there once');
 
+# Of two that come before the file of their content that is loaded, the first takes its place, and the second would be next.
+make_items('29', 20, 0);
+foreach my $keys ([29], [ 27, 28 ])
+{
+	deliver("items/$_/a.csv", $content{29}) foreach @$keys;
+	run_hourly();
+}
+foreach my $key (27, 28, 29)
+{
+	is(counts("items/$key/a.csv"), 'loaded 20 20 0 0 0 0', "the content of three files is loaded from group $key");
+	is(totals(), totals_of(1 .. 4, 29), 'and once');
+	sql('SELECT txpipe.unload(' . file_id("items/$key/a.csv") . ')');
+}
+
 # A file that changed is accepted, and can be taken back again.
 my $changed = $content{1};
 $content{'1b'} = make_items('1b', 40, 0);
