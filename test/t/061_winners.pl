@@ -238,8 +238,7 @@ my @queries = (
 
 sub warehouse
 {
-	my @lines = map { split /\n/, $node->safe_psql('retail', $_, extra_params => [ '-F', "\t" ]) } @queries;
-	return join "\n", sort @lines;
+	return join "\n", sort split /\n/, $node->safe_psql('retail', join(";\n", @queries), extra_params => [ '-F', "\t" ]);
 }
 
 # Days whose daily file would be another one without their version saying so.
