@@ -278,7 +278,7 @@ sub shortest
 	my ($what, $seconds, $try) = @_;
 	my $shortest;
 
-	for my $i (1 .. 5)
+	for my $i (1 .. 10)
 	{
 		my $start = time();
 		$try->($i);
