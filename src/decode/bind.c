@@ -104,7 +104,6 @@ txd_bind_end(TxdBinding *b, bool possible)
 	if (!possible)
 	{
 		txd_binding_free(b);
-		b->n = 0;
 		return;
 	}
 	b->later = txd_arena_alloc(&b->memory, ((size_t) b->n + 1) * sizeof(TxdBound *));

@@ -184,42 +184,47 @@ txd_translator_refuse(TxdTranslator *t, uint32_t id, const char *why)
 	txd_refuse(&take_place(t, id)->why, "bad_schema", NULL, "schema %" PRIu32 ": %s", id, why);
 }
 
-static const TxdBuf *
-translate_numbered(TxdTranslator *t, const char *data, size_t len, TxdError *err)
+/* The schema a message names is the latest one from now on; false: there is none to read it by. */
+static bool
+choose_schema(TxdTranslator *t, const char *data, size_t len, TxdError *err)
 {
 	const Numbered *place;
 	uint32_t id;
 
+	t->latest = t->own;
+	if (!t->by_number)
+		return true;
 	if (!read_number(data, len, &id))
 	{
 		txd_refuse(err, t->language->refusal, NULL,
 				   "the message does not begin with byte 0 and the number of a schema");
-		return NULL;
+		return false;
 	}
 	place = find(t, id);
 	if (place == NULL)
 	{
 		txd_refuse(err, "unknown_schema", NULL, "schema %" PRIu32 " was not asked for", id);
-		return NULL;
+		return false;
 	}
 	t->last = (int) (place - t->numbered);
 	t->latest = place->schema;
 	if (place->schema == NULL)
 		*err = place->why;
-	return place->schema != NULL && t->language->put(place->schema, data + TXD_WIRE_PREFIX,
-													 len - TXD_WIRE_PREFIX, &t->json, err)
-			   ? &t->json
-			   : NULL;
+	return place->schema != NULL;
 }
 
 const TxdBuf *
 txd_translate(TxdTranslator *t, const char *data, size_t len, TxdError *err)
 {
+	bool done;
+
 	txd_buf_clear(&t->json);
-	t->latest = t->own;
-	if (t->by_number)
-		return translate_numbered(t, data, len, err);
-	return t->language->put_own(t->own, data, len, &t->json, err) ? &t->json : NULL;
+	if (!choose_schema(t, data, len, err))
+		return NULL;
+	done = t->by_number ? t->language->put(t->latest, data + TXD_WIRE_PREFIX, len - TXD_WIRE_PREFIX,
+										   &t->json, err)
+						: t->language->put_own(t->own, data, len, &t->json, err);
+	return done ? &t->json : NULL;
 }
 
 bool
@@ -227,24 +232,17 @@ txd_translate_bound(TxdTranslator *t, TxdDecoder *d, const char *data, size_t le
 {
 	TxdBoundMessage m = {
 		.d = d, .data = data, .len = len, .own = !t->by_number, .json = &t->json, .err = err};
-	const Numbered *place;
-	uint32_t id;
+	TxdError why;
 
-	/* What may be too long as JSON is for the way by that to say. */
-	if (len > TXD_MAX_ROW / 8)
+	/* What may be too long as JSON is for the way by that to say, as is what cannot be read at all. */
+	if (len > TXD_MAX_ROW / 8 || !choose_schema(t, data, len, &why))
 		return false;
-	txd_buf_clear(&t->json);
-	t->latest = t->own;
 	if (t->by_number)
 	{
-		place = read_number(m.data, m.len, &id) ? find(t, id) : NULL;
-		if (place == NULL || place->schema == NULL)
-			return false;
-		t->last = (int) (place - t->numbered);
-		t->latest = place->schema;
 		m.data += TXD_WIRE_PREFIX;
 		m.len -= TXD_WIRE_PREFIX;
 	}
+	txd_buf_clear(&t->json);
 	return t->language->read_bound(t->latest, &m);
 }
 
