@@ -63,7 +63,8 @@ CREATE VIEW txpipe.outbox WITH (security_barrier) AS
     SELECT o.outbox_id, r.server, r.topic, o.key, o.value, o.headers, o.created_at, o.delivered_at, o.attempts,
            CASE WHEN o.delivered_at IS NULL THEN coalesce(o.last_error, r.last_error) END AS last_error,
            CASE WHEN o.delivered_at IS NULL THEN greatest(o.retry_at, r.retry_at) END AS retry_at,
-           o.options ->> 'format' AS format
+           o.options ->> 'format' AS format,
+           o.options ->> 'key_format' AS key_format
       FROM txpipe.outbox_store o
       JOIN txpipe.outbox_route r USING (route_id)
      WHERE txpipe.is_owner(r.owner_oid, r.owner_name);
@@ -81,6 +82,7 @@ COMMENT ON COLUMN txpipe.outbox.attempts IS 'How often it was sent';
 COMMENT ON COLUMN txpipe.outbox.last_error IS 'Why it was not delivered yet, where something failed';
 COMMENT ON COLUMN txpipe.outbox.retry_at IS 'When it is tried again';
 COMMENT ON COLUMN txpipe.outbox.format IS 'What its value becomes by a schema when it is sent: avro or json; NULL: it is sent as it is';
+COMMENT ON COLUMN txpipe.outbox.key_format IS 'What its key becomes when it is sent: avro or json; text, NULL: it is sent as it is';
 
 CREATE FUNCTION txpipe.enqueue(server text, topic text, value text, key text DEFAULT NULL, headers jsonb DEFAULT NULL)
 RETURNS bigint

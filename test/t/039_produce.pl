@@ -194,7 +194,9 @@ is( values_of('queue', 'shop'),
 	join(' ', unpack('H*', wire(11, avro_long(1))), unpack('H*', '{"n": 3}'), unpack('H*', 'as it is'), 'NULL', unpack('H*', wire(101, avro_long(6))), unpack('H*', wire(11, avro_long(7)))),
 	'... each as it was to be, in order');
 is((split / /, keys_of('queue', 'shop'))[-1], unpack('H*', wire(30, avro_long(7) . avro_text(''))), '... and the key of one');
-is(sql(q{SELECT last_error FROM txpipe.outbox WHERE key = '7'}), 'the key does not fit its schema: not an object: "7"', '... but for one that does not fit');
+is( sql(q{SELECT key_format, last_error FROM txpipe.outbox WHERE key = '7'}),
+	'avro|the key does not fit its schema: not an object: "7"',
+	'... but for one that does not fit');
 is(error(q{SELECT txpipe.enqueue('shop', 'queue', '{}'::jsonb, 'x', options => '{"key_format": "json"}')})->{state}, '22P02', '... or is no JSON');
 wait_for($node, q{SELECT last_error = 'the value does not fit its schema: field "n": not a number: "two"' AND attempts > 0 AND delivered_at IS NULL
 	FROM txpipe.outbox WHERE key = 'b'}, 'one that does not fit stays, and says why');
