@@ -86,6 +86,7 @@ CREATE TABLE txpipe.file_ledger (
     copy_sha256 bytea CHECK (length(copy_sha256) = 32),
     copy_bytes bigint,
     rows_erased bigint NOT NULL DEFAULT 0,
+    matched_by bigint,
     CHECK (sha256 IS NOT NULL OR state IN ('settling', 'superseded')),
     CHECK (state <> 'loaded' OR rows_read =
            rows_loaded + rows_duplicate + rows_filtered + rows_superseded + rows_rejected)
@@ -103,6 +104,9 @@ CREATE INDEX file_ledger_open ON txpipe.file_ledger (file_id)
 CREATE INDEX file_ledger_displaces ON txpipe.file_ledger (feed_id) WHERE displaces IS NOT NULL;
 CREATE INDEX file_ledger_original ON txpipe.file_ledger (duplicate_of) WHERE duplicate_of IS NOT NULL;
 CREATE INDEX file_ledger_landing ON txpipe.file_ledger (feed_id, file_name) WHERE NOT landing_removed;
+-- All that a tick compares with the landing directory.
+CREATE INDEX file_ledger_matched ON txpipe.file_ledger (matched_by) INCLUDE (file_name, bytes, modified_at)
+    WHERE matched_by IS NOT NULL AND NOT landing_removed AND state <> 'settling';
 SELECT pg_catalog.pg_extension_config_dump('txpipe.file_ledger', '');
 SELECT pg_catalog.pg_extension_config_dump('txpipe.file_ledger_file_id_seq', '');
 REVOKE ALL ON txpipe.file_ledger FROM PUBLIC;
@@ -134,6 +138,7 @@ COMMENT ON COLUMN txpipe.file_ledger.landing_removed IS 'It is not in the landin
 COMMENT ON COLUMN txpipe.file_ledger.copy_sha256 IS 'SHA-256 of what the copy holds since erase_subject() has rewritten it; NULL: the file as it was delivered';
 COMMENT ON COLUMN txpipe.file_ledger.copy_bytes IS 'Size of such a copy as it is stored';
 COMMENT ON COLUMN txpipe.file_ledger.rows_erased IS 'Records that such a copy lacks, which a reload does not read';
+COMMENT ON COLUMN txpipe.file_ledger.matched_by IS 'Hash of the patterns of the feeds up to its own, by which a run has found its feed again: while they are the same, and so are size and time, later runs need not; NULL: not yet';
 
 CREATE TABLE txpipe.lake_leftover (
     lake_path text PRIMARY KEY,

@@ -19,9 +19,9 @@
 #define LONGEST_WAIT_MS 60000
 
 List *
-txp_discover(Oid user)
+txp_discover(Oid user, bool may_mark)
 {
-	return txp_ledger_arrivals(txp_landing_scan(), user);
+	return txp_ledger_arrivals(txp_landing_scan(), user, may_mark);
 }
 
 /* Milliseconds until the file has been left alone long enough; 0: it has. */

@@ -9,8 +9,11 @@
 
 #include "fileio.h"
 
-/* Files that belong to a feed `user` may run and are not in the ledger as they are. List of TxpArrival. */
-extern List *txp_discover(Oid user);
+/*
+ * Files that belong to a feed `user` may run and are not in the ledger as they are. List of TxpArrival. What is known is marked,
+ * where it may be: no lock of that should last.
+ */
+extern List *txp_discover(Oid user, bool may_mark);
 
 /*
  * Waits, once, until all have been left alone for txpipe.settle_time, hashes those that did not change, and

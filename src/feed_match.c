@@ -7,6 +7,7 @@
 
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "mb/pg_wchar.h"
 #include "regex/regex.h"
 #include "utils/builtins.h"
@@ -23,21 +24,47 @@ read_pattern(uint64 row)
 	pattern->feed_id = DatumGetInt32(txp_spi_datum(row, 1));
 	pattern->group_name = txp_spi_text(row, 2);
 	pattern->regex = cstring_to_text(txp_spi_text(row, 3));
+	pattern->usable = DatumGetBool(txp_spi_datum(row, 4));
 	return pattern;
+}
+
+static uint64
+hash_pattern(const TxpFeedPattern *pattern, uint64 before)
+{
+	uint64 hash = hash_bytes_extended((const unsigned char *) &pattern->feed_id,
+									  sizeof(pattern->feed_id), before);
+
+	return hash_bytes_extended((const unsigned char *) VARDATA_ANY(pattern->regex),
+							   (int) VARSIZE_ANY_EXHDR(pattern->regex), hash);
 }
 
 List *
 txp_feed_patterns(Oid user, bool operates)
 {
-	static TxpStatement query = {
-		"SELECT feed_id, group_name, '^(?:' || file_pattern || ')$' FROM txpipe.feed "
-		"WHERE pg_has_role($1, owner_oid, 'USAGE') "
-		"OR ($2 AND has_function_privilege($1, " TXP_OPERATE ")) ORDER BY ordinal, feed_id",
-		2,
-		{OIDOID, BOOLOID}};
+	static TxpStatement query = {"SELECT feed_id, group_name, '^(?:' || file_pattern || ')$', "
+								 "pg_has_role($1, owner_oid, 'USAGE') "
+								 "OR ($2 AND has_function_privilege($1, " TXP_OPERATE ")) "
+								 "FROM txpipe.feed ORDER BY ordinal, feed_id",
+								 2,
+								 {OIDOID, BOOLOID}};
 	Datum values[] = {ObjectIdGetDatum(user), BoolGetDatum(operates)};
+	List *patterns = txp_spi_list(&query, values, NULL, read_pattern);
+	bool asked_all = true;
+	uint64 hash = 0;
+	ListCell *lc;
 
-	return txp_spi_list(&query, values, NULL, read_pattern);
+	foreach (lc, patterns)
+	{
+		TxpFeedPattern *pattern = lfirst(lc);
+
+		hash = hash_pattern(pattern, hash);
+		pattern->mark = (int64) hash;
+		pattern->asked_all = asked_all;
+		asked_all = asked_all && pattern->usable;
+		if (!pattern->usable)
+			patterns = foreach_delete_current(patterns, lc);
+	}
+	return patterns;
 }
 
 /* The part of the path that the first capture group has matched; its places count characters. */

@@ -12,7 +12,10 @@ typedef struct TxpFeedPattern
 {
 	int32 feed_id;
 	char *group_name;
-	text *regex; /* over the whole path */
+	text *regex;    /* over the whole path */
+	bool usable;    /* by the user */
+	bool asked_all; /* so are all before it */
+	int64 mark;     /* hash of the patterns up to this one, whoever may use them */
 } TxpFeedPattern;
 
 /* The patterns of the feeds that `user` may run, or with `operates` operate, in the order in which they are asked. */

@@ -20,6 +20,7 @@ typedef struct TxpArrival
 	TxpLandingFile file;
 	int32 feed_id;
 	char *group_key;
+	int64 mark; /* for what the ledger has under its name; 0: none */
 	uint8 sha256[32];
 	bool settled; /* hashed, and unchanged since */
 } TxpArrival;
@@ -78,8 +79,15 @@ typedef struct TxpRejects
 	Datum *messages;
 } TxpRejects;
 
-/* Which of the landing files (TxpLandingFile) are arrivals for feeds that `user` may run. */
-extern List *txp_ledger_arrivals(List *files, Oid user);
+/*
+ * Which of the landing files (TxpLandingFile) are arrivals for feeds that `user` may run. Marks what is known, if it may: the
+ * rows are locked until the transaction ends.
+ */
+extern List *txp_ledger_arrivals(List *files, Oid user, bool may_mark);
+/* Without those files that the ledger has as they are in the feed that takes them first, by the marks of `patterns` (TxpFeedPattern). */
+extern List *txp_ledger_unsure(List *files, const List *patterns);
+/* Marks what the ledger has under the names of files that were matched (TxpArrival). */
+extern void txp_ledger_mark(const List *matched);
 /* Files that wait but are not in the landing directory any more hold no group up. */
 extern void txp_ledger_withdraw_removed(Oid user);
 /* Enters arrivals (TxpArrival) as settling. */

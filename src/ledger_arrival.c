@@ -109,22 +109,34 @@ match_files(List *files, const List *patterns, bool with_keys)
 		arrival->file = *file;
 		arrival->feed_id = pattern->feed_id;
 		arrival->group_key = group_key;
+		arrival->mark = pattern->asked_all ? pattern->mark : 0;
 		matched = lappend(matched, arrival);
 	}
 	return matched;
 }
 
-/* Of thousands of files that a tick looks at most are known, whose keys nobody needs. */
-List *
-txp_ledger_arrivals(List *files, Oid user)
+static List *
+files_of(const List *arrivals)
 {
-	List *patterns = txp_feed_patterns(user, true);
-	List *unknown = NIL;
+	List *files = NIL;
 	ListCell *lc;
 
-	foreach (lc, find_unknown(match_files(files, patterns, false), false))
-		unknown = lappend(unknown, &((TxpArrival *) lfirst(lc))->file);
-	return find_unknown(match_files(unknown, patterns, true), true);
+	foreach (lc, arrivals)
+		files = lappend(files, &((TxpArrival *) lfirst(lc))->file);
+	return files;
+}
+
+/* Of thousands of files that a tick looks at most are known, whose keys nobody needs, and most of those as belonging to their feed. */
+List *
+txp_ledger_arrivals(List *files, Oid user, bool may_mark)
+{
+	List *patterns = txp_feed_patterns(user, true);
+	List *matched = match_files(txp_ledger_unsure(files, patterns), patterns, false);
+	List *unknown = find_unknown(matched, false);
+
+	if (may_mark && list_length(unknown) < list_length(matched))
+		txp_ledger_mark(matched);
+	return find_unknown(match_files(files_of(unknown), patterns, true), true);
 }
 
 void
@@ -330,8 +342,9 @@ forget_landing(const TxpArrival *a)
 static bool
 matches_still(const TxpArrival *a)
 {
+	List *files = list_make1(unconstify(TxpLandingFile *, &a->file));
 	List *arrivals =
-		txp_ledger_arrivals(list_make1(unconstify(TxpLandingFile *, &a->file)), GetUserId());
+		find_unknown(match_files(files, txp_feed_patterns(GetUserId(), true), true), true);
 	const TxpArrival *now = arrivals == NIL ? NULL : linitial(arrivals);
 
 	return now != NULL && now->feed_id == a->feed_id && strcmp(now->group_key, a->group_key) == 0;

@@ -49,8 +49,10 @@ clear_landing(const Run *run)
 static void
 enter_arrivals(Run *run)
 {
-	List *arrivals = txp_discover(run->user);
+	/* In a block the locks would last, in the order of nobody else. */
+	List *arrivals = txp_discover(run->user, !run->atomic);
 
+	commit(run);
 	if (arrivals == NIL)
 		return;
 	txp_fileio_start(run->files);

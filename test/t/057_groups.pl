@@ -270,9 +270,9 @@ like(sql(q{SELECT reason FROM txpipe.file WHERE state = 'changed'}), qr/^file (\
 is(states('c/follow%'), 'c/follow.csv:superseded c/follow.csv:loaded', 'or takes the place of what was loaded');
 is(states('c/ignore%'), 'c/ignore.csv:loaded c/ignore.csv:superseded', 'or is ignored');
 is(sql('TABLE changed_rows'), '1 3 5', 'the tables have what the states say');
-my $ledger = sql('SELECT md5(string_agg(l::text, $$ $$ ORDER BY file_id)) FROM txpipe.file_ledger l');
+my $ledger = sql('SELECT md5(string_agg((to_jsonb(l) - $$matched_by$$)::text, $$ $$ ORDER BY file_id)) FROM txpipe.file_ledger l');
 run_hourly();
-is(sql('SELECT md5(string_agg(l::text, $$ $$ ORDER BY file_id)) FROM txpipe.file_ledger l'), $ledger, 'another run finds nothing');
+is(sql('SELECT md5(string_agg((to_jsonb(l) - $$matched_by$$)::text, $$ $$ ORDER BY file_id)) FROM txpipe.file_ledger l'), $ledger, 'another run finds nothing');
 sql(q{SELECT txpipe.reload(file_id) FROM txpipe.file WHERE state = 'changed'});
 is(states('c/strict%') . ' ' . sql('TABLE changed_rows'), 'c/strict.csv:superseded c/strict.csv:loaded 3 4 5', 'reload accepts it');
 deliver('c/follow.csv', "id\n2\n");
