@@ -100,7 +100,7 @@ CREATE INDEX file_ledger_name ON txpipe.file_ledger (feed_id, file_name);
 CREATE INDEX file_ledger_group ON txpipe.file_ledger (feed_id, group_key);
 -- Not by feed: without statistics it would be taken for the best way to one file or group of thousands that are open.
 CREATE INDEX file_ledger_open ON txpipe.file_ledger (file_id)
-    WHERE state IN ('settling', 'waiting', 'loading', 'failed', 'poison');
+    WHERE state IN ('settling', 'waiting', 'loading', 'failed', 'poison', 'changed');
 CREATE INDEX file_ledger_displaces ON txpipe.file_ledger (feed_id) WHERE displaces IS NOT NULL;
 CREATE INDEX file_ledger_original ON txpipe.file_ledger (duplicate_of) WHERE duplicate_of IS NOT NULL;
 CREATE INDEX file_ledger_landing ON txpipe.file_ledger (feed_id, file_name) WHERE NOT landing_removed;
