@@ -8,6 +8,7 @@ use File::Basename qw(basename);
 use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeRetail;
+use TxpipeTest qw(log_is_clean);
 
 my $data = $ENV{TXPIPE_RETAIL_DATA} // "$TxpipeRetail::tree/../shared/data/retail";
 my $node = retail_node('retail');
@@ -133,7 +134,6 @@ SKIP:
 	is(sql($figures), '3000|16521|3054994.79|2821074.7745|1488', 'once more changes nothing');
 }
 
-my @unexpected = grep { /\b(ERROR|FATAL|PANIC):/ } split /\n/, slurp_file($node->logfile);
-is(join("\n", @unexpected), '', 'no error in the server log');
+log_is_clean($node);
 $node->stop;
 done_testing();

@@ -12,6 +12,7 @@ use Test::More;
 
 use lib dirname(__FILE__);
 use TxpipeRetail;
+use TxpipeTest qw(log_is_clean);
 
 my $seed = $ENV{TXPIPE_TEST_SEED} // time % 100_000;
 diag("seed $seed (TXPIPE_TEST_SEED)");
@@ -412,7 +413,6 @@ is(sql("SELECT count(*), string_agg(DISTINCT location, ' '), string_agg(DISTINCT
         JOIN dwh.dim_branch USING (branch_key) JOIN dwh.dim_sales_agent USING (sales_agent_key)"), '4|Town A|Agent A', 'all sales are in it');
 is(sql('SELECT string_agg(item, $$, $$) FROM txpipe.check_warehouse() WHERE NOT ok'), '', 'and the warehouse is sound');
 
-my @unexpected = grep { /\b(ERROR|FATAL|PANIC):/ } split /\n/, slurp_file($node->logfile);
-is(join("\n", @unexpected), '', 'no error in the server log');
+log_is_clean($node);
 $node->stop;
 done_testing();
