@@ -1,6 +1,7 @@
 /*
  * kafka.c — clients, and what their errors mean to a user of SQL.
  */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -225,15 +226,23 @@ make_conf(TxpKafka *k, TxpReader *r, const TxpProperty *own)
 	return conf;
 }
 
+static void *
+end_client(void *rk)
+{
+	rd_kafka_destroy(rk);
+	return NULL;
+}
+
 /*
  * Until 2.13 librdkafka frees what counts answers twice where it refuses what it is configured with: that is found out by a client
- * without it, which has no brokers to connect to.
+ * without it, which has no brokers to connect to. To end that one takes a second, which nobody waits for.
  */
 static bool
 is_accepted(const rd_kafka_conf_t *conf, rd_kafka_type_t type, char *reason, size_t size)
 {
 	rd_kafka_conf_t *copy = rd_kafka_conf_dup(conf);
 	rd_kafka_t *rk;
+	pthread_t thread;
 
 	(void) rd_kafka_conf_set(copy, "bootstrap.servers", NULL, NULL, 0);
 	rd_kafka_conf_set_log_cb(copy, NULL);
@@ -243,7 +252,10 @@ is_accepted(const rd_kafka_conf_t *conf, rd_kafka_type_t type, char *reason, siz
 		rd_kafka_conf_destroy(copy);
 		return false;
 	}
-	rd_kafka_destroy(rk);
+	if (pthread_create(&thread, NULL, end_client, rk) != 0)
+		rd_kafka_destroy(rk);
+	else
+		pthread_detach(thread);
 	return true;
 }
 
