@@ -3,6 +3,8 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -79,6 +81,32 @@ txp_arg_count(FunctionCallInfo fcinfo, int n, const char *name, int max)
 						errmsg("argument \"%s\" must be between 1 and %d", name, max),
 						errhint("It was %d.", count)));
 	return count;
+}
+
+char **
+txp_arg_names(FunctionCallInfo fcinfo, int n, const char *name, const char *hint, int *count)
+{
+	char **names;
+	Datum *values;
+	bool *nulls;
+
+	*count = 0;
+	if (PG_ARGISNULL(n))
+		return NULL;
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(n), TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls,
+					  count);
+	names = palloc(sizeof(char *) * (*count + 1));
+	for (int i = 0; i < *count; i++)
+	{
+		if (nulls[i])
+			*count = 0;
+		else
+			names[i] = TextDatumGetCString(values[i]);
+	}
+	if (*count == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("%s must be names of columns", name), errhint("%s", hint)));
+	return names;
 }
 
 char *

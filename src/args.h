@@ -20,6 +20,9 @@ extern int64 txp_arg_int64(FunctionCallInfo fcinfo, int n, const char *name);
 extern int txp_arg_interval_ms(FunctionCallInfo fcinfo, int n, const char *name);
 /* An integer from 1 to `max`; ERRORs (22023) otherwise. */
 extern int txp_arg_count(FunctionCallInfo fcinfo, int n, const char *name, int max);
+/* The names of columns in a text[], and how many; NULL when the argument is. ERRORs (22023) when it has none or one is NULL. */
+extern char **txp_arg_names(FunctionCallInfo fcinfo, int n, const char *name, const char *hint,
+							int *count);
 
 /* The name of the object's next member, and its value, unread where it is nested; NULL: there is none. */
 extern char *txp_next_member(JsonbIterator **it, JsonbValue *value);

@@ -1,26 +1,20 @@
 /*
  * export_csv.c — the rows of a query as a CSV file, row by row from the executor to the file.
  *
- * Memory is that of one row and one buffer, however long the file is. The query runs with the caller's rights and
- * search_path in what is a read-only transaction to it, and to the functions it calls.
+ * Memory is that of one row and one buffer, however long the file is.
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "executor/executor.h"
-#include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
-#include "nodes/parsenodes.h"
-#include "tcop/dest.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/plancache.h"
 
 #include "args.h"
+#include "export_query.h"
 #include "outfile.h"
 
 PG_FUNCTION_INFO_V1(txpipe_export_csv);
@@ -143,70 +137,6 @@ end_rows(DestReceiver *self)
 {
 }
 
-/* One statement that only reads, as far as its text says. */
-static bool
-is_select(SPIPlanPtr plan)
-{
-	List *sources = SPI_plan_get_plan_sources(plan);
-	CachedPlanSource *source;
-	Query *query;
-
-	if (list_length(sources) != 1)
-		return false;
-	source = linitial(sources);
-	if (list_length(source->query_list) != 1)
-		return false;
-	query = linitial_node(Query, source->query_list);
-	return query->commandType == CMD_SELECT && !query->hasModifyingCTE && query->rowMarks == NIL &&
-		   source->resultDesc != NULL && source->resultDesc->natts > 0;
-}
-
-static SPIPlanPtr
-prepare_query(const char *text)
-{
-	SPIPlanPtr plan = SPI_prepare_cursor(text, 0, NULL, CURSOR_OPT_PARALLEL_OK);
-
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare_cursor failed: %s", SPI_result_code_string(SPI_result));
-	if (!is_select(plan))
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("the query of an export must be one SELECT"),
-			 errhint("SELECT, VALUES, TABLE and WITH ... SELECT do, with columns and without parts "
-					 "that change data.")));
-	return plan;
-}
-
-static void
-set(const char *name, const char *value)
-{
-	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-							 false);
-}
-
-/* What the session has set must not change the bytes; whoever calls functions must not write through them. */
-static void
-run_query(SPIPlanPtr plan, CsvReceiver *csv)
-{
-	SPIExecuteOptions options = {.read_only = true, .dest = &csv->pub};
-	int level = NewGUCNestLevel();
-	bool was_read_only = XactReadOnly;
-	int code;
-
-	/* As a setting it cannot be undone from PostgreSQL 16 on; an error restores it with its (sub)transaction. */
-	XactReadOnly = true;
-	set("DateStyle", "ISO");
-	set("IntervalStyle", "postgres");
-	set("extra_float_digits", "1");
-	set("bytea_output", "hex");
-	code = SPI_execute_plan_extended(plan, &options);
-	if (code < 0)
-		elog(ERROR, "SPI_execute_plan_extended returned %s", SPI_result_code_string(code));
-	AtEOXact_GUC(false, level);
-	XactReadOnly = was_read_only;
-}
-
 static bool
 is_spreadsheet(const char *profile)
 {
@@ -234,13 +164,13 @@ txpipe_export_csv(PG_FUNCTION_ARGS)
 	csv.row_context =
 		AllocSetContextCreate(CurrentMemoryContext, "txpipe export row", ALLOCSET_DEFAULT_SIZES);
 	SPI_connect();
-	plan = prepare_query(text);
+	plan = txp_export_prepare(text);
 	csv.file = txp_outfile_open(name);
 	PG_TRY();
 	{
 		TxpOutFacts facts = {0};
 
-		run_query(plan, &csv);
+		txp_export_run(plan, &csv.pub);
 		facts.rows = csv.rows;
 		path = MemoryContextStrdup(context, txp_outfile_publish(csv.file, &facts));
 	}

@@ -7,12 +7,10 @@
  */
 #include "postgres.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "access/xact.h"
@@ -27,20 +25,20 @@
 
 #include "guc.h"
 #include "io/below.h"
+#include "outdir.h"
 #include "outfile.h"
 
 #define MODE 0640
-#define NAME_LIMIT 200
 #define BUFFER_SIZE (64 * 1024)
-#define LOCK_RETRY_US 10000L
 #define SUFFIX ".tmp"
 
 struct TxpOutFile
 {
 	bool is_open;
 	int dir;
-	int fd; /* -1: none is open */
-	char *name;
+	int fd;                       /* -1: none is open */
+	char *name;                   /* below txpipe.export_directory */
+	const char *entry;            /* its last component */
 	char temporary[NAME_MAX + 1]; /* "" when there is none */
 	char *buffer;
 	size_t used;
@@ -49,47 +47,7 @@ struct TxpOutFile
 	uint8 sha256[PG_SHA256_DIGEST_LENGTH];
 };
 
-/* --- names and the directory --- */
-
-static void
-check_name(const char *name)
-{
-	if (name[0] == '\0' || name[0] == '.' || strchr(name, '/') != NULL || strlen(name) > NAME_LIMIT)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" is not a plain file name", name),
-				 errhint("Give a name of at most %d bytes without a slash that does not start with "
-						 "a dot.",
-						 NAME_LIMIT)));
-}
-
-static void
-check_directory(void)
-{
-	struct stat st;
-
-	if (txp_export_directory == NULL || txp_export_directory[0] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("txpipe.export_directory is not set"),
-				 errhint("ALTER SYSTEM SET txpipe.export_directory = '/srv/txpipe/export'; SELECT "
-						 "pg_reload_conf();")));
-	if (stat(txp_export_directory, &st) != 0 || !S_ISDIR(st.st_mode))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_FILE),
-				 errmsg("the export directory \"%s\" does not exist", txp_export_directory),
-				 errhint("Create it, writable for the server, or set txpipe.export_directory to "
-						 "another one.")));
-}
-
-static void
-fail(const char *doing, const char *name)
-{
-	ereport(ERROR, (errcode_for_file_access(),
-					errmsg("could not %s file \"%s/%s\": %m", doing, txp_export_directory, name),
-					errhint("The directory must be writable for the server's user, with room for "
-							"the file.")));
-}
+/* --- what a crash left --- */
 
 static bool
 is_temporary(const char *name)
@@ -102,10 +60,13 @@ is_temporary(const char *name)
 
 /* Is it nobody's? Then it goes, under its lock, so that its writer, if it has just begun, notices. */
 static void
-remove_left_over(int dir, const char *name)
+remove_left_over(int dir, const char *name, const void *arg)
 {
-	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	int fd;
 
+	if (!is_temporary(name))
+		return;
+	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
 		return;
 	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
@@ -118,27 +79,11 @@ static void
 remove_left_overs(int dir)
 {
 	static TimestampTz cleaned = 0;
-	struct dirent *entry;
-	DIR *list;
-	int fd;
 
 	if (cleaned == GetCurrentStatementStartTimestamp())
 		return;
 	cleaned = GetCurrentStatementStartTimestamp();
-	fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	list = fd < 0 ? NULL : fdopendir(fd);
-	if (list == NULL)
-	{
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	while ((entry = readdir(list)) != NULL)
-	{
-		if (is_temporary(entry->d_name))
-			remove_left_over(dir, entry->d_name);
-	}
-	closedir(list);
+	txp_outdir_each(dir, remove_left_over, NULL);
 }
 
 /* --- the temporary file --- */
@@ -149,7 +94,7 @@ create_temporary(TxpOutFile *file)
 {
 	struct stat st;
 
-	snprintf(file->temporary, sizeof(file->temporary), ".%s.%08x" SUFFIX, file->name,
+	snprintf(file->temporary, sizeof(file->temporary), ".%s.%08x" SUFFIX, file->entry,
 			 pg_prng_uint32(&pg_global_prng_state));
 	file->fd = openat(file->dir, file->temporary,
 					  O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, MODE);
@@ -160,7 +105,7 @@ create_temporary(TxpOutFile *file)
 		file->temporary[0] = '\0';
 		if (taken)
 			return false;
-		fail("create", file->name);
+		txp_outdir_fail("create", file->name);
 	}
 	if (flock(file->fd, LOCK_EX | LOCK_NB) == 0 && fstat(file->fd, &st) == 0 && st.st_nlink > 0)
 		return true;
@@ -178,7 +123,7 @@ begin_temporary(TxpOutFile *file)
 		CHECK_FOR_INTERRUPTS();
 	/* The server's umask hides files from the group that is meant to read them. */
 	if (fchmod(file->fd, MODE) != 0)
-		fail("set the mode of", file->name);
+		txp_outdir_fail("set the mode of", file->name);
 	file->used = 0;
 	file->size = 0;
 	file->hash = pg_cryptohash_create(PG_SHA256);
@@ -186,29 +131,38 @@ begin_temporary(TxpOutFile *file)
 		elog(ERROR, "could not begin a SHA-256");
 }
 
+void
+txp_outfile_prepare(const char *name)
+{
+	/* Neither a standby nor a transaction that is said to change nothing writes files that others fetch. */
+	PreventCommandIfReadOnly("an export of txpipe");
+	txp_outdir_check(name);
+}
+
 TxpOutFile *
 txp_outfile_open(const char *name)
 {
-	TxpOutFile *file;
-	const char *entry;
+	txp_outfile_prepare(name);
+	return txp_outfile_open_below(name);
+}
 
-	/* Neither a standby nor a transaction that is said to change nothing writes files that others fetch. */
-	PreventCommandIfReadOnly("an export of txpipe");
-	check_name(name);
-	check_directory();
-	file = palloc0(sizeof(TxpOutFile));
+TxpOutFile *
+txp_outfile_open_below(const char *path)
+{
+	TxpOutFile *file = palloc0(sizeof(TxpOutFile));
+
 	file->fd = -1;
-	file->name = pstrdup(name);
+	file->name = pstrdup(path);
 	file->buffer = palloc(BUFFER_SIZE);
 	/* Not files of PostgreSQL's cache, which could not be reached through their directory; but counted. */
 	if (!AcquireExternalFD())
-		fail("open one more", name);
+		txp_outdir_fail("open one more", path);
 	file->is_open = true;
-	file->dir = txp_below_parent(txp_export_directory, file->name, &entry);
+	file->dir = txp_below_parent(txp_export_directory, file->name, &file->entry);
 	PG_TRY();
 	{
 		if (file->dir < 0)
-			fail("reach", name);
+			txp_outdir_fail("reach", path);
 		remove_left_overs(file->dir);
 		begin_temporary(file);
 	}
@@ -240,7 +194,7 @@ write_all(TxpOutFile *file, const char *bytes, size_t len)
 		{
 			if (errno == 0)
 				errno = ENOSPC;
-			fail("write", file->name);
+			txp_outdir_fail("write", file->name);
 		}
 		bytes += n;
 		len -= n;
@@ -275,7 +229,7 @@ finish_temporary(TxpOutFile *file)
 {
 	flush_buffer(file);
 	if (pg_fsync(file->fd) != 0)
-		fail("flush", file->name);
+		txp_outdir_fail("flush", file->name);
 	if (pg_cryptohash_final(file->hash, file->sha256, sizeof(file->sha256)) < 0)
 		elog(ERROR, "could not compute a SHA-256");
 	pg_cryptohash_free(file->hash);
@@ -289,7 +243,7 @@ close_temporary(TxpOutFile *file)
 
 	file->fd = -1;
 	if (result != 0)
-		fail("close", file->name);
+		txp_outdir_fail("close", file->name);
 }
 
 /* --- publishing --- */
@@ -308,38 +262,17 @@ static void
 sync_directory(int dir_fd, const char *name)
 {
 	if (pg_fsync(dir_fd) != 0)
-		fail("flush the directory of", name);
+		txp_outdir_fail("flush the directory of", name);
 }
 
 static void
 rename_temporary(TxpOutFile *file, const char *name, int dir_fd)
 {
 	if (renameat(file->dir, file->temporary, file->dir, name) != 0)
-		fail("give its name to", name);
+		txp_outdir_fail("give its name to", name);
 	file->temporary[0] = '\0';
 	close_temporary(file);
 	sync_directory(dir_fd, name);
-}
-
-/* Until nobody else gives names in this directory; a change of names is short. */
-static int
-lock_directory(TxpOutFile *file)
-{
-	int fd = openat(file->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0)
-		fail("open the directory of", file->name);
-	while (flock(fd, LOCK_EX | LOCK_NB) != 0)
-	{
-		if ((errno != EWOULDBLOCK && errno != EINTR) || QueryCancelPending || ProcDiePending)
-		{
-			close(fd);
-			CHECK_FOR_INTERRUPTS();
-			fail("lock the directory of", file->name);
-		}
-		pg_usleep(LOCK_RETRY_US);
-	}
-	return fd;
 }
 
 static char *
@@ -347,12 +280,9 @@ side_text(const TxpOutFile *file, const TxpOutFacts *facts)
 {
 	StringInfoData text;
 	char hex[2 * PG_SHA256_DIGEST_LENGTH + 1];
-	pg_time_t now = (pg_time_t) time(NULL);
-	char written_at[32];
 
 	hex_encode((const char *) file->sha256, sizeof(file->sha256), hex);
 	hex[sizeof(hex) - 1] = '\0';
-	pg_strftime(written_at, sizeof(written_at), "%Y-%m-%dT%H:%M:%SZ", pg_gmtime(&now));
 	initStringInfo(&text);
 	appendStringInfoString(&text, "{\"file\": ");
 	escape_json(&text, file->name);
@@ -361,7 +291,7 @@ side_text(const TxpOutFile *file, const TxpOutFacts *facts)
 	appendStringInfo(&text,
 					 ", \"rows\": " INT64_FORMAT ", \"bytes\": " INT64_FORMAT
 					 ", \"sha256\": \"%s\", \"written_at\": \"%s\"}\n",
-					 facts->rows, file->size, hex, written_at);
+					 facts->rows, file->size, hex, txp_outdir_now());
 	return text.data;
 }
 
@@ -372,7 +302,7 @@ remove_old_side(TxpOutFile *file, const char *side, int dir_fd)
 	if (unlinkat(file->dir, side, 0) == 0)
 		sync_directory(dir_fd, side);
 	else if (errno != ENOENT)
-		fail("replace", side);
+		txp_outdir_fail("replace", side);
 }
 
 static void
@@ -393,17 +323,17 @@ write_side(TxpOutFile *file, const char *side, const char *text, int dir_fd)
 char *
 txp_outfile_publish(TxpOutFile *file, const TxpOutFacts *facts)
 {
-	char *side = psprintf("%s.json", file->name);
+	char *side = psprintf("%s.json", file->entry);
 	char *path = psprintf("%s/%s", txp_export_directory, file->name);
 	int dir_fd;
 
 	finish_temporary(file);
-	dir_fd = lock_directory(file);
+	dir_fd = txp_outdir_lock(file->dir, file->name);
 	PG_TRY();
 	{
 		if (facts)
 			remove_old_side(file, side, dir_fd);
-		rename_temporary(file, file->name, dir_fd);
+		rename_temporary(file, file->entry, dir_fd);
 		if (facts)
 			write_side(file, side, side_text(file, facts), dir_fd);
 	}
@@ -459,7 +389,7 @@ hash_descriptor(int fd, const char *name, uint8 *sha256)
 		CHECK_FOR_INTERRUPTS();
 		n = read(fd, buffer, BUFFER_SIZE);
 		if (n < 0 && errno != EINTR)
-			fail("read", name);
+			txp_outdir_fail("read", name);
 		if (n > 0 && pg_cryptohash_update(hash, (const uint8 *) buffer, n) < 0)
 			elog(ERROR, "could not compute a SHA-256");
 	} while (n != 0);
@@ -475,13 +405,12 @@ txp_outfile_hash(const char *name, uint8 sha256[PG_SHA256_DIGEST_LENGTH])
 	struct stat st;
 	int fd;
 
-	check_name(name);
-	check_directory();
+	txp_outdir_check(name);
 	fd = txp_below_open(txp_export_directory, name, &st);
 	if (fd < 0 && errno == ENOENT)
 		return false;
 	if (fd < 0)
-		fail("read", name);
+		txp_outdir_fail("read", name);
 	PG_TRY();
 	{
 		hash_descriptor(fd, name, sha256);

@@ -24,6 +24,9 @@ typedef struct TxpOutFacts
  * txpipe.export_directory is not set, 58P01 when it does not exist.
  */
 extern TxpOutFile *txp_outfile_open(const char *name);
+/* The same in two steps, the second with a path below the directory that is the caller's own: what may not be ERRORs in the first. */
+extern void txp_outfile_prepare(const char *name);
+extern TxpOutFile *txp_outfile_open_below(const char *path);
 /* Adds bytes; UTF-8 is what readers expect. */
 extern void txp_outfile_write(TxpOutFile *file, const char *bytes, size_t len);
 /* Gives the file its name, with a side file NAME.json behind it unless `facts` is NULL; returns its path. */

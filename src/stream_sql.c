@@ -37,34 +37,6 @@
 #define SAMPLE_MS 2000
 #define SAMPLE_BYTES (16 * 1024 * 1024)
 
-/* The names in key_columns, whose use txp_upsert_new checks; NULL when the argument is. */
-static char **
-key_columns_argument(FunctionCallInfo fcinfo, int n, int *count)
-{
-	char **names;
-	Datum *values;
-	bool *nulls;
-
-	*count = 0;
-	if (PG_ARGISNULL(n))
-		return NULL;
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(n), TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls,
-					  count);
-	names = palloc(sizeof(char *) * (*count + 1));
-	for (int i = 0; i < *count; i++)
-	{
-		if (nulls[i])
-			*count = 0;
-		else
-			names[i] = TextDatumGetCString(values[i]);
-	}
-	if (*count == 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("key_columns must be names of columns"),
-						errhint("Leave it out to go by the primary key, or to append all rows.")));
-	return names;
-}
-
 /* Whoever names key columns wants an upsert, unless the options say which. */
 static void
 apply_key_columns(TxpStream *stream)
@@ -101,7 +73,9 @@ stream_of_arguments(FunctionCallInfo fcinfo)
 	stream->format = txp_arg_text(fcinfo, 4, "format");
 	(void) txp_format_by_name(stream->format);
 	stream->columns = txp_stream_columns(txp_arg_jsonb_or_null(fcinfo, 5));
-	stream->key_columns = key_columns_argument(fcinfo, 6, &stream->nkey_columns);
+	stream->key_columns = txp_arg_names(
+		fcinfo, 6, "key_columns", "Leave it out to go by the primary key, or to append all rows.",
+		&stream->nkey_columns);
 	stream->start_at = txp_arg_text(fcinfo, 7, "start_at");
 	(void) txp_start_parse(stream->start_at, &start_ms);
 	stream->state = txp_arg_bool(fcinfo, 8, false) ? "paused" : "running";
