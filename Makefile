@@ -6,8 +6,8 @@ MODULE_big = txpipe
 
 # Read by the server: extension modules, and the files both sides need.
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c))) src/decode/names.o src/decode/fieldname.o src/decode/openpgp.o src/decode/openpgp_read.o \
-	src/io/below.o
-SHLIB_LINK = -lcrypto
+	src/io/below.o $(patsubst %.c,%.o,$(sort $(wildcard src/parquet/*.c)))
+SHLIB_LINK = -lcrypto -lzstd
 
 # The child process: pure C11, no PostgreSQL header.
 IO = txpipe_io
@@ -46,13 +46,13 @@ endif
 
 all: $(IO)
 
-$(OBJS): $(wildcard src/*.h src/io/*.h src/decode/*.h)
-src/version.o: Makefile
+$(OBJS): $(wildcard src/*.h src/*/*.h)
+src/version.o src/export_parquet.o: Makefile
 
 txpipe--$(EXTVERSION).sql: $(SQL_PIECES)
 	cat $^ > $@
 
-build/%.o: src/%.c $(wildcard src/decode/*.h src/io/*.h)
+build/%.o: src/%.c $(wildcard src/*/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(IO_CFLAGS) -c -o $@ $<
 
@@ -88,12 +88,13 @@ build/test/%: bench/%.c $(wildcard bench/*.h)
 
 DECODE_TESTS = $(patsubst test/decode/%.c,build/test/%,$(sort $(wildcard test/decode/test_*.c)))
 DECODE_OBJS = $(patsubst src/%.c,build/%.o,$(sort $(wildcard src/decode/*.c)))
-# Parts of the child that are tested without it.
-PURE_OBJS = build/io/below.o
+# Parts of the child and of the server that are tested without them.
+PURE_OBJS = build/io/below.o $(PARQUET_SRC:src/%.c=build/%.o)
+PARQUET_SRC = $(sort $(wildcard src/parquet/*.c))
 
 $(DECODE_TESTS): build/test/%: test/decode/%.c $(wildcard test/decode/*.h) $(DECODE_OBJS) $(PURE_OBJS)
 	@mkdir -p $(@D)
-	$(CC) $(IO_CFLAGS) -Isrc -o $@ $< $(DECODE_OBJS) $(PURE_OBJS) $(DECODE_LIBS)
+	$(CC) $(IO_CFLAGS) -Isrc -o $@ $< $(DECODE_OBJS) $(PURE_OBJS) $(DECODE_LIBS) -lzstd
 
 .PHONY: check-decode lint format
 check-decode: $(DECODE_TESTS)
@@ -134,6 +135,8 @@ build/fuzz/%.o: test/decode/%.c test/decode/fuzz.h $(wildcard src/*/*.[ch])
 build/fuzz/%: build/fuzz/fuzz_%.o $(FUZZ_DECODE)
 	$(FUZZ_CC) -fsanitize=fuzzer -o $@ $^ $(FUZZ_LIBS) $(DECODE_LIBS)
 
+build/fuzz/parquet_writer: FUZZ_LIBS = -lzstd
+build/fuzz/parquet_writer: $(PARQUET_SRC:src/%.c=build/fuzz/%.o)
 build/fuzz/frame: FUZZ_LIBS = -lz -lzstd
 build/fuzz/frame: $(FUZZ_IO)
 
