@@ -71,6 +71,25 @@ formulas; columns of numbers stay as they are. Times are in the session''s TimeZ
 it. Errors: those of txpipe.write_export; 22004 for NULL; 22023 for another profile or statement; 25006 when the query writes;
 what the query itself raises.';
 
+-- As export_csv.
+CREATE FUNCTION txpipe.export_parquet(query text, dataset text, partition_by text[] DEFAULT NULL, sort_by text[] DEFAULT NULL)
+RETURNS text
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'txpipe_export_parquet';
+COMMENT ON FUNCTION txpipe.export_parquet(text, text, text[], text[]) IS
+'Writes the rows of a query to Parquet files in the directory DATASET below txpipe.export_directory, and returns the path of the
+manifest, DATASET/_manifest.json (dataset, format, partition_by, rows, bytes, written_at, parts with file, rows, bytes, sha256). Parts come
+to their places when all are complete, then the manifest replaces the old one, then the parts of earlier exports are removed: who reads
+by the manifest has all of one export. query: one SELECT, run as the caller, who may read and not write, not even through functions.
+partition_by: columns (integers, dates, booleans, texts) that become directories column=value, as Hive has them, instead of columns of
+the files; NULL is __HIVE_DEFAULT_PARTITION__. sort_by: columns by which the rows of a partition are sorted, ascending, texts by their
+bytes, NULL last, so that readers skip what they do not look for; without both the order is the query''s. Types: boolean, smallint, integer,
+bigint, real, double precision, numeric(p,s) as exact decimals up to 38 digits, date, timestamptz (UTC) and timestamp in microseconds,
+text, varchar, char, json and jsonb as text, bytea, and domains over them. ROLLBACK does not undo it. Errors: those of txpipe.write_export;
+22004 for NULL; 0A000 for a type that is not written; 22023 for another statement, a numeric without precision and scale, infinity, NaN of
+numeric, or a partition that would be read as NULL; 22008 for a timestamp behind the year 294247; 42701 and 42703 for columns that are there
+twice or not at all; 42883 for a column of sort_by without an order; 54000 for a text or binary of more than 256 MB; 25006 when the query writes; what the query itself raises.';
+
 -- A field of RFC 4180.
 CREATE FUNCTION txpipe.csv_field(value text)
 RETURNS text

@@ -47,7 +47,8 @@ SQL
 		'running|0|1000', 'its views can be read');
 	my $refused = error_of($standby, q{CALL txpipe.consume('shop')});
 	is($refused->{state}, '25006', 'and nothing is read by hand');
-	for my $call (q{txpipe.produce('broker', 'shop', 'x')}, q{txpipe.write_export('x.csv', 'x')}, q{txpipe.export_csv('SELECT 1', 'y.csv')})
+	for my $call (q{txpipe.produce('broker', 'shop', 'x')}, q{txpipe.write_export('x.csv', 'x')}, q{txpipe.export_csv('SELECT 1', 'y.csv')},
+		q{txpipe.export_parquet('SELECT 1 AS x', 'y')})
 	{
 		my %refused = (
 			'a standby'               => error_of($standby, "SELECT $call"),

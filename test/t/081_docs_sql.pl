@@ -36,6 +36,7 @@ my @prepared = (
 	[ 'live.md', qr/pseudonym_key_file/ => sub { append_to_file($main::key_file, '00112233'); chmod 0600, $main::key_file } ],
 	[ 'live.md', qr/hmac\(/ => 'CREATE EXTENSION pgcrypto' ],
 	[ 'operations.md', qr// => sub { kafka_server($main::node, 'shop', $main::broker, 'shop') } ],
+	[ 'parquet.md', qr// => sub { warehouse() } ],
 	[ 'reports.md', qr// => sub { warehouse() } ],
 	[ 'security.md', qr// => 'CREATE ROLE loader' ],
 	[ 'security.md', qr/encryption_key_file/ => sub { append_to_file($main::key_file, '0123456789abcdef' x 4) ; chmod 0600, $main::key_file } ],

@@ -1,0 +1,36 @@
+/*
+ * dataset.h — a directory of parts below txpipe.export_directory, of which a manifest says which are its content.
+ *
+ * Parts are written into a hidden directory of their own, named and flushed there, and moved to their places when all
+ * are complete; then the manifest replaces the old one, and the parts of exports before are removed. Names of parts
+ * are never used again: who reads by the manifest has all of one export. An error or a crash before the manifest leaves the
+ * old export; what a crash leaves besides is removed by the next export. ROLLBACK undoes nothing of it.
+ */
+#ifndef TXP_DATASET_H
+#define TXP_DATASET_H
+
+#include "postgres.h"
+
+typedef struct TxpDataset TxpDataset;
+
+/*
+ * Begins an export; txp_dataset_publish or txp_dataset_abandon must end it. ERRORs as txp_outfile_open; `suffix` is of
+ * the names of parts.
+ */
+extern TxpDataset *txp_dataset_begin(const char *name, const char *suffix);
+
+/* A part in a directory of the data set ("": the data set itself); one at a time. */
+extern void txp_dataset_begin_part(TxpDataset *dataset, const char *directory);
+extern void txp_dataset_write(TxpDataset *dataset, const char *bytes, size_t len);
+extern void txp_dataset_end_part(TxpDataset *dataset, int64 rows);
+
+/*
+ * Replaces what was there. `facts`: further members of the manifest, a JSON object without its braces. Returns the
+ * path of the manifest.
+ */
+extern char *txp_dataset_publish(TxpDataset *dataset, const char *facts);
+
+/* Removes what is unfinished; never fails. */
+extern void txp_dataset_abandon(TxpDataset *dataset);
+
+#endif
