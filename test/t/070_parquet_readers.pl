@@ -1,0 +1,195 @@
+# Parquet as readers that are not ours see it: the warehouse with the totals of its files, tables of every type with random and extreme
+# values to the last digit, and statistics by which they skip.
+use strict;
+use warnings;
+
+use JSON::PP;
+use List::Util qw(sum);
+use PostgreSQL::Test::Utils;
+use Test::More;
+use TxpipeReaders;
+use TxpipeRetail;
+
+need_readers();
+
+my $node = retail_node('parquet_readers');
+my $dir = $node->basedir . '/export';
+my $seed = $ENV{TXPIPE_SEED} // 20230520;
+srand $seed;
+note("TXPIPE_SEED=$seed");
+
+sub export
+{
+	my ($query, $name, @more) = @_;
+
+	return sql("SELECT txpipe.export_parquet(\$q\$$query\$q\$, '$name'" . join('', map { ", $_" } @more) . ')');
+}
+
+sub rows_of_groups { return map { decode_json($_) } split /\n/, read_parquet('groups', 'pyarrow', "$dir/$_[0]"); }
+
+# --- the warehouse ---
+
+my @groups = make_groups(3, '--rows', 400, '--seed', 11);
+fresh_database();
+deliver($groups[$_], 'group' . ($_ + 1)) foreach 0 .. $#groups;
+run_hourly();
+export('SELECT f.*, extract(year FROM transaction_date)::integer AS year, extract(month FROM transaction_date)::integer AS month FROM dwh.fact_sales f',
+	'fact_sales', q('{year,month}'), q('{transaction_date,transaction_id}'));
+export("TABLE dwh.dim_$_", "dim_$_") foreach qw(product location);
+
+my %wanted = map { (split /\t/)[1, 2] } grep { /^total/ } split /\n/, totals(@groups);
+my %arrow = map { split /\t/ } split /\n/, read_parquet('totals', 'pyarrow', "$dir/fact_sales");
+is_deeply([ @arrow{qw(rows units gross_amount total_paid)} ], [ @wanted{qw(rows units gross paid)} ], "pyarrow: totals of the files: $wanted{paid}");
+is(read_parquet('files', 'pyarrow', "$dir/fact_sales"), $wanted{rows}, 'pyarrow: the same rows by the directories');
+
+my @products = grep { /^product\t/ } split /\n/, totals(@groups);
+cmp_ok(scalar @products, '>', 5, 'there are products');
+same_lines(join("\n", sort split /\n/, read_parquet('query', 'duckdb', $dir, <<'SQL')), join("\n", sort @products), 'DuckDB: products as in the files');
+SELECT 'product', rank() OVER (ORDER BY sum(units) DESC), product_id, product_name, sum(units), sum(total_paid)
+FROM fact_sales JOIN dim_product USING (product_key) GROUP BY product_id, product_name
+SQL
+same_lines(
+	join("\n", sort split /\n/, read_parquet('query', 'duckdb', $dir, <<'SQL')),
+SELECT 'city', rank() OVER (ORDER BY sum(total_paid)), city, state, count(*), sum(units), sum(total_paid)
+FROM fact_sales JOIN dim_location USING (location_key) WHERE is_online GROUP BY city, state
+SQL
+	join("\n", grep { /^city\t/ } split /\n/, totals(@groups)), 'DuckDB: cities as in the files');
+is(read_parquet('query', 'duckdb', $dir, 'SELECT count(*), count(DISTINCT (year, month)) FROM fact_sales WHERE year(transaction_date) = year AND month(transaction_date) = month'),
+	sql(q{SELECT count(*) || E'\t' || count(DISTINCT date_trunc('month', transaction_date)) FROM dwh.fact_sales}), 'DuckDB: years and months of the directories');
+is_deeply([ (rows_of_groups('fact_sales'))[0]{sorted} ], [ [ 'transaction_date', 'transaction_id' ] ], 'the files say how they are sorted');
+
+# --- every type, random and extreme ---
+
+# Expressions of random values by type, and values at its limits.
+my %types = (
+	boolean            => [ q{random() < 0.5} ],
+	smallint           => [ q{(random() * 65535 - 32768)::integer}, -32768, 32767 ],
+	integer            => [ q{(random() * 4294967295 - 2147483648)::bigint}, -2147483648, 2147483647 ],
+	bigint             => [ q{((random() - 0.5) * 1.8e19)::numeric(20)}, '-9223372036854775808', '9223372036854775807' ],
+	real               => [ q{((random() - 0.5) * 1e30)}, q{'NaN'}, q{'-Infinity'}, q{'-0'}, q{'1e-45'}, q{'3.4028235e38'} ],
+	'double precision' => [ q{((random() - 0.5) * 1e300)}, q{'NaN'}, q{'Infinity'}, q{'-0'}, q{'5e-324'}, q{'1.7976931348623157e308'} ],
+	'numeric(1)'       => [ q{trunc(random() * 18 - 9)}, -9, 9 ],
+	'numeric(9,2)'     => [ q{(random() - 0.5) * 1e7}, '-9999999.99', '9999999.99', '0.01' ],
+	'numeric(10,10)'   => [ q{random() - 0.5}, '-0.9999999999', '0.9999999999' ],
+	'numeric(18,4)'    => [ q{(random() - 0.5) * 1e14}, '-99999999999999.9999', '99999999999999.9999' ],
+	'numeric(19,4)'    => [ q{(random() - 0.5) * 1e15}, '-999999999999999.9999', '999999999999999.9999' ],
+	'numeric(38,10)'   => [ q{(random() - 0.5)::numeric * 1e27 + random()::numeric}, '-' . '9' x 28 . '.' . '9' x 10, '9' x 28 . '.' . '9' x 10, '-0.0000000001', '-1' ],
+	'numeric(38)'      => [ q{(random() - 0.5)::numeric * 1e37}, '-' . '9' x 38, '9' x 38 ],
+	date               => [ q{date '1970-01-01' + (random() * 100000 - 50000)::integer}, q{'4713-01-01 BC'}, q{'0001-01-01'}, q{'1969-12-31'}, q{'9999-12-31'} ],
+	timestamptz        => [ q{timestamptz '1970-01-01 00:00Z' + (random() - 0.5) * interval '300 years'}, q{'4713-01-01 00:00Z BC'}, q{'1969-12-31 23:59:59.999999Z'}, q{'9999-12-31 23:59:59.999999Z'} ],
+	timestamp          => [ q{timestamp '1970-01-01 00:00' + (random() - 0.5) * interval '300 years'}, q{'0001-01-01'}, q{'294246-12-31 23:59:59.999999'} ],
+	text               => [ q{repeat(chr((random() * 500)::integer + 32), (random() * 20)::integer)}, q{''}, q{repeat('long ', 30000)}, qq{E'\\t\\n\\u20ac\\U0001f600'} ],
+	'varchar(30)'      => [ q{md5(random()::text)}, q{''} ],
+	'char(5)'          => [ q{(random() * 99)::integer}, q{''} ],
+	jsonb              => [ q{jsonb_build_object('a', random(), 'b', 'x')}, q{'null'}, q{'[1, {"€": "\\u20ac"}]'} ],
+	json               => [ q{json_build_object('a', random())}, q{' {"a":  1, "a": 2} '} ],
+	bytea              => [ q{decode(md5(random()::text), 'hex')}, q{''}, q{'\x00ff00'} ]);
+
+# The one spelling of test/readers/read.py.
+sub spelled
+{
+	my ($type, $column) = @_;
+
+	return "($column - '1970-01-01'::date)::text" if $type eq 'date';
+	return "(extract(epoch FROM $column) * 1000000)::bigint::text" if $type =~ /^timestamp/;
+	return "encode(float4send($column), 'hex')" if $type eq 'real';
+	return "encode(float8send($column), 'hex')" if $type eq 'double precision';
+	return "encode($column, 'hex')" if $type eq 'bytea';
+	return "encode(convert_to(bpchar_as_text, 'UTF8'), 'hex')" =~ s/bpchar_as_text/concat($column)/r if $type =~ /char|text|json/;
+	return "$column\::text";
+}
+
+# A table of random columns: of some types several, of a value that is rarely, often or always NULL, or one of few.
+sub make_table
+{
+	my ($name, $rows) = @_;
+	my @names = sort keys %types;
+	my @chosen = $name eq 'all_types' ? @names : map { $names[ rand @names ] } 1 .. 1 + int rand 12;
+	my (@columns, @exprs, @spelled);
+
+	sql("SELECT setseed(@{[ rand() ]})");
+	foreach my $i (0 .. $#chosen)
+	{
+		my $type = $chosen[$i];
+		my ($random, @limits) = @{ $types{$type} };
+		my $column = sprintf 'c%02d', $i;
+		my $nulls = (0, 0.01, 0.5, 0.99, 1)[ $name eq 'all_types' ? 1 : rand 5 ];
+		my $few = 1 + int rand 300;
+
+		push @columns, "$column $type";
+		# The same few values again and again, else every row its own; at last the limits.
+		$random = "(ARRAY(SELECT ($random)::$type FROM generate_series(1, $few) AS few))[1 + g % $few]" if rand() < 0.5;
+		push @exprs, "CASE " . join('', map { 'WHEN g = ' . ($_ + 1) . " THEN ($limits[$_])::$type " } 0 .. $#limits)
+		  . "WHEN random() < $nulls OR g = 99 THEN NULL ELSE ($random)::$type END";
+		push @spelled, "CASE WHEN $column IS NULL THEN '\\N' ELSE " . spelled($type, $column) . ' END';
+	}
+	sql("CREATE TABLE $name (" . join(', ', @columns) . '); INSERT INTO ' . $name . ' SELECT ' . join(', ', @exprs) . " FROM generate_series(1, $rows) AS g");
+	return sql("SET extra_float_digits = 1; SELECT concat_ws(E'\\t', " . join(', ', @spelled) . ") FROM $name");
+}
+
+sub digest { return join "\n", sort split /\n/, $_[0]; }
+
+my %rows = (all_types => 30000, map { ("random$_" => (0, 1, 7, 8, 9, 999, 20000, 20001, 45000)[ $_ % 9 ]) } 1 .. 12);
+foreach my $name (sort keys %rows)
+{
+	my $written = digest(make_table($name, $rows{$name}));
+
+	export("TABLE $name", $name);
+	is(read_parquet('totals', 'pyarrow', "$dir/$name") =~ /^rows\t(\d+)/ ? $1 : '', $rows{$name}, "$name: rows");
+	foreach my $engine (qw(pyarrow duckdb))
+	{
+		# DuckDB's days end before those of PostgreSQL, not before those here.
+		my $read = digest(read_parquet('rows', $engine, "$dir/$name"));
+		ok($read eq $written, "$name: $engine reads what is in the table")
+		  or diag(first_difference($read, $written));
+	}
+}
+
+sub first_difference
+{
+	my ($read, $written) = @_;
+	my %read = map { $_ => 1 } split /\n/, $read;
+	my %written = map { $_ => 1 } split /\n/, $written;
+
+	return join "\n", map { substr $_, 0, 600 } (map({ "written: $_" } grep { !$read{$_} } sort keys %written))[ 0 .. 1 ], (map({ "read:    $_" } grep { !$written{$_} } sort keys %read))[ 0 .. 1 ];
+}
+
+# --- what is in a row group ---
+
+sql(q{CREATE TABLE facts AS SELECT g AS id, date '2020-01-01' + g / 2000 AS day, (g % 7)::text AS few, md5(g::text) AS many,
+             repeat(md5(g::text), 5) AS long, CASE WHEN g % 10 > 0 THEN g - 500000 END::numeric(20,2) AS amount,
+             CASE WHEN g = 5 THEN 'NaN' ELSE g::float8 END AS real, true AS yes,
+             CASE WHEN g < 200000 THEN g % 1000 ELSE g END AS grows
+      FROM generate_series(1, 700000) AS g});
+export('TABLE facts', 'facts', 'NULL', q('{day,id}'));
+my @row_groups = rows_of_groups('facts');
+cmp_ok(scalar @row_groups, '>', 3, 'a large table has row groups: ' . @row_groups);
+is(sum(map { $_->{rows} } @row_groups), 700000, 'with all of its rows');
+my $first = $row_groups[0]{columns};
+is_deeply($first->{few}{encodings}, [qw(PLAIN RLE RLE_DICTIONARY)], 'few values are a dictionary');
+is_deeply($first->{many}{encodings}, [qw(PLAIN RLE)], 'values of their own are none');
+is_deeply([ map { $_->{codec} } values %$first ], [ ('ZSTD') x keys %$first ], 'all is compressed with zstd');
+is_deeply([ @{ $first->{few} }{qw(min max nulls)} ], [ 0, 6, 0 ], 'least, greatest and NULLs of a text');
+is_deeply([ @{ $first->{amount} }{qw(min max)} ], [ '-499999.00', sql("SELECT max(amount) FROM facts WHERE id <= $row_groups[0]{rows}") ], 'of a decimal with negative numbers');
+is($first->{amount}{nulls}, int($row_groups[0]{rows} / 10), 'NULLs of a column with some');
+ok(!exists $first->{long}{min} && !exists $first->{real}{min}, 'none of long texts, and none with a NaN');
+is($row_groups[1]{columns}{real}{min}, sprintf('%.1f', $row_groups[0]{rows} + 1), 'of reals without one');
+my ($left, $total) = split /\t/, read_parquet('skipped', 'pyarrow', "$dir/facts", 'day=2020-03-01');
+cmp_ok($left, '<=', 2, "a reader of one day looks into $left of $total row groups");
+is(read_parquet('query', 'duckdb', $dir, q{SELECT count(*), sum(amount) FROM facts WHERE day = '2020-03-01'}),
+	sql(q{SELECT count(*) || E'\t' || sum(amount) FROM facts WHERE day = '2020-03-01'}), 'and finds its rows');
+is(read_parquet('query', 'duckdb', $dir, q{SELECT count(*), sum(grows), count(DISTINCT grows) FROM facts}),
+	sql(q{SELECT concat_ws(E'\t', count(*), sum(grows), count(DISTINCT grows)) FROM facts}), 'a column whose dictionary becomes too large');
+
+# --- partitions ---
+
+sql(q{CREATE TABLE cut AS SELECT * FROM (VALUES (1, 'plain', true, date '2023-05-20'), (2, NULL, false, NULL), (3, 'a/b=c%d', NULL, '2023-05-20'),
+      (4, ' ä €"''', true, 'infinity'), (5, '..', true, '0001-01-01 BC'), (6, 'a' || chr(10) || chr(127) || '\{\}[]^#*:?', false, '2023-05-21')) AS v (n, t, b, d)});
+export(q{SELECT n, t, b FROM cut}, 'cut', q('{t,b}'));
+is(read_parquet('query', 'duckdb', $dir, q{SELECT n, md5(t), lower(b::text) FROM cut ORDER BY n}), sql(q{SELECT concat_ws(E'\t', n, coalesce(md5(t), '\N'), coalesce(b::text, '\N')) FROM cut ORDER BY n}),
+	'partitions by text and boolean, NULL and what must be escaped');
+export(q{SELECT n, d FROM cut WHERE isfinite(d)}, 'cut_days', q('{d}'));
+is(read_parquet('query', 'duckdb', $dir, q{SELECT n, d FROM cut_days WHERE d = '2023-05-20' ORDER BY n}), "1\t2023-05-20\n3\t2023-05-20", 'partitions by day');
+
+$node->stop;
+done_testing();
