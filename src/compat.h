@@ -19,6 +19,10 @@
 #error "txpipe needs PostgreSQL 15 or later"
 #endif
 
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h" /* was part of postgres.h */
+#endif
+
 #if PG_VERSION_NUM < 160000
 /* A function for each kind of object became one. */
 static inline AclResult
