@@ -88,6 +88,7 @@ scan_decimal(const TxdParquetColumn *column, const char *text, size_t len, __int
 {
 	bool negative = len > 0 && text[0] == '-';
 	__int128 limit = power_of_ten(column->precision);
+	__int128 zeros;
 	int behind = -1; /* digits behind the point; -1: before it */
 	bool any = false;
 
@@ -107,9 +108,11 @@ scan_decimal(const TxdParquetColumn *column, const char *text, size_t len, __int
 		behind += behind >= 0;
 		any = true;
 	}
-	*number *= power_of_ten(column->scale - (behind > 0 ? behind : 0));
-	if (*number >= limit || !any)
+	/* Zeros up to the scale: asked before, since the product may be beyond 128 bits. */
+	zeros = power_of_ten(column->scale - (behind > 0 ? behind : 0));
+	if (*number > (limit - 1) / zeros || !any)
 		return false;
+	*number *= zeros;
 	*number = negative ? -*number : *number;
 	return true;
 }

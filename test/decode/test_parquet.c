@@ -120,6 +120,9 @@ test_decimals(void)
 	CHECK_STR(decimal(38, 0, "100000000000000000000000000000000000000"), "no");
 	CHECK_STR(decimal(38, 38, "1"), "no");
 	CHECK_STR(decimal(5, 5, ".5"), "50c30000");
+	/* With its zeros it would be 3.4e38, which 128 bits take for a small number. */
+	CHECK_STR(decimal(38, 30, "340282367"), "no");
+	CHECK_STR(decimal(38, 30, "-340282367"), "no");
 	for (int i = 0; i < 8; i++)
 	{
 		static const char *none[] = {"", "-", ".", "NaN", "1e3", "1.2.3", "--1", " 1"};
