@@ -4,7 +4,6 @@
  * TXPIPE_CLOCK names the file, of eight bytes: an int64 in host order. Clocks that nobody can set stay as they are. The kernel, which
  * knows nothing of it, is told of moments to wait for by its own time.
  */
-#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
