@@ -17,8 +17,8 @@ my $preload = preload_path('clock');
 my $node   = new_node('clock', conf => "txpipe.settle_time = 300\nautovacuum = off\n",
 	install_path => install_with_preload('clock', TXPIPE_CLOCK => $clock));
 my $sent   = 0;
-# What takes seconds must not take the hours of a step. A client of librdkafka may: it is replaced within 40 s.
-my $SOON = 90;
+# What takes seconds must not take the hours of a step.
+my $SOON = 30;
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
