@@ -10,7 +10,6 @@ use Exporter 'import';
 use POSIX qw(:sys_wait_h);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
-use Test::More;
 use TxpipeTest;
 
 our @EXPORT = qw(need_clients start_apicurio run_client);
@@ -19,13 +18,7 @@ my $home = $ENV{TXPIPE_CLIENTS} // '';
 my $tree = $ENV{TXPIPE_TREE}    // '.';
 
 # Skips the whole file where they are not.
-sub need_clients
-{
-	return if -d "$home/registry";
-	my $reason = -e "$home/missing" ? slurp_file("$home/missing") : 'TXPIPE_CLIENTS is not set';
-	chomp $reason;
-	plan skip_all => "no clients: $reason";
-}
+sub need_clients { return need_fetched('TXPIPE_CLIENTS', 'registry', 'clients'); }
 
 # Its schemas are in memory. {url} is that of Confluent's interface.
 sub start_apicurio

@@ -12,7 +12,6 @@ use File::Path qw(make_path);
 use POSIX      qw(:sys_wait_h);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
-use Test::More;
 use TxpipeTest;
 
 our @EXPORT = qw(need_kafka start_kafka stop_kafka restart_kafka kafka_do kafka_begin kafka_end kafka_send end_offset caught_up);
@@ -65,13 +64,7 @@ my @listeners = (
 	[ 'OTHERNAME',  'SSL',      'other' ],);
 
 # Skips the whole file where there is no Kafka.
-sub need_kafka
-{
-	return if -e "$home/java";
-	my $reason = -e "$home/missing" ? slurp_file("$home/missing") : 'TXPIPE_KAFKA is not set';
-	chomp $reason;
-	plan skip_all => "no Apache Kafka: $reason";
-}
+sub need_kafka { return need_fetched('TXPIPE_KAFKA', 'java', 'Apache Kafka'); }
 
 # --- certificates ---
 

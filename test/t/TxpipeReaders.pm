@@ -8,8 +8,7 @@ use warnings;
 
 use Exporter 'import';
 use IPC::Run;
-use PostgreSQL::Test::Utils;
-use Test::More;
+use TxpipeTest qw(need_fetched);
 
 our @EXPORT = qw(need_readers read_parquet);
 
@@ -17,13 +16,7 @@ my $home = $ENV{TXPIPE_READERS} // '';
 my $tree = $ENV{TXPIPE_TREE}    // '.';
 
 # Skips the whole file where they are not.
-sub need_readers
-{
-	return if -d "$home/python";
-	my $reason = -e "$home/missing" ? slurp_file("$home/missing") : 'TXPIPE_READERS is not set';
-	chomp $reason;
-	plan skip_all => "no readers: $reason";
-}
+sub need_readers { return need_fetched('TXPIPE_READERS', 'python', 'readers'); }
 
 # What test/readers/read.py says, without the last line end: WHAT, ENGINE, DATASET, QUERY.
 sub read_parquet

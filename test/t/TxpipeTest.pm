@@ -17,6 +17,7 @@ use Time::HiRes qw(time);
 our @EXPORT = qw(
   new_node start_node preload_path install_with_preload start_broker stop_broker produce_file produce_lines topic_control
   shortest wait_for wait_for_offset wait_until worker_pid child_pid checkpointer_pid error_of fails_with open_letters log_is_clean process_lives kafka_server secret_file own_process end_process
+  need_fetched
   $CRON_CONF
 );
 
@@ -287,6 +288,20 @@ sub shortest
 		last if $shortest < $seconds;
 	}
 	return cmp_ok($shortest, '<', $seconds, $what);
+}
+
+# --- what is an addition ---
+
+# Skips the whole file, with the reason, where the directory that a variable names lacks what one of test/*/get was to bring.
+sub need_fetched
+{
+	my ($variable, $part, $what) = @_;
+	my $home = $ENV{$variable} // '';
+
+	return if -e "$home/$part";
+	my $reason = -e "$home/missing" ? slurp_file("$home/missing") : "$variable is not set";
+	chomp $reason;
+	plan skip_all => "no $what: $reason";
 }
 
 # --- processes ---
