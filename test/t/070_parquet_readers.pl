@@ -14,9 +14,9 @@ need_readers();
 
 my $node = retail_node('parquet_readers');
 my $dir = $node->basedir . '/export';
-my $seed = $ENV{TXPIPE_SEED} // 20230520;
+my $seed = $ENV{TXPIPE_TEST_SEED} // 20230520;
+diag("seed $seed (TXPIPE_TEST_SEED)");
 srand $seed;
-note("TXPIPE_SEED=$seed");
 
 sub export
 {
