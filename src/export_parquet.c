@@ -195,6 +195,8 @@ partition_of(ParquetReceiver *receiver, const TupleTableSlot *slot)
 {
 	StringInfoData text;
 
+	if (receiver->partition_by.n == 0)
+		return "";
 	initStringInfo(&text);
 	for (int i = 0; i < receiver->partition_by.n; i++)
 	{
