@@ -47,7 +47,7 @@ endif
 all: $(IO)
 
 $(OBJS): $(wildcard src/*.h src/*/*.h)
-src/version.o src/export_parquet.o: Makefile
+src/version.o src/parquet_rows.o: Makefile
 
 txpipe--$(EXTVERSION).sql: $(SQL_PIECES)
 	cat $^ > $@

@@ -78,7 +78,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'txpipe_export_parquet';
 COMMENT ON FUNCTION txpipe.export_parquet(text, text, text[], text[]) IS
 'Writes the rows of a query to Parquet files in the directory DATASET below txpipe.export_directory, and returns the path of the
-manifest, DATASET/_manifest.json (dataset, format, partition_by, rows, bytes, written_at, parts with file, rows, bytes, sha256). Parts come
+manifest, DATASET/_manifest.json (dataset, format, partition_by, columns with name and type, rows, bytes, written_at, parts with file, rows, bytes, sha256). Parts come
 to their places when all are complete, then the manifest replaces the old one, then the parts of earlier exports are removed: who reads
 by the manifest has all of one export. query: one SELECT, run as the caller, who may read and not write, not even through functions.
 partition_by: columns (integers, dates, booleans, texts) that become directories column=value, as Hive has them, instead of columns of
@@ -89,6 +89,90 @@ text, varchar, char, json and jsonb as text, bytea, and domains over them. ROLLB
 22004 for NULL; 0A000 for a type that is not written; 22023 for another statement, a numeric without precision and scale, infinity, NaN of
 numeric, or a partition that would be read as NULL; 22008 for a timestamp behind the year 294247; 42701 and 42703 for columns that are there
 twice or not at all; 42883 for a column of sort_by without an order; 54000 for a text or binary of more than 256 MB; 25006 when the query writes; what the query itself raises.';
+
+CREATE FUNCTION txpipe.read_manifest(dataset text, OUT directory text, OUT manifest text)
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'txpipe_read_manifest';
+COMMENT ON FUNCTION txpipe.read_manifest(text) IS
+'The directory of a data set that txpipe.export_parquet wrote, and its manifest as JSON, NULL when there is none. dataset: its path below
+txpipe.export_directory. Errors: 22004 for NULL, 22023 for a name that is not plain, 55000 when txpipe.export_directory is not set, 58P01 when it does not exist.';
+
+-- The types of columns in manifests (parquet_column.c) as Hive and Spark name them.
+CREATE FUNCTION txpipe.hive_type(type text)
+RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT CASE type WHEN 'int32' THEN 'INT' WHEN 'int64' THEN 'BIGINT' WHEN 'json' THEN 'STRING' WHEN 'local_timestamp' THEN 'TIMESTAMP'
+                     ELSE upper(type) END
+$body$;
+COMMENT ON FUNCTION txpipe.hive_type(text) IS 'Part of hive_ddl(): the type of a column in a manifest as Hive and Spark name it';
+
+CREATE FUNCTION txpipe.hive_name(name text)
+RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT '`' || replace(name, '`', '``') || '`'
+$body$;
+COMMENT ON FUNCTION txpipe.hive_name(text) IS 'Part of hive_ddl(): a name as an identifier of Hive and Spark';
+
+CREATE FUNCTION txpipe.hive_columns(manifest jsonb, OUT stored text, OUT partitions text)
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+AS $body$
+    SELECT string_agg(c.definition, E',\n    ' ORDER BY c.n) FILTER (WHERE c.partition IS NULL),
+           string_agg(c.definition, ', ' ORDER BY c.partition) FILTER (WHERE c.partition IS NOT NULL)
+      FROM (SELECT concat(txpipe.hive_name(v ->> 'name'), ' ', txpipe.hive_type(v ->> 'type')) AS definition, n,
+                   array_position(ARRAY(SELECT jsonb_array_elements_text(manifest -> 'partition_by')), v ->> 'name') AS partition
+              FROM jsonb_array_elements(manifest -> 'columns') WITH ORDINALITY AS t (v, n)) c
+$body$;
+COMMENT ON FUNCTION txpipe.hive_columns(jsonb) IS 'Part of hive_ddl(): the columns of the files and those of the directories, with their types';
+
+CREATE FUNCTION txpipe.hive_ddl(dataset text, location text DEFAULT NULL)
+RETURNS text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+AS $body$
+DECLARE
+    found CONSTANT record := txpipe.read_manifest(dataset);
+    columns CONSTANT jsonb := found.manifest::jsonb -> 'columns';
+    this_table CONSTANT text := txpipe.hive_name(substring(dataset FROM '[^/]*$'));
+    parts record;
+    twice text;
+BEGIN
+    IF found.manifest IS NULL THEN
+        RAISE EXCEPTION 'there is no data set "%"', dataset
+            USING ERRCODE = 'undefined_file', HINT = 'SELECT txpipe.export_parquet(query, dataset) writes one.';
+    ELSIF columns IS NULL THEN
+        RAISE EXCEPTION 'the manifest of data set "%" does not say which columns it has', dataset
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'It is of an earlier version of txpipe: export the data set again.';
+    END IF;
+    SELECT string_agg(c.names, '; ') INTO twice FROM (
+        SELECT string_agg(v ->> 'name', ', ') AS names FROM jsonb_array_elements(columns) AS v
+        GROUP BY lower(v ->> 'name') HAVING count(*) > 1) c;
+    IF twice IS NOT NULL THEN
+        RAISE EXCEPTION 'data set "%" has columns whose names differ in upper and lower case only', dataset
+            USING ERRCODE = 'duplicate_column', DETAIL = format('They are: %s.', twice),
+                  HINT = 'Hive and Spark do not tell such names apart: give the columns of the query others.';
+    END IF;
+    parts := txpipe.hive_columns(found.manifest::jsonb);
+    RETURN concat(format(E'CREATE EXTERNAL TABLE %s (\n    %s\n)', this_table, parts.stored),
+                  E'\nPARTITIONED BY (' || parts.partitions || ')',
+                  E'\nSTORED AS PARQUET\nLOCATION ''', replace(replace(coalesce(location, 'file://' || found.directory), '\', '\\'), '''', '\'''), ''';',
+                  CASE WHEN parts.partitions IS NOT NULL THEN format(E'\nMSCK REPAIR TABLE %s SYNC PARTITIONS;', this_table) END);
+END
+$body$;
+COMMENT ON FUNCTION txpipe.hive_ddl(text, text) IS
+'The statements that make a data set of txpipe.export_parquet an external table of Hive or Spark SQL, named as the data set: CREATE EXTERNAL
+TABLE with its columns and partitions as they were written, and, where there are partitions, MSCK REPAIR TABLE, which registers those that are
+there; it is to be repeated after exports that bring or remove partitions. location: where the readers find the directory, by default
+file:// and its path on this server. Errors: those of txpipe.read_manifest; 58P01 where there is no such data set, 55000 where its manifest is of
+an earlier version and has no columns, 42701 for columns whose names differ in upper and lower case only.
+The caller needs EXECUTE on it and on read_manifest, hive_type, hive_name and hive_columns.';
 
 -- A field of RFC 4180.
 CREATE FUNCTION txpipe.csv_field(value text)

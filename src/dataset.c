@@ -12,35 +12,23 @@
 #include <unistd.h>
 
 #include "common/sha2.h"
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "storage/fd.h"
 #include "utils/builtins.h"
-#include "utils/json.h"
 #include "utils/memutils.h"
 
 #include "dataset.h"
 #include "guc.h"
 #include "io/below.h"
+#include "manifest.h"
 #include "outdir.h"
 #include "outfile.h"
 
-#define MANIFEST "_manifest.json"
 #define STAGE ".stage-"
 #define OWNER "owner"
 #define PART "part-"
 #define TOKEN_LENGTH 16 /* hexadecimal digits */
-
-typedef struct Part
-{
-	char *staged;    /* its name in the hidden directory */
-	char *directory; /* "" or with a slash behind it */
-	char *file;
-	int64 rows;
-	int64 bytes;
-	char sha256[2 * PG_SHA256_DIGEST_LENGTH + 1];
-} Part;
 
 struct TxpDataset
 {
@@ -51,7 +39,7 @@ struct TxpDataset
 	char token[TOKEN_LENGTH + 1];
 	char *stage;      /* its path below the export directory */
 	int owner;        /* the locked file's descriptor; -1: there is no stage */
-	List *parts;      /* of Part */
+	List *parts;      /* of TxpPart */
 	TxpOutFile *file; /* the part being written; NULL: none */
 	bool is_published;
 };
@@ -217,7 +205,7 @@ void
 txp_dataset_begin_part(TxpDataset *dataset, const char *directory)
 {
 	MemoryContext old = MemoryContextSwitchTo(dataset->context);
-	Part *part = palloc0(sizeof(Part));
+	TxpPart *part = palloc0(sizeof(TxpPart));
 	int number = list_length(dataset->parts);
 
 	part->directory = psprintf("%s%s", directory, directory[0] ? "/" : "");
@@ -239,7 +227,7 @@ txp_dataset_write(TxpDataset *dataset, const char *bytes, size_t len)
 void
 txp_dataset_end_part(TxpDataset *dataset, int64 rows)
 {
-	Part *part = llast(dataset->parts);
+	TxpPart *part = llast(dataset->parts);
 
 	(void) txp_outfile_publish(dataset->file, NULL);
 	part->rows = rows;
@@ -252,49 +240,11 @@ txp_dataset_end_part(TxpDataset *dataset, int64 rows)
 /* --- the manifest --- */
 
 static void
-append_part(StringInfo text, const Part *part)
-{
-	appendStringInfoString(text, "{\"file\": ");
-	escape_json(text, psprintf("%s%s", part->directory, part->file));
-	appendStringInfo(
-		text, ", \"rows\": " INT64_FORMAT ", \"bytes\": " INT64_FORMAT ", \"sha256\": \"%s\"}",
-		part->rows, part->bytes, part->sha256);
-}
-
-static char *
-manifest_text(const TxpDataset *dataset, const char *facts)
-{
-	StringInfoData text;
-	StringInfoData parts;
-	int64 rows = 0;
-	int64 bytes = 0;
-
-	initStringInfo(&text);
-	initStringInfo(&parts);
-	for (int i = 0; i < list_length(dataset->parts); i++)
-	{
-		Part *part = list_nth(dataset->parts, i);
-
-		rows += part->rows;
-		bytes += part->bytes;
-		appendStringInfoString(&parts, i > 0 ? ",\n  " : "\n  ");
-		append_part(&parts, part);
-	}
-	appendStringInfoString(&text, "{\"dataset\": ");
-	escape_json(&text, dataset->name);
-	appendStringInfo(&text, ", %s, \"rows\": " INT64_FORMAT ", \"bytes\": " INT64_FORMAT, facts,
-					 rows, bytes);
-	appendStringInfo(&text, ", \"written_at\": \"%s\", \"parts\": [%s]}\n", txp_outdir_now(),
-					 parts.data);
-	return text.data;
-}
-
-static void
 write_manifest(TxpDataset *dataset, const char *facts)
 {
-	char *text = manifest_text(dataset, facts);
+	char *text = txp_manifest_text(dataset->name, facts, dataset->parts);
 
-	dataset->file = txp_outfile_open_below(psprintf("%s/" MANIFEST, dataset->stage));
+	dataset->file = txp_outfile_open_below(psprintf("%s/" TXP_MANIFEST, dataset->stage));
 	txp_outfile_write(dataset->file, text, strlen(text));
 	(void) txp_outfile_publish(dataset->file, NULL);
 	dataset->file = NULL;
@@ -343,15 +293,15 @@ move_files(TxpDataset *dataset, int stage)
 
 	foreach (cell, dataset->parts)
 	{
-		Part *part = lfirst(cell);
+		TxpPart *part = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
 		if (!move_file(dataset, stage, part->staged, part->directory, part->file, &moved))
 			txp_outdir_fail("move to its place", part->file);
 	}
 	/* Once readers find the new parts these stay, whatever follows. */
-	if (!move_file(dataset, stage, MANIFEST, "", MANIFEST, &dataset->is_published))
-		txp_outdir_fail("move to its place", MANIFEST);
+	if (!move_file(dataset, stage, TXP_MANIFEST, "", TXP_MANIFEST, &dataset->is_published))
+		txp_outdir_fail("move to its place", TXP_MANIFEST);
 }
 
 /* Which parts are removed: those of this export, or all others. */
@@ -439,7 +389,7 @@ txp_dataset_publish(TxpDataset *dataset, const char *facts)
 	}
 	PG_END_TRY();
 	end_stage(dataset);
-	return psprintf("%s/%s/" MANIFEST, txp_export_directory, dataset->name);
+	return psprintf("%s/%s/" TXP_MANIFEST, txp_export_directory, dataset->name);
 }
 
 void

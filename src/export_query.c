@@ -45,6 +45,14 @@ txp_export_prepare(const char *text)
 	return plan;
 }
 
+TupleDesc
+txp_export_columns(SPIPlanPtr plan)
+{
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
+
+	return source->resultDesc;
+}
+
 static void
 set(const char *name, const char *value)
 {

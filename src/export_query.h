@@ -13,6 +13,9 @@
 /* Plans one SELECT, connected to SPI; ERRORs (22023) for anything else. */
 extern SPIPlanPtr txp_export_prepare(const char *text);
 
+/* The columns of its rows. */
+extern TupleDesc txp_export_columns(SPIPlanPtr plan);
+
 /* Gives its rows to the receiver, with settings that do not depend on the session's. */
 extern void txp_export_run(SPIPlanPtr plan, DestReceiver *receiver);
 

@@ -96,6 +96,23 @@ txp_parquet_column(TxpParquetColumn *column, const FormData_pg_attribute *attrib
 	fmgr_info(function, &column->output);
 }
 
+const char *
+txp_parquet_type_name(const TxpParquetColumn *column)
+{
+	static const char *const names[] = {
+		[TXD_PARQUET_BOOLEAN] = "boolean",     [TXD_PARQUET_INT32] = "int32",
+		[TXD_PARQUET_INT64] = "int64",         [TXD_PARQUET_FLOAT] = "float",
+		[TXD_PARQUET_DOUBLE] = "double",       [TXD_PARQUET_DATE] = "date",
+		[TXD_PARQUET_TIMESTAMP] = "timestamp", [TXD_PARQUET_LOCAL_TIMESTAMP] = "local_timestamp",
+		[TXD_PARQUET_TEXT] = "string",         [TXD_PARQUET_JSON] = "json",
+		[TXD_PARQUET_BINARY] = "binary",
+	};
+
+	if (column->column.type == TXD_PARQUET_DECIMAL)
+		return psprintf("decimal(%d,%d)", column->column.precision, column->column.scale);
+	return names[column->column.type];
+}
+
 bool
 txp_parquet_is_partition_type(const TxpParquetColumn *column)
 {

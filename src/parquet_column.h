@@ -29,6 +29,9 @@ extern void txp_parquet_column(TxpParquetColumn *column, const FormData_pg_attri
  */
 extern void txp_parquet_value(TxpParquetColumn *column, Datum datum, TxdParquetValue *value);
 
+/* Its type as manifests name it: int32, decimal(12,2), string ... */
+extern const char *txp_parquet_type_name(const TxpParquetColumn *column);
+
 /* May rows be put into directories by it: has each value one text? */
 extern bool txp_parquet_is_partition_type(const TxpParquetColumn *column);
 

@@ -50,7 +50,8 @@ is_deeply([ map { [ plain($_->{file}), $_->{rows} ] } @parts ], [ [ 'part=0/part
 	'the manifest has each');
 my $bytes = 0;
 $bytes += -s "$dir/cut/$_->{file}" foreach @parts;
-is_deeply($manifest, { dataset => 'cut', format => 'parquet', partition_by => ['part'], rows => 10, bytes => $bytes }, 'and their sums');
+is_deeply($manifest, { dataset => 'cut', format => 'parquet', partition_by => ['part'], rows => 10, bytes => $bytes,
+		columns => [ { name => 'id', type => 'int32' }, { name => 'part', type => 'int32' } ] }, 'and their sums');
 is_deeply([ map { [ @$_{qw(bytes sha256)} ] } @parts ], [ map { my $content = slurp_file("$dir/cut/$_->{file}"); [ length $content, sha256_hex($content) ] } @parts ], 'sizes and hashes');
 like(slurp_file("$dir/cut/$parts[0]{file}"), qr/\APAR1.*PAR1\z/s, 'a file of Parquet');
 is(sprintf('%04o %04o', map { (stat $_)[2] & 07777 } "$dir/cut/part=0", "$dir/cut/$parts[0]{file}"), '0750 0640', 'the group may read');
@@ -130,6 +131,48 @@ symlink '/tmp', "$dir/link" or die;
 like(refused('', call => call('SELECT 1 AS x', 'link')), qr/^\w+ could not make the directory of/, 'a link is not followed');
 append_to_file("$dir/file", 'x');
 like(refused('', call => call('SELECT 1 AS x', 'file')), qr/^\w+ could not make the directory of/, 'a file is not replaced');
+
+# --- tables of Hive ---
+
+my $ddl_query = q{SELECT 1::smallint AS small, 2 AS int, 3::bigint AS big, true AS yes, 1.5::real AS real, 2.5::float8 AS double, 1.25::numeric(12,4) AS price,
+	date '2023-05-20' AS day, now() AS at, localtimestamp AS local, 'x'::text AS t, 'y'::varchar(3) AS v, '{}'::jsonb AS j, '\x00'::bytea AS bytes,
+	1 AS "odd `name`; DROP TABLE x -- 'ä""\\", 2023 AS year, 'a/b' AS "kind`"};
+sql(call($ddl_query, 'all types', q('{year,kind`}')));
+is(sql(q{SELECT txpipe.hive_ddl('all types')}), <<"SQL" =~ s/\n\z//r, 'an external table for a data set');
+CREATE EXTERNAL TABLE `all types` (
+    `small` INT,
+    `int` INT,
+    `big` BIGINT,
+    `yes` BOOLEAN,
+    `real` FLOAT,
+    `double` DOUBLE,
+    `price` DECIMAL(12,4),
+    `day` DATE,
+    `at` TIMESTAMP,
+    `local` TIMESTAMP,
+    `t` STRING,
+    `v` STRING,
+    `j` STRING,
+    `bytes` BINARY,
+    `odd ``name``; DROP TABLE x -- 'ä"\\` INT
+)
+PARTITIONED BY (`year` INT, `kind``` STRING)
+STORED AS PARQUET
+LOCATION 'file://$dir/all types';
+MSCK REPAIR TABLE `all types` SYNC PARTITIONS;
+SQL
+sql(call('SELECT 1 AS x', 'plain'));
+is(sql(q{SELECT txpipe.hive_ddl('plain', E'hdfs://h:1/it\'s\\\\here')}), "CREATE EXTERNAL TABLE `plain` (\n    `x` INT\n)\nSTORED AS PARQUET\nLOCATION 'hdfs://h:1/it\\'s\\\\here';",
+	'without partitions, at a place of its own');
+sql(call('SELECT 1 AS x, 2 AS "X"', 'cases'));
+like(error_of($node, "SELECT txpipe.hive_ddl('$_->[0]')")->{text}, $_->[1], "no table for: $_->[0]")
+  foreach [ 'cases', qr/42701.*differ in upper and lower case only.*They are: x, X/s ], [ 'nobody', qr/58P01.*there is no data set "nobody"/s ], [ '../cut', qr/22023.*not a plain file name/s ];
+sql(q{GRANT EXECUTE ON FUNCTION txpipe.hive_ddl, txpipe.read_manifest, txpipe.hive_type, txpipe.hive_name, txpipe.hive_columns TO reader});
+like(sql(q{SET ROLE reader; SELECT txpipe.hive_ddl('plain')}), qr/^CREATE EXTERNAL/, 'for who may call it');
+my $old = slurp_file("$dir/plain/_manifest.json") =~ s/"columns": .*?\], //r;
+unlink "$dir/plain/_manifest.json" or die;
+append_to_file("$dir/plain/_manifest.json", $old);
+like(error_of($node, q{SELECT txpipe.hive_ddl('plain')})->{text}, qr/55000.*does not say which columns it has/s, 'not for a manifest without columns');
 
 # --- broken off, and two at once ---
 

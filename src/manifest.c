@@ -1,0 +1,124 @@
+/*
+ * manifest.c — the file that says which parts are the content of a data set.
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/stringinfo.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+
+#include "guc.h"
+#include "io/below.h"
+#include "manifest.h"
+#include "outdir.h"
+
+static void
+append_part(StringInfo text, const TxpPart *part)
+{
+	appendStringInfoString(text, "{\"file\": ");
+	escape_json(text, psprintf("%s%s", part->directory, part->file));
+	appendStringInfo(
+		text, ", \"rows\": " INT64_FORMAT ", \"bytes\": " INT64_FORMAT ", \"sha256\": \"%s\"}",
+		part->rows, part->bytes, part->sha256);
+}
+
+char *
+txp_manifest_text(const char *dataset, const char *facts, const List *parts)
+{
+	StringInfoData text;
+	StringInfoData list;
+	int64 rows = 0;
+	int64 bytes = 0;
+
+	initStringInfo(&text);
+	initStringInfo(&list);
+	for (int i = 0; i < list_length(parts); i++)
+	{
+		TxpPart *part = list_nth(parts, i);
+
+		rows += part->rows;
+		bytes += part->bytes;
+		appendStringInfoString(&list, i > 0 ? ",\n  " : "\n  ");
+		append_part(&list, part);
+	}
+	appendStringInfoString(&text, "{\"dataset\": ");
+	escape_json(&text, dataset);
+	appendStringInfo(&text, ", %s, \"rows\": " INT64_FORMAT ", \"bytes\": " INT64_FORMAT, facts,
+					 rows, bytes);
+	appendStringInfo(&text, ", \"written_at\": \"%s\", \"parts\": [%s]}\n", txp_outdir_now(),
+					 list.data);
+	return text.data;
+}
+
+/* --- reading --- */
+
+/* Data sets may be in a directory of several. */
+static void
+check_path(const char *path)
+{
+	char *name = pstrdup(path);
+	char *slash;
+
+	while ((slash = strchr(name, '/')) != NULL)
+	{
+		*slash = '\0';
+		txp_outdir_check(name);
+		name = slash + 1;
+	}
+	txp_outdir_check(name);
+}
+
+static char *
+read_all(int fd, off_t size, const char *path)
+{
+	char *text;
+	size_t done = 0;
+
+	if (size >= (off_t) MaxAllocSize)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("file \"%s/%s\" is too large", txp_export_directory, path),
+						errhint("Is it a manifest of txpipe?")));
+	text = palloc(size + 1);
+	while (done < (size_t) size)
+	{
+		ssize_t n = read(fd, text + done, size - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			txp_outdir_fail("read", path);
+		done += n;
+	}
+	text[done] = '\0';
+	return text;
+}
+
+char *
+txp_manifest_read(const char *path)
+{
+	char *name = psprintf("%s/" TXP_MANIFEST, path);
+	char *volatile text = NULL;
+	struct stat st;
+	int fd;
+
+	check_path(path);
+	fd = txp_below_open(txp_export_directory, name, &st);
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return NULL;
+	if (fd < 0)
+		txp_outdir_fail("open", name);
+	PG_TRY();
+	{
+		text = read_all(fd, st.st_size, name);
+	}
+	PG_FINALLY();
+	{
+		close(fd);
+	}
+	PG_END_TRY();
+	return text;
+}
