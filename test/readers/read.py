@@ -1,14 +1,17 @@
-"""What others read in a data set of Parquet files: read.py WHAT ENGINE DATASET [QUERY]
+"""What others read of data sets of Parquet files, and of a lake: read.py WHAT ENGINE DATASET [QUERY]
 
-The files are those of the manifest. ENGINE is pyarrow or duckdb.
+read.py - reads such arguments as JSON, an array a line, and answers each with a JSON string a line: one Spark for all of them.
+
+The files are those of the manifest. ENGINE is pyarrow, duckdb or spark.
 
 rows     every row as a line, sorted; columns by name, each as its value has one spelling in any language: whole numbers, decimals
          digit by digit, days and microseconds since 1970, reals, texts and bytes as the hexadecimal of their bytes
-query    (duckdb) what QUERY says, a row a line; DATASET is the directory of them, each of which is a table
+query    (duckdb, spark) what QUERY says, a row a line; DATASET is the directory of them, each of which is a table
 totals   (pyarrow) rows, and the sum of each column that has one
 groups   (pyarrow) a JSON object for each row group: rows, columns with least and greatest value, nulls, encodings, codec
 skipped  (pyarrow) how many row groups of how many are left for COLUMN = VALUE, which QUERY is
 files    (pyarrow) rows of what is found without the manifest, by the directories alone
+sales    the reports of sales.py; DATASET is the directory of a lake (QUERY is lake or arrived) or of data sets (QUERY is curated)
 """
 
 import decimal
@@ -17,17 +20,8 @@ import os
 import struct
 import sys
 
-what, engine, dataset = sys.argv[1:4]
-query = sys.argv[4] if len(sys.argv) > 4 else ""
-
-
-
-def files_of(directory):
-    with open(os.path.join(directory, "_manifest.json"), encoding="utf-8") as manifest:
-        return [os.path.join(directory, part["file"]) for part in json.load(manifest)["parts"]]
-
-
-files = files_of(dataset) if what != "query" else []
+import sales
+from engines import TABLES, ask, datasets_in, duckdb_tables, files_of, spark_tables
 
 
 def spell(value, real):
@@ -47,11 +41,18 @@ def spell(value, real):
     return str(value)
 
 
-def arrow_rows():
+def plain(row):
+    return "\t".join("\\N" if value is None else format(value, "f") if isinstance(value, decimal.Decimal) else str(value) for value in row)
+
+
+# --- pyarrow ---
+
+
+def arrow_rows(dataset):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    for path in files:
+    for path in files_of(dataset):
         table = pq.ParquetFile(path).read()
         columns = []
         for name in sorted(table.column_names):
@@ -68,58 +69,17 @@ def arrow_rows():
         yield from zip(*columns)
 
 
-def duckdb_connection(datasets):
-    import duckdb
-
-    connection = duckdb.connect()
-    connection.execute("SET TimeZone = 'UTC'")
-    for name, paths in datasets.items():
-        listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
-        connection.execute(f'CREATE VIEW "{name}" AS SELECT * FROM read_parquet([{listed}], hive_partitioning = true)')
-    return connection
-
-
-def duckdb_rows():
-    connection = duckdb_connection({"data": files})
-    columns = sorted((row[0], row[1]) for row in connection.execute("DESCRIBE data").fetchall())
-    expressions = []
-    for name, of_type in columns:
-        quoted = '"' + name.replace('"', '""') + '"'
-        if of_type == "DATE":
-            expressions.append(f"datediff('day', DATE '1970-01-01', {quoted})")
-        elif of_type.startswith("TIMESTAMP"):
-            expressions.append(f"epoch_us({quoted})")
-        else:
-            expressions.append(quoted)
-    reals = ["f" if of_type == "FLOAT" else "d" for _, of_type in columns]
-    for row in connection.execute("SELECT " + ", ".join(expressions) + " FROM data").fetchall():
-        yield [spell(value, real) for value, real in zip(row, reals)]
-
-
-def print_rows():
-    rows = arrow_rows() if engine == "pyarrow" else duckdb_rows()
-    for line in sorted("\t".join(row) for row in rows):
-        print(line)
-
-
-def print_query():
-    names = [name for name in os.listdir(dataset) if os.path.exists(os.path.join(dataset, name, "_manifest.json"))]
-    for row in duckdb_connection({name: files_of(os.path.join(dataset, name)) for name in names}).execute(query).fetchall():
-        print("\t".join("\\N" if value is None else format(value, "f") if isinstance(value, decimal.Decimal) else str(value) for value in row))
-
-
-def print_totals():
+def totals(dataset):
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    table = pa.concat_tables(pq.ParquetFile(path).read() for path in files)
-    print(f"rows\t{table.num_rows}")
+    table = pa.concat_tables(pq.ParquetFile(path).read() for path in files_of(dataset))
+    yield f"rows\t{table.num_rows}"
     for name in sorted(table.column_names):
         kind = table.column(name).type
         if pa.types.is_integer(kind) or pa.types.is_decimal(kind):
-            value = pc.sum(table.column(name)).as_py()
-            print(f"{name}\t{format(value, 'f') if isinstance(value, decimal.Decimal) else value}")
+            yield plain([name, pc.sum(table.column(name)).as_py()])
 
 
 def statistics(column):
@@ -130,36 +90,91 @@ def statistics(column):
     return facts
 
 
-def print_groups():
+def groups(dataset):
     import pyarrow.parquet as pq
 
-    for path in files:
+    for path in files_of(dataset):
         metadata = pq.ParquetFile(path).metadata
         names = metadata.schema.names
         for i in range(metadata.num_row_groups):
             group = metadata.row_group(i)
             columns = {name: statistics(group.column(j)) for j, name in enumerate(names)}
             order = [names[column.column_index] for column in group.sorting_columns]
-            print(json.dumps({"rows": group.num_rows, "sorted": order, "columns": columns}))
+            yield json.dumps({"rows": group.num_rows, "sorted": order, "columns": columns})
 
 
-def print_skipped():
+def skipped(dataset, query):
     import pyarrow.dataset as ds
 
     name, value = query.split("=", 1)
     left = total = 0
-    for path in files:
+    for path in files_of(dataset):
         fragment = next(ds.dataset(path, format="parquet").get_fragments())
         value_type = fragment.physical_schema.field(name).type
         total += fragment.num_row_groups
         left += fragment.subset(ds.field(name) == ds.scalar(value).cast(value_type)).num_row_groups
-    print(f"{left}\t{total}")
+    yield f"{left}\t{total}"
 
 
-def print_files():
+def found(dataset):
     import pyarrow.dataset as ds
 
-    print(ds.dataset(dataset, format="parquet", partitioning="hive").count_rows())
+    yield str(ds.dataset(dataset, format="parquet", partitioning="hive").count_rows())
 
 
-{"rows": print_rows, "query": print_query, "totals": print_totals, "groups": print_groups, "skipped": print_skipped, "files": print_files}[what]()
+# --- DuckDB ---
+
+
+def duckdb_rows(dataset):
+    directory, table = os.path.split(dataset)
+    connection = duckdb_tables(directory, [table])
+    columns = sorted((row[0], row[1]) for row in ask(connection, f'DESCRIBE "{table}"'))
+    expressions = []
+    for name, of_type in columns:
+        quoted = '"' + name.replace('"', '""') + '"'
+        if of_type == "DATE":
+            expressions.append(f"datediff('day', DATE '1970-01-01', {quoted})")
+        elif of_type.startswith("TIMESTAMP"):
+            expressions.append(f"epoch_us({quoted})")
+        else:
+            expressions.append(quoted)
+    reals = ["f" if of_type == "FLOAT" else "d" for _, of_type in columns]
+    for row in ask(connection, "SELECT " + ", ".join(expressions) + f' FROM "{table}"'):
+        yield [spell(value, real) for value, real in zip(row, reals)]
+
+
+# --- Spark ---
+
+
+def spark_rows(dataset):
+    directory, table = os.path.split(dataset)
+    data = spark_tables(directory, [table]).table(table)
+    columns = sorted((name, of_type.split("(")[0]) for name, of_type in data.dtypes)
+    # Python gets -1E-10 of a column with ten decimals as -1.00E-10; Spark's own text has the digits.
+    calls = {"date": "unix_date({})", "timestamp": "unix_micros({})", "timestamp_ntz": "unix_micros(CAST({} AS TIMESTAMP))", "decimal": "CAST({} AS STRING)"}
+    reals = ["f" if of_type == "float" else "d" for _, of_type in columns]
+    for row in data.selectExpr(*(calls.get(of_type, "{}").format(f"`{name}`") for name, of_type in columns)).collect():
+        values = [decimal.Decimal(value) if of_type == "decimal" and value else value for value, (_, of_type) in zip(row, columns)]
+        yield [spell(value, real) for value, real in zip(values, reals)]
+
+
+# --- any of them ---
+
+ROWS = {"pyarrow": arrow_rows, "duckdb": duckdb_rows, "spark": spark_rows}
+
+def lines(what, engine, dataset, query=""):
+    if what == "rows":
+        return sorted("\t".join(row) for row in ROWS[engine](dataset))
+    if what == "query":
+        return [plain(row) for row in ask(TABLES[engine](dataset, datasets_in(dataset)), query)]
+    if what == "sales":
+        return sorted(plain(row) for row in sales.lines(engine, dataset, query))
+    return {"totals": totals, "groups": groups, "skipped": skipped, "files": found}[what](dataset, *[query] if query else [])
+
+
+if sys.argv[1:] == ["-"]:
+    for request in sys.stdin:
+        print(json.dumps("\n".join(lines(*json.loads(request)))), flush=True)
+else:
+    for line in lines(*sys.argv[1:]):
+        print(line)

@@ -10,20 +10,13 @@ use Test::More;
 use TxpipeReaders;
 use TxpipeRetail;
 
-need_readers();
+need_reader('parquet');
 
 my $node = retail_node('parquet_readers');
 my $dir = $node->basedir . '/export';
 my $seed = $ENV{TXPIPE_TEST_SEED} // 20230520;
 diag("seed $seed (TXPIPE_TEST_SEED)");
 srand $seed;
-
-sub export
-{
-	my ($query, $name, @more) = @_;
-
-	return sql("SELECT txpipe.export_parquet(\$q\$$query\$q\$, '$name'" . join('', map { ", $_" } @more) . ')');
-}
 
 sub rows_of_groups { return map { decode_json($_) } split /\n/, read_parquet('groups', 'pyarrow', "$dir/$_[0]"); }
 
@@ -60,98 +53,18 @@ is_deeply([ (rows_of_groups('fact_sales'))[0]{sorted} ], [ [ 'transaction_date',
 
 # --- every type, random and extreme ---
 
-# Expressions of random values by type, and values at its limits.
-my %types = (
-	boolean            => [ q{random() < 0.5} ],
-	smallint           => [ q{(random() * 65535 - 32768)::integer}, -32768, 32767 ],
-	integer            => [ q{(random() * 4294967295 - 2147483648)::bigint}, -2147483648, 2147483647 ],
-	bigint             => [ q{((random() - 0.5) * 1.8e19)::numeric(20)}, '-9223372036854775808', '9223372036854775807' ],
-	real               => [ q{((random() - 0.5) * 1e30)}, q{'NaN'}, q{'-Infinity'}, q{'-0'}, q{'1e-45'}, q{'3.4028235e38'} ],
-	'double precision' => [ q{((random() - 0.5) * 1e300)}, q{'NaN'}, q{'Infinity'}, q{'-0'}, q{'5e-324'}, q{'1.7976931348623157e308'} ],
-	'numeric(1)'       => [ q{trunc(random() * 18 - 9)}, -9, 9 ],
-	'numeric(9,2)'     => [ q{(random() - 0.5) * 1e7}, '-9999999.99', '9999999.99', '0.01' ],
-	'numeric(10,10)'   => [ q{random() - 0.5}, '-0.9999999999', '0.9999999999' ],
-	'numeric(18,4)'    => [ q{(random() - 0.5) * 1e14}, '-99999999999999.9999', '99999999999999.9999' ],
-	'numeric(19,4)'    => [ q{(random() - 0.5) * 1e15}, '-999999999999999.9999', '999999999999999.9999' ],
-	'numeric(38,10)'   => [ q{(random() - 0.5)::numeric * 1e27 + random()::numeric}, '-' . '9' x 28 . '.' . '9' x 10, '9' x 28 . '.' . '9' x 10, '-0.0000000001', '-1' ],
-	'numeric(38)'      => [ q{(random() - 0.5)::numeric * 1e37}, '-' . '9' x 38, '9' x 38 ],
-	date               => [ q{date '1970-01-01' + (random() * 100000 - 50000)::integer}, q{'4713-01-01 BC'}, q{'0001-01-01'}, q{'1969-12-31'}, q{'9999-12-31'} ],
-	timestamptz        => [ q{timestamptz '1970-01-01 00:00Z' + (random() - 0.5) * interval '300 years'}, q{'4713-01-01 00:00Z BC'}, q{'1969-12-31 23:59:59.999999Z'}, q{'9999-12-31 23:59:59.999999Z'} ],
-	timestamp          => [ q{timestamp '1970-01-01 00:00' + (random() - 0.5) * interval '300 years'}, q{'0001-01-01'}, q{'294246-12-31 23:59:59.999999'} ],
-	text               => [ q{repeat(chr((random() * 500)::integer + 32), (random() * 20)::integer)}, q{''}, q{repeat('long ', 30000)}, qq{E'\\t\\n\\u20ac\\U0001f600'} ],
-	'varchar(30)'      => [ q{md5(random()::text)}, q{''} ],
-	'char(5)'          => [ q{(random() * 99)::integer}, q{''} ],
-	jsonb              => [ q{jsonb_build_object('a', random(), 'b', 'x')}, q{'null'}, q{'[1, {"€": "\\u20ac"}]'} ],
-	json               => [ q{json_build_object('a', random())}, q{' {"a":  1, "a": 2} '} ],
-	bytea              => [ q{decode(md5(random()::text), 'hex')}, q{''}, q{'\x00ff00'} ]);
-
-# The one spelling of test/readers/read.py.
-sub spelled
-{
-	my ($type, $column) = @_;
-
-	return "($column - '1970-01-01'::date)::text" if $type eq 'date';
-	return "(extract(epoch FROM $column) * 1000000)::bigint::text" if $type =~ /^timestamp/;
-	return "encode(float4send($column), 'hex')" if $type eq 'real';
-	return "encode(float8send($column), 'hex')" if $type eq 'double precision';
-	return "encode($column, 'hex')" if $type eq 'bytea';
-	return "encode(convert_to(bpchar_as_text, 'UTF8'), 'hex')" =~ s/bpchar_as_text/concat($column)/r if $type =~ /char|text|json/;
-	return "$column\::text";
-}
-
-# A table of random columns: of some types several, of a value that is rarely, often or always NULL, or one of few.
-sub make_table
-{
-	my ($name, $rows) = @_;
-	my @names = sort keys %types;
-	my @chosen = $name eq 'all_types' ? @names : map { $names[ rand @names ] } 1 .. 1 + int rand 12;
-	my (@columns, @exprs, @spelled);
-
-	sql("SELECT setseed(@{[ rand() ]})");
-	foreach my $i (0 .. $#chosen)
-	{
-		my $type = $chosen[$i];
-		my ($random, @limits) = @{ $types{$type} };
-		my $column = sprintf 'c%02d', $i;
-		my $nulls = (0, 0.01, 0.5, 0.99, 1)[ $name eq 'all_types' ? 1 : rand 5 ];
-		my $few = 1 + int rand 300;
-
-		push @columns, "$column $type";
-		# The same few values again and again, else every row its own; at last the limits.
-		$random = "(ARRAY(SELECT ($random)::$type FROM generate_series(1, $few) AS few))[1 + g % $few]" if rand() < 0.5;
-		push @exprs, "CASE " . join('', map { 'WHEN g = ' . ($_ + 1) . " THEN ($limits[$_])::$type " } 0 .. $#limits)
-		  . "WHEN random() < $nulls OR g = 99 THEN NULL ELSE ($random)::$type END";
-		push @spelled, "CASE WHEN $column IS NULL THEN '\\N' ELSE " . spelled($type, $column) . ' END';
-	}
-	sql("CREATE TABLE $name (" . join(', ', @columns) . '); INSERT INTO ' . $name . ' SELECT ' . join(', ', @exprs) . " FROM generate_series(1, $rows) AS g");
-	return sql("SET extra_float_digits = 1; SELECT concat_ws(E'\\t', " . join(', ', @spelled) . ") FROM $name");
-}
-
-sub digest { return join "\n", sort split /\n/, $_[0]; }
-
 my %rows = (all_types => 30000, map { ("random$_" => (0, 1, 7, 8, 9, 999, 20000, 20001, 45000)[ $_ % 9 ]) } 1 .. 12);
 foreach my $name (sort keys %rows)
 {
-	my $written = digest(make_table($name, $rows{$name}));
+	my $written = make_table($name, $rows{$name});
 
 	export("TABLE $name", $name);
 	is(read_parquet('totals', 'pyarrow', "$dir/$name") =~ /^rows\t(\d+)/ ? $1 : '', $rows{$name}, "$name: rows");
 	foreach my $engine (qw(pyarrow duckdb))
 	{
 		# DuckDB's days end before those of PostgreSQL, not before those here.
-		my $read = digest(read_parquet('rows', $engine, "$dir/$name"));
-		ok($read eq $written, "$name: $engine reads what is in the table")
-		  or diag(first_difference($read, $written));
+		same_rows(read_parquet('rows', $engine, "$dir/$name"), $written, "$name: $engine reads what is in the table");
 	}
-}
-
-sub first_difference
-{
-	my ($read, $written) = @_;
-	my %read = map { $_ => 1 } split /\n/, $read;
-	my %written = map { $_ => 1 } split /\n/, $written;
-
-	return join "\n", map { substr $_, 0, 600 } (map({ "written: $_" } grep { !$read{$_} } sort keys %written))[ 0 .. 1 ], (map({ "read:    $_" } grep { !$written{$_} } sort keys %read))[ 0 .. 1 ];
 }
 
 # --- what is in a row group ---
