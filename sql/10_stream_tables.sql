@@ -74,6 +74,7 @@ CREATE TABLE txpipe.stream_offset (
     last_timestamp timestamptz,
     last_offset bigint,
     last_hash bigint,
+    assignment text CHECK (assignment IN ('released', 'adopted')),
     updated_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (stream_id, topic, partition)
 ) WITH (fillfactor = 30);
@@ -92,6 +93,8 @@ COMMENT ON COLUMN txpipe.stream_offset.bytes_total IS 'Bytes of keys and values 
 COMMENT ON COLUMN txpipe.stream_offset.last_timestamp IS 'Kafka timestamp of the last message consumed';
 COMMENT ON COLUMN txpipe.stream_offset.last_offset IS 'Offset of the last message consumed; NULL: none yet';
 COMMENT ON COLUMN txpipe.stream_offset.last_hash IS 'Hash of that message: tells a topic that was created anew';
+COMMENT ON COLUMN txpipe.stream_offset.assignment IS
+    'released: the stream does not read the partition, whatever its option partitions says; adopted: it does; NULL: the option decides';
 COMMENT ON COLUMN txpipe.stream_offset.updated_at IS 'When this row last changed';
 
 -- Not the keys themselves, which may be personal data. No foreign key: it would be checked for each; drop_stream, the one way to

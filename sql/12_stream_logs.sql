@@ -23,7 +23,7 @@ COMMENT ON COLUMN txpipe.stream_event_store.stream_event_id IS 'Number of the ev
 COMMENT ON COLUMN txpipe.stream_event_store.stream_id IS 'Stream';
 COMMENT ON COLUMN txpipe.stream_event_store.happened_at IS 'When it happened';
 COMMENT ON COLUMN txpipe.stream_event_store.event IS
-    'error, recovered, paused, resumed, altered, sought, new_partition, new_field, lost_offset, recreated, unverifiable or copied';
+    'error, recovered, paused, resumed, altered, sought, released, adopted, new_partition, new_field, lost_offset, recreated, unverifiable or copied';
 COMMENT ON COLUMN txpipe.stream_event_store.message IS 'What happened, as a sentence';
 COMMENT ON COLUMN txpipe.stream_event_store.topic IS 'Topic concerned, where it is one';
 COMMENT ON COLUMN txpipe.stream_event_store.partition IS 'Partition concerned';

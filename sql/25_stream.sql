@@ -67,6 +67,24 @@ COMMENT ON FUNCTION txpipe.seek_stream(text, text) IS
     'commit. Asks the brokers (at most 15 s). 22003 when a partition does not hold the offset, 42704 when there '
     'is no such partition, 55P03 when a batch at work does not end within 10 s. For its owner';
 
+CREATE FUNCTION txpipe.release_partition(stream text, topic text, partition integer) RETURNS bigint
+    LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'txpipe_release_partition';
+COMMENT ON FUNCTION txpipe.release_partition(text, text, integer) IS
+    'Gives a partition away, whatever the option partitions says: from its commit on this server reads nothing of it, and the offset '
+    'returned is the first that it has not read, for adopt_partition on another server. Rows and dead letters '
+    'stay. The commit is on disk before it is acknowledged. Asks no broker. 42704 when the stream has no place in the partition, 55000 when it does '
+    'not read it, 55P03 when a batch at work does not end within 10 s. For the stream''s owner';
+
+CREATE FUNCTION txpipe.adopt_partition(stream text, topic text, partition integer, next_offset bigint) RETURNS void
+    LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'txpipe_adopt_partition';
+COMMENT ON FUNCTION txpipe.adopt_partition(text, text, integer, bigint) IS
+    'Takes a partition, whatever the option partitions says, and reads it from next_offset on, which is what release_partition returned on the server '
+    'that had it: nobody else knows whether that one still reads. Asks the brokers (at most 15 s). 42704 when none of the '
+    'stream''s topics has the partition, 55000 when the stream reads it already, 22003 when it ends before '
+    'the offset or, with on_lost_offset stop, begins behind it, 55P03 when a batch at work does not end within 10 s. For the stream''s owner';
+
 CREATE FUNCTION txpipe.alter_stream(
         stream text, columns jsonb DEFAULT NULL, options jsonb DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
@@ -114,7 +132,7 @@ CREATE FUNCTION txpipe.stream_hindrance(
 COMMENT ON FUNCTION txpipe.stream_hindrance() IS
     'Part of the view stream_status: what the streams of this database wait for: the guard that holds (txpipe.min_free_space, '
     'txpipe.max_replication_lag) and since when, and why there are fewer workers than wanted, '
-    'or none because library and extension are of different versions. NULL: nothing';
+    'or none: the server is a standby, or library and extension are of different versions. NULL: nothing';
 
 CREATE FUNCTION txpipe.loaded_version() RETURNS text
     LANGUAGE c STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp

@@ -50,10 +50,13 @@ CREATE VIEW txpipe.stream_status WITH (security_barrier) AS
                                                  WHERE d.datname = pg_catalog.current_database())) AS copied,
                   s.state = 'running' AND h.guard IS NOT NULL AS waits) c
       LEFT JOIN LATERAL (
-           SELECT sum(greatest(p.end_offset - p.next_offset, 0))::bigint AS lag_messages,
+           -- What was released is another server's to read.
+           SELECT sum(CASE WHEN p.assignment = 'released' THEN 0 ELSE greatest(p.end_offset - p.next_offset, 0) END)::bigint
+                      AS lag_messages,
                   -- Brokers and producers may be ahead of us.
                   greatest(extract(epoch FROM clock_timestamp() -
-                      min(p.last_timestamp) FILTER (WHERE p.end_offset > p.next_offset)), 0)::numeric(20,3)
+                      min(p.last_timestamp) FILTER (WHERE p.end_offset > p.next_offset
+                                                            AND p.assignment IS DISTINCT FROM 'released')), 0)::numeric(20,3)
                       AS lag_seconds,
                   sum(p.rows_total)::bigint AS rows_total,
                   sum(p.dead_letters_total)::bigint AS dead_letters_total,
@@ -95,11 +98,13 @@ CREATE VIEW txpipe.stream_partition WITH (security_barrier) AS
            o.partition,
            o.next_offset,
            nullif(o.end_offset, -1) AS end_offset,
-           CASE WHEN o.end_offset >= 0 THEN greatest(o.end_offset - o.next_offset, 0) END AS lag,
+           CASE WHEN o.end_offset >= 0 AND o.assignment IS DISTINCT FROM 'released'
+                THEN greatest(o.end_offset - o.next_offset, 0) END AS lag,
            o.rows_total,
            o.dead_letters_total,
            o.last_timestamp,
-           o.updated_at
+           o.updated_at,
+           o.assignment
       FROM txpipe.stream_offset o
       JOIN txpipe.stream s USING (stream_id)
      WHERE txpipe.may_read(s.target_schema, s.target_table)
@@ -111,11 +116,13 @@ COMMENT ON COLUMN txpipe.stream_partition.topic IS 'Kafka topic';
 COMMENT ON COLUMN txpipe.stream_partition.partition IS 'Kafka partition';
 COMMENT ON COLUMN txpipe.stream_partition.next_offset IS 'First offset not yet consumed';
 COMMENT ON COLUMN txpipe.stream_partition.end_offset IS 'End of the partition as last heard; NULL: not heard yet';
-COMMENT ON COLUMN txpipe.stream_partition.lag IS 'Offsets between the two';
+COMMENT ON COLUMN txpipe.stream_partition.lag IS 'Offsets between the two; NULL where the partition is released';
 COMMENT ON COLUMN txpipe.stream_partition.rows_total IS 'Messages of the partition that became rows';
 COMMENT ON COLUMN txpipe.stream_partition.dead_letters_total IS 'Dead letters of the partition';
 COMMENT ON COLUMN txpipe.stream_partition.last_timestamp IS 'Kafka timestamp of the last message consumed';
 COMMENT ON COLUMN txpipe.stream_partition.updated_at IS 'When the position last changed';
+COMMENT ON COLUMN txpipe.stream_partition.assignment IS
+    'released (another server may read it from next_offset), adopted, or NULL: the option partitions decides whether it is read';
 
 CREATE VIEW txpipe.dead_letter WITH (security_barrier) AS
     SELECT d.dead_letter_id,

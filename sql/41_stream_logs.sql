@@ -14,7 +14,7 @@ COMMENT ON COLUMN txpipe.stream_event.stream_event_id IS 'Number of the event';
 COMMENT ON COLUMN txpipe.stream_event.stream IS 'Name of the stream';
 COMMENT ON COLUMN txpipe.stream_event.happened_at IS 'When it happened';
 COMMENT ON COLUMN txpipe.stream_event.event IS
-    'error, recovered, paused, resumed, altered, sought, new_partition, new_field, lost_offset, recreated, unverifiable or copied';
+    'error, recovered, paused, resumed, altered, sought, released, adopted, new_partition, new_field, lost_offset, recreated, unverifiable or copied';
 COMMENT ON COLUMN txpipe.stream_event.message IS 'What happened, as a sentence';
 COMMENT ON COLUMN txpipe.stream_event.topic IS 'Topic concerned, where it is one';
 COMMENT ON COLUMN txpipe.stream_event.partition IS 'Partition concerned';

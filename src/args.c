@@ -53,6 +53,13 @@ txp_arg_int64(FunctionCallInfo fcinfo, int n, const char *name)
 	return PG_GETARG_INT64(n);
 }
 
+int32
+txp_arg_int32(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	require(fcinfo, n, name);
+	return PG_GETARG_INT32(n);
+}
+
 int
 txp_arg_interval_ms(FunctionCallInfo fcinfo, int n, const char *name)
 {

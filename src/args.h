@@ -16,6 +16,7 @@ extern Jsonb *txp_arg_jsonb_or_null(FunctionCallInfo fcinfo, int n);
 extern bool txp_arg_bool(FunctionCallInfo fcinfo, int n, bool if_null);
 /* A bigint; ERRORs (22004) when it is NULL. */
 extern int64 txp_arg_int64(FunctionCallInfo fcinfo, int n, const char *name);
+extern int32 txp_arg_int32(FunctionCallInfo fcinfo, int n, const char *name);
 /* An interval in milliseconds, from 0 to a day; ERRORs (22023) otherwise. */
 extern int txp_arg_interval_ms(FunctionCallInfo fcinfo, int n, const char *name);
 /* An integer from 1 to `max`; ERRORs (22023) otherwise. */

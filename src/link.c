@@ -12,7 +12,6 @@
 #include "link.h"
 #include "lost.h"
 #include "offsets.h"
-#include "partition_set.h"
 #include "properties.h"
 #include "rights.h"
 #include "sink.h"
@@ -154,33 +153,30 @@ txp_link_open(TxpIo *io, TxpStream *stream, uint32 part, int timeout_ms)
 	return link;
 }
 
-/* Does this worker read the partition? */
+/*
+ * Does this worker read the partition? Workers share them out by turns; by turns of the server's own where that has an
+ * index of a count.
+ */
 static bool
-is_ours(const TxpLink *link, const char *topic, int32 partition)
+is_ours(const TxpLink *link, const TxpPosition *position)
 {
+	const TxpPartitionSet *set = &link->stream->partitions;
 	uint32 hash;
 
-	if (!txp_partition_wanted(link->stream->partitions, partition))
+	if (!txp_offsets_wanted(set, position->partition, position))
 		return false;
 	if (link->stream->workers <= 1)
 		return true;
-	hash = DatumGetUInt32(hash_any((const unsigned char *) topic, strlen(topic)));
-	return (hash + (uint32) partition) % link->stream->workers == link->part;
+	hash =
+		DatumGetUInt32(hash_any((const unsigned char *) position->topic, strlen(position->topic)));
+	return (hash + (uint32) position->partition / Max(set->count, 1)) % link->stream->workers ==
+		   link->part;
 }
 
-static TxpPosition *
-find_position(List *positions, const char *topic, int32 partition)
+static List *
+read_positions(const TxpLink *link)
 {
-	ListCell *lc;
-
-	foreach (lc, positions)
-	{
-		TxpPosition *position = lfirst(lc);
-
-		if (position->partition == partition && strcmp(position->topic, topic) == 0)
-			return position;
-	}
-	return NULL;
+	return txp_offsets_read(link->stream->id, link->stream->epoch);
 }
 
 /* Topics are only ever appended: the numbers of the old ones stay. */
@@ -243,7 +239,7 @@ put_start(TxpLink *link, const TxpPlace *place, const TxpPosition *position)
 static void
 recall_end(const TxpLink *link, TxpPosition *position)
 {
-	TxpPosition *before = find_position(link->before, position->topic, position->partition);
+	TxpPosition *before = txp_offsets_find(link->before, position->topic, position->partition);
 
 	if (before != NULL)
 		position->end = before->end;
@@ -307,8 +303,7 @@ check_vanished(TxpLink *link, List *positions, const TxpPartitions *parts)
 			there |= place->partition == position->partition;
 		}
 		/* A partition that comes back is read from its beginning. */
-		if (topic_there && !there && position->next > 0 && !link->paused &&
-			is_ours(link, position->topic, position->partition))
+		if (topic_there && !there && position->next > 0 && !link->paused && is_ours(link, position))
 			lost(link, TXP_LOSS_RECREATED, position, 0, 0);
 	}
 }
@@ -319,7 +314,7 @@ keep_positions(TxpLink *link)
 {
 	MemoryContext old = MemoryContextSwitchTo(link->context);
 
-	link->before = txp_offsets_read(link->stream->id);
+	link->before = read_positions(link);
 	MemoryContextSwitchTo(old);
 }
 
@@ -342,22 +337,24 @@ txp_link_start(TxpLink *link, const TxpFrame *frame)
 
 	txp_partitions_read(frame, &parts);
 	keep_topics(link, &parts);
-	txp_partitions_keep(&parts, link->stream->partitions);
+	positions = read_positions(link);
 	if (!link->started)
+	{
 		keep_positions(link);
-	log_new_partitions(link, &parts, txp_offsets_store(link->stream->id, &parts));
-	positions = txp_offsets_read(link->stream->id);
-	if (!link->started)
 		check_vanished(link, positions, &parts);
+	}
+	txp_partitions_keep(&parts, &link->stream->partitions, positions);
+	log_new_partitions(link, &parts, txp_offsets_store(link->stream->id, &parts));
+	positions = read_positions(link);
 
 	new_start(link, 0);
 	for (int i = 0; i < parts.n && !link->paused; i++)
 	{
 		TxpPlace *place = &parts.places[i];
 		char *topic = parts.topics[place->topic];
-		TxpPosition *position = find_position(positions, topic, place->partition);
+		TxpPosition *position = txp_offsets_find(positions, topic, place->partition);
 
-		if (position == NULL || !is_ours(link, topic, place->partition))
+		if (position == NULL || !is_ours(link, position))
 			continue;
 		if (!link->started)
 			recall_end(link, position);
@@ -387,23 +384,19 @@ start_one(TxpLink *link, uint32 topic, const TxpPosition *position)
 	txp_put_i64(&link->start, position->last_hash);
 }
 
-/* The position a frame's place means; the rest of the frame is left to be read. */
+/* The position a frame's place means, NULL when users have changed the stream since; the rest of the frame is left to be read. */
 static TxpPosition *
 read_place(TxpLink *link, TxpReader *r, uint32 *topic)
 {
-	TxpPosition *position = NULL;
 	int32 partition;
 
 	*topic = txp_read_u32(r);
 	partition = txp_read_i32(r);
-	if (*topic < link->ntopics)
-		position =
-			find_position(txp_offsets_read(link->stream->id), link->topics[*topic], partition);
-	if (position == NULL)
+	if (*topic >= link->ntopics)
 		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
 						errmsg("txpipe_io named a partition that stream \"%s\" does not read",
 							   link->stream->name)));
-	return position;
+	return txp_offsets_find(read_positions(link), link->topics[*topic], partition);
 }
 
 void
@@ -417,10 +410,11 @@ txp_link_verdict(TxpLink *link, const TxpFrame *frame)
 	int64 high = txp_read_i64(&r);
 
 	txp_reader_check(&r);
+	if (position == NULL)
+		return;
 	if (verdict == TXP_GONE && position->last_offset >= 0)
 		txp_lost_unverifiable(link->stream, position->topic, position->partition,
 							  position->last_offset);
-	/* Moved by its user meanwhile: what was compared means nothing any more, and the stream is opened anew. */
 	if (verdict != TXP_OTHER || position->last_offset < 0)
 		return;
 	recall_end(link, position);
@@ -441,12 +435,14 @@ txp_link_lost(TxpLink *link, const TxpFrame *frame)
 	int64 high = txp_read_i64(&r);
 
 	txp_reader_check(&r);
+	if (position == NULL)
+		return;
 	if (position->next != offset)
 		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
 						errmsg("txpipe_io lost offset " INT64_FORMAT
 							   " while batches before it were under way",
 							   offset)));
-	before = find_position(link->before, position->topic, position->partition);
+	before = txp_offsets_find(link->before, position->topic, position->partition);
 	if (before != NULL)
 		before->end = position->end;
 	/* There again: a leader was behind, or the topic was created anew, which the comparison tells. */

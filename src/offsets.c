@@ -10,7 +10,6 @@
 #include "utils/timestamp.h"
 
 #include "offsets.h"
-#include "partition_set.h"
 #include "spi.h"
 #include "unixtime.h"
 #include "version.h"
@@ -80,15 +79,42 @@ txp_partitions_read(const TxpFrame *frame, TxpPartitions *parts)
 	txp_reader_check(&r);
 }
 
+TxpPosition *
+txp_offsets_find(List *positions, const char *topic, int32 partition)
+{
+	ListCell *lc;
+
+	foreach (lc, positions)
+	{
+		TxpPosition *position = lfirst(lc);
+
+		if (position->partition == partition && strcmp(position->topic, topic) == 0)
+			return position;
+	}
+	return NULL;
+}
+
+bool
+txp_offsets_wanted(const TxpPartitionSet *set, int32 partition, const TxpPosition *position)
+{
+	if (position != NULL && position->assignment != TXP_BY_OPTION)
+		return position->assignment == TXP_ADOPTED;
+	return txp_partition_in(set, partition);
+}
+
 void
-txp_partitions_keep(TxpPartitions *parts, const Bitmapset *wanted)
+txp_partitions_keep(TxpPartitions *parts, const TxpPartitionSet *set, List *positions)
 {
 	int n = 0;
 
 	for (int i = 0; i < parts->n; i++)
 	{
-		if (txp_partition_wanted(wanted, parts->places[i].partition))
-			parts->places[n++] = parts->places[i];
+		const TxpPlace *place = &parts->places[i];
+		const TxpPosition *position =
+			txp_offsets_find(positions, parts->topics[place->topic], place->partition);
+
+		if (txp_offsets_wanted(set, place->partition, position))
+			parts->places[n++] = *place;
 	}
 	parts->n = n;
 }
@@ -161,20 +187,24 @@ read_position(uint64 row)
 	position->last_offset = DatumGetInt64(txp_spi_datum(row, 5));
 	position->last_hash = DatumGetInt64(txp_spi_datum(row, 6));
 	position->topic_id = *DatumGetUUIDP(txp_spi_datum(row, 7));
+	position->assignment = (TxpAssignment) DatumGetInt32(txp_spi_datum(row, 8));
 	return position;
 }
 
 List *
-txp_offsets_read(int32 stream_id)
+txp_offsets_read(int32 stream_id, int64 epoch)
 {
 	static TxpStatement statement = {
 		"SELECT topic, partition, next_offset, end_offset, coalesce(last_offset, -1), "
 		"coalesce(last_hash, 0), "
-		"coalesce(topic_id, '00000000-0000-0000-0000-000000000000') FROM txpipe.stream_offset "
-		"WHERE stream_id = $1 ORDER BY topic, partition",
-		1,
-		{INT4OID}};
-	Datum values[1] = {Int32GetDatum(stream_id)};
+		"coalesce(topic_id, '00000000-0000-0000-0000-000000000000'), "
+		"CASE assignment WHEN 'released' THEN 1 WHEN 'adopted' THEN 2 ELSE 0 END "
+		"FROM txpipe.stream_offset WHERE stream_id = $1 AND ($2 < 0 OR EXISTS "
+		"(SELECT FROM txpipe.stream WHERE stream_id = $1 AND epoch = $2)) "
+		"ORDER BY topic, partition",
+		2,
+		{INT4OID, INT8OID}};
+	Datum values[2] = {Int32GetDatum(stream_id), Int64GetDatum(epoch)};
 
 	return txp_spi_list(&statement, values, NULL, read_position);
 }
@@ -189,7 +219,7 @@ txp_offsets_jump(int32 stream_id, const char *topic, const pg_uuid_t *id, int32 
 		"updated_at = clock_timestamp() "
 		"FROM (SELECT topic, partition FROM txpipe.stream_offset "
 		"      WHERE stream_id = $1 AND topic = $2 AND partition = $3 AND next_offset = $4 "
-		"      FOR UPDATE SKIP LOCKED) f "
+		"      AND assignment IS DISTINCT FROM 'released' FOR UPDATE SKIP LOCKED) f "
 		"WHERE o.stream_id = $1 AND o.topic = f.topic AND o.partition = f.partition",
 		7,
 		{INT4OID, TEXTOID, INT4OID, INT8OID, INT8OID, INT8OID, UUIDOID}};
@@ -252,6 +282,21 @@ txp_offsets_set(int32 stream_id, const char *topic, const pg_uuid_t *id, int32 p
 }
 
 void
+txp_offsets_assign(int32 stream_id, const char *topic, int32 partition, TxpAssignment assignment)
+{
+	static TxpStatement statement = {
+		"UPDATE txpipe.stream_offset SET assignment = $4, updated_at = clock_timestamp() "
+		"WHERE stream_id = $1 AND topic = $2 AND partition = $3",
+		4,
+		{INT4OID, TEXTOID, INT4OID, TEXTOID}};
+	const char *name = assignment == TXP_RELEASED ? "released" : "adopted";
+	Datum values[4] = {Int32GetDatum(stream_id), CStringGetTextDatum(topic),
+					   Int32GetDatum(partition), CStringGetTextDatum(name)};
+
+	(void) txp_spi_do(&statement, values, NULL);
+}
+
+void
 txp_offsets_forget_last(int32 stream_id, const char *topic, int32 partition)
 {
 	static TxpStatement statement = {
@@ -291,7 +336,7 @@ txp_offsets_lock(int32 stream_id, TimestampTz created_at, int64 epoch, const cha
 		"JOIN txpipe.stream_offset o ON o.stream_id = $1 AND o.topic = u.t AND o.partition = u.p "
 		"WHERE EXISTS (SELECT FROM txpipe.stream s WHERE s.stream_id = $1 AND s.created_at = $5 "
 		"AND s.epoch = $6 AND s.state = ANY (string_to_array($4, ','))) "
-		"FOR UPDATE OF o SKIP LOCKED",
+		"AND o.assignment IS DISTINCT FROM 'released' FOR UPDATE OF o SKIP LOCKED",
 		6,
 		{INT4OID, TEXTARRAYOID, INT4ARRAYOID, TEXTOID, TIMESTAMPTZOID, INT8OID}};
 	Datum values[6] = {Int32GetDatum(stream_id),
@@ -345,7 +390,8 @@ txp_offsets_move(int32 stream_id, char *const *topics, const TxpBatch *batch, co
 		"$7::bigint[], "
 		"$8::bigint[], $9::bigint[], $10::bigint[], $11::timestamptz[], $12::bigint[]) "
 		"AS u(t, p, x, e, r, d, b, lo, lh, lt, f) "
-		"WHERE o.stream_id = $1 AND o.topic = u.t AND o.partition = u.p AND o.next_offset = u.f",
+		"WHERE o.stream_id = $1 AND o.topic = u.t AND o.partition = u.p AND o.next_offset = u.f "
+		"AND o.assignment IS DISTINCT FROM 'released'",
 		3 + NCOLS,
 		{INT4OID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID,
 		 INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID,
@@ -386,7 +432,8 @@ txp_offsets_move(int32 stream_id, char *const *topics, const TxpBatch *batch, co
 			ERROR,
 			(errcode(ERRCODE_OBJECT_IN_USE),
 			 errmsg("the offsets of stream %d were moved while its batch was written", stream_id),
-			 errhint("A trigger of the target must not call seek_stream on its own stream.")));
+			 errhint("A trigger of the target must call neither seek_stream nor release_partition "
+					 "on its own stream.")));
 }
 
 /* Ends only ever grow. In an SPI connection of the caller. */

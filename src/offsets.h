@@ -13,6 +13,7 @@
 
 #include "batch_read.h"
 #include "io_client.h"
+#include "partition_set.h"
 
 /* A PARTITIONS frame, taken apart. */
 typedef struct TxpPlace
@@ -33,6 +34,14 @@ typedef struct TxpPartitions
 	TxpPlace *places;
 } TxpPartitions;
 
+/* Who decides whether the stream reads a partition: users by its release or adoption, or else the option. */
+typedef enum TxpAssignment
+{
+	TXP_BY_OPTION = 0,
+	TXP_RELEASED = 1,
+	TXP_ADOPTED = 2
+} TxpAssignment;
+
 /* Where the stream stands in one partition. */
 typedef struct TxpPosition
 {
@@ -43,6 +52,7 @@ typedef struct TxpPosition
 	int64 last_offset; /* record read last; -1: none, or not to be compared */
 	int64 last_hash;
 	pg_uuid_t topic_id; /* of the topic that was read; all 0: not known */
+	TxpAssignment assignment;
 } TxpPosition;
 
 extern bool txp_topic_id_is_known(const pg_uuid_t *id);
@@ -50,8 +60,15 @@ extern bool txp_topic_id_is_known(const pg_uuid_t *id);
 /* Takes the frame apart in the current memory context. */
 extern void txp_partitions_read(const TxpFrame *frame, TxpPartitions *parts);
 
-/* Leaves out the partitions that the stream does not read. */
-extern void txp_partitions_keep(TxpPartitions *parts, const Bitmapset *wanted);
+/* The stream's position there, of a list of TxpPosition; NULL: it has none. */
+extern TxpPosition *txp_offsets_find(List *positions, const char *topic, int32 partition);
+
+/* Is the partition read by a stream of that option, with this position (NULL: none)? */
+extern bool txp_offsets_wanted(const TxpPartitionSet *set, int32 partition,
+							   const TxpPosition *position);
+
+/* Leaves out the partitions that such a stream, with these positions, does not read. */
+extern void txp_partitions_keep(TxpPartitions *parts, const TxpPartitionSet *set, List *positions);
 
 /*
  * Gives partitions without a row one, and stores the ends, and the topics' ids where none is stored. A stream that has no
@@ -60,8 +77,11 @@ extern void txp_partitions_keep(TxpPartitions *parts, const Bitmapset *wanted);
  */
 extern int txp_offsets_store(int32 stream_id, const TxpPartitions *parts);
 
-/* All positions of the stream: a list of TxpPosition in order. */
-extern List *txp_offsets_read(int32 stream_id);
+/*
+ * All positions of the stream: a list of TxpPosition in order. None when it is not in that epoch any more: what a child
+ * tells of partitions is older than they are. -1: in any.
+ */
+extern List *txp_offsets_read(int32 stream_id, int64 epoch);
 
 /*
  * Sets a position by decision, not by reading: `to` becomes the next offset, the partition ends at `end`, and the last
@@ -81,12 +101,16 @@ extern void txp_offsets_lock_all(int32 stream_id);
 extern void txp_offsets_set(int32 stream_id, const char *topic, const pg_uuid_t *id,
 							int32 partition, int64 next, int64 end);
 
+/* Released or adopted from now on: it has a row, which is locked. */
+extern void txp_offsets_assign(int32 stream_id, const char *topic, int32 partition,
+							   TxpAssignment assignment);
+
 /* Forgets the last record, which nobody can compare any more. */
 extern void txp_offsets_forget_last(int32 stream_id, const char *topic, int32 partition);
 
 /*
- * The batch's first statement. True when its ranges begin at the stored offsets, which are then locked until the
- * end of the transaction, and the stream, created at `created_at`, is in one of the `states` and still in that epoch.
+ * The batch's first statement. True when its ranges begin at the stored offsets, none of them released, which are then
+ * locked until the end of the transaction, and the stream, created at `created_at`, is in one of the `states` and still in that epoch.
  */
 extern bool txp_offsets_lock(int32 stream_id, TimestampTz created_at, int64 epoch,
 							 const char *states, char *const *topics, const TxpBatch *batch);

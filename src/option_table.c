@@ -125,8 +125,9 @@ const TxpOption txp_options[] = {
 	{TXP_OPTION_STREAM, "workers", TXP_TYPE_INTEGER, "1", 1, 32, "workers",
 	 "1: served by the pool; more: so many workers of its own, which share its partitions"},
 	{TXP_OPTION_STREAM, "partitions", TXP_TYPE_TEXT, "", 0, 0, NULL,
-	 "Partitions to read, such as 0-3,7; others are left alone, and keep the place they had. "
-	 "Empty: all"},
+	 "Partitions to read besides those adopted, such as 0-3,7; index 1 of 3: those whose number "
+	 "divided by 3 leaves 1, "
+	 "later ones, too; none. Others are left alone, and keep the place they had. Empty: all"},
 	{TXP_OPTION_STREAM, "mode", TXP_TYPE_CHOICE, "append", 0, 0, "append upsert upsert_delete",
 	 "What a row does to one with the same key; upsert_delete also deletes by tombstones"},
 	{TXP_OPTION_STREAM, "version_column", TXP_TYPE_TEXT, "", 0, 0, NULL,

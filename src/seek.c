@@ -1,9 +1,10 @@
 /*
- * seek.c — SQL functions that change a stream and keep it: seek_stream moves its place, alter_stream its
- * mapping and options.
+ * seek.c — SQL functions that change a stream and keep it: seek_stream moves its place, release_partition and
+ * adopt_partition move a partition to another server's stream, alter_stream changes mapping and options.
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -40,7 +41,6 @@ ask_brokers(const TxpStream *stream, TxpPartitions *parts)
 	txp_io_expect(io, channel, TXP_PARTITIONS, TXP_OPEN_TIMEOUT_MS + 5000, &frame);
 	txp_io_stop(io);
 	txp_partitions_read(&frame, parts);
-	txp_partitions_keep(parts, stream->partitions);
 }
 
 static void
@@ -60,12 +60,28 @@ find_place(TxpPartitions *parts, const char *topic, const char *partition)
 			strcmp(psprintf("%d", place->partition), partition) == 0)
 			return place;
 	}
-	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-					errmsg("topic \"%s\" has no partition \"%s\" that the stream reads", topic,
-						   partition)));
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("topic \"%s\" has no partition \"%s\" that the stream reads", topic, partition),
+			 errhint("txpipe.topics() lists topics with the number of their partitions.")));
 }
 
-/* One "partition": offset. The offset must lie in what the partition holds, or right behind it. */
+/* An offset must lie in what the partition holds, or right behind it. */
+static void
+check_offset(const char *topic, const TxpPlace *place, int64 offset)
+{
+	if (offset < place->low || offset > place->high)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("offset " INT64_FORMAT " of partition %d of topic \"%s\" is not there",
+						offset, place->partition, topic),
+				 errdetail("The partition holds offsets from " INT64_FORMAT
+						   " to before " INT64_FORMAT ".",
+						   place->low, place->high),
+				 errhint("Choose an offset within the range; its end means what comes next.")));
+}
+
+/* One "partition": offset. */
 static void
 choose_offset(TxpPartitions *parts, const char *topic, const char *partition, const JsonbValue *v)
 {
@@ -75,15 +91,7 @@ choose_offset(TxpPartitions *parts, const char *topic, const char *partition, co
 	if (v->type != jbvNumeric)
 		bad_position(psprintf("offset of partition %s is not a number", partition));
 	offset = DirectFunctionCall1(numeric_int8, NumericGetDatum(v->val.numeric));
-	if (DatumGetInt64(offset) < place->low || DatumGetInt64(offset) > place->high)
-		ereport(ERROR,
-				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("offset " INT64_FORMAT " of partition %s of topic \"%s\" is not there",
-						DatumGetInt64(offset), partition, topic),
-				 errdetail("The partition holds offsets from " INT64_FORMAT
-						   " to before " INT64_FORMAT ".",
-						   place->low, place->high),
-				 errhint("Choose an offset within the range; its end means what comes next.")));
+	check_offset(topic, place, DatumGetInt64(offset));
 	place->start = DatumGetInt64(offset);
 }
 
@@ -145,6 +153,7 @@ choose(const TxpStream *stream, const char *position, TxpPartitions *parts)
 	error_context_stack = context.previous;
 
 	ask_brokers(&source, parts);
+	txp_partitions_keep(parts, &stream->partitions, txp_offsets_read(stream->id, -1));
 	if (offsets == NULL)
 		return;
 	error_context_stack = &context;
@@ -162,26 +171,36 @@ refuse_vanished(const TxpStream *stream)
 					errhint("txpipe.stream_status lists the streams you may see.")));
 }
 
+/* As a batch does: first the offsets, then the stream's row. Returns the stream as it is then. */
+static TxpStream *
+hold(const TxpStream *stream)
+{
+	txp_offsets_lock_all(stream->id);
+	if (!txp_stream_grow_epoch(stream->id))
+		refuse_vanished(stream);
+	return txp_stream_load(NULL, stream->id);
+}
+
 static void
 move(const TxpStream *stream, const TxpPartitions *parts)
 {
-	List *positions = txp_offsets_read(stream->id);
-	ListCell *lc;
+	List *positions = txp_offsets_read(stream->id, -1);
 
 	for (int i = 0; i < parts->n; i++)
 	{
 		const TxpPlace *place = &parts->places[i];
 		TxpEventPlace event = {parts->topics[place->topic], place->partition, -1, place->start};
+		const TxpPosition *old = txp_offsets_find(positions, event.topic, place->partition);
 
 		if (place->start < 0)
 			continue;
-		foreach (lc, positions)
-		{
-			const TxpPosition *old = lfirst(lc);
-
-			if (old->partition == place->partition && strcmp(old->topic, event.topic) == 0)
-				event.from = old->next;
-		}
+		if (old != NULL && old->assignment == TXP_RELEASED)
+			ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+							errmsg("partition %d of topic \"%s\" has been released meanwhile",
+								   place->partition, event.topic),
+							errhint("Call again.")));
+		if (old != NULL)
+			event.from = old->next;
 		txp_offsets_set(stream->id, event.topic, &parts->topic_ids[place->topic], place->partition,
 						place->start, place->high);
 		txp_event_log(stream->id, "sought",
@@ -200,13 +219,116 @@ txpipe_seek_stream(PG_FUNCTION_ARGS)
 	TxpPartitions parts;
 
 	choose(stream, position, &parts);
-	/* As a batch does: first the offsets, then the stream's row. */
-	txp_offsets_lock_all(stream->id);
-	if (!txp_stream_grow_epoch(stream->id))
-		refuse_vanished(stream);
+	(void) hold(stream);
 	move(stream, &parts);
 	PG_RETURN_VOID();
 }
+
+/* --- partitions that go to another server --- */
+
+static void
+log_assignment(const TxpStream *stream, const char *event, const char *topic, int32 partition,
+			   int64 next)
+{
+	txp_event_log(stream->id, event,
+				  psprintf("partition %d of topic \"%s\" %s at offset " INT64_FORMAT " by %s",
+						   partition, topic, event, next, GetUserNameFromId(GetUserId(), false)),
+				  &(TxpEventPlace){topic, partition, next, -1});
+}
+
+/* The position of a partition that the stream reads; ERRORs unless it does. */
+static TxpPosition *
+position_to_release(const TxpStream *stream, const char *topic, int32 partition)
+{
+	TxpPosition *position = txp_offsets_find(txp_offsets_read(stream->id, -1), topic, partition);
+
+	if (position == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("stream \"%s\" has no place in partition %d of topic \"%s\"",
+							   stream->name, partition, topic),
+						errhint("txpipe.stream_partition lists those it has; a stream that was "
+								"created paused has some when it has run.")));
+	if (position->assignment == TXP_RELEASED)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("partition %d of topic \"%s\" is released already, at offset " INT64_FORMAT,
+						partition, topic, position->next),
+				 errhint("adopt_partition() takes it there, on one server.")));
+	if (!txp_offsets_wanted(&stream->partitions, partition, position))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("stream \"%s\" does not read partition %d of topic \"%s\"",
+							   stream->name, partition, topic),
+						errhint("Its option partitions leaves it out.")));
+	return position;
+}
+
+/*
+ * Batches at work end first, as hold() waits for them, and later ones find the partition released. Not only their epoch
+ * is old: a batch that has looked at the stream's row before may lock its offsets after.
+ */
+PG_FUNCTION_INFO_V1(txpipe_release_partition);
+Datum
+txpipe_release_partition(PG_FUNCTION_ARGS)
+{
+	TxpStream *stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream"));
+	char *topic = txp_arg_text(fcinfo, 1, "topic");
+	int32 partition = txp_arg_int32(fcinfo, 2, "partition");
+	TxpPosition *position;
+
+	stream = hold(stream);
+	position = position_to_release(stream, topic, partition);
+	txp_offsets_assign(stream->id, topic, partition, TXP_RELEASED);
+	log_assignment(stream, "released", topic, partition, position->next);
+	/* Another server goes on there: a crash of this one must not take it back, whatever synchronous_commit says. */
+	ForceSyncCommit();
+	PG_RETURN_INT64(position->next);
+}
+
+/* ERRORs unless the partition can be read from the offset, or on_lost_offset decides where else. */
+static void
+check_adoption(const TxpStream *stream, const TxpPartitions *parts, const TxpPlace *place,
+			   int64 next)
+{
+	const char *topic = parts->topics[place->topic];
+	TxpPosition *position =
+		txp_offsets_find(txp_offsets_read(stream->id, -1), topic, place->partition);
+
+	if (txp_offsets_wanted(&stream->partitions, place->partition, position))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("stream \"%s\" reads partition %d of topic \"%s\" already",
+							   stream->name, place->partition, topic),
+						errhint("seek_stream() moves it; a stream whose option partitions is "
+								"\"none\" reads what it has adopted.")));
+	if (next >= 0 && next < place->low && strcmp(stream->on_lost_offset, "stop") != 0)
+		return;
+	check_offset(topic, place, next);
+}
+
+PG_FUNCTION_INFO_V1(txpipe_adopt_partition);
+Datum
+txpipe_adopt_partition(PG_FUNCTION_ARGS)
+{
+	TxpStream *stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream"));
+	char *topic = txp_arg_text(fcinfo, 1, "topic");
+	int32 partition = txp_arg_int32(fcinfo, 2, "partition");
+	int64 next = txp_arg_int64(fcinfo, 3, "next_offset");
+	TxpPartitions parts;
+	TxpPlace place;
+
+	ask_brokers(stream, &parts);
+	place = *find_place(&parts, topic, psprintf("%d", partition));
+	stream = hold(stream);
+	check_adoption(stream, &parts, &place, next);
+	/* A stream that has never run begins where start_at points now: adopting is no beginning. */
+	txp_partitions_keep(&parts, &stream->partitions, txp_offsets_read(stream->id, -1));
+	(void) txp_offsets_store(stream->id, &parts);
+	txp_offsets_set(stream->id, topic, &parts.topic_ids[place.topic], partition, next, place.high);
+	txp_offsets_assign(stream->id, topic, partition, TXP_ADOPTED);
+	log_assignment(stream, "adopted", topic, partition, next);
+	PG_RETURN_VOID();
+}
+
+/* --- mapping and options --- */
 
 PG_FUNCTION_INFO_V1(txpipe_alter_stream);
 Datum

@@ -4,6 +4,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xlog.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
@@ -50,7 +51,9 @@ txpipe_stream_hindrance(PG_FUNCTION_ARGS)
 	TimestampTz since = 0;
 	char *guard = txp_guard_shown(&since);
 	char *misfit = txp_version_problem();
-	char *shortage = misfit ? misfit : txp_shared_shortage();
+	char *shortage = misfit                 ? misfit
+					 : RecoveryInProgress() ? "the server is a standby"
+											: txp_shared_shortage();
 	Datum values[3] = {0};
 	bool nulls[3] = {guard == NULL, guard == NULL, shortage == NULL};
 

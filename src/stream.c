@@ -17,7 +17,6 @@
 #include "copied.h"
 #include "event.h"
 #include "options.h"
-#include "partition_set.h"
 #include "rights.h"
 #include "spi.h"
 #include "stream.h"

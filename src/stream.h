@@ -5,12 +5,12 @@
 #define TXP_STREAM_H
 
 #include "postgres.h"
-#include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
 #include "io/frame.h"
+#include "partition_set.h"
 #include "schemas.h"
 
 typedef struct TxpStream
@@ -36,8 +36,8 @@ typedef struct TxpStream
 	uint32 linger_ms;
 	uint32 gather_ms; /* from the first message of a batch; 0 where batches follow each other */
 	uint32 workers;
-	Bitmapset *partitions; /* to be read; NULL: all */
-	int64 rows_per_second; /* 0: no limit */
+	TxpPartitionSet partitions; /* read unless released, besides those adopted */
+	int64 rows_per_second;      /* 0: no limit */
 	int64 bytes_per_second;
 	bool stop_on_error;
 	bool encrypt;         /* dead letters, even when no column is encrypted */

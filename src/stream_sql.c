@@ -205,7 +205,7 @@ store_stream(TxpIo *io, TxpStream *stream, bool inferred)
 	sample = txp_sample_take(io, stream, plan, &wish);
 	if (!inferred)
 		txp_sample_report(stream->topic, plan, sample);
-	txp_partitions_keep(&sample->parts, stream->partitions);
+	txp_partitions_keep(&sample->parts, &stream->partitions, NIL);
 	hold_target(stream);
 	(void) txp_offsets_store(insert_stream(stream), &sample->parts);
 	if (!txp_shared_available())

@@ -152,7 +152,7 @@ sub make_up
 my @made_up = (
 	'function txpipe.health(boolean)|function', 'function txpipe.session_progress()|initial privileges',
 	'function txpipe.session_progress()|privileges',
-	'table txpipe.stream_offset|column 14',
+	'table txpipe.stream_offset|column 15',
 	'view txpipe.stream_status|comment on column lag_messages');
 
 # --- a stream and a warehouse ---

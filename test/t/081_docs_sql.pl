@@ -38,6 +38,8 @@ my @prepared = (
 	[ 'operations.md', qr// => sub { kafka_server($main::node, 'shop', $main::broker, 'shop') } ],
 	[ 'parquet.md', qr// => sub { warehouse() } ],
 	[ 'reports.md', qr// => sub { warehouse() } ],
+	[ 'scaling.md', qr// => sub { clicks() } ],
+	[ 'scaling.md', qr/release_partition/ => sub { wait_for_offset($main::node, 'clicks', 120, db => 'shop') } ],
 	[ 'security.md', qr// => 'CREATE ROLE loader' ],
 	[ 'security.md', qr/encryption_key_file/ => sub { append_to_file($main::key_file, '0123456789abcdef' x 4) ; chmod 0600, $main::key_file } ],
 	[ 'serving.md', qr// => sub { warehouse() } ],
@@ -65,6 +67,7 @@ my @shown = (
 	[ 'feeds.md', qr/replay_rejected_rows\(42, ARRAY\[7\], 'T-17/ => qr/^1\|0\|1$/ ],
 	[ 'feeds.md', qr/dismiss_rejected_rows/ => qr/^1$/ ],
 	[ 'reports.md', qr/sales_trend/ => qr/^2023-01-01\|\d/ ],
+	[ 'scaling.md', qr/release_partition/ => qr/^120$/ ],
 	[ 'serving.md', qr/txpipe.metrics\(\)/ => qr/^# HELP txpipe_/ ],
 	[ 'streams.md', qr/test_stream/ => qr/\|bad_value\|.*\n.*\|bad_json\|/ ],
 	[ 'streams.md', qr/codes => '\{23514\}'\);/ => qr/^1\|0\|1$/ ],
@@ -76,7 +79,7 @@ my $keyword = qr/(?:SELECT|WITH|VALUES|TABLE|CALL|INSERT|UPDATE|DELETE|MERGE|CRE
 my $tree = $ENV{TXPIPE_TREE} // '.';
 
 my $registry;
-our $broker = start_broker(map { "$_:1" } qw(app_logs orders customers members prices sales live_sales readings transactions payments shipments orders_avro sensors alerts notes accounts receipts events parcels stock deliveries returns));
+our $broker = start_broker(map { "$_:1" } qw(app_logs orders customers members prices sales live_sales readings transactions payments shipments orders_avro sensors alerts notes accounts receipts events parcels stock deliveries returns clicks));
 our $key_file = PostgreSQL::Test::Utils::tempdir() . '/pseudonym.key';
 our $node   = new_node('docs_sql', conf => "${CRON_CONF}txpipe.settle_time = 0\n");
 $node->start;
@@ -219,6 +222,13 @@ sub produce_orders
 		'{"orderId": 2, "customerId": "guest", "total": 5.00, "at": "2026-01-31T12:00:01Z", "items": []}',
 		'not JSON',
 		'{"orderId": 3, "customerId": 9, "total": 7.50, "at": "2026-01-31T12:00:02Z", "items": [], "coupon": null}');
+	return;
+}
+
+sub clicks
+{
+	kafka_server($node, 'shop', $broker, 'shop');
+	produce_lines($broker, 'clicks', 0, map { "{\"id\": $_, \"at\": \"2026-01-31T12:00:00Z\"}" } 1 .. 120);
 	return;
 }
 

@@ -305,6 +305,19 @@ is(ids('away'), join(' ', 1 .. 10, map { ($_, $_) } 101 .. 125), 'when it is the
 is(events('away'), 'recreated 0: 10 to 10', '... which is written down');
 wait_for($node, q{SELECT state = 'running' FROM txpipe.stream_status WHERE stream = 'away'}, 'the stream runs again');
 
+# --- a partition is adopted where the topic does not begin any more ---
+
+kafka_do($broker, [ 'create', 'moved', 1 ]);
+send_ids('moved', 0, 1 .. 10);
+create('moved', 'stop', q{::jsonb || '{"partitions": "none"}'});
+kafka_do($broker, [ 'trim', 'moved', 0, 6 ]);
+fails_with($node, q{SELECT txpipe.adopt_partition('moved', 'moved', 0, 4)}, '22003', 'offset 4 .* is not there.*from 6 to before 10', 'with stop an expired offset is refused');
+sql(q{SELECT txpipe.alter_stream('moved', options => '{"on_lost_offset": "earliest"}'), txpipe.adopt_partition('moved', 'moved', 0, 4)});
+caught_up($node, $broker, 'moved', 'moved', 0);
+is(ids('moved'), '7 8 9 10', 'with earliest it is adopted, and read from where the topic begins');
+is(sql(q{SELECT string_agg(concat_ws(' ', event, from_offset, to_offset), ', ' ORDER BY stream_event_id) FROM txpipe.stream_event
+	WHERE stream = 'moved' AND event IN ('adopted', 'lost_offset')}), 'adopted 4, lost_offset 4 6', '... and what was not read is written down');
+
 # --- partitions are added to a topic of a running stream that began at its end ---
 
 kafka_do($broker, [ 'create', 'grown', 1 ]);
@@ -339,6 +352,6 @@ is(sql(q{SELECT string_agg(format('%s: %s', kafka_topic, ids), '; ' ORDER BY kaf
 	'sales_a: 2; sales_b: ' . join(' ', 0 .. 4, 10 .. 14), '... and read from its beginning');
 
 $node->stop('fast');
-log_is_clean($node, qr/terminating .* due to administrator command/);
+log_is_clean($node, qr/terminating .* due to administrator command/, qr/offset 4 of partition 0/);
 stop_kafka($broker);
 done_testing();
