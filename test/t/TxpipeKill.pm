@@ -43,7 +43,8 @@ my $LOOK = q{SELECT (state = 'active' AND xact_start IS NOT NULL AND query LIKE 
 
 # node: not started; broker: {servers}, {name}, and what can be done to it: {down} and {up}, or {kill} and {start};
 # kills, messages: how many at least, messages of the streams that append; seed; partitions: of each topic; backlog: the most messages of a partition
-# that are produced and not consumed; shares and troubles: other ones than above; wrapper: runs the postmaster.
+# that are produced and not consumed; shares and troubles: other ones than above; options: of the streams, besides; wrapper: runs the
+# postmaster.
 sub new
 {
 	my ($class, %opt) = @_;
@@ -56,6 +57,7 @@ sub new
 		count      => {},
 		done       => 0,
 		batch_rows => 200,
+		options    => '{}',
 		stretch    => 0.03,
 		in_flight  => 0,
 		wrong      => 0,
@@ -700,7 +702,7 @@ sub set_up
 			qq{SELECT txpipe.create_stream('$stream', 'shop', '$stream', '$stream',
 			columns => '{"id": "id", "v": "v", "p": "kafka_partition", "o": "kafka_offset"}'::jsonb ||
 				CASE WHEN '$mode' = 'upsert' THEN '{"k": "k"}' ELSE '{}' END::jsonb,
-			options => '{"batch_rows": $self->{batch_rows}, "mode": "$mode"}')});
+			options => '{"batch_rows": $self->{batch_rows}, "mode": "$mode"}'::jsonb || '$self->{options}')});
 	}
 	$self->{can_alter} = $self->answer(q{SELECT count(*) FROM pg_proc WHERE pronamespace = 'txpipe'::regnamespace
 		AND proname = 'alter_stream'});
