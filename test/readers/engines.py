@@ -25,13 +25,16 @@ def duckdb_tables(directory, names):
     return connection
 
 
-def spark_session():
-    """The one of this process."""
+def spark_session(hive=False):
+    """The one of this process; with a catalog of Hive when it was asked for first."""
     from pyspark.sql import SparkSession
 
     settings = {"spark.ui.enabled": "false", "spark.driver.memory": "2g", "spark.sql.session.timeZone": "UTC", "spark.sql.shuffle.partitions": "2",
                 "spark.log.level": "ERROR"}
-    return SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
+    builder = SparkSession.builder.master("local[2]").config(map=settings)
+    if hive:
+        builder = builder.config("spark.hadoop.javax.jdo.option.ConnectionURL", "jdbc:derby:memory:catalog;create=true").enableHiveSupport()
+    return builder.getOrCreate()
 
 
 def spark_tables(directory, names):

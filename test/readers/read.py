@@ -11,7 +11,10 @@ totals   (pyarrow) rows, and the sum of each column that has one
 groups   (pyarrow) a JSON object for each row group: rows, columns with least and greatest value, nulls, encodings, codec
 skipped  (pyarrow) how many row groups of how many are left for COLUMN = VALUE, which QUERY is
 files    (pyarrow) rows of what is found without the manifest, by the directories alone
-sales    the reports of sales.py; DATASET is the directory of a lake (QUERY is lake or arrived) or of data sets (QUERY is curated)
+define   (spark) runs the statements of QUERY, in a catalog of Hive
+table    (spark) as rows, of the table DATASET that was defined
+sales    the reports of sales.py; DATASET is the directory of a lake (QUERY is lake or arrived) or of data sets (QUERY is curated,
+         or defined: the tables of that name)
 """
 
 import decimal
@@ -21,7 +24,7 @@ import struct
 import sys
 
 import sales
-from engines import TABLES, ask, datasets_in, duckdb_tables, files_of, spark_tables
+from engines import TABLES, ask, datasets_in, duckdb_tables, files_of, spark_session, spark_tables
 
 
 def spell(value, real):
@@ -148,7 +151,11 @@ def duckdb_rows(dataset):
 
 def spark_rows(dataset):
     directory, table = os.path.split(dataset)
-    data = spark_tables(directory, [table]).table(table)
+    return table_rows(spark_tables(directory, [table]), table)
+
+
+def table_rows(spark, table):
+    data = spark.table(table)
     columns = sorted((name, of_type.split("(")[0]) for name, of_type in data.dtypes)
     # Python gets -1E-10 of a column with ten decimals as -1.00E-10; Spark's own text has the digits.
     calls = {"date": "unix_date({})", "timestamp": "unix_micros({})", "timestamp_ntz": "unix_micros(CAST({} AS TIMESTAMP))", "decimal": "CAST({} AS STRING)"}
@@ -163,8 +170,11 @@ def spark_rows(dataset):
 ROWS = {"pyarrow": arrow_rows, "duckdb": duckdb_rows, "spark": spark_rows}
 
 def lines(what, engine, dataset, query=""):
-    if what == "rows":
-        return sorted("\t".join(row) for row in ROWS[engine](dataset))
+    if what == "define":
+        return [plain(row) for statement in query.split(";") for row in ask(spark_session(hive=True), statement)]
+    if what in ("rows", "table"):
+        rows = ROWS[engine](dataset) if what == "rows" else table_rows(spark_session(), dataset)
+        return sorted("\t".join(row) for row in rows)
     if what == "query":
         return [plain(row) for row in ask(TABLES[engine](dataset, datasets_in(dataset)), query)]
     if what == "sales":

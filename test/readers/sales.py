@@ -4,6 +4,7 @@ lake     the files of the feed sales_transactions as they were delivered, whatev
          record is a sale; and their records by the day and hour of arrival
 arrived  only these, whatever is in the files
 curated  the data sets of Parquet fact_sales, dim_product, dim_offer, dim_location
+defined  (Spark) tables of these names
 
 A line is a fact, its parts separated by tabs, as test/retail_totals prints it. Nothing of the files is cleaned but what every delivery
 writes in its own way: true is True or yes, an unknown city is empty.
@@ -86,6 +87,8 @@ LAKES = {"duckdb": duckdb_lake, "spark": spark_lake}
 def by_sql(engine, directory, zone):
     if zone == "curated":
         tables = TABLES[engine](directory, DATASETS)
+    elif zone == "defined":
+        tables = spark_session()
     else:
         tables = LAKES[engine](directory, zone == "arrived")
         yield from ask(tables, ARRIVED)

@@ -17,9 +17,6 @@ my $seed = $ENV{TXPIPE_TEST_SEED} // 20230520;
 diag("seed $seed (TXPIPE_TEST_SEED)");
 srand $seed;
 
-# What sales.py says, of what SQL or retail_totals say.
-sub reports_of { return join "\n", sort grep { /^(?:product|offer|product_offer|city)\t|^total\t(?:rows|units|gross|paid)\t/ } split /\n/, $_[0]; }
-
 # The ledger's rows by day and hour of arrival.
 sub arrivals
 {
@@ -41,11 +38,7 @@ sub make_lake
 	sql("ALTER DATABASE $name SET txpipe.lake_compression = 'zstd'");
 	deliver($groups[$_], "group$_") foreach 3 .. $#groups;
 	run_hourly();
-	export('SELECT f.*, extract(year FROM transaction_date)::integer AS year, extract(month FROM transaction_date)::integer AS month FROM dwh.fact_sales f',
-		'fact_sales', q('{year,month}'), q('{transaction_date,transaction_id}'));
-	export('SELECT product_key, product_id, product_name, product_category FROM dwh.dim_product', 'dim_product');
-	export('SELECT location_key, city, state FROM dwh.dim_location', 'dim_location');
-	export('SELECT offer_key, offer_code FROM dwh.dim_offer', 'dim_offer');
+	export_star();
 	return { lake => "$base/lake/$name", export => "$base/export/$name", sql => reports_of(facts()), files => reports_of(totals(@groups)), arrived => arrivals() };
 }
 

@@ -15,7 +15,7 @@ use Test::More;
 use TxpipeRetail qw(sql);
 use TxpipeTest qw(need_fetched);
 
-our @EXPORT = qw(need_reader read_parquet ask_spark export make_table same_rows);
+our @EXPORT = qw(need_reader read_parquet ask_spark export export_star reports_of make_table same_rows);
 
 my %home = (parquet => $ENV{TXPIPE_PARQUET} // '', spark => $ENV{TXPIPE_SPARK} // '');
 my $tree = $ENV{TXPIPE_TREE} // '.';
@@ -63,6 +63,20 @@ sub export
 
 	return sql("SELECT txpipe.export_parquet(\$q\$$query\$q\$, '$name'" . join('', map { ", $_" } @more) . ')');
 }
+
+# What sales.py wants to read of a warehouse.
+sub export_star
+{
+	export('SELECT f.*, extract(year FROM transaction_date)::integer AS year, extract(month FROM transaction_date)::integer AS month FROM dwh.fact_sales f',
+		'fact_sales', q('{year,month}'), q('{transaction_date,transaction_id}'));
+	export('SELECT product_key, product_id, product_name, product_category FROM dwh.dim_product', 'dim_product');
+	export('SELECT location_key, city, state FROM dwh.dim_location', 'dim_location');
+	export('SELECT offer_key, offer_code FROM dwh.dim_offer', 'dim_offer');
+	return;
+}
+
+# What sales.py says, of what facts() or totals() of TxpipeRetail say.
+sub reports_of { return join "\n", sort grep { /^(?:product|offer|product_offer|city)\t|^total\t(?:rows|units|gross|paid)\t/ } split /\n/, $_[0]; }
 
 # Expressions of random values by type, and values at its limits.
 my %types = (
