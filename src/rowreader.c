@@ -152,6 +152,16 @@ row_end(const TxpRowPlan *plan, const char *p, const char *end)
 	return p + 1;
 }
 
+uint32
+txp_rows_count(const TxpRowPlan *plan, const char *block, size_t len)
+{
+	uint32 count = 0;
+
+	for (const char *p = block; p < block + len; p = row_end(plan, p, block + len))
+		count++;
+	return count;
+}
+
 void
 txp_rows_find(const TxpRowPlan *plan, const char *block, size_t len, uint32 count, TxpRows *rows)
 {
@@ -181,8 +191,7 @@ void
 txp_rows_find_messages(const TxpRowPlan *plan, const char *block, size_t len, uint32 n,
 					   const uint32 *lengths, TxpRows *rows)
 {
-	const char *end = block + len;
-	uint32 count = 0;
+	uint32 count;
 	uint32 row = 0;
 	size_t at = 0;
 
@@ -191,8 +200,7 @@ txp_rows_find_messages(const TxpRowPlan *plan, const char *block, size_t len, ui
 		txp_rows_find(plan, block, len, n, rows);
 		return;
 	}
-	for (const char *p = block; p < end; p = row_end(plan, p, end))
-		count++;
+	count = txp_rows_count(plan, block, len);
 	txp_rows_find(plan, block, len, count, rows);
 	if (lengths == NULL)
 		return;

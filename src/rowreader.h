@@ -38,6 +38,9 @@ extern TxpRowReader *txp_rowreader_new_numbered(const TxpRowPlan *plan);
 /* Shape of the tuples. */
 extern TupleDesc txp_rowreader_desc(const TxpRowReader *reader);
 
+/* How many rows a block has. */
+extern uint32 txp_rows_count(const TxpRowPlan *plan, const char *block, size_t len);
+
 /* Finds the rows of a block; a block that does not hold exactly `count` rows is an error. */
 extern void txp_rows_find(const TxpRowPlan *plan, const char *block, size_t len, uint32 count,
 						  TxpRows *rows);

@@ -19,6 +19,7 @@
 #include "utils/rel.h"
 #include "utils/rls.h"
 
+#include "distributed.h"
 #include "progress.h"
 #include "sink.h"
 
@@ -142,8 +143,8 @@ copy_options(const TxpRowPlan *plan)
 	return list_make1(makeDefElem("format", (Node *) makeString("text"), -1));
 }
 
-uint64
-txp_sink_copy(Relation target, const TxpRowPlan *plan, const char *rows, size_t len)
+static uint64
+copy_rows(Relation target, const TxpRowPlan *plan, const char *rows, size_t len)
 {
 	ParseState *pstate = make_parsestate(NULL);
 	CopyFromState volatile copy = NULL;
@@ -170,6 +171,14 @@ txp_sink_copy(Relation target, const TxpRowPlan *plan, const char *rows, size_t 
 	PG_END_TRY();
 	free_parsestate(pstate);
 	return processed;
+}
+
+uint64
+txp_sink_copy(Relation target, const TxpRowPlan *plan, const char *rows, size_t len)
+{
+	if (txp_is_distributed(RelationGetRelid(target)))
+		return txp_distributed_insert(target, plan, rows, len);
+	return copy_rows(target, plan, rows, len);
 }
 
 uint64

@@ -19,6 +19,7 @@
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
 
+#include "distributed.h"
 #include "isolate.h"
 #include "row_version.h"
 #include "rowkey.h"
@@ -39,13 +40,16 @@ struct TxpUpsert
 	int tombstone;          /* column that says whether to delete; -1: none */
 	TxpRowVersion *version; /* NULL: the last to arrive is the newest */
 	bool stop_on_error;
+	char *distributed; /* takes the place of `batch` where Citus keeps the rows; else NULL */
 };
 
 typedef struct UpsertRun
 {
 	TxpUpsert *upsert;
+	Relation target;
 	TxpRows rows;
 	EphemeralNamedRelationData batch;
+	char *statement; /* the INSERT */
 	SPIPlanPtr insert;
 	SPIPlanPtr delete;    /* NULL: nothing is ever deleted */
 	TxpRecalled recalled; /* with it, of events with versions */
@@ -154,6 +158,19 @@ check_append(const TxpStream *stream)
 						errhint("In mode append no row replaces another.")));
 }
 
+/* Citus finds no relation of the session, where what is deleted is looked for. */
+static void
+read_distributed(TxpUpsert *upsert, Relation target)
+{
+	if (upsert->plan->tombstones)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("mode upsert_delete cannot write into \"%s\", which is a table of Citus",
+						RelationGetRelationName(target)),
+				 errhint("Use mode upsert, and a column that says what is deleted.")));
+	upsert->distributed = txp_distributed_rows(target, upsert->plan);
+}
+
 TxpUpsert *
 txp_upsert_new(const TxpStream *stream, Relation target, TxpRowPlan *plan)
 {
@@ -187,6 +204,8 @@ txp_upsert_new(const TxpStream *stream, Relation target, TxpRowPlan *plan)
 	}
 	if (recalls(upsert))
 		upsert->version->tombstone = upsert->tombstone;
+	if (txp_is_distributed(RelationGetRelid(target)))
+		read_distributed(upsert, target);
 	upsert->reader = txp_rowreader_new_numbered(plan);
 	return upsert;
 }
@@ -197,11 +216,12 @@ txp_upsert_new(const TxpStream *stream, Relation target, TxpRowPlan *plan)
 static char *
 named_batch(const TxpUpsert *upsert)
 {
+	int n = upsert->distributed ? list_length(upsert->plan->names) : upsert->plan->ncolumns;
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfoString(&sql, BATCH_NAME " AS b (");
-	for (int i = 0; i < upsert->plan->ncolumns; i++)
+	appendStringInfo(&sql, "%s AS b (", upsert->distributed ? upsert->distributed : BATCH_NAME);
+	for (int i = 0; i < n; i++)
 		appendStringInfo(&sql, "c%d, ", i);
 	appendStringInfoString(&sql, "n)");
 	return sql.data;
@@ -384,6 +404,16 @@ insert_rows(UpsertRun *run)
 		txp_recalled_drop(&run->recalled);
 }
 
+static void
+insert_distributed(UpsertRun *run, uint32 first, uint32 count, const Bitmapset *skip)
+{
+	const TxpRowPlan *plan = run->upsert->plan;
+	size_t len;
+	const char *bytes = txp_rows_head(plan, &run->rows, first, count, skip, &len);
+
+	txp_distributed_execute(run->target, plan, run->statement, bytes, len);
+}
+
 /* TxpApply, of messages. */
 static void
 apply(void *arg, uint32 first, uint32 count, const Bitmapset *skip)
@@ -391,10 +421,16 @@ apply(void *arg, uint32 first, uint32 count, const Bitmapset *skip)
 	UpsertRun *run = arg;
 	MemoryContext old = CurrentMemoryContext;
 	uint32 end = txp_rows_first(&run->rows, first + count);
-	Tuplestorestate *store = tuplestore_begin_heap(false, false, STORE_KB);
+	Tuplestorestate *store;
 
 	first = txp_rows_first(&run->rows, first);
 	count = end - first;
+	if (run->upsert->distributed)
+	{
+		insert_distributed(run, first, count, skip);
+		return;
+	}
+	store = tuplestore_begin_heap(false, false, STORE_KB);
 	txp_rows_store(run->upsert->reader, &run->rows, first, count, skip, store);
 	run->batch.reldata = store;
 	/* First: what is inserted may need a value of another unique column that a deleted row still has. */
@@ -411,6 +447,9 @@ plan_statements(UpsertRun *run, Relation target)
 {
 	int code;
 
+	run->statement = insert_statement(run->upsert, target);
+	if (run->upsert->distributed)
+		return;
 	run->batch.md.name = BATCH_NAME;
 	run->batch.md.reliddesc = InvalidOid;
 	run->batch.md.tupdesc = txp_rowreader_desc(run->upsert->reader);
@@ -428,7 +467,7 @@ plan_statements(UpsertRun *run, Relation target)
 		txp_recalled_begin(&run->recalled, run->upsert->version, named_batch(run->upsert),
 						   events.data);
 	}
-	run->insert = txp_spi_prepare(insert_statement(run->upsert, target));
+	run->insert = txp_spi_prepare(run->statement);
 	if (run->upsert->tombstone >= 0)
 		run->delete = txp_spi_prepare(delete_statement(run->upsert, target));
 }
@@ -442,7 +481,7 @@ List *
 txp_upsert_rows(TxpUpsert *upsert, Relation target, const char *rows, size_t len, uint32 n,
 				const uint32 *lengths)
 {
-	UpsertRun run = {.upsert = upsert};
+	UpsertRun run = {.upsert = upsert, .target = target};
 	MemoryContext context = CurrentMemoryContext;
 	List *refusals = NIL;
 
