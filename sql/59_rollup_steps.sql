@@ -133,18 +133,21 @@ SET search_path = pg_catalog, pg_temp
 AS 'SELECT 5000';
 COMMENT ON FUNCTION txpipe.rollup_note_limit() IS 'Part of create_warehouse(): how many sales a change of few has at most';
 
--- The statements that note the sales of a relation as changes to come, those that came with keys that have a member. They
--- look at nothing noted before: a correction costs what it moves. They use a variable orphans.
-CREATE FUNCTION txpipe.rollup_note(relation text, is_signed boolean)
+-- The statements that note the sales of a relation as changes to come. They look at nothing noted before: a correction costs
+-- what it moves. Keys of sales that came must have a member, which a variable orphans says.
+CREATE FUNCTION txpipe.rollup_note(relation text, is_signed boolean, only_leave boolean DEFAULT false)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $body$
-    SELECT format($sql$
+    SELECT format(CASE WHEN only_leave THEN $sql$
+            INSERT INTO dwh.rollup_delta (sign, %1$s)
+            SELECT %2$s, %1$s FROM %3$s s;$sql$
+        ELSE $sql$
             WITH noted AS (
                 INSERT INTO dwh.rollup_delta (sign, %1$s)
                 SELECT %2$s, %1$s FROM %3$s s
-                RETURNING sign, %1$s
+                RETURNING sign, product_key, offer_key, location_key, branch_key, sales_agent_key
             ), came (dimension, key) AS (
                 SELECT CASE WHEN n.product_key IS NOT NULL THEN 'product' WHEN n.offer_key IS NOT NULL THEN 'offer'
                             WHEN n.location_key IS NOT NULL THEN 'location' WHEN n.branch_key IS NOT NULL THEN 'branch'
@@ -164,13 +167,13 @@ AS $body$
                 RAISE EXCEPTION 'sales have keys without a member of their dimension'
                     USING ERRCODE = 'data_corrupted', DETAIL = format('Without a member: %%s.', orphans),
                           HINT = 'Put the members back, or give the sales other keys.';
-            END IF;
+            END IF;$sql$ END || $sql$
             -- Folding is left to the end of runs, unless none comes.
             PERFORM dwh.fold_rollups(1000000);$sql$,
         'transaction_date, product_key, offer_key, discount_pct, location_key, sales_agent_key, branch_key, is_online,'
         ' payment_method, units, gross_amount, total_paid', CASE WHEN is_signed THEN 'sign' ELSE '1' END, relation)
 $body$;
-COMMENT ON FUNCTION txpipe.rollup_note(text, boolean) IS
+COMMENT ON FUNCTION txpipe.rollup_note(text, boolean, boolean) IS
 'Part of create_warehouse(): the statements that note the sales of a relation in dwh.rollup_delta, and fold when very many wait there';
 
 CREATE FUNCTION txpipe.warehouse_rollup_triggers()
@@ -205,10 +208,11 @@ BEGIN
         moved bigint;
         orphans text;
     BEGIN
-        SELECT array_agg(DISTINCT transaction_date), count(*) INTO days, moved FROM %1$s s;
+        SELECT count(*) INTO moved FROM %1$s s;
         IF moved BETWEEN 1 AND %4$s THEN
             %3$s
         ELSIF moved > 0 THEN
+            SELECT array_agg(DISTINCT transaction_date) INTO days FROM %1$s s;
             PERFORM FROM dwh.version FOR NO KEY UPDATE;
             PERFORM dwh.fold_rollups(0, false);
             %2$s
@@ -216,7 +220,8 @@ BEGIN
         END IF;
         RETURN NULL;
     END $function$, event.relation, txpipe.rollup_merges(event.relation, event.is_signed),
-                txpipe.rollup_note(event.relation, event.is_signed), txpipe.rollup_note_limit()));
+                txpipe.rollup_note(event.relation, event.is_signed, event.kind = 'delete'),
+                txpipe.rollup_note_limit()));
         EXECUTE format('COMMENT ON FUNCTION dwh.%I() IS %L', event.function, format(
             'Trigger of dwh.fact_sales: brings the rollups up to date after %s', upper(event.kind)));
         IF NOT EXISTS (SELECT FROM pg_trigger
@@ -275,12 +280,13 @@ BEGIN
         -- Making a plan takes longer than noting few sales; one for many knows which files they are of.
         SET LOCAL plan_cache_mode = force_generic_plan;
         SET LOCAL enable_seqscan = off;
-        SELECT array_agg(d.transaction_date), sum(d.sales) INTO days, moved
-        FROM (SELECT f.transaction_date, count(*) AS sales FROM dwh.fact_sales f
-              WHERE f.file_id = ANY (loaded) GROUP BY f.transaction_date) d;
-        IF moved <= %3$s THEN
+        SELECT count(*) INTO moved FROM (SELECT FROM dwh.fact_sales f WHERE f.file_id = ANY (loaded) LIMIT %3$s + 1) f;
+        IF moved BETWEEN 1 AND %3$s THEN
             %2$s
         ELSIF moved > 0 THEN
+            SELECT array_agg(d.transaction_date), sum(d.sales) INTO days, moved
+            FROM (SELECT f.transaction_date, count(*) AS sales FROM dwh.fact_sales f
+                  WHERE f.file_id = ANY (loaded) GROUP BY f.transaction_date) d;
             SET LOCAL plan_cache_mode = force_custom_plan;
             SET LOCAL enable_seqscan = on;
             PERFORM FROM dwh.version FOR NO KEY UPDATE;
