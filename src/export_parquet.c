@@ -39,19 +39,20 @@ txpipe_export_parquet(PG_FUNCTION_ARGS)
 	TxpDataset *dataset;
 	TxpParquetRows *rows;
 	char *volatile path = NULL;
+	const char *facts;
 	SPIPlanPtr plan;
 
 	SPI_connect();
 	plan = txp_export_prepare(query);
 	MemoryContextSwitchTo(context);
+	facts = txp_parquet_rows_facts(txp_export_columns(plan), partition_by);
 	dataset = txp_dataset_begin(name, ".parquet");
 	rows = txp_parquet_rows_new(dataset, partition_by, sort_by);
 	PG_TRY();
 	{
 		txp_export_run(plan, txp_parquet_rows_receiver(rows));
 		MemoryContextSwitchTo(context);
-		path = txp_dataset_publish(dataset,
-								   txp_parquet_rows_facts(txp_export_columns(plan), partition_by));
+		path = txp_dataset_publish(dataset, facts);
 	}
 	PG_CATCH();
 	{

@@ -15,13 +15,15 @@ use Test::More;
 use TxpipeRetail qw(sql);
 use TxpipeTest qw(need_fetched);
 
-our @EXPORT = qw(need_reader read_parquet ask_spark export export_star reports_of make_table same_rows);
+our @EXPORT = qw(need_reader has_reader read_parquet ask_spark export export_star reports_of make_table same_rows);
 
 my %home = (parquet => $ENV{TXPIPE_PARQUET} // '', spark => $ENV{TXPIPE_SPARK} // '');
 my $tree = $ENV{TXPIPE_TREE} // '.';
 
 # Skips the whole file where it is not: parquet (pyarrow and DuckDB) or spark.
 sub need_reader { return need_fetched('TXPIPE_' . uc $_[0], 'python', $_[0]); }
+
+sub has_reader { return -e "$home{ $_[0] }/python"; }
 
 sub run_read
 {
