@@ -3,14 +3,15 @@
 
 CREATE FUNCTION txpipe.known_jobs(OUT ordinal integer, OUT job text, OUT command text, OUT run_job text)
 RETURNS SETOF record
-LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 5
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 6
 SET search_path = pg_catalog, pg_temp
 AS $body$
     VALUES (1, 'ingest', 'CALL txpipe.run_hourly()', 'run_hourly'),
            (2, 'b2b', 'SELECT txpipe.export_b2b()', 'export_b2b'),
            (3, 'nightly', 'SELECT txpipe.take_nightly_report()', 'take_nightly_report'),
            (4, 'housekeeping', 'SELECT txpipe.housekeeping()', 'housekeeping'),
-           (5, 'dashboard', 'SELECT txpipe.export_dashboard()', 'export_dashboard')
+           (5, 'dashboard', 'SELECT txpipe.export_dashboard()', 'export_dashboard'),
+           (6, 'curated', 'SELECT txpipe.export_curated()', 'export_curated')
 $body$;
 COMMENT ON FUNCTION txpipe.known_jobs() IS
 'Part of schedule() and the view job_status: the jobs of txpipe.schedule(), in the order of its arguments: what each runs, and the name of its runs in txpipe.run';
@@ -148,7 +149,7 @@ CREATE FUNCTION txpipe.list_jobs(OUT job text, OUT role_name name, OUT schedule 
                                  OUT last_message text, OUT last_due_at timestamptz, OUT next_due_at timestamptz,
                                  OUT missed boolean, OUT problem text)
 RETURNS SETOF record
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 5
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 6
 SET search_path = pg_catalog, pg_temp
 AS $body$
 #variable_conflict use_column
@@ -208,7 +209,7 @@ CREATE VIEW txpipe.job_status AS
 GRANT SELECT ON txpipe.job_status TO PUBLIC;
 COMMENT ON VIEW txpipe.job_status IS
     'The jobs of txpipe.schedule() in this database, with their last runs: what pg_cron says of them, and txpipe.run';
-COMMENT ON COLUMN txpipe.job_status.job IS 'Job: ingest, b2b, nightly, housekeeping or dashboard; there is a row for each, scheduled or not';
+COMMENT ON COLUMN txpipe.job_status.job IS 'Job: ingest, b2b, nightly, housekeeping, dashboard or curated; there is a row for each, scheduled or not';
 COMMENT ON COLUMN txpipe.job_status.role_name IS 'Role it runs as';
 COMMENT ON COLUMN txpipe.job_status.schedule IS 'Its schedule; NULL: it is not scheduled with pg_cron';
 COMMENT ON COLUMN txpipe.job_status.active IS 'pg_cron runs it; NULL where pg_cron does not have it or was not asked';

@@ -120,6 +120,49 @@ END
 $body$;
 COMMENT ON FUNCTION txpipe.warehouse_rollup_delta() IS 'Part of create_warehouse(): the table of changes to all rollups';
 
+-- Marks are added, never changed, so that no writer waits for another. What the marks of a month come to (bit_xor) tells whether its
+-- sales may have changed since somebody looked.
+CREATE FUNCTION txpipe.warehouse_month_changes()
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    IF to_regclass('dwh.month_change') IS NULL THEN
+        CREATE TABLE dwh.month_change (month date NOT NULL, mark bigint NOT NULL);
+        ALTER TABLE dwh.month_change REPLICA IDENTITY FULL;
+    END IF;
+    COMMENT ON TABLE dwh.month_change IS
+    'Changes of the sales of a month, each a random mark: when bit_xor(mark) of a month is what it was, no statement addressed to dwh.fact_sales changed it';
+    COMMENT ON COLUMN dwh.month_change.month IS 'First day of the month';
+    COMMENT ON COLUMN dwh.month_change.mark IS 'Random number; several of a month may be replaced by their bit_xor';
+
+    CREATE OR REPLACE FUNCTION dwh.note_months(days date[])
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+    BEGIN
+        INSERT INTO dwh.month_change (month, mark)
+        SELECT m.month, ('x' || left(replace(gen_random_uuid()::text, '-', ''), 16))::bit(64)::bigint
+        FROM (SELECT DISTINCT date_trunc('month', d::timestamp)::date AS month FROM unnest(days) AS d) m;
+    END
+    $function$;
+    COMMENT ON FUNCTION dwh.note_months(date[]) IS 'Notes in dwh.month_change that sales of these days changed';
+
+    CREATE OR REPLACE FUNCTION dwh.fold_months()
+    RETURNS void
+    LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+        WITH gone AS (DELETE FROM dwh.month_change RETURNING month, mark)
+        INSERT INTO dwh.month_change (month, mark) SELECT month, bit_xor(mark) FROM gone GROUP BY month
+    $function$;
+    COMMENT ON FUNCTION dwh.fold_months() IS 'Leaves one mark for each month in dwh.month_change, which says the same';
+END
+$body$;
+COMMENT ON FUNCTION txpipe.warehouse_month_changes() IS 'Part of create_warehouse(): what tells which months of the fact changed';
+
 -- One rollup as it is read: a row for each period and key.
 CREATE FUNCTION txpipe.warehouse_rollup_view(rollup text, keys text[], condition text, description text)
 RETURNS void
@@ -159,6 +202,7 @@ DECLARE
     is_new boolean := false;
 BEGIN
     PERFORM txpipe.warehouse_rollup_delta();
+    PERFORM txpipe.warehouse_month_changes();
     FOR wanted IN SELECT * FROM txpipe.list_rollups() LOOP
         CONTINUE WHEN to_regclass(format('dwh.%I', wanted.rollup || '_base')) IS NOT NULL;
         PERFORM txpipe.warehouse_rollup_table(wanted.rollup, wanted.keys, wanted.types, wanted.description);

@@ -209,6 +209,9 @@ BEGIN
         orphans text;
     BEGIN
         SELECT count(*) INTO moved FROM %1$s s;
+        IF moved > 0 THEN
+            PERFORM dwh.note_months(ARRAY(SELECT DISTINCT s.transaction_date FROM %1$s s));
+        END IF;
         IF moved BETWEEN 1 AND %4$s THEN
             %3$s
         ELSIF moved > 0 THEN
@@ -281,6 +284,9 @@ BEGIN
         SET LOCAL plan_cache_mode = force_generic_plan;
         SET LOCAL enable_seqscan = off;
         SELECT count(*) INTO moved FROM (SELECT FROM dwh.fact_sales f WHERE f.file_id = ANY (loaded) LIMIT %3$s + 1) f;
+        IF moved > 0 THEN
+            PERFORM dwh.note_months(ARRAY(SELECT DISTINCT f.transaction_date FROM dwh.fact_sales f WHERE f.file_id = ANY (loaded)));
+        END IF;
         IF moved BETWEEN 1 AND %3$s THEN
             %2$s
         ELSIF moved > 0 THEN
@@ -444,6 +450,7 @@ BEGIN
             END IF;
         END IF;
         PERFORM FROM dwh.version FOR NO KEY UPDATE;
+        PERFORM dwh.fold_months();
         SELECT array_agg(d.ctid), array_agg(DISTINCT d.transaction_date) INTO noted, days FROM dwh.rollup_delta d;
         IF noted IS NULL THEN
             RETURN 0;
@@ -484,6 +491,7 @@ BEGIN
     LOCK TABLE dwh.fact_sales IN SHARE ROW EXCLUSIVE MODE;
     UPDATE dwh.source_file SET rollups_pending = false WHERE rollups_pending;
     PERFORM dwh.fold_rollups(0, false);
+    PERFORM dwh.note_months(ARRAY(SELECT DISTINCT transaction_date FROM dwh.fact_sales));
 $sql$ ||
         (SELECT string_agg(format($sql$
     %2$s

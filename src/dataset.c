@@ -1,14 +1,11 @@
 /*
  * dataset.c — a directory of parts below txpipe.export_directory, of which a manifest says which are its content.
  *
- * The hidden directory of an export has a file that its process keeps locked: one whose file nobody holds was left
- * by a crash. Such directories are made and removed, and parts moved, under a lock on the data set's directory.
+ * Parts are moved under a lock on the data set's directory.
  */
 #include "postgres.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/sha2.h"
@@ -16,17 +13,16 @@
 #include "nodes/pg_list.h"
 #include "storage/fd.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
 
 #include "dataset.h"
 #include "guc.h"
-#include "io/below.h"
 #include "manifest.h"
 #include "outdir.h"
 #include "outfile.h"
+#include "stage.h"
 
-#define STAGE ".stage-"
-#define OWNER "owner"
 #define PART "part-"
 #define TOKEN_LENGTH 16 /* hexadecimal digits */
 
@@ -37,127 +33,16 @@ struct TxpDataset
 	char *name;
 	const char *suffix;
 	char token[TOKEN_LENGTH + 1];
-	char *stage;      /* its path below the export directory */
-	int owner;        /* the locked file's descriptor; -1: there is no stage */
+	TxpStage stage;
+	bool is_begun;
+	const char *base; /* of the parts to come */
+	List *bases;      /* directories of data sets that are entered */
 	List *parts;      /* of TxpPart */
+	int numbered;     /* parts that have a name */
+	List *manifests;  /* of the data sets of a set, as TxpPart; what is staged is the text */
 	TxpOutFile *file; /* the part being written; NULL: none */
 	bool is_published;
 };
-
-/* --- directories --- */
-
-/* The data set's directory, locked: no other export moves parts or begins meanwhile. */
-static int
-lock_dataset(const char *name)
-{
-	int dir = txp_outdir_open(name);
-	volatile int locked = -1;
-
-	if (dir < 0)
-		txp_outdir_fail("open the directory of", name);
-	PG_TRY();
-	{
-		locked = txp_outdir_lock(dir, name);
-	}
-	PG_FINALLY();
-	{
-		close(dir);
-	}
-	PG_END_TRY();
-	return locked;
-}
-
-/* --- hidden directories --- */
-
-static void
-unlink_entry(int dir, const char *name, const void *arg)
-{
-	(void) unlinkat(dir, name, 0);
-}
-
-static void
-remove_stage(int dataset, const char *name)
-{
-	int dir = openat(dataset, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-	if (dir < 0)
-		return;
-	txp_outdir_each(dir, unlink_entry, NULL);
-	close(dir);
-	(void) unlinkat(dataset, name, AT_REMOVEDIR);
-}
-
-/* Does a process work in it? */
-static bool
-is_owned(int dataset, const char *name)
-{
-	char *path = psprintf("%s/" OWNER, name);
-	int fd = openat(dataset, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-	bool owned;
-
-	pfree(path);
-	if (fd < 0)
-		return false;
-	owned = flock(fd, LOCK_EX | LOCK_NB) != 0;
-	close(fd);
-	return owned;
-}
-
-static void
-remove_left_over(int dataset, const char *name, const void *arg)
-{
-	if (strncmp(name, STAGE, strlen(STAGE)) == 0 && !is_owned(dataset, name))
-		remove_stage(dataset, name);
-}
-
-/* The directory and its locked file; the data set is locked. */
-static void
-make_stage(TxpDataset *dataset)
-{
-	int dir = txp_below_make(txp_export_directory, dataset->stage);
-
-	if (dir < 0)
-		txp_outdir_fail("make the directory", dataset->stage);
-	dataset->owner = openat(dir, OWNER, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, 0600);
-	close(dir);
-	if (dataset->owner < 0 || flock(dataset->owner, LOCK_EX | LOCK_NB) != 0)
-		txp_outdir_fail("make and lock a file in", dataset->stage);
-}
-
-static void
-begin_stage(TxpDataset *dataset)
-{
-	int dir;
-
-	txp_outdir_make(psprintf("%s/", dataset->name));
-	dir = lock_dataset(dataset->name);
-	PG_TRY();
-	{
-		txp_outdir_each(dir, remove_left_over, NULL);
-		make_stage(dataset);
-	}
-	PG_FINALLY();
-	{
-		close(dir);
-	}
-	PG_END_TRY();
-}
-
-static void
-end_stage(TxpDataset *dataset)
-{
-	int dir = txp_outdir_open(dataset->name);
-
-	if (dir >= 0)
-	{
-		remove_stage(dir, strrchr(dataset->stage, '/') + 1);
-		close(dir);
-	}
-	if (dataset->owner >= 0)
-		close(dataset->owner);
-	dataset->owner = -1;
-	ReleaseExternalFD();
-}
 
 static void
 set_token(TxpDataset *dataset)
@@ -168,11 +53,10 @@ set_token(TxpDataset *dataset)
 		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate a random name"),
 						errhint("Try again.")));
 	hex_encode(random, sizeof(random), dataset->token);
-	dataset->stage = psprintf("%s/" STAGE "%s", dataset->name, dataset->token);
 }
 
-TxpDataset *
-txp_dataset_begin(const char *name, const char *suffix)
+static TxpDataset *
+begin(const char *name, const char *suffix, bool alone)
 {
 	TxpDataset *dataset = palloc0(sizeof(TxpDataset));
 
@@ -182,39 +66,82 @@ txp_dataset_begin(const char *name, const char *suffix)
 		AllocSetContextCreate(CurrentMemoryContext, "txpipe part", ALLOCSET_DEFAULT_SIZES);
 	dataset->name = pstrdup(name);
 	dataset->suffix = suffix;
-	dataset->owner = -1;
+	dataset->base = "";
 	set_token(dataset);
-	if (!AcquireExternalFD())
-		txp_outdir_fail("open one more", name);
-	PG_TRY();
-	{
-		begin_stage(dataset);
-	}
-	PG_CATCH();
-	{
-		end_stage(dataset);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	return dataset;
+	dataset->is_begun = txp_stage_begin(&dataset->stage, name, dataset->token, alone);
+	return dataset->is_begun ? dataset : NULL;
+}
+
+TxpDataset *
+txp_dataset_begin(const char *name, const char *suffix)
+{
+	return begin(name, suffix, false);
+}
+
+TxpDataset *
+txp_dataset_begin_alone(const char *name, const char *suffix)
+{
+	return begin(name, suffix, true);
 }
 
 /* --- parts --- */
+
+void
+txp_dataset_enter(TxpDataset *dataset, const char *name)
+{
+	MemoryContext old = MemoryContextSwitchTo(dataset->context);
+
+	dataset->bases = lappend(dataset->bases, pstrdup(name));
+	dataset->base = psprintf("%s/", name);
+	MemoryContextSwitchTo(old);
+}
+
+const List *
+txp_dataset_parts(const TxpDataset *dataset)
+{
+	return dataset->parts;
+}
+
+void
+txp_dataset_keep_part(TxpDataset *dataset, const TxpPart *part)
+{
+	MemoryContext old = MemoryContextSwitchTo(dataset->context);
+	TxpPart *kept = palloc(sizeof(TxpPart));
+
+	*kept = *part;
+	kept->staged = NULL;
+	kept->base = dataset->base;
+	dataset->parts = lappend(dataset->parts, kept);
+	MemoryContextSwitchTo(old);
+}
+
+void
+txp_dataset_take_back(TxpDataset *dataset, int first)
+{
+	int dir = txp_outdir_open(dataset->stage.path);
+
+	for (int i = first; dir >= 0 && i < list_length(dataset->parts); i++)
+		(void) unlinkat(dir, ((TxpPart *) list_nth(dataset->parts, i))->staged, 0);
+	if (dir >= 0)
+		close(dir);
+	dataset->parts = list_truncate(dataset->parts, first);
+}
 
 void
 txp_dataset_begin_part(TxpDataset *dataset, const char *directory)
 {
 	MemoryContext old = MemoryContextSwitchTo(dataset->context);
 	TxpPart *part = palloc0(sizeof(TxpPart));
-	int number = list_length(dataset->parts);
+	int number = dataset->numbered++;
 
+	part->base = dataset->base;
 	part->directory = psprintf("%s%s", directory, directory[0] ? "/" : "");
 	part->staged = psprintf("%05d", number);
 	part->file = psprintf(PART "%05d-%s%s", number, dataset->token, dataset->suffix);
 	dataset->parts = lappend(dataset->parts, part);
 	MemoryContextReset(dataset->part_context);
 	MemoryContextSwitchTo(dataset->part_context);
-	dataset->file = txp_outfile_open_below(psprintf("%s/%s", dataset->stage, part->staged));
+	dataset->file = txp_outfile_open_below(psprintf("%s/%s", dataset->stage.path, part->staged));
 	MemoryContextSwitchTo(old);
 }
 
@@ -237,26 +164,39 @@ txp_dataset_end_part(TxpDataset *dataset, int64 rows)
 	dataset->file = NULL;
 }
 
-/* --- the manifest --- */
+/* --- manifests --- */
 
 static void
-write_manifest(TxpDataset *dataset, const char *facts)
+stage_text(TxpDataset *dataset, const char *staged, const char *text)
 {
-	char *text = txp_manifest_text(dataset->name, facts, dataset->parts);
-
-	dataset->file = txp_outfile_open_below(psprintf("%s/" TXP_MANIFEST, dataset->stage));
+	dataset->file = txp_outfile_open_below(psprintf("%s/%s", dataset->stage.path, staged));
 	txp_outfile_write(dataset->file, text, strlen(text));
 	(void) txp_outfile_publish(dataset->file, NULL);
 	dataset->file = NULL;
 }
 
+void
+txp_dataset_add_manifest(TxpDataset *dataset, const char *text)
+{
+	MemoryContext old = MemoryContextSwitchTo(dataset->context);
+	TxpPart *manifest = palloc0(sizeof(TxpPart));
+
+	manifest->staged = psprintf("manifest-%d", list_length(dataset->manifests));
+	manifest->base = dataset->base;
+	manifest->directory = "";
+	manifest->file = TXP_MANIFEST;
+	stage_text(dataset, manifest->staged, text);
+	dataset->manifests = lappend(dataset->manifests, manifest);
+	MemoryContextSwitchTo(old);
+}
+
 /* --- publishing --- */
 
-/* Opens the directory of the data set ("": itself) that is to have a file, and makes it where it is not. */
+/* Opens the directory that is to have a file, and makes it where it is not. */
 static int
-open_target(const TxpDataset *dataset, const char *directory)
+open_target(const TxpDataset *dataset, const TxpPart *part)
 {
-	char *path = psprintf("%s/%s", dataset->name, directory);
+	char *path = psprintf("%s/%s%s", dataset->name, part->base, part->directory);
 	int dir;
 
 	txp_outdir_make(path);
@@ -270,14 +210,13 @@ open_target(const TxpDataset *dataset, const char *directory)
 
 /* Moves a file out of the hidden directory; false when it is not there for good, but *moved says whether it is at all. */
 static bool
-move_file(const TxpDataset *dataset, int stage, const char *staged, const char *directory,
-		  const char *file, bool *moved)
+move_file(const TxpDataset *dataset, int stage, const TxpPart *part, bool *moved)
 {
-	int dir = open_target(dataset, directory);
+	int dir = open_target(dataset, part);
 	bool is_durable;
 	int save_errno;
 
-	*moved = renameat(stage, staged, dir, file) == 0;
+	*moved = renameat(stage, part->staged, dir, part->file) == 0;
 	is_durable = *moved && pg_fsync(dir) == 0;
 	save_errno = errno;
 	close(dir);
@@ -286,30 +225,62 @@ move_file(const TxpDataset *dataset, int stage, const char *staged, const char *
 }
 
 static void
-move_files(TxpDataset *dataset, int stage)
+move_files(const TxpDataset *dataset, int stage, const List *files)
 {
 	ListCell *cell;
 	bool moved;
 
-	foreach (cell, dataset->parts)
+	foreach (cell, files)
 	{
 		TxpPart *part = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		if (!move_file(dataset, stage, part->staged, part->directory, part->file, &moved))
+		if (part->staged != NULL && !move_file(dataset, stage, part, &moved))
 			txp_outdir_fail("move to its place", part->file);
 	}
-	/* Once readers find the new parts these stay, whatever follows. */
-	if (!move_file(dataset, stage, TXP_MANIFEST, "", TXP_MANIFEST, &dataset->is_published))
+}
+
+/* Once readers find the new parts these stay, whatever follows. */
+static void
+move_manifest(TxpDataset *dataset, int stage)
+{
+	TxpPart manifest = {.staged = TXP_MANIFEST, .base = "", .directory = "", .file = TXP_MANIFEST};
+
+	if (!move_file(dataset, stage, &manifest, &dataset->is_published))
 		txp_outdir_fail("move to its place", TXP_MANIFEST);
 }
 
-/* Which parts are removed: those of this export, or all others. */
+/* Which parts are removed: those of this export, or all that are not among its content. */
 typedef struct Sweep
 {
 	const TxpDataset *dataset;
-	bool own;
+	HTAB *content; /* names; NULL: those of this export go */
 } Sweep;
+
+static HTAB *
+names_of_content(const TxpDataset *dataset)
+{
+	HASHCTL form = {.keysize = NAMEDATALEN, .entrysize = NAMEDATALEN, .hcxt = CurrentMemoryContext};
+	HTAB *names = hash_create("txpipe parts", 256, &form, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	ListCell *cell;
+
+	foreach (cell, dataset->parts)
+		(void) hash_search(names, ((TxpPart *) lfirst(cell))->file, HASH_ENTER, NULL);
+	return names;
+}
+
+static bool
+is_entered(const TxpDataset *dataset, const char *name)
+{
+	ListCell *cell;
+
+	foreach (cell, dataset->bases)
+	{
+		if (strcmp(lfirst(cell), name) == 0)
+			return true;
+	}
+	return false;
+}
 
 /* part-NUMBER-TOKEN and the suffix: a name nobody else gives. */
 static bool
@@ -325,16 +296,20 @@ is_swept(const Sweep *sweep, const char *name)
 	if (digits < 5 || token[-1] != '-' || strspn(token, "0123456789abcdef") != TOKEN_LENGTH ||
 		strcmp(token + TOKEN_LENGTH, sweep->dataset->suffix) != 0)
 		return false;
-	return (strncmp(token, sweep->dataset->token, TOKEN_LENGTH) == 0) == sweep->own;
+	if (sweep->content == NULL)
+		return strncmp(token, sweep->dataset->token, TOKEN_LENGTH) == 0;
+	return hash_search(sweep->content, name, HASH_FIND, NULL) == NULL;
 }
 
 /* Directories of partitions are looked into, and go when they are empty. */
 static void
 sweep_entry(int dir, const char *name, const void *arg)
 {
-	if (is_swept(arg, name))
+	const Sweep *sweep = arg;
+
+	if (is_swept(sweep, name))
 		(void) unlinkat(dir, name, 0);
-	else if (name[0] != '.' && strchr(name, '=') != NULL)
+	else if (name[0] != '.' && (strchr(name, '=') != NULL || is_entered(sweep->dataset, name)))
 	{
 		int below = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
@@ -346,17 +321,20 @@ sweep_entry(int dir, const char *name, const void *arg)
 	}
 }
 
-/* Puts the new parts in the place of the old ones. */
+/* Puts the new parts in the place of the old ones; without a new manifest it only removes what is not content. */
 static void
-replace_parts(TxpDataset *dataset, int stage)
+replace_parts(TxpDataset *dataset, int stage, bool is_new)
 {
-	Sweep others = {dataset, false};
-	Sweep own = {dataset, true};
-	int dir = lock_dataset(dataset->name);
+	Sweep others = {dataset, names_of_content(dataset)};
+	Sweep own = {dataset, NULL};
+	int dir = txp_stage_lock(dataset->name);
 
 	PG_TRY();
 	{
-		move_files(dataset, stage);
+		move_files(dataset, stage, dataset->parts);
+		if (is_new)
+			move_manifest(dataset, stage);
+		move_files(dataset, stage, dataset->manifests);
 		txp_outdir_each(dir, sweep_entry, &others);
 	}
 	PG_CATCH();
@@ -370,25 +348,33 @@ replace_parts(TxpDataset *dataset, int stage)
 	close(dir);
 }
 
+static void
+end(TxpDataset *dataset)
+{
+	txp_stage_end(&dataset->stage);
+	dataset->is_begun = false;
+}
+
 char *
-txp_dataset_publish(TxpDataset *dataset, const char *facts)
+txp_dataset_publish(TxpDataset *dataset, const char *text)
 {
 	int stage;
 
-	write_manifest(dataset, facts);
-	stage = txp_outdir_open(dataset->stage);
+	if (text != NULL)
+		stage_text(dataset, TXP_MANIFEST, text);
+	stage = txp_outdir_open(dataset->stage.path);
 	if (stage < 0)
-		txp_outdir_fail("open the directory", dataset->stage);
+		txp_outdir_fail("open the directory", dataset->stage.path);
 	PG_TRY();
 	{
-		replace_parts(dataset, stage);
+		replace_parts(dataset, stage, text != NULL);
 	}
 	PG_FINALLY();
 	{
 		close(stage);
 	}
 	PG_END_TRY();
-	end_stage(dataset);
+	end(dataset);
 	return psprintf("%s/%s/" TXP_MANIFEST, txp_export_directory, dataset->name);
 }
 
@@ -398,6 +384,6 @@ txp_dataset_abandon(TxpDataset *dataset)
 	if (dataset->file != NULL)
 		txp_outfile_abandon(dataset->file);
 	dataset->file = NULL;
-	if (dataset->owner >= 0)
-		end_stage(dataset);
+	if (dataset->is_begun)
+		end(dataset);
 }

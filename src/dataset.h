@@ -10,6 +10,9 @@
 #define TXP_DATASET_H
 
 #include "postgres.h"
+#include "nodes/pg_list.h"
+
+#include "manifest.h"
 
 typedef struct TxpDataset TxpDataset;
 
@@ -18,17 +21,32 @@ typedef struct TxpDataset TxpDataset;
  * the names of parts.
  */
 extern TxpDataset *txp_dataset_begin(const char *name, const char *suffix);
+/* The same for a set of data sets, one export at a time; NULL: another one is at work. */
+extern TxpDataset *txp_dataset_begin_alone(const char *name, const char *suffix);
+
+/* What follows is of this data set of the set. */
+extern void txp_dataset_enter(TxpDataset *dataset, const char *name);
 
 /* A part in a directory of the data set ("": the data set itself); one at a time. */
 extern void txp_dataset_begin_part(TxpDataset *dataset, const char *directory);
 extern void txp_dataset_write(TxpDataset *dataset, const char *bytes, size_t len);
 extern void txp_dataset_end_part(TxpDataset *dataset, int64 rows);
 
+/* All parts so far, TxpPart. */
+extern const List *txp_dataset_parts(const TxpDataset *dataset);
+/* A part of an earlier export is content of this one, too. */
+extern void txp_dataset_keep_part(TxpDataset *dataset, const TxpPart *part);
+/* Removes the parts from number `first` on, which are of this export. */
+extern void txp_dataset_take_back(TxpDataset *dataset, int first);
+
+/* A manifest of the data set that was entered last, which follows that of the set. */
+extern void txp_dataset_add_manifest(TxpDataset *dataset, const char *text);
+
 /*
- * Replaces what was there. `facts`: further members of the manifest, a JSON object without its braces. Returns the
- * path of the manifest.
+ * Replaces what was there; `text` is the manifest. NULL: nothing is new, only what is not content is removed. Returns the path
+ * of the manifest.
  */
-extern char *txp_dataset_publish(TxpDataset *dataset, const char *facts);
+extern char *txp_dataset_publish(TxpDataset *dataset, const char *text);
 
 /* Removes what is unfinished; never fails. */
 extern void txp_dataset_abandon(TxpDataset *dataset);

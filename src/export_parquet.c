@@ -13,6 +13,7 @@
 #include "export_query.h"
 #include "guc.h"
 #include "manifest.h"
+#include "outdir.h"
 #include "parquet_rows.h"
 
 PG_FUNCTION_INFO_V1(txpipe_export_parquet);
@@ -52,7 +53,9 @@ txpipe_export_parquet(PG_FUNCTION_ARGS)
 	{
 		txp_export_run(plan, txp_parquet_rows_receiver(rows));
 		MemoryContextSwitchTo(context);
-		path = txp_dataset_publish(dataset, facts);
+		path =
+			txp_dataset_publish(dataset, txp_manifest_text(name, facts, txp_dataset_parts(dataset),
+														   0, txp_outdir_now()));
 	}
 	PG_CATCH();
 	{

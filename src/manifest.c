@@ -22,12 +22,19 @@ append_part(StringInfo text, const TxpPart *part)
 	appendStringInfoString(text, "{\"file\": ");
 	escape_json(text, psprintf("%s%s", part->directory, part->file));
 	appendStringInfo(
-		text, ", \"rows\": " INT64_FORMAT ", \"bytes\": " INT64_FORMAT ", \"sha256\": \"%s\"}",
+		text, ", \"rows\": " INT64_FORMAT ", \"bytes\": " INT64_FORMAT ", \"sha256\": \"%s\"",
 		part->rows, part->bytes, part->sha256);
+	if (part->state != NULL)
+	{
+		appendStringInfoString(text, ", \"state\": ");
+		escape_json(text, part->state);
+	}
+	appendStringInfoChar(text, '}');
 }
 
 char *
-txp_manifest_text(const char *dataset, const char *facts, const List *parts)
+txp_manifest_text(const char *dataset, const char *facts, const List *parts, int first,
+				  const char *written_at)
 {
 	StringInfoData text;
 	StringInfoData list;
@@ -36,21 +43,20 @@ txp_manifest_text(const char *dataset, const char *facts, const List *parts)
 
 	initStringInfo(&text);
 	initStringInfo(&list);
-	for (int i = 0; i < list_length(parts); i++)
+	for (int i = first; i < list_length(parts); i++)
 	{
 		TxpPart *part = list_nth(parts, i);
 
 		rows += part->rows;
 		bytes += part->bytes;
-		appendStringInfoString(&list, i > 0 ? ",\n  " : "\n  ");
+		appendStringInfoString(&list, i > first ? ",\n  " : "\n  ");
 		append_part(&list, part);
 	}
 	appendStringInfoString(&text, "{\"dataset\": ");
 	escape_json(&text, dataset);
 	appendStringInfo(&text, ", %s, \"rows\": " INT64_FORMAT ", \"bytes\": " INT64_FORMAT, facts,
 					 rows, bytes);
-	appendStringInfo(&text, ", \"written_at\": \"%s\", \"parts\": [%s]}\n", txp_outdir_now(),
-					 list.data);
+	appendStringInfo(&text, ", \"written_at\": \"%s\", \"parts\": [%s]}\n", written_at, list.data);
 	return text.data;
 }
 

@@ -12,16 +12,23 @@
 
 typedef struct TxpPart
 {
-	char *staged;    /* its name in the hidden directory */
-	char *directory; /* "" or with a slash behind it */
+	char
+		*staged; /* its name in the hidden directory; NULL: it is of an earlier export, and stays */
+	const char *base; /* of a set of data sets: the one it is of, with a slash behind it; else "" */
+	char *directory;  /* there: "" or with a slash behind it */
 	char *file;
+	const char *state; /* what its rows are of; NULL: that is not kept */
 	int64 rows;
 	int64 bytes;
 	char sha256[2 * PG_SHA256_DIGEST_LENGTH + 1];
 } TxpPart;
 
-/* Its text. `facts`: members between the data set's name and its sums, a JSON object without its braces. */
-extern char *txp_manifest_text(const char *dataset, const char *facts, const List *parts);
+/*
+ * Its text, of the parts from number `first` on. `facts`: members between the data set's name and its sums, a JSON
+ * object without its braces.
+ */
+extern char *txp_manifest_text(const char *dataset, const char *facts, const List *parts, int first,
+							   const char *written_at);
 
 /* The text of a data set's manifest, by its path below txpipe.export_directory; NULL: there is none. ERRORs as txp_outdir_check. */
 extern char *txp_manifest_read(const char *path);

@@ -22,6 +22,7 @@ FROM cron.job ORDER BY jobname;
 -- Again with other times: replaced, not added; NULL removes a job and leaves it out.
 SELECT job FROM txpipe.schedule(ingest => '*/10 * * * *', b2b => NULL);
 SELECT jobname, schedule FROM cron.job ORDER BY jobname;
+SELECT job FROM txpipe.schedule(curated => '35 * * * *');
 SELECT job FROM txpipe.schedule(ingest => 'hourly');
 SELECT jobname, schedule FROM cron.job ORDER BY jobname;
 SELECT item, ok, detail, hint FROM txpipe.check_setup() WHERE item = 'pg_cron';

@@ -141,6 +141,20 @@ disk("$base/dirs/export", '16m');
 is(error_of($node, q{SELECT txpipe.export_csv($$SELECT repeat('x', 100) FROM generate_series(1, 10000)$$, 'numbers.csv')}), undef, 'a full export directory: with space it works');
 is(scalar(() = slurp_file("$base/dirs/export/numbers.csv") =~ /^"?x{100}"?\r?$/mg), 10000, '... and all is there');
 
+# A data set of Parquet, whose parts are there when its directory is full.
+disk("$base/dirs/export", '1m');
+my $export = q{SELECT txpipe.export_parquet($$SELECT g AS id, md5(g::text || 'x') AS text, g % 3 AS part FROM generate_series(1, %s) AS g$$, 'numbers', '{part}')};
+sub data_set { my @files; find(sub { push @files, $File::Find::name if !/^\.{1,2}$/ }, "$base/dirs/export/numbers"); return join ' ', sort @files; }
+unlink "$base/dirs/export/numbers.csv";
+sql(sprintf $export, 1000);
+my $data_set = data_set();
+$failed = error_of($node, sprintf $export, 200000);
+is($failed->{state}, '53100', 'a data set that does not fit: the call fails') or diag($failed->{text});
+like($failed->{text}, qr/could not write file "[^"]*numbers.*No space left on device.*with room for/s, '... and says of which file, and why');
+is(data_set(), $data_set, '... the old one is there, and nothing else');
+disk("$base/dirs/export", '64m');
+is(error_of($node, sprintf $export, 200000), undef, '... with space it works');
+
 # --- the WAL: the guard stops streams in time ---
 
 disk("$base/dirs/lake", '256m');
