@@ -73,8 +73,8 @@ CREATE FUNCTION txpipe.release_partition(stream text, topic text, partition inte
 COMMENT ON FUNCTION txpipe.release_partition(text, text, integer) IS
     'Gives a partition away, whatever the option partitions says: from its commit on this server reads nothing of it, and the offset '
     'returned is the first that it has not read, for adopt_partition on another server. Rows and dead letters '
-    'stay. The commit is on disk before it is acknowledged. Asks no broker. 42704 when the stream has no place in the partition, 55000 when it does '
-    'not read it, 55P03 when a batch at work does not end within 10 s. For the stream''s owner';
+    'stay. The commit is on disk, and on a synchronous standby''s, before it is acknowledged, whatever synchronous_commit says. Asks no broker. 42704 when the stream has no place in the partition, 55000 when it does '
+    'not read it, 55P03 when a batch at work does not end within 10 s, each of several. For the stream''s owner';
 
 CREATE FUNCTION txpipe.adopt_partition(stream text, topic text, partition integer, next_offset bigint) RETURNS void
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
@@ -83,7 +83,7 @@ COMMENT ON FUNCTION txpipe.adopt_partition(text, text, integer, bigint) IS
     'Takes a partition, whatever the option partitions says, and reads it from next_offset on, which is what release_partition returned on the server '
     'that had it: nobody else knows whether that one still reads. Asks the brokers (at most 15 s). 42704 when none of the '
     'stream''s topics has the partition, 55000 when the stream reads it already, 22003 when it ends before '
-    'the offset or, with on_lost_offset stop, begins behind it, 55P03 when a batch at work does not end within 10 s. For the stream''s owner';
+    'the offset or, with on_lost_offset stop, begins behind it, 55P03 when a batch at work does not end within 10 s, each of several. For the stream''s owner';
 
 CREATE FUNCTION txpipe.alter_stream(
         stream text, columns jsonb DEFAULT NULL, options jsonb DEFAULT NULL) RETURNS void

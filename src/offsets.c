@@ -281,19 +281,19 @@ txp_offsets_set(int32 stream_id, const char *topic, const pg_uuid_t *id, int32 p
 	(void) txp_spi_do(&statement, values, no_id ? "     n" : NULL);
 }
 
-void
+int64
 txp_offsets_assign(int32 stream_id, const char *topic, int32 partition, TxpAssignment assignment)
 {
 	static TxpStatement statement = {
 		"UPDATE txpipe.stream_offset SET assignment = $4, updated_at = clock_timestamp() "
-		"WHERE stream_id = $1 AND topic = $2 AND partition = $3",
+		"WHERE stream_id = $1 AND topic = $2 AND partition = $3 RETURNING next_offset",
 		4,
 		{INT4OID, TEXTOID, INT4OID, TEXTOID}};
 	const char *name = assignment == TXP_RELEASED ? "released" : "adopted";
 	Datum values[4] = {Int32GetDatum(stream_id), CStringGetTextDatum(topic),
 					   Int32GetDatum(partition), CStringGetTextDatum(name)};
 
-	(void) txp_spi_do(&statement, values, NULL);
+	return DatumGetInt64(txp_spi_ask(&statement, values, NULL));
 }
 
 void

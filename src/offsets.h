@@ -101,9 +101,12 @@ extern void txp_offsets_lock_all(int32 stream_id);
 extern void txp_offsets_set(int32 stream_id, const char *topic, const pg_uuid_t *id,
 							int32 partition, int64 next, int64 end);
 
-/* Released or adopted from now on: it has a row, which is locked. */
-extern void txp_offsets_assign(int32 stream_id, const char *topic, int32 partition,
-							   TxpAssignment assignment);
+/*
+ * Released or adopted from now on: it has a row. Returns its next offset, of the row as it is locked now: a worker may have
+ * found the partition, and begun to read it, after the others were locked.
+ */
+extern int64 txp_offsets_assign(int32 stream_id, const char *topic, int32 partition,
+								TxpAssignment assignment);
 
 /* Forgets the last record, which nobody can compare any more. */
 extern void txp_offsets_forget_last(int32 stream_id, const char *topic, int32 partition);

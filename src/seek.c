@@ -7,7 +7,9 @@
 #include "access/xact.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "replication/syncrep.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/jsonb.h"
 
 #include "args.h"
@@ -60,10 +62,10 @@ find_place(TxpPartitions *parts, const char *topic, const char *partition)
 			strcmp(psprintf("%d", place->partition), partition) == 0)
 			return place;
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("topic \"%s\" has no partition \"%s\" that the stream reads", topic, partition),
-			 errhint("txpipe.topics() lists topics with the number of their partitions.")));
+	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+					errmsg("topic \"%s\" has no partition \"%s\" that the stream could read", topic,
+						   partition),
+					errhint("txpipe.topics() lists topics with the number of their partitions.")));
 }
 
 /* An offset must lie in what the partition holds, or right behind it. */
@@ -236,9 +238,22 @@ log_assignment(const TxpStream *stream, const char *event, const char *topic, in
 				  &(TxpEventPlace){topic, partition, next, -1});
 }
 
-/* The position of a partition that the stream reads; ERRORs unless it does. */
-static TxpPosition *
-position_to_release(const TxpStream *stream, const char *topic, int32 partition)
+/*
+ * Another server acts on it: neither a crash of this one nor the promotion of its standby may take it back, whatever
+ * synchronous_commit says.
+ */
+static void
+commit_durably(void)
+{
+	if (synchronous_commit < SYNCHRONOUS_COMMIT_ON)
+		(void) set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_LOCAL, true, 0, false);
+	ForceSyncCommit();
+}
+
+/* ERRORs unless the stream reads the partition. */
+static void
+check_release(const TxpStream *stream, const char *topic, int32 partition)
 {
 	TxpPosition *position = txp_offsets_find(txp_offsets_read(stream->id, -1), topic, partition);
 
@@ -259,7 +274,6 @@ position_to_release(const TxpStream *stream, const char *topic, int32 partition)
 						errmsg("stream \"%s\" does not read partition %d of topic \"%s\"",
 							   stream->name, partition, topic),
 						errhint("Its option partitions leaves it out.")));
-	return position;
 }
 
 /*
@@ -273,19 +287,21 @@ txpipe_release_partition(PG_FUNCTION_ARGS)
 	TxpStream *stream = txp_stream_of_user(txp_arg_text(fcinfo, 0, "stream"));
 	char *topic = txp_arg_text(fcinfo, 1, "topic");
 	int32 partition = txp_arg_int32(fcinfo, 2, "partition");
-	TxpPosition *position;
+	int64 next;
 
 	stream = hold(stream);
-	position = position_to_release(stream, topic, partition);
-	txp_offsets_assign(stream->id, topic, partition, TXP_RELEASED);
-	log_assignment(stream, "released", topic, partition, position->next);
-	/* Another server goes on there: a crash of this one must not take it back, whatever synchronous_commit says. */
-	ForceSyncCommit();
-	PG_RETURN_INT64(position->next);
+	check_release(stream, topic, partition);
+	next = txp_offsets_assign(stream->id, topic, partition, TXP_RELEASED);
+	log_assignment(stream, "released", topic, partition, next);
+	commit_durably();
+	PG_RETURN_INT64(next);
 }
 
-/* ERRORs unless the partition can be read from the offset, or on_lost_offset decides where else. */
-static void
+/*
+ * The partition's position, or NULL; ERRORs unless it can be read from the offset, or on_lost_offset decides where
+ * else.
+ */
+static TxpPosition *
 check_adoption(const TxpStream *stream, const TxpPartitions *parts, const TxpPlace *place,
 			   int64 next)
 {
@@ -299,9 +315,9 @@ check_adoption(const TxpStream *stream, const TxpPartitions *parts, const TxpPla
 							   stream->name, place->partition, topic),
 						errhint("seek_stream() moves it; a stream whose option partitions is "
 								"\"none\" reads what it has adopted.")));
-	if (next >= 0 && next < place->low && strcmp(stream->on_lost_offset, "stop") != 0)
-		return;
-	check_offset(topic, place, next);
+	if (next < 0 || next >= place->low || strcmp(stream->on_lost_offset, "stop") == 0)
+		check_offset(topic, place, next);
+	return position;
 }
 
 PG_FUNCTION_INFO_V1(txpipe_adopt_partition);
@@ -314,17 +330,22 @@ txpipe_adopt_partition(PG_FUNCTION_ARGS)
 	int64 next = txp_arg_int64(fcinfo, 3, "next_offset");
 	TxpPartitions parts;
 	TxpPlace place;
+	TxpPosition *old;
 
 	ask_brokers(stream, &parts);
 	place = *find_place(&parts, topic, psprintf("%d", partition));
 	stream = hold(stream);
-	check_adoption(stream, &parts, &place, next);
+	old = check_adoption(stream, &parts, &place, next);
 	/* A stream that has never run begins where start_at points now: adopting is no beginning. */
 	txp_partitions_keep(&parts, &stream->partitions, txp_offsets_read(stream->id, -1));
 	(void) txp_offsets_store(stream->id, &parts);
-	txp_offsets_set(stream->id, topic, &parts.topic_ids[place.topic], partition, next, place.high);
-	txp_offsets_assign(stream->id, topic, partition, TXP_ADOPTED);
+	/* Where nobody has read on, what was read last still tells a topic that was created anew. */
+	if (old == NULL || old->next != next)
+		txp_offsets_set(stream->id, topic, &parts.topic_ids[place.topic], partition, next,
+						place.high);
+	(void) txp_offsets_assign(stream->id, topic, partition, TXP_ADOPTED);
 	log_assignment(stream, "adopted", topic, partition, next);
+	commit_durably();
 	PG_RETURN_VOID();
 }
 

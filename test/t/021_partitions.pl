@@ -140,7 +140,7 @@ is($right->safe_psql('postgres', $events), 'adopted moves 1 100',  'and the adop
 $right->safe_psql('postgres', q{SELECT txpipe.seek_stream('moved', '{"1": 105}')});
 wait_for($right, 'SELECT count(*) FROM moved', 'an adopted partition can be moved', value => 15);
 $right->safe_psql('postgres', 'DELETE FROM moved WHERE ctid NOT IN (SELECT min(ctid) FROM moved GROUP BY p, o)');
-fails_with($left, q{SELECT txpipe.seek_stream('moved', '{"1": 100}')}, '42704', 'has no partition "1" that the stream reads', 'a released one cannot');
+fails_with($left, q{SELECT txpipe.seek_stream('moved', '{"1": 100}')}, '42704', 'has no partition "1" that the stream could read', 'a released one cannot');
 $left->safe_psql('postgres', q{SELECT txpipe.seek_stream('moved', 'latest')});
 $left->safe_psql('postgres', q{SELECT txpipe.alter_stream('moved', options => '{"partitions": "0-3"}')});
 $right->safe_psql('postgres', q{SELECT txpipe.alter_stream('moved', options => '{"partitions": "7"}')});
@@ -271,7 +271,17 @@ $standby->start;
 $left->safe_psql('postgres', q{ALTER SYSTEM SET synchronous_standby_names = 'standby'});
 $left->reload;
 wait_for($left, q{SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'}, 'the standby is synchronous', value => 1);
-adopt($right, 1, release($left, 1));
+# The standby takes nothing for a while.
+my $receiver = $standby->safe_psql('postgres', 'SELECT pid FROM pg_stat_wal_receiver');
+kill 'STOP', $receiver;
+my $releasing = $left->background_psql('postgres', on_error_stop => 0);
+$releasing->query_until(qr/begun/, "SET synchronous_commit = off;\n\\echo begun\nSELECT txpipe.release_partition('moved', 'moves', 1);\n");
+ok(eval { wait_for($left, q{SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%release_partition%' AND wait_event = 'SyncRep'},
+			'the release waits', value => 1, timeout => 20) }, 'a release waits for the standby, whatever synchronous_commit says');
+kill 'CONT', $receiver;
+$next = $releasing->query('SELECT 1') =~ s/\n.*//sr;
+$releasing->quit;
+adopt($right, 1, $next);
 $left->stop('immediate');
 produce('moves', $_, 300) for 0 .. 3;
 rows_are($right, 'moved', 28, 'the other server reads on what it has');

@@ -305,6 +305,18 @@ is(ids('away'), join(' ', 1 .. 10, map { ($_, $_) } 101 .. 125), 'when it is the
 is(events('away'), 'recreated 0: 10 to 10', '... which is written down');
 wait_for($node, q{SELECT state = 'running' FROM txpipe.stream_status WHERE stream = 'away'}, 'the stream runs again');
 
+# --- a partition comes back to the server that released it, and its topic is another one ---
+
+read_ten('back', 'earliest');
+my $next = sql(q{SELECT txpipe.release_partition('back', 'back', 0)});
+drop_topic('back');
+kafka_do($broker, [ 'create', 'back', 1 ]);
+send_ids('back', 0, 101 .. 125);
+sql("SELECT txpipe.adopt_partition('back', 'back', 0, $next)");
+caught_up($node, $broker, 'back', 'back', 0);
+is(ids('back'), join(' ', 1 .. 10, 101 .. 125), 'the new topic is read from its beginning');
+is(events('back'), 'recreated 0: 10 to 10', '... which is written down');
+
 # --- a partition is adopted where the topic does not begin any more ---
 
 kafka_do($broker, [ 'create', 'moved', 1 ]);
