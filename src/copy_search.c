@@ -20,6 +20,7 @@
 #include "clean_lake.h"
 #include "copy_search.h"
 #include "encryption.h"
+#include "error_class.h"
 #include "isolate.h"
 #include "rights.h"
 #include "spi.h"

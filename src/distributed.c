@@ -17,6 +17,7 @@
 #include "utils/rel.h"
 
 #include "distributed.h"
+#include "error_class.h"
 #include "rowkey.h"
 #include "rowreader.h"
 #include "spi.h"
@@ -88,7 +89,7 @@ composite_of(Relation target, TxpRowReader *reader, TxpRows *rows, uint32 row,
 }
 
 static Datum
-array_of_rows(Relation target, const TxpRowPlan *plan, const char *block, size_t len)
+array_of_rows(Relation target, const TxpRowPlan *plan, const char *block, size_t len, uint32 *count)
 {
 	TxpRowPlan of_target = plan_of_target(plan);
 	TxpRowReader *reader = txp_rowreader_new(&of_target);
@@ -102,6 +103,7 @@ array_of_rows(Relation target, const TxpRowPlan *plan, const char *block, size_t
 	elements = palloc(sizeof(Datum) * rows.count);
 	for (uint32 i = 0; i < rows.count; i++)
 		elements[i] = composite_of(target, reader, &rows, i, places);
+	*count = rows.count;
 	return txp_spi_array(target->rd_rel->reltype, elements, NULL, rows.count);
 }
 
@@ -126,20 +128,23 @@ txp_distributed_rows(Relation target, const TxpRowPlan *plan)
 	return sql.data;
 }
 
-static void
+/* How many rows that were. */
+static uint32
 execute(Relation target, const TxpRowPlan *plan, const char *sql, const char *rows, size_t len,
 		int wanted)
 {
 	Oid type = get_array_type(target->rd_rel->reltype);
 	Datum argument;
+	uint32 count;
 	int code;
 
 	SPI_connect();
-	argument = array_of_rows(target, plan, rows, len);
+	argument = array_of_rows(target, plan, rows, len, &count);
 	code = SPI_execute_with_args(sql, 1, &type, &argument, NULL, false, 0);
 	if (code != wanted)
 		elog(ERROR, "an insert ended with %s", SPI_result_code_string(code));
 	SPI_finish();
+	return count;
 }
 
 void
@@ -177,14 +182,15 @@ typedef struct Attempt
 	const char *sql;
 	const char *rows;
 	size_t len;
+	uint32 count;
 } Attempt;
 
 static bool
 attempt_insert(void *arg)
 {
-	const Attempt *a = arg;
+	Attempt *a = arg;
 
-	execute(a->target, a->plan, a->sql, a->rows, a->len, SPI_OK_INSERT);
+	a->count = execute(a->target, a->plan, a->sql, a->rows, a->len, SPI_OK_INSERT);
 	return true;
 }
 
@@ -201,20 +207,20 @@ attempt_returning(void *arg)
 
 /*
  * Citus sends the rows by COPY, and of an error of its workers tells no SQLSTATE then (XX000), by which rows at fault are
- * known. A statement that returns something goes another way, which does.
+ * known. A statement that returns something goes another way, which does; any other error that it meets is its own.
  */
 uint64
 txp_distributed_insert(Relation target, const TxpRowPlan *plan, const char *rows, size_t len)
 {
-	Attempt attempt = {target, plan, insert_statement(target, plan), rows, len};
+	Attempt attempt = {target, plan, insert_statement(target, plan), rows, len, 0};
 	ErrorData *error = txp_subtransaction_try(attempt_insert, &attempt, CurrentMemoryContext);
 	ErrorData *told = NULL;
-	TxpRowPlan of_target;
 
 	if (error != NULL && error->sqlerrcode == ERRCODE_INTERNAL_ERROR)
 		told = txp_subtransaction_try(attempt_returning, &attempt, CurrentMemoryContext);
+	if (told != NULL && txp_error_is_of_rows(told->sqlerrcode))
+		ReThrowError(told);
 	if (error != NULL)
-		ReThrowError(told != NULL ? told : error);
-	of_target = plan_of_target(plan);
-	return txp_rows_count(&of_target, rows, len);
+		ReThrowError(error);
+	return attempt.count;
 }

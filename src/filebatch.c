@@ -12,6 +12,7 @@
 #include "utils/snapmgr.h"
 
 #include "batch_read.h"
+#include "error_class.h"
 #include "filebatch.h"
 #include "isolate.h"
 #include "payload.h"

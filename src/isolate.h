@@ -24,19 +24,6 @@ typedef struct TxpRefusal
  */
 typedef void (*TxpApply)(void *arg, uint32 first, uint32 count, const Bitmapset *skip);
 
-/*
- * Is the error one that rows cause (bad data, constraint, limit, whatever a trigger raises), so that leaving
- * them out helps? The classes of trouble with the surroundings (no such table, lock timeout, disk full …) are
- * not.
- */
-extern bool txp_error_is_of_rows(int sqlerrcode);
-
-/* Is it of rows or of the statement they met (no such table, no privilege), so that another try would not help? */
-extern bool txp_error_is_of_statement(int sqlerrcode);
-
-/* Leaves nothing that could quote a row, such as "Failing row contains (…)". */
-extern void txp_error_hide_values(ErrorData *error);
-
 /* The discreet messages take the others' place. */
 extern void txp_refusals_hide_values(List *refusals);
 

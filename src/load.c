@@ -10,7 +10,7 @@
 #include "utils/snapmgr.h"
 
 #include "clean_lake.h"
-#include "isolate.h"
+#include "error_class.h"
 #include "load.h"
 #include "loadfile.h"
 #include "options.h"

@@ -19,7 +19,7 @@
 #include "batch.h"
 #include "guard.h"
 #include "io/clock.h"
-#include "isolate.h"
+#include "error_class.h"
 #include "offsets.h"
 #include "rates.h"
 #include "served.h"

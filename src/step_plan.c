@@ -10,7 +10,7 @@
 #include "utils/plancache.h"
 #include "utils/snapmgr.h"
 
-#include "isolate.h"
+#include "error_class.h"
 #include "step_plan.h"
 #include "steps.h"
 #include "transaction.h"

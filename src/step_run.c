@@ -13,6 +13,7 @@
 #include "utils/tuplestore.h"
 
 #include "io/clock.h"
+#include "error_class.h"
 #include "isolate.h"
 #include "rights.h"
 #include "sink.h"

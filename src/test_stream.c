@@ -16,9 +16,9 @@
 #include "utils/memutils.h"
 
 #include "args.h"
+#include "error_class.h"
 #include "infer.h"
 #include "io_client.h"
-#include "isolate.h"
 #include "link.h"
 #include "options.h"
 #include "rights.h"
