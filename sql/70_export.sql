@@ -96,7 +96,39 @@ SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'txpipe_read_manifest';
 COMMENT ON FUNCTION txpipe.read_manifest(text) IS
 'The directory of a data set that txpipe.export_parquet wrote, and its manifest as JSON, NULL when there is none. dataset: its path below
-txpipe.export_directory. Errors: 22004 for NULL, 22023 for a name that is not plain, 55000 when txpipe.export_directory is not set, 58P01 when it does not exist.';
+txpipe.export_directory. Errors: 22004 for NULL, 22023 for a name that is not plain, 55000 when txpipe.export_directory is not set, 58P01 when it does not exist,
+XX001 for a manifest that is not text in UTF-8.';
+
+-- Who may write to the directory may write a manifest: nothing in one is taken as it is.
+CREATE FUNCTION txpipe.parse_manifest(dataset text, manifest text)
+RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    parsed jsonb;
+    problem text;
+    detail text;
+BEGIN
+    BEGIN
+        parsed := manifest::jsonb;
+        IF jsonb_typeof(parsed) <> 'object' THEN
+            problem := 'It is not a JSON object.';
+        END IF;
+    EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+        GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+        problem := concat_ws(' ', 'It is not JSON: ' || SQLERRM || '.', nullif(detail, ''));
+    END;
+    IF problem IS NOT NULL THEN
+        RAISE EXCEPTION 'the manifest of data set "%" is damaged', dataset
+            USING ERRCODE = 'data_corrupted', DETAIL = problem,
+                  HINT = 'Find out who writes to the directory, remove the file, and export the data set again.';
+    END IF;
+    RETURN parsed;
+END
+$body$;
+COMMENT ON FUNCTION txpipe.parse_manifest(text, text) IS
+'Part of hive_ddl() and export_curated(): a manifest that was read, as JSON. Errors: XX001 for one that is no JSON object';
 
 -- The types of columns in manifests (parquet_column.c) as Hive and Spark name them.
 CREATE FUNCTION txpipe.hive_type(type text)
@@ -104,10 +136,14 @@ RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $body$
-    SELECT CASE type WHEN 'int32' THEN 'INT' WHEN 'int64' THEN 'BIGINT' WHEN 'json' THEN 'STRING' WHEN 'local_timestamp' THEN 'TIMESTAMP'
-                     ELSE upper(type) END
+    SELECT CASE WHEN type IN ('boolean', 'float', 'double', 'date', 'timestamp', 'string', 'binary')
+                     OR type ~ '^decimal[(][0-9]{1,2},[0-9]{1,2}[)]$' THEN upper(type COLLATE "C")
+                WHEN type = 'int32' THEN 'INT'
+                WHEN type = 'int64' THEN 'BIGINT'
+                WHEN type = 'json' THEN 'STRING'
+                WHEN type = 'local_timestamp' THEN 'TIMESTAMP' END
 $body$;
-COMMENT ON FUNCTION txpipe.hive_type(text) IS 'Part of hive_ddl(): the type of a column in a manifest as Hive and Spark name it';
+COMMENT ON FUNCTION txpipe.hive_type(text) IS 'Part of hive_ddl(): the type of a column in a manifest as Hive and Spark name it; NULL: it is none of ours';
 
 CREATE FUNCTION txpipe.hive_name(name text)
 RETURNS text
@@ -117,6 +153,24 @@ AS $body$
     SELECT '`' || replace(name, '`', '``') || '`'
 $body$;
 COMMENT ON FUNCTION txpipe.hive_name(text) IS 'Part of hive_ddl(): a name as an identifier of Hive and Spark';
+
+-- CASE comes to each of them when those before hold.
+CREATE FUNCTION txpipe.hive_fault(manifest jsonb)
+RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT CASE WHEN jsonb_typeof(manifest -> 'columns') <> 'array' OR manifest -> 'columns' = '[]' THEN 'columns is not an array of columns.'
+                WHEN c.first_wrong IS NOT NULL THEN c.first_wrong
+                WHEN jsonb_typeof(manifest -> 'partition_by') IS DISTINCT FROM 'array' OR NOT c.names @> (manifest -> 'partition_by')
+                     OR c.names <@ (manifest -> 'partition_by') THEN 'partition_by is not an array of some of the columns.' END
+      FROM (SELECT (array_agg(format('Column %s has no name, or a type that is none of ours: %s.', n, left(v::text, 200)) ORDER BY n)
+                    FILTER (WHERE jsonb_typeof(v -> 'name') IS DISTINCT FROM 'string' OR v ->> 'name' = ''
+                                  OR jsonb_typeof(v -> 'type') IS DISTINCT FROM 'string' OR txpipe.hive_type(v ->> 'type') IS NULL))[1] AS first_wrong,
+                   jsonb_agg(v -> 'name') AS names
+              FROM jsonb_path_query(manifest, 'lax $.columns[*]') WITH ORDINALITY AS t (v, n)) c
+$body$;
+COMMENT ON FUNCTION txpipe.hive_fault(jsonb) IS 'Part of hive_ddl(): what is wrong with the columns of a manifest; NULL: nothing';
 
 CREATE FUNCTION txpipe.hive_columns(manifest jsonb, OUT stored text, OUT partitions text)
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -139,7 +193,9 @@ SET standard_conforming_strings = on
 AS $body$
 DECLARE
     found CONSTANT record := txpipe.read_manifest(dataset);
-    columns CONSTANT jsonb := found.manifest::jsonb -> 'columns';
+    manifest CONSTANT jsonb := txpipe.parse_manifest(dataset, found.manifest);
+    columns CONSTANT jsonb := manifest -> 'columns';
+    fault CONSTANT text := txpipe.hive_fault(manifest);
     this_table CONSTANT text := txpipe.hive_name(substring(dataset FROM '[^/]*$'));
     parts record;
     twice text;
@@ -150,6 +206,10 @@ BEGIN
     ELSIF columns IS NULL THEN
         RAISE EXCEPTION 'the manifest of data set "%" does not say which columns it has', dataset
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'It is of an earlier version of txpipe: export the data set again.';
+    ELSIF fault IS NOT NULL THEN
+        RAISE EXCEPTION 'the manifest of data set "%" is damaged', dataset
+            USING ERRCODE = 'data_corrupted', DETAIL = fault,
+                  HINT = 'Find out who writes to the directory, and export the data set again.';
     END IF;
     SELECT string_agg(c.names, '; ') INTO twice FROM (
         SELECT string_agg(v ->> 'name', ', ') AS names FROM jsonb_array_elements(columns) AS v
@@ -159,7 +219,7 @@ BEGIN
             USING ERRCODE = 'duplicate_column', DETAIL = format('They are: %s.', twice),
                   HINT = 'Hive and Spark do not tell such names apart: give the columns of the query others.';
     END IF;
-    parts := txpipe.hive_columns(found.manifest::jsonb);
+    parts := txpipe.hive_columns(manifest);
     RETURN concat(format(E'CREATE EXTERNAL TABLE %s (\n    %s\n)', this_table, parts.stored),
                   E'\nPARTITIONED BY (' || parts.partitions || ')',
                   E'\nSTORED AS PARQUET\nLOCATION ''', replace(replace(coalesce(location, 'file://' || found.directory), '\', '\\'), '''', '\'''), ''';',
@@ -171,8 +231,8 @@ COMMENT ON FUNCTION txpipe.hive_ddl(text, text) IS
 TABLE with its columns and partitions as they were written, and, where there are partitions, MSCK REPAIR TABLE, which registers those that are
 there; it is to be repeated after exports that bring or remove partitions. location: where the readers find the directory, by default
 file:// and its path on this server. Errors: those of txpipe.read_manifest; 58P01 where there is no such data set, 55000 where its manifest is of
-an earlier version and has no columns, 42701 for columns whose names differ in upper and lower case only.
-The caller needs EXECUTE on it and on read_manifest, hive_type, hive_name and hive_columns.';
+an earlier version and has no columns, XX001 where it is not what export_parquet writes, 42701 for columns whose names differ in upper and lower case only.
+The caller needs EXECUTE on it and on read_manifest, parse_manifest, hive_type, hive_name, hive_fault and hive_columns.';
 
 -- A field of RFC 4180.
 CREATE FUNCTION txpipe.csv_field(value text)

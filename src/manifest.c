@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
 
@@ -95,12 +96,31 @@ read_all(int fd, off_t size, const char *path)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n <= 0)
+		if (n < 0)
 			txp_outdir_fail("read", path);
+		if (n == 0)
+			ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+							errmsg("file \"%s/%s\" became shorter while it was read",
+								   txp_export_directory, path),
+							errhint("Try again when nobody writes to it.")));
 		done += n;
 	}
 	text[done] = '\0';
 	return text;
+}
+
+/* A database that has txpipe is in UTF-8, and so is what it writes. */
+static void
+check_text(const char *text, off_t size, const char *path)
+{
+	if (pg_verify_mbstr(PG_UTF8, text, (int) size, true))
+		return;
+	ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+					errmsg("file \"%s/%s\" is not text", txp_export_directory, path),
+					strlen(text) < (size_t) size ? errdetail("It has a zero byte.")
+												 : errdetail("It has bytes that are not UTF-8."),
+					errhint("Find out who writes to the directory, remove the file, and export the "
+							"data set again.")));
 }
 
 char *
@@ -120,6 +140,7 @@ txp_manifest_read(const char *path)
 	PG_TRY();
 	{
 		text = read_all(fd, st.st_size, name);
+		check_text(text, st.st_size, name);
 	}
 	PG_FINALLY();
 	{

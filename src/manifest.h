@@ -30,7 +30,10 @@ typedef struct TxpPart
 extern char *txp_manifest_text(const char *dataset, const char *facts, const List *parts, int first,
 							   const char *written_at);
 
-/* The text of a data set's manifest, by its path below txpipe.export_directory; NULL: there is none. ERRORs as txp_outdir_check. */
+/*
+ * The text of a data set's manifest, by its path below txpipe.export_directory; NULL: there is none. ERRORs as
+ * txp_outdir_check; XX001: it is no text.
+ */
 extern char *txp_manifest_read(const char *path);
 
 #endif

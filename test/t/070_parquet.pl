@@ -167,12 +167,55 @@ is(sql(q{SELECT txpipe.hive_ddl('plain', E'hdfs://h:1/it\'s\\\\here')}), "CREATE
 sql(call('SELECT 1 AS x, 2 AS "X"', 'cases'));
 like(error_of($node, "SELECT txpipe.hive_ddl('$_->[0]')")->{text}, $_->[1], "no table for: $_->[0]")
   foreach [ 'cases', qr/42701.*differ in upper and lower case only.*They are: x, X/s ], [ 'nobody', qr/58P01.*there is no data set "nobody"/s ], [ '../cut', qr/22023.*not a plain file name/s ];
-sql(q{GRANT EXECUTE ON FUNCTION txpipe.hive_ddl, txpipe.read_manifest, txpipe.hive_type, txpipe.hive_name, txpipe.hive_columns TO reader});
+sql(q{GRANT EXECUTE ON FUNCTION txpipe.hive_ddl, txpipe.read_manifest, txpipe.parse_manifest, txpipe.hive_type, txpipe.hive_name, txpipe.hive_fault, txpipe.hive_columns TO reader});
 like(sql(q{SET ROLE reader; SELECT txpipe.hive_ddl('plain')}), qr/^CREATE EXTERNAL/, 'for who may call it');
-my $old = slurp_file("$dir/plain/_manifest.json") =~ s/"columns": .*?\], //r;
-unlink "$dir/plain/_manifest.json" or die;
-append_to_file("$dir/plain/_manifest.json", $old);
+sub plant
+{
+	my ($name, $content) = @_;
+
+	unlink "$dir/$name/_manifest.json";
+	append_to_file("$dir/$name/_manifest.json", $content);
+	return;
+}
+
+my $good = slurp_file("$dir/plain/_manifest.json");
+plant('plain', $good =~ s/"columns": .*?\], //r);
 like(error_of($node, q{SELECT txpipe.hive_ddl('plain')})->{text}, qr/55000.*does not say which columns it has/s, 'not for a manifest without columns');
+
+# --- manifests that somebody else wrote ---
+
+my $x = { name => 'x', type => 'int32' };
+
+sub planted
+{
+	my ($what, $content, $detail) = @_;
+
+	plant('plain', ref $content ? encode_json({ %{ decode_json($good) }, %$content }) : $content);
+	my $error = error_of($node, q{SELECT txpipe.hive_ddl('plain')}) // { text => 'no error' };
+	like($error->{text}, qr/XX001: .*(manifest of data set "plain" is damaged|plain\/_manifest\.json" is not text)/, "a planted manifest is refused: $what");
+	like($error->{detail}, $detail, '... and what is wrong with it');
+	like($error->{hint}, qr/export the data set again/, '... and what to do');
+	return;
+}
+
+planted("the type $_", { columns => [ $x, { name => 'y', type => $_ } ] }, qr/^Column 2 has no name, or a type that is none of ours: \{/)
+  foreach q{int) LOCATION 's3a://elsewhere'; DROP TABLE x; --}, 'int', 'INT32', 'decimal', 'decimal(1,2', 'decimal(100,2)', "decimal(5,2)\n", 'decimal(5,2) x', '', undef, 5, { a => 1 };
+planted('a column ' . encode_json($_), { columns => [ $_, $x ] }, qr/^Column 1 has no name/)
+  foreach {}, [], { name => 'x' }, { type => 'int32' }, { name => undef, type => 'int32' }, { name => '', type => 'int32' }, { name => 5, type => 'int32' };
+planted("columns $_->[0]", { columns => $_->[1] }, qr/^columns is not an array of columns\./) foreach [ '[]', [] ], [ '{}', {} ], [ 'text', 'x' ], [ 'null', undef ];
+planted("partition_by $_->[0]", { partition_by => $_->[1] }, qr/^partition_by is not an array of some of the columns\./)
+  foreach [ 'text', 'x' ], [ 'null', undef ], [ 'of others', ['y'] ], [ 'of all', ['x'] ], [ 'of objects', [ {} ] ], [ 'of null', [undef] ];
+planted('not JSON', "$good}", qr/^It is not JSON: .*\}/);
+planted("JSON that is no object: $_", $_, qr/^It is not a JSON object/) foreach '[]', '1', 'null', '"x"';
+planted('of an escaped zero', $good =~ s/"x"/"x\\u0000"/r, qr/^It is not JSON: /);
+planted('a number of another world', $good =~ s/"rows": 1/"rows": 1e999999/r, qr/^It is not JSON: /);
+planted('too deep', '[' x 100000, qr/^It is not JSON: /);
+planted('empty', '', qr/^It is not JSON: /);
+planted('a zero byte', "$good\0", qr/^It has a zero byte\./);
+planted("invalid UTF-8: $_->[0]", $good =~ s/"x"/"x$_->[1]"/r, qr/^It has bytes that are not UTF-8\./) foreach [ 'a byte of LATIN1', "\xe4" ], [ 'half a character', "\xc3" ], [ 'a surrogate', "\xed\xa0\x80" ];
+is(error_of($node, q{SELECT txpipe.read_manifest('plain')})->{state}, 'XX001', 'nor does read_manifest() return bytes as text');
+sql(call('SELECT 1 AS x', 'plain'));
+like(sql(q{SELECT txpipe.hive_ddl('plain')}), qr/^CREATE EXTERNAL/, 'another export puts its own in their place');
 
 # --- broken off, and two at once ---
 
