@@ -34,6 +34,7 @@ AS $body$
 $body$;
 COMMENT ON FUNCTION txpipe.curated_columns(regclass) IS 'Part of export_curated(): the columns of a table dwh.… as Parquet can have them';
 
+-- Files that are not named and described as ours are none of the last export: what they were for is written anew.
 CREATE FUNCTION txpipe.curated_parts(OUT dataset text, OUT directory text, OUT state text, OUT parts text[])
 RETURNS SETOF record
 LANGUAGE sql STABLE PARALLEL UNSAFE
@@ -41,10 +42,12 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
     SELECT d ->> 'dataset', substring(p ->> 'file' FROM '^(.*)/'), min(p ->> 'state'),
            array_agg(v.value ORDER BY e.n, v.n)
-      FROM (SELECT (txpipe.read_manifest('curated')).manifest::jsonb AS manifest) m,
-           jsonb_array_elements(m.manifest -> 'datasets') AS d, jsonb_array_elements(d -> 'parts') WITH ORDINALITY AS e (p, n),
+      FROM jsonb_path_query(txpipe.parse_manifest('curated', (txpipe.read_manifest('curated')).manifest), 'lax $.datasets[*]') AS d,
+           jsonb_path_query(d, 'lax $.parts[*]') WITH ORDINALITY AS e (p, n),
            unnest(ARRAY[p ->> 'file', p ->> 'rows', p ->> 'bytes', p ->> 'sha256']) WITH ORDINALITY AS v (value, n)
      GROUP BY 1, 2
+    HAVING bool_and(coalesce(p ->> 'file' ~ '^(year=[0-9]{1,4}/month=[0-9]{1,2}/)?part-[0-9]{5,9}-[0-9a-f]{16}[.]parquet$' AND p ->> 'sha256' ~ '^[0-9a-f]{64}$'
+                             AND p ->> 'rows' ~ '^[0-9]{1,18}$' AND p ->> 'bytes' ~ '^[0-9]{1,18}$', false))
 $body$;
 COMMENT ON FUNCTION txpipe.curated_parts() IS 'Part of export_curated(): the files of the last export, by data set and directory';
 
@@ -98,10 +101,11 @@ AS $body$
            '{year,month}', '{transaction_date,transaction_id}', NULL, false, NULL
      WHERE NOT EXISTS (SELECT FROM txpipe.curated_months())
     UNION ALL
-    SELECT d.name, format('SELECT %s FROM dwh.%I t', txpipe.curated_columns(format('dwh.%I', d.name)::regclass), d.name), NULL, ARRAY[d.key], NULL, false, l.parts
+    (SELECT d.name, format('SELECT %s FROM dwh.%I t', txpipe.curated_columns(format('dwh.%I', d.name)::regclass), d.name), NULL, ARRAY[d.key], NULL, false, l.parts
       FROM (VALUES ('dim_branch', 'branch_key'), ('dim_customer', 'customer_key'), ('dim_date', 'date'), ('dim_location', 'location_key'),
                    ('dim_offer', 'offer_key'), ('dim_product', 'product_key'), ('dim_sales_agent', 'sales_agent_key')) AS d (name, key)
-      LEFT JOIN last l ON l.dataset = d.name
+      LEFT JOIN last l ON l.dataset = d.name AND l.directory IS NULL
+      ORDER BY d.name)
 $body$;
 COMMENT ON FUNCTION txpipe.curated_pieces(boolean) IS
 'Part of export_curated(): what is to be in the files, for txpipe.write_zone; everything: no file of the last export counts as current';
@@ -148,4 +152,5 @@ of dimensions those with other bytes; everything: all is written, and files with
 manifest replaces the last one in one step; then come those of the data sets (curated/fact_sales/_manifest.json and so on, as of
 txpipe.export_parquet), then the files that are in none any more go. Infinite dates are NULL, types that Parquet has not are text. ROLLBACK
 does not undo it. For the owner of dwh, who needs EXECUTE on it and on require_warehouse_owner, write_zone, curated_pieces, curated_months, curated_parts,
-curated_columns, fact_leaves, read_manifest and log_curated. Errors: those of txpipe.write_zone; 42P01 and 55000 without a warehouse or with an older one, 42501 for others.';
+curated_columns, fact_leaves, read_manifest, parse_manifest and log_curated. Errors: those of txpipe.write_zone and read_manifest; 42P01 and 55000 without a warehouse or with an older one, 42501 for others, XX001 for a manifest
+of the last export that is not JSON.';

@@ -214,17 +214,17 @@ write_piece(Zone *zone, const Piece *piece, SPIPlanPtr plan)
 
 /* --- data sets --- */
 
-/* The moment a manifest was written; one of ours says it once. */
+/* The moment a manifest was written; one of ours says it once, and another form is none of ours. */
 static char *
 written_at(const char *text)
 {
 	static const char member[] = "\"written_at\": \"";
+	const char *now = txp_outdir_now();
 	const char *at = text == NULL ? NULL : strstr(text, member);
 
-	if (at == NULL)
-		return pstrdup(txp_outdir_now());
-	at += strlen(member);
-	return pnstrdup(at, strcspn(at, "\""));
+	if (at == NULL || strspn(at + strlen(member), "0123456789-T:Z") != strlen(now))
+		return pstrdup(now);
+	return pnstrdup(at + strlen(member), strlen(now));
 }
 
 /* The manifest of the parts from `first` on, which is staged when it is another one. */

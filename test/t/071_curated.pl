@@ -144,6 +144,75 @@ my $content = join ' ', sort keys %{ content() };
 export('true');
 is(join(' ', sort keys %{ content() }), $content, 'everything anew: the same bytes stay in their files');
 
+# --- a manifest that somebody else wrote ---
+
+sub plant
+{
+	my ($name, $content) = @_;
+
+	unlink "$zone/$name" or die;
+	append_to_file("$zone/$name", $content);
+	return;
+}
+
+# What the manifests say of the parts, without the names of those that were written again.
+sub said { return join ' ', map { my $d = $_->{dataset}; map { join ':', $d, $_->{file} =~ s/-[0-9a-f]{16}//r, @$_{qw(rows bytes sha256)} } @{ $_->{parts} } } @{ manifest('')->{datasets} }; }
+
+my $kept = said() =~ s/part-\d+//gr;
+my $secret = $node->basedir . '/export/secret.parquet';
+append_to_file($secret, 'x' x 100);
+my %member = (
+	file => [ '../../secret.parquet', '../../../../secret.parquet', 'year=2023/month=1/../../../../secret.parquet', $secret, "/$secret", 'part-00000.parquet', '', 5, undef, ['x'], { a => 1 } ],
+	rows => [ 'x', -1, 1.5, '1e3', '9' x 30, undef, [1] ],
+	bytes => [ 'x', -1, '9' x 30, undef, {} ],
+	sha256 => [ 'x', 'a' x 63, 'a' x 65, ('a' x 63) . '"', undef, 5 ]);
+foreach my $member (sort keys %member)
+{
+	foreach my $value (@{ $member{$member} })
+	{
+		my $planted = manifest('');
+		$_->{parts}[0]{$member} = $value foreach @{ $planted->{datasets} };
+		plant('_manifest.json', encode_json($planted));
+		my $error = error_of($node, 'SELECT txpipe.export_curated()', db => 'retail');
+		my $name = "a manifest with the $member " . JSON::PP->new->allow_nonref->encode($value);
+		is($error && $error->{text}, undef, "$name: all it is about is written anew");
+		is(said() =~ s/part-\d+//gr, $kept, '... the same rows');
+		ok(content() && found() eq join(' ', sort keys %{ content() }), '... the files are those of the manifest');
+	}
+}
+is(slurp_file($secret), 'x' x 100, 'a file beside the zone is as it was');
+unlink $secret or die;
+
+# One data set twice, with another directory: its rows are there once.
+my $planted = manifest('');
+my ($offers) = grep { $_->{dataset} eq 'dim_offer' } @{ $planted->{datasets} };
+push @{ $offers->{parts} }, { %{ $offers->{parts}[0] }, file => "year=1/month=1/$offers->{parts}[0]{file}" };
+plant('_manifest.json', encode_json($planted));
+export();
+is(said() =~ s/part-\d+//gr, $kept, 'a dimension with a second directory is written once');
+
+foreach ('{"datasets": 5}', '{"datasets": [5, {"parts": {}}, {"dataset": "dim_offer", "parts": [null]}]}')
+{
+	plant('_manifest.json', $_);
+	export();
+	is(said() =~ s/part-\d+//gr, $kept, "the manifest $_: all is written anew");
+}
+foreach my $damaged ('{', '[]', "{}\0", "\xff")
+{
+	my $good = slurp_file("$zone/_manifest.json");
+	plant('_manifest.json', $damaged);
+	my $error = error_of($node, 'SELECT txpipe.export_curated()', db => 'retail') // {};
+	is($error->{state}, 'XX001', 'a damaged manifest is an error');
+	like($error->{hint}, qr/remove the file, and export/, '... which says what to do');
+	is(slurp_file("$zone/_manifest.json"), $damaged, '... and nothing is changed');
+	plant('_manifest.json', $good);
+}
+my $offer = slurp_file("$zone/dim_offer/_manifest.json");
+plant('dim_offer/_manifest.json', $offer =~ s/("written_at": ")[^"]*/$1\\/r);
+export();
+is_deeply(manifest('dim_offer/')->{parts}, (grep { $_->{dataset} eq 'dim_offer' } @{ manifest('')->{datasets} })[0]{parts}, 'a moment that is none goes into no manifest');
+is(changes(), '', 'and then nothing has changed');
+
 # --- one snapshot, one export at a time ---
 
 like(error_of($node, 'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT txpipe.export_curated()', db => "retail")->{text}, qr/25001.*in READ COMMITTED only/s, 'not with an old snapshot');
