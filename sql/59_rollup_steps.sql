@@ -210,12 +210,12 @@ BEGIN
     BEGIN
         SELECT count(*) INTO moved FROM %1$s s;
         IF moved > 0 THEN
-            PERFORM dwh.note_months(ARRAY(SELECT DISTINCT s.transaction_date FROM %1$s s));
+            SELECT array_agg(DISTINCT transaction_date) INTO days FROM %1$s s;
+            PERFORM dwh.note_months(days);
         END IF;
         IF moved BETWEEN 1 AND %4$s THEN
             %3$s
         ELSIF moved > 0 THEN
-            SELECT array_agg(DISTINCT transaction_date) INTO days FROM %1$s s;
             PERFORM FROM dwh.version FOR NO KEY UPDATE;
             PERFORM dwh.fold_rollups(0, false);
             %2$s
@@ -284,15 +284,14 @@ BEGIN
         SET LOCAL plan_cache_mode = force_generic_plan;
         SET LOCAL enable_seqscan = off;
         SELECT count(*) INTO moved FROM (SELECT FROM dwh.fact_sales f WHERE f.file_id = ANY (loaded) LIMIT %3$s + 1) f;
-        IF moved > 0 THEN
-            PERFORM dwh.note_months(ARRAY(SELECT DISTINCT f.transaction_date FROM dwh.fact_sales f WHERE f.file_id = ANY (loaded)));
-        END IF;
         IF moved BETWEEN 1 AND %3$s THEN
+            PERFORM dwh.note_months(ARRAY(SELECT DISTINCT f.transaction_date FROM dwh.fact_sales f WHERE f.file_id = ANY (loaded)));
             %2$s
         ELSIF moved > 0 THEN
             SELECT array_agg(d.transaction_date), sum(d.sales) INTO days, moved
             FROM (SELECT f.transaction_date, count(*) AS sales FROM dwh.fact_sales f
                   WHERE f.file_id = ANY (loaded) GROUP BY f.transaction_date) d;
+            PERFORM dwh.note_months(days);
             SET LOCAL plan_cache_mode = force_custom_plan;
             SET LOCAL enable_seqscan = on;
             PERFORM FROM dwh.version FOR NO KEY UPDATE;

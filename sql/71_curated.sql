@@ -5,15 +5,15 @@
 -- each change of a month, and a state is what the marks come to. So it does not matter which exports were rolled back, lost or
 -- written elsewhere, and folding marks (dwh.fold_rollups) changes no state.
 
-CREATE FUNCTION txpipe.write_zone(zone text, pieces text, OUT path text, OUT written bigint)
+CREATE FUNCTION txpipe.write_zone(zone text, pieces text, tables regclass[], OUT path text, OUT written bigint)
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'txpipe_write_zone';
-COMMENT ON FUNCTION txpipe.write_zone(text, text) IS
+COMMENT ON FUNCTION txpipe.write_zone(text, text, regclass[]) IS
 'Part of export_curated(): writes data sets of Parquet files into the directory ZONE below txpipe.export_directory, of one snapshot. pieces: a
 query with the columns dataset, query, partition_by, sort_by, state, is_current (the files of the last export have these rows) and parts (those
-files: name, rows, bytes and sha256 of each), rows of one data set together. Returns the path of the manifest, which is NULL while another export
-of the zone is at work, and how many files were written. Errors: those of txpipe.export_parquet; 25001 for another isolation than READ COMMITTED.';
+files: name, rows, bytes and sha256 of each), rows of one data set together. tables: those it reads, held before the snapshot is taken. Returns the path of the manifest, which is NULL while another export
+of the zone is at work, and how many files were written. Errors: those of txpipe.export_parquet; 22023 for other columns of the query; 25001 for another isolation than READ COMMITTED.';
 
 -- What Parquet has no value or type for becomes NULL or text.
 CREATE FUNCTION txpipe.curated_columns(relation regclass)
@@ -58,13 +58,14 @@ LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 SET standard_conforming_strings = on
 AS $body$
-    SELECT c.oid || ':' || c.relfilenode, daterange(b.bound[1]::date, b.bound[2]::date)
+    SELECT concat_ws(':', c.oid, c.relfilenode, i.xmin), daterange(b.bound[1]::date, b.bound[2]::date)
       FROM pg_partition_tree('dwh.fact_sales') t JOIN pg_class c ON c.oid = t.relid
+      LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
       LEFT JOIN LATERAL regexp_match(pg_get_expr(c.relpartbound, c.oid), $r$^FOR VALUES FROM \('(\d{4}-\d\d-\d\d)'\) TO \('(\d{4}-\d\d-\d\d)'\)$$r$)
            AS b (bound) ON true
      WHERE t.isleaf
 $body$;
-COMMENT ON FUNCTION txpipe.fact_leaves() IS 'Part of export_curated(): the files of the partitions of dwh.fact_sales, and the days they are for';
+COMMENT ON FUNCTION txpipe.fact_leaves() IS 'Part of export_curated(): the partitions of dwh.fact_sales, by their files and when they were attached, and the days they are for';
 
 CREATE FUNCTION txpipe.curated_months(OUT month date, OUT state text)
 RETURNS SETOF record
@@ -72,11 +73,16 @@ LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $body$
     SELECT m.month, md5(concat_ws(' ', 'form 1', txpipe.curated_columns('dwh.fact_sales'),
+               (SELECT string_agg(format_type(a.atttypid, a.atttypmod), ',' ORDER BY a.attnum) FROM pg_attribute a
+                 WHERE a.attrelid = 'dwh.fact_sales'::regclass AND a.attnum > 0 AND NOT a.attisdropped),
                (SELECT bit_xor(c.mark) FROM dwh.month_change c WHERE c.month = m.month),
                (SELECT string_agg(l.leaf, ' ' ORDER BY l.leaf) FROM txpipe.fact_leaves() l
                  WHERE l.days && daterange(m.month, (m.month + interval '1 month')::date) IS NOT FALSE)))
       FROM (SELECT date_trunc('month', d.date::timestamp)::date AS month FROM dwh.dim_date d
-            UNION SELECT c.month FROM dwh.month_change c) m
+            UNION SELECT c.month FROM dwh.month_change c
+            UNION SELECT g::date FROM txpipe.fact_leaves() l, generate_series(date_trunc('month', lower(l.days)::timestamp), upper(l.days) - 1, '1 month') AS g
+            UNION SELECT date_trunc('month', s.transaction_date::timestamp)::date FROM dwh.fact_sales s
+                   WHERE (SELECT bool_or(l.days IS NULL) FROM txpipe.fact_leaves() l)) m
      CROSS JOIN LATERAL (SELECT FROM dwh.fact_sales f
                           WHERE f.transaction_date >= m.month AND f.transaction_date < m.month + interval '1 month' LIMIT 1) f
 $body$;
@@ -136,7 +142,9 @@ BEGIN
         RAISE EXCEPTION 'the warehouse does not note yet which months change'
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'SELECT txpipe.create_warehouse() brings it up to date.';
     END IF;
-    done := txpipe.write_zone('curated', format('SELECT * FROM txpipe.curated_pieces(%L)', coalesce(everything, false)));
+    done := txpipe.write_zone('curated', format('SELECT * FROM txpipe.curated_pieces(%L)', coalesce(everything, false)),
+        ARRAY['dwh.fact_sales', 'dwh.dim_branch', 'dwh.dim_customer', 'dwh.dim_date', 'dwh.dim_location', 'dwh.dim_offer', 'dwh.dim_product',
+              'dwh.dim_sales_agent']::regclass[]);
     IF done.path IS NULL THEN
         RAISE NOTICE 'another export of the warehouse is running' USING HINT = 'txpipe.run has the runs.';
     END IF;

@@ -43,6 +43,11 @@ txpipe_export_parquet(PG_FUNCTION_ARGS)
 	const char *facts;
 	SPIPlanPtr plan;
 
+	if (strcmp(name, TXP_CURATED) == 0 ||
+		strncmp(name, TXP_CURATED "/", strlen(TXP_CURATED "/")) == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("data set \"%s\" is kept by export_curated()", name),
+						errhint("Choose another name.")));
 	SPI_connect();
 	plan = txp_export_prepare(query);
 	MemoryContextSwitchTo(context);

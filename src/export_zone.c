@@ -17,6 +17,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -107,6 +108,22 @@ read_parts(TxpNames texts, char *state)
 	return parts;
 }
 
+/* Whoever may call the function may say another query than export_curated(). */
+static void
+check_columns(TupleDesc columns)
+{
+	static const Oid types[COLUMNS] = {TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID,
+									   TEXTOID, BOOLOID, TEXTARRAYOID};
+	bool fit = columns->natts == COLUMNS;
+
+	for (int i = 0; fit && i < COLUMNS; i++)
+		fit = TupleDescAttr(columns, i)->atttypid == types[i];
+	if (!fit)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the query of pieces has other columns than it should"),
+						errhint("txpipe.curated_pieces() has the right ones.")));
+}
+
 static Piece *
 read_piece(HeapTuple tuple, TupleDesc columns)
 {
@@ -115,6 +132,9 @@ read_piece(HeapTuple tuple, TupleDesc columns)
 	bool nulls[COLUMNS];
 
 	heap_deform_tuple(tuple, columns, values, nulls);
+	if (nulls[DATASET - 1] || nulls[QUERY - 1])
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("a piece has no data set or no query")));
 	piece->dataset = TextDatumGetCString(values[DATASET - 1]);
 	piece->query = TextDatumGetCString(values[QUERY - 1]);
 	piece->partition_by = read_names(values[PARTITION_BY - 1], nulls[PARTITION_BY - 1]);
@@ -132,6 +152,7 @@ read_pieces(Zone *zone, const char *query)
 
 	if (SPI_execute(query, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "the query of pieces is none");
+	check_columns(SPI_tuptable->tupdesc);
 	MemoryContextSwitchTo(zone->context);
 	for (uint64 i = 0; i < SPI_processed; i++)
 		pieces = lappend(pieces, read_piece(SPI_tuptable->vals[i], SPI_tuptable->tupdesc));
@@ -318,17 +339,45 @@ check_isolation(void)
 						errhint("Begin the transaction with ISOLATION LEVEL READ COMMITTED.")));
 }
 
-/* Of a snapshot that is taken when no other export of the zone is at work; queries that only read use the active one. */
+/* TRUNCATE, and whatever writes a table anew, would leave nothing in it for a snapshot from before. */
+static void
+lock_tables(ArrayType *tables)
+{
+	Datum *values;
+	int n;
+
+	deconstruct_array(tables, REGCLASSOID, sizeof(Oid), true, TYPALIGN_INT, &values, NULL, &n);
+	for (int i = 0; i < n; i++)
+	{
+		Oid relid = DatumGetObjectId(values[i]);
+		char *name = get_rel_name(relid);
+
+		if (name == NULL)
+			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+							errmsg("there is no relation with OID %u", relid)));
+		name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name);
+		if (SPI_execute(psprintf("LOCK TABLE %s IN ACCESS SHARE MODE", name), false, 0) !=
+			SPI_OK_UTILITY)
+			elog(ERROR, "could not lock table %s", name);
+	}
+}
+
+/*
+ * Of a snapshot that is taken when no other export of the zone is at work, and the tables are held; queries that only
+ * read use the active one.
+ */
 static char *
-write_zone(Zone *zone, const char *query)
+write_zone(Zone *zone, const char *query, ArrayType *tables)
 {
 	char *volatile path = NULL;
 
-	PushActiveSnapshot(GetTransactionSnapshot());
 	PG_TRY();
 	{
+		lock_tables(tables);
+		PushActiveSnapshot(GetTransactionSnapshot());
 		write_pieces(zone, read_pieces(zone, query));
 		path = txp_dataset_publish(zone->dataset, new_manifest(zone));
+		PopActiveSnapshot();
 	}
 	PG_CATCH();
 	{
@@ -338,16 +387,16 @@ write_zone(Zone *zone, const char *query)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	PopActiveSnapshot();
 	return path;
 }
 
-/* write_zone(zone text, pieces text, OUT path text, OUT written bigint) */
+/* write_zone(zone text, pieces text, tables regclass[], OUT path text, OUT written bigint) */
 Datum
 txpipe_write_zone(PG_FUNCTION_ARGS)
 {
 	Zone zone = {.context = CurrentMemoryContext, .name = txp_arg_text(fcinfo, 0, "zone")};
 	char *query = txp_arg_text(fcinfo, 1, "pieces");
+	ArrayType *tables;
 	Datum values[2];
 	bool nulls[2] = {true, true};
 	TupleDesc tupdesc;
@@ -355,17 +404,21 @@ txpipe_write_zone(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	tupdesc = BlessTupleDesc(tupdesc);
+	if (PG_ARGISNULL(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("tables must not be null")));
+	tables = PG_GETARG_ARRAYTYPE_P(2);
 	check_isolation();
 	initStringInfo(&zone.datasets);
+	SPI_connect();
+	MemoryContextSwitchTo(zone.context);
 	zone.dataset = txp_dataset_begin_alone(zone.name, ".parquet");
 	if (zone.dataset != NULL)
 	{
-		SPI_connect();
-		MemoryContextSwitchTo(zone.context);
-		values[0] = CStringGetTextDatum(write_zone(&zone, query));
+		values[0] = CStringGetTextDatum(write_zone(&zone, query, tables));
 		values[1] = Int64GetDatum(zone.written);
 		nulls[0] = nulls[1] = false;
-		SPI_finish();
 	}
+	SPI_finish();
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls)));
 }

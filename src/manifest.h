@@ -10,6 +10,8 @@
 
 #define TXP_MANIFEST "_manifest.json"
 
+#define TXP_CURATED "curated" /* the directory of export_curated() */
+
 typedef struct TxpPart
 {
 	char

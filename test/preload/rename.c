@@ -1,7 +1,7 @@
 /*
  * rename.c — for LD_PRELOAD: a process that is about to give a file a name stands still there.
  *
- * TXPIPE_STOP names a file that has a pattern of names; who has such a name to give removes the file, and waits to be ended. Names of
+ * TXPIPE_STOP names a file that has a pattern of names; who has such a name to give removes the file, and waits to be ended. The pattern may be of the name it had, too. Names of
  * temporary files, which begin with a dot, are changed as always.
  */
 #include <dlfcn.h>
@@ -35,7 +35,7 @@ renameat(int from_dir, const char *from, int to_dir, const char *to)
 
 	if (next == NULL)
 		next = (int (*)(int, const char *, int, const char *)) dlsym(RTLD_NEXT, "renameat");
-	if (from[0] != '.' && is_stop(to))
+	if (from[0] != '.' && (is_stop(to) || is_stop(from)))
 	{
 		for (;;)
 			pause();

@@ -135,6 +135,16 @@ ok(!-e "$zone/fact_sales/" . sprintf('year=%d/month=%d', split /_/, $last), '...
 my ($from) = $last =~ s/_/-/r . '-01';
 sql("UPDATE dwh.fact_sales_$last SET street = 'changed apart'; ALTER TABLE dwh.fact_sales ATTACH PARTITION dwh.fact_sales_$last FOR VALUES FROM ('$from') TO (date '$from' + interval '1 month')");
 is(changes(), '+' . $last =~ tr/_/-/r, '... and is back when it is attached');
+sql("ALTER TABLE dwh.fact_sales DETACH PARTITION dwh.fact_sales_$last; UPDATE dwh.fact_sales_$last SET street = 'changed between';
+	ALTER TABLE dwh.fact_sales ATTACH PARTITION dwh.fact_sales_$last FOR VALUES FROM ('$from') TO (date '$from' + interval '1 month')");
+is(changes(), $last =~ tr/_/-/r, 'a month that was detached, changed and attached between two exports is written again');
+sql("CREATE TABLE dwh.fact_sales_1999_05 (LIKE dwh.fact_sales INCLUDING ALL);
+	INSERT INTO dwh.fact_sales_1999_05 (transaction_id, transaction_date, product_key, customer_key, sales_agent_key, branch_key, location_key, offer_key, units, unit_price, discount_pct, is_online, payment_method, file_id, line_no)
+	SELECT 'of old', '1999-05-20', product_key, customer_key, sales_agent_key, branch_key, location_key, offer_key, units, unit_price, discount_pct, is_online, payment_method, file_id, -1 FROM dwh.fact_sales LIMIT 1;
+	ALTER TABLE dwh.fact_sales ATTACH PARTITION dwh.fact_sales_1999_05 FOR VALUES FROM ('1999-05-01') TO ('1999-06-01')");
+is(changes(), '+1999-05', 'a month that no load knows is seen when it is attached');
+sql('DROP TABLE dwh.fact_sales_1999_05');
+is(changes(), '-1999-05', '... and gone when it is dropped');
 sql("UPDATE dwh.fact_sales_$last SET street = 'addressed to the partition'; SELECT txpipe.repair_rollups()");
 is(changes(), $last =~ tr/_/-/r, 'repair_rollups() tells of a statement that was addressed to a partition');
 unlink glob "$zone/fact_sales/" . sprintf('year=%d/month=%d', split /_/, $last) . '/*' or die;
@@ -218,12 +228,19 @@ is(changes(), '', 'and then nothing has changed');
 like(error_of($node, 'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT txpipe.export_curated()', db => "retail")->{text}, qr/25001.*in READ COMMITTED only/s, 'not with an old snapshot');
 sql('CREATE ROLE stranger; GRANT USAGE ON SCHEMA txpipe TO stranger; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA txpipe TO stranger');
 is(error_of($node, 'SET ROLE stranger; SELECT txpipe.export_curated()', db => "retail")->{state}, '42501', 'for the owner of the warehouse');
+is(error_of($node, "SET ROLE stranger; SELECT txpipe.write_zone('z', '$_', '{}')", db => 'retail')->{state}, '22023', "no pieces: $_")
+	foreach 'SELECT 1', 'SELECT ' . join(', ', (1) x 40), 'SELECT 42::bigint, NULL::text, NULL::text[], NULL::text[], NULL::text, true, NULL::text[]';
+is(error_of($node, q{SET ROLE stranger; SELECT txpipe.write_zone('z', 'SELECT NULL::text, NULL::text, NULL::text[], NULL::text[], NULL::text, true, NULL::text[]', '{}')}, db => 'retail')->{state},
+	'22004', 'a piece has a data set');
+is(error_of($node, q{SET ROLE stranger; SELECT txpipe.write_zone('z', 'SELECT 1', '{dwh.dim_offer}')}, db => 'retail')->{state}, '42501', 'who may not read a table cannot hold it');
+is(error_of($node, "SELECT txpipe.export_parquet('SELECT 1 AS n', '$_')", db => 'retail')->{state}, '22023', "export_parquet leaves $_ alone") foreach 'curated', 'curated/fact_sales';
 
 # A session that goes on by itself; killing it is the caller's.
 sub begin { my ($query) = @_; return IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('retail'), '-c', $query ], '<', \'', '>', \my $out, '2>', \my $err); }
 
 sub process { return sql("SELECT pid FROM pg_stat_activity WHERE query ~ '$_[0]' AND pid <> pg_backend_pid()"); }
 
+sql("UPDATE dwh.fact_sales SET street = 'waited for' WHERE transaction_id = '$one'");
 my $holder = begin('BEGIN; LOCK TABLE dwh.dim_offer; SELECT count(g) FROM (SELECT generate_series(1, 100000000000) AS g) s');
 wait_until('a table is locked', sub { sql(q{SELECT count(*) FROM pg_locks WHERE relation = 'dwh.dim_offer'::regclass AND granted}) > 0 });
 my $waiting = begin('SELECT txpipe.export_curated()');
@@ -232,7 +249,8 @@ is(sql('SELECT txpipe.export_curated() IS NULL'), 't', 'another export does not 
 is(sql(q{SELECT state FROM txpipe.run WHERE job = 'export_curated' ORDER BY run_id DESC LIMIT 1}), 'skipped', '... as its run says');
 sql('SELECT pg_terminate_backend(' . process('generate_series') . ')');
 eval { $_->finish } foreach $holder, $waiting;
-is(changes(), '', 'the one that waited has written what was due');
+is(sql(q{SELECT concat_ws(': ', state, message) FROM txpipe.run WHERE job = 'export_curated' ORDER BY run_id DESC LIMIT 1}), 'succeeded: 1 files written', 'the one that waited has written what was due');
+is(changes(), '', '... and all of it');
 
 # --- ended at any moment ---
 
@@ -265,13 +283,24 @@ is(changes(), months("transaction_id IN ('$one', '$other')"), 'the next export w
 is(scalar(my @stages = glob "$zone/.stage-*"), 0, '... and removes what the killed ones left');
 
 # The manifest of all is there, those of the data sets are not yet.
+sql("UPDATE dwh.fact_sales SET street = 'killed late' WHERE transaction_id = '$one'");
+my $late = manifest('fact_sales/');
+killed_at('manifest-*');
+ok(content(), 'killed behind the manifest of all: its readers have all of the new export');
+isnt(slurp_file("$zone/_manifest.json"), $old_manifest, '... which is another one');
+is_deeply(manifest('fact_sales/'), $late, '... those of the data set the old one');
+ok(!(grep { !-e "$zone/fact_sales/$_->{file}" } @{ $late->{parts} }), '... with its files');
+is(changes(), '', 'the next export has nothing to write');
+is_deeply(manifest("$_->{dataset}/"), $_, "... but the manifest of $_->{dataset}") foreach @{ manifest('')->{datasets} };
+
+# Manifests that cannot be read, as they could not be replaced.
 sql("UPDATE dwh.fact_sales SET street = 'killed twice' WHERE transaction_id IN ('$one', '$other')");
 my $new = sql('SELECT count(*) FROM dwh.fact_sales');
 {
 	my $fact_manifest = slurp_file("$zone/fact_sales/_manifest.json");
 	rename "$zone/fact_sales/_manifest.json", "$zone/fact_sales/kept" or die;
 	mkdir "$zone/fact_sales/_manifest.json" or die;
-	like(error_of($node, 'SELECT txpipe.export_curated()', db => "retail")->{text}, qr/could not .*file .*_manifest\.json/, 'a manifest that cannot be replaced: the error names it');
+	like(error_of($node, 'SELECT txpipe.export_curated()', db => "retail")->{text}, qr/could not .*file .*_manifest\.json/, 'a manifest of a data set that is a directory: the error names it');
 	rmdir "$zone/fact_sales/_manifest.json" or die;
 	rename "$zone/fact_sales/kept", "$zone/fact_sales/_manifest.json" or die;
 	ok(content(), '... readers by the manifest have all of one export');
