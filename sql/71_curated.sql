@@ -93,6 +93,7 @@ RETURNS TABLE (dataset text, query text, partition_by text[], sort_by text[], st
 LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 SET datestyle = ISO
+SET jit = off
 AS $body$
     WITH last AS MATERIALIZED (SELECT * FROM txpipe.curated_parts())
     (SELECT 'fact_sales', format('SELECT %s, %s AS year, %s AS month FROM dwh.fact_sales t WHERE t.transaction_date >= %L AND t.transaction_date < %L',
