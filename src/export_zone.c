@@ -110,6 +110,14 @@ read_parts(TxpNames texts, char *state)
 
 /* Whoever may call the function may say another query than export_curated(). */
 static void
+refuse_query(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("the query of pieces is not one, or has other columns"),
+					errhint("SELECT * FROM txpipe.curated_pieces(false) has the right ones.")));
+}
+
+static void
 check_columns(TupleDesc columns)
 {
 	static const Oid types[COLUMNS] = {TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID,
@@ -119,9 +127,7 @@ check_columns(TupleDesc columns)
 	for (int i = 0; fit && i < COLUMNS; i++)
 		fit = TupleDescAttr(columns, i)->atttypid == types[i];
 	if (!fit)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("the query of pieces has other columns than it should"),
-						errhint("txpipe.curated_pieces() has the right ones.")));
+		refuse_query();
 }
 
 static Piece *
@@ -151,7 +157,7 @@ read_pieces(Zone *zone, const char *query)
 	List *pieces = NIL;
 
 	if (SPI_execute(query, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "the query of pieces is none");
+		refuse_query();
 	check_columns(SPI_tuptable->tupdesc);
 	MemoryContextSwitchTo(zone->context);
 	for (uint64 i = 0; i < SPI_processed; i++)
