@@ -121,6 +121,8 @@ producer(const char *name)
 	conf = rd_kafka_conf_new();
 	set(conf, "bootstrap.servers", servers);
 	set(conf, "linger.ms", "1");
+	/* A request that is sent again, as to a topic that has no leader yet, comes before those behind it. */
+	set(conf, "max.in.flight.requests.per.connection", "1");
 	set(conf, "queue.buffering.max.messages", "1000000");
 	if (strcmp(name, "-") != 0)
 		set(conf, "transactional.id", name);
