@@ -95,18 +95,19 @@ SET search_path = pg_catalog, pg_temp
 SET datestyle = ISO
 SET jit = off
 AS $body$
-    WITH last AS MATERIALIZED (SELECT * FROM txpipe.curated_parts())
+    WITH last AS MATERIALIZED (SELECT * FROM txpipe.curated_parts()),
+         months AS MATERIALIZED (SELECT * FROM txpipe.curated_months())
     (SELECT 'fact_sales', format('SELECT %s, %s AS year, %s AS month FROM dwh.fact_sales t WHERE t.transaction_date >= %L AND t.transaction_date < %L',
                                 txpipe.curated_columns('dwh.fact_sales'), extract(year FROM m.month), extract(month FROM m.month),
                                 m.month, (m.month + interval '1 month')::date),
             '{year,month}'::text[], '{transaction_date,transaction_id}'::text[], m.state, l.state = m.state AND NOT everything, l.parts
-       FROM txpipe.curated_months() m
+       FROM months m
        LEFT JOIN last l ON l.dataset = 'fact_sales' AND l.directory = concat('year=', extract(year FROM m.month), '/month=', extract(month FROM m.month))
       ORDER BY m.month)
     UNION ALL
     SELECT 'fact_sales', format('SELECT %s, 0 AS year, 0 AS month FROM dwh.fact_sales t WHERE false', txpipe.curated_columns('dwh.fact_sales')),
            '{year,month}', '{transaction_date,transaction_id}', NULL, false, NULL
-     WHERE NOT EXISTS (SELECT FROM txpipe.curated_months())
+     WHERE NOT EXISTS (SELECT FROM months)
     UNION ALL
     (SELECT d.name, format('SELECT %s FROM dwh.%I t', txpipe.curated_columns(format('dwh.%I', d.name)::regclass), d.name), NULL, ARRAY[d.key], NULL, false, l.parts
       FROM (VALUES ('dim_branch', 'branch_key'), ('dim_customer', 'customer_key'), ('dim_date', 'date'), ('dim_location', 'location_key'),
