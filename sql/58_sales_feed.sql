@@ -148,13 +148,14 @@ BEGIN
         WHERE NOT EXISTS (SELECT FROM dwh.dim_branch d WHERE d.branch_id = b.branch_id)
         ORDER BY branch_id
     $step$, 80);
-    -- New ids get their keys here, at the cost of one look into the index. Ids that were there, or are in the batch
-    -- twice, are settled with all their sales. The hash covers the cleaned values, so junk around an e-mail address
+    -- New ids get their keys here, at the cost of one look into the index, in its order: ids are random, and neighbours
+    -- share their pages. Ids that were there, or are in the batch twice, are settled with all their sales. The hash covers the cleaned values, so junk around an e-mail address
     -- does not turn a repetition into a conflict. Lines of files a former installation loaded are in no ledger.
     PERFORM txpipe.on_load('sales_transactions', 'keys', replace(replace(txpipe.sale_sql($step$
         WITH fresh AS (
             INSERT INTO dwh.sale_key (transaction_id, transaction_date, file_id, line_no, content_hash)
             SELECT transaction_id, transaction_date, file_id, line_no, {content} FROM batch
+            ORDER BY transaction_id COLLATE "C"
             ON CONFLICT DO NOTHING RETURNING line_no
         )
         SELECT s.* FROM dwh.settle_repeated(ARRAY(
