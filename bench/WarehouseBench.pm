@@ -1,5 +1,5 @@
 # WarehouseBench: what the warehouse costs as it grows: large groups one after another, small ones, the reports, and a tick
-# over thousands of files that are known.
+# over thousands of files that are known; and a history of tens of millions of facts.
 package WarehouseBench;
 
 use strict;
@@ -9,11 +9,12 @@ use Exporter   'import';
 use File::Copy qw(move);
 use File::Path qw(make_path remove_tree);
 use List::Util qw(max);
+use POSIX ();
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(time);
 use TxpipeBench;
 
-our @EXPORT = qw(measure_warehouse);
+our @EXPORT = qw(measure_warehouse measure_scale);
 
 my $large      = 10;     # the number of the first large group; 15, 21 ... would repeat another
 my $small      = 100;    # and of the first small one
@@ -21,6 +22,9 @@ my $small_rows = 1500;
 my $warm       = 10;     # small groups that are not counted
 my $calls      = 300;    # of each report
 my $ticks      = 50;
+my $history    = 1001;   # the number of the first group of the history
+my $portion    = 60;     # numbers whose groups are loaded in one call
+my $marks      = 10;     # lines of its table
 
 # Over everything, as dashboards ask, and over a month by turns. b2b_sales wants a day.
 my %reports = map { $_ => "SELECT count(*) FROM txpipe.$_(%s)" }
@@ -41,18 +45,24 @@ sub make_groups
 	return grep { $_ % 6 != 3 } $first .. $first + $count - 1;
 }
 
+# The sales that the ledger knows as loaded.
+sub sales_loaded
+{
+	return (ask($sql, q{SELECT coalesce(sum(rows_loaded), 0) FROM txpipe.file WHERE feed = 'sales_transactions'}))[0];
+}
+
 # The seconds that run_hourly takes for this group; its files have long settled.
 sub load_group
 {
 	my ($number, $rows) = @_;
-	my $before = (ask($sql, 'SELECT count(*) FROM dwh.fact_sales'))[0];
+	my $before = sales_loaded();
 
 	move("$b->{dir}/groups/group$number", "$landing/group$number") or die "group$number: $!";
 	utime 0, 0, glob "$landing/group$number/*.csv";
 	my $start = time();
 	ask($sql, 'CALL txpipe.run_hourly()');
 	my $seconds = time() - $start;
-	my $loaded = (ask($sql, 'SELECT count(*) FROM dwh.fact_sales'))[0] - $before;
+	my $loaded = sales_loaded() - $before;
 	die "group$number: $loaded sales, not $rows\n" if $loaded != $rows;
 	return $seconds;
 }
@@ -170,17 +180,170 @@ sub measure_ticks
 	return;
 }
 
-# c: sql, dir, opt, say, figure, look and rounds of bench/measure.
-sub measure_warehouse
+# --- a history ---
+
+# Makes a portion of the groups meanwhile; its pid. Ids are random as a till's are: those of the generator begin with the group.
+sub start_portion
+{
+	my ($first, $rows) = @_;
+	my $into = "$b->{dir}/portion$first";
+	my $pid  = fork() // die "fork: $!";
+
+	return $pid if $pid;
+	make_path($into);
+	my $ok = system('bash', '-c', <<"SHELL") == 0;
+set -euo pipefail
+"$ENV{TXPIPE_TREE}/demo/make-files" --dir "$into" --first $first --groups $portion --rows $rows --dirty 0 >/dev/null
+for n in \$(seq $first @{[ $first + $portion - 1 ]}); do
+	if [ \$((n % 6)) = 3 ]; then rm -rf "$into/group\$n"; fi
+done
+sed -Ei 's/trx-([0-9]{5})([0-9]{7})/trx-\\2\\1/' "$into"/*/sales_transactions_*.csv
+touch -d 2020-01-01 "$into"/*/*.csv
+SHELL
+	POSIX::_exit($ok ? 0 : 1);
+}
+
+sub totals
+{
+	my @value = split ' ', ask($sql, q{SELECT (SELECT sum(blks_hit + blks_read) FROM pg_stat_database),
+		pg_current_wal_lsn() - '0/0', pg_database_size(current_database())});
+
+	return { look => $b->{look}->(), blocks => $value[0], wal => $value[1], size => $value[2] };
+}
+
+# Loads what start_portion made; its seconds.
+sub load_portion
+{
+	my ($pid, $first) = @_;
+
+	waitpid($pid, 0) == $pid && $? == 0 or die "the groups from $first on could not be made\n";
+	move($_, $landing . s{.*/}{/}r) or die "$_: $!" for glob "$b->{dir}/portion$first/*";
+	rmdir "$b->{dir}/portion$first" or die "portion$first: $!";
+	my $start = time();
+	ask($sql, 'CALL txpipe.run_hourly()');
+	return time() - $start;
+}
+
+# What a row cost between two looks.
+sub cost_line
+{
+	my ($facts, $rows, $seconds, $before, $after) = @_;
+	my %cpu = usage_between($before->{look}, $after->{look});
+	my $us  = 1e6 * ($cpu{backend} + $cpu{child} + $cpu{server}) / $rows;
+
+	$b->{figure}->("scale.$facts.rate",     $rows / $seconds, 'rows/s');
+	$b->{figure}->("scale.$facts.cpu",      $us,              'CPU us per row');
+	$b->{figure}->("scale.$facts.wal",      ($after->{wal} - $before->{wal}) / $rows, 'bytes of WAL per row');
+	$b->{figure}->("scale.$facts.blocks",   ($after->{blocks} - $before->{blocks}) / $rows, 'buffers per row');
+	push @{ $b->{rounds} }, { section => 'scale', facts => $facts, seconds => $seconds, cpu => \%cpu };
+	return [ $facts, map({ sprintf '%.0f', $_ } $rows / $seconds), map({ sprintf '%.1f', $_ } $us), sprintf('%.0f', ($after->{wal} - $before->{wal}) / $rows),
+		sprintf('%.1f', ($after->{blocks} - $before->{blocks}) / $rows), sprintf('%.2f', $after->{size} / 1e9), sprintf('%.2f', $cpu{others}) ];
+}
+
+# As a server of a warehouse is set up, with autovacuum, whose CPU counts.
+sub set_up_history
+{
+	ask($sql, "ALTER SYSTEM SET $_") for q(shared_buffers = '4GB'), q(max_wal_size = '16GB'), q(autovacuum = on), q(txpipe.lake_compression = zstd);
+	$b->{node}->restart;
+	$sql = session($b->{node});
+	start_anew();
+	return;
+}
+
+# Unload and reload of files of 1,500 sales among all others.
+sub measure_take_back
+{
+	my @files = ask($sql, "SELECT file_id FROM txpipe.file WHERE feed = 'sales_transactions' AND rows_loaded = $small_rows ORDER BY file_id");
+	my %ms;
+
+	for my $file (@files)
+	{
+		for my $call (qw(unload reload reload))
+		{
+			my $start = time();
+			ask($sql, "SELECT txpipe.$call($file)");
+			push @{ $ms{$call} }, 1000 * (time() - $start);
+		}
+	}
+	for my $call (qw(unload reload))
+	{
+		$b->{say}->(sprintf '%s of one of %d files of %d sales: p50 %.1f ms, p90 %.1f ms, most %.1f ms', $call, scalar @files, $small_rows,
+			map { $b->{figure}->("scale.$call.p$_", percentile($_, @{ $ms{$call} }), 'ms') } 50, 90, 100);
+	}
+	return;
+}
+
+sub measure_history
+{
+	my $groups = int($b->{opt}{'scale-files'} / 3);
+	my $rows   = int($b->{opt}{'scale-facts'} / $groups);
+	my $step   = POSIX::ceil($groups / $marks / ($portion / 6 * 5)) * $portion;
+	my ($number, $facts, $loaded, $seconds) = ($history, 0, 0, 0);
+	my @table = ([ 'facts', 'rows/s', 'CPU us a row', 'WAL bytes a row', 'buffers a row', 'GB', 'others' ]);
+	my @reports = ([ 'facts', map { $_, 'p99' } sort keys %reports ]);
+	my $pid = start_portion($number, $rows);
+	my $before = totals();
+
+	while ($facts < $groups * $rows)
+	{
+		my $ready = $pid;
+
+		$pid = start_portion($number + $portion, $rows);
+		$seconds += load_portion($ready, $number);
+		$number += $portion;
+		$loaded = sales_loaded() - $facts;
+		die "$loaded sales since the last line\n" if $loaded % $rows;
+		next if ($number - $history) % $step && $facts + $loaded < $groups * $rows;
+		my $after = totals();
+		$facts += $loaded;
+		push @table, cost_line($facts, $loaded, $seconds, $before, $after);
+		push @reports, [ $facts, map({ map { sprintf '%.2f', $_ } @{ time_report($_) } } sort keys %reports) ];
+		$b->{say}->(join ' ', @{ $table[-1] });
+		($before, $seconds) = (totals(), 0);
+	}
+	waitpid $pid, 0;
+	my ($counted) = ask($sql, 'SELECT count(*) FROM dwh.fact_sales');
+	die "$counted facts, not $facts\n" if $counted != $facts;
+	$b->{say}->("\nA history of $facts facts, groups of 3 files with $rows sales, in its parts\n\n" . table(@table));
+	$b->{say}->("\nThe reports meanwhile, p50 and p99 in ms\n\n" . table(@reports));
+	return;
+}
+
+# c: sql, dir, opt, say, figure, look, node and rounds of bench/measure.
+sub measure_scale
 {
 	($b) = @_;
 	$sql = $b->{sql};
+	set_up_history();
+	measure_history();
+	measure_small();
+	measure_take_back();
+	measure_ticks();
+	my $start = time();
+	my @faults = ask($sql, 'SELECT * FROM txpipe.check_warehouse() WHERE NOT ok');
+	$b->{say}->(sprintf "\ncheck_warehouse(): %d faults, %.0f s", scalar @faults, time() - $start);
+	return;
+}
+
+# --- all ---
+
+sub start_anew
+{
 	($landing) = ask($sql, 'SHOW txpipe.landing_directory');
 	ask($sql, 'SET client_min_messages = warning');
 	ask($sql, 'DROP SCHEMA IF EXISTS dwh CASCADE');
 	ask($sql, 'SELECT count(txpipe.drop_feed(feed)) FROM txpipe.feed_status');
 	ask($sql, 'SELECT txpipe.create_warehouse()');
 	remove_tree($landing, { keep_root => 1 });
+	return;
+}
+
+# c: sql, dir, opt, say, figure, look and rounds of bench/measure.
+sub measure_warehouse
+{
+	($b) = @_;
+	$sql = $b->{sql};
+	start_anew();
 	measure_backfill();
 	measure_small();
 	measure_reports();
