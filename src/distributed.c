@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/plancache.h"
 #include "utils/rel.h"
 
 #include "distributed.h"
@@ -22,6 +23,7 @@
 #include "rowreader.h"
 #include "spi.h"
 #include "transaction.h"
+#include "trust.h"
 
 /* Of Citus' catalog of tables: its first column is the relation. */
 #define CITUS_TABLES "pg_dist_partition"
@@ -45,6 +47,26 @@ txp_is_distributed(Oid relid)
 	found = HeapTupleIsValid(systable_getnext(scan));
 	systable_endscan(scan);
 	table_close(tables, AccessShareLock);
+	return found;
+}
+
+bool
+txp_names_distributed(const char *sql, const List *trusted)
+{
+	SPIPlanPtr plan;
+	ListCell *source;
+	ListCell *relid;
+	bool found = false;
+
+	if (!OidIsValid(get_relname_relid(CITUS_TABLES, PG_CATALOG_NAMESPACE)))
+		return false;
+	plan = txp_trust_prepare(sql, trusted);
+	foreach (source, SPI_plan_get_plan_sources(plan))
+	{
+		foreach (relid, ((CachedPlanSource *) lfirst(source))->relationOids)
+			found = found || txp_is_distributed(lfirst_oid(relid));
+	}
+	SPI_freeplan(plan);
 	return found;
 }
 

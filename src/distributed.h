@@ -7,12 +7,19 @@
 #define TXP_DISTRIBUTED_H
 
 #include "postgres.h"
+#include "nodes/pg_list.h"
 #include "utils/relcache.h"
 
 #include "rowplan.h"
 
 /* Does Citus keep its rows, as of distributed and reference tables? Costs a look into a cache where there is no Citus. */
 extern bool txp_is_distributed(Oid relid);
+
+/*
+ * Does the statement name such a table? Citus plans it then, and finds no relation of the session in it, which must be a
+ * temporary table instead. As the owner, within SPI.
+ */
+extern bool txp_names_distributed(const char *sql, const List *trusted);
 
 /*
  * Inserts `len` bytes of rows, as txp_sink_copy does, with one statement that Citus plans. The commit is two-phased, so the

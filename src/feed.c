@@ -19,6 +19,7 @@
 #include "rights.h"
 #include "rules.h"
 #include "spi.h"
+#include "step_check.h"
 #include "steps.h"
 #include "trust.h"
 #include "version.h"

@@ -9,6 +9,7 @@
 #include "args.h"
 #include "event.h"
 #include "link.h"
+#include "step_check.h"
 #include "step_run.h"
 #include "steps.h"
 #include "stream.h"

@@ -25,6 +25,7 @@
 #include "rights.h"
 #include "rule_try.h"
 #include "spi.h"
+#include "step_check.h"
 #include "steps.h"
 #include "transaction.h"
 #include "trust.h"

@@ -17,6 +17,7 @@
 #include "isolate.h"
 #include "rights.h"
 #include "sink.h"
+#include "step_check.h"
 #include "step_plan.h"
 #include "step_run.h"
 #include "steps.h"

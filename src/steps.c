@@ -6,16 +6,16 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "nodes/parsenodes.h"
-#include "parser/parser.h"
 #include "utils/builtins.h"
 #include "utils/queryenvironment.h"
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
+#include "distributed.h"
 #include "isolate.h"
 #include "kept_plan.h"
 #include "progress.h"
+#include "step_check.h"
 #include "steps.h"
 #include "trust.h"
 
@@ -43,6 +43,7 @@ typedef struct StepRun
 	Bitmapset *gone;        /* left out by the caller or by earlier steps */
 	Bitmapset *leaving;     /* named by the present step */
 	Tuplestorestate *store; /* `batch`; NULL when it must be filled anew */
+	bool has_table;         /* what is in the store is in a temporary table, too */
 	TxpOutcomes *outcomes;
 	MemoryContext context; /* of the outcomes */
 } StepRun;
@@ -53,73 +54,10 @@ txp_outcome_name(TxpOutcome outcome)
 	return outcome_names[outcome];
 }
 
-static bool
-is_step_statement(Node *node)
-{
-	switch (nodeTag(node))
-	{
-		case T_SelectStmt:
-		{
-			SelectStmt *select = castNode(SelectStmt, node);
-
-			/* INTO of a UNION is in its first branch. */
-			while (select->larg != NULL)
-				select = select->larg;
-			return select->intoClause == NULL;
-		}
-		case T_InsertStmt:
-		case T_UpdateStmt:
-		case T_DeleteStmt:
-		case T_MergeStmt:
-			return true;
-		default:
-			return false;
-	}
-}
-
-void
-txp_step_check(const char *step, const char *sql)
-{
-	List *statements = raw_parser(sql, RAW_PARSE_DEFAULT);
-
-	if (list_length(statements) != 1)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("step \"%s\" has %d statements instead of one", step,
-							   list_length(statements)),
-						errhint("Make each statement a step of its own, or join them with WITH.")));
-	if (!is_step_statement(linitial_node(RawStmt, statements)->stmt))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("step \"%s\" is not a query", step),
-						errhint("A step is one SELECT, INSERT, UPDATE, DELETE or MERGE.")));
-}
-
 static void
 add_step_context(void *arg)
 {
 	errcontext("step \"%s\"", ((const TxpStep *) arg)->name);
-}
-
-void
-txp_step_check_code(const char *step, int code)
-{
-	switch (code)
-	{
-		case SPI_OK_SELECT:
-		case SPI_OK_INSERT:
-		case SPI_OK_UPDATE:
-		case SPI_OK_DELETE:
-		case SPI_OK_MERGE:
-		case SPI_OK_INSERT_RETURNING:
-		case SPI_OK_UPDATE_RETURNING:
-		case SPI_OK_DELETE_RETURNING:
-		case SPI_OK_REWRITTEN:
-			return;
-		default:
-			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-							errmsg("step \"%s\" is not a query", step),
-							errdetail("SPI says %s.", SPI_result_code_string(code)),
-							errhint("A step is one SELECT, INSERT, UPDATE, DELETE or MERGE.")));
-	}
 }
 
 /* Has it the column file_id? */
@@ -353,6 +291,42 @@ txp_batch_register(TupleDesc desc, Tuplestorestate *store, uint32 count)
 	register_relation(TXP_BATCH_NAME, desc, store, count);
 }
 
+static void
+execute_utility(const char *sql)
+{
+	int code = SPI_execute(sql, false, 0);
+
+	if (code < 0)
+		elog(ERROR, "%s returned %s", sql, SPI_result_code_string(code));
+}
+
+/* The relation as a table of the same name, which Citus finds. It goes with the rows in the store. */
+static int
+execute_over_table(StepRun *run, const TxpStep *step, const char *name)
+{
+	if (!run->has_table)
+		execute_utility(
+			psprintf("CREATE TEMPORARY TABLE %1$s ON COMMIT DROP AS SELECT * FROM %1$s", name));
+	run->has_table = true;
+	SPI_unregister_relation(name);
+	return txp_trust_execute(txp_trust_prepare(step->sql, step->trusted), step->trusted, NULL);
+}
+
+static void
+end_store(StepRun *run, const char *name)
+{
+	if (run->has_table)
+	{
+		SPI_connect();
+		execute_utility(psprintf("DROP TABLE pg_temp.%s", name));
+		SPI_finish();
+	}
+	if (run->store != NULL)
+		tuplestore_end(run->store);
+	run->has_table = false;
+	run->store = NULL;
+}
+
 /* One statement over a relation; what it returns is taken. Returns how many rows it processed. */
 static uint64
 execute_step(StepRun *run, const TxpStep *step, const char *name, TupleDesc desc, uint32 count)
@@ -360,12 +334,17 @@ execute_step(StepRun *run, const TxpStep *step, const char *name, TupleDesc desc
 	ErrorContextCallback context = {error_context_stack, add_step_context, (void *) step};
 	MemoryContext transaction = CurTransactionContext;
 	uint64 processed;
+	int code;
 
 	CHECK_FOR_INTERRUPTS();
 	error_context_stack = &context;
 	SPI_connect();
 	register_relation(name, desc, run->store, count);
-	txp_step_check_code(step->name, txp_plan_execute(step->sql, step->trusted, name, desc, count));
+	if (txp_names_distributed(step->sql, step->trusted))
+		code = execute_over_table(run, step, name);
+	else
+		code = txp_plan_execute(step->sql, step->trusted, name, desc, count);
+	txp_step_check_code(step->name, code);
 	/* A subtransaction in it, as EXCEPTION blocks have, set its own parent's (transaction.h). */
 	CurTransactionContext = transaction;
 	processed = SPI_processed;
@@ -391,8 +370,7 @@ run_step(StepRun *run, const TxpStep *step)
 	{
 		run->gone = bms_join(run->gone, run->leaving);
 		run->leaving = NULL;
-		tuplestore_end(run->store);
-		run->store = NULL;
+		end_store(run, TXP_BATCH_NAME);
 	}
 }
 
@@ -435,8 +413,7 @@ txp_steps_run(const List *steps, const TxpRowPlan *plan, TxpRowReader *reader, T
 			break;
 		run_step(&run, lfirst(lc));
 	}
-	if (run.store)
-		tuplestore_end(run.store);
+	end_store(&run, TXP_BATCH_NAME);
 }
 
 void
@@ -484,5 +461,5 @@ txp_steps_files(const List *steps, const char *name, const List *files)
 	}
 	foreach (lc, steps)
 		(void) execute_step(&run, lfirst(lc), name, desc, list_length(files));
-	tuplestore_end(run.store);
+	end_store(&run, name);
 }

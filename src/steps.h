@@ -53,12 +53,6 @@ typedef struct TxpOutcomes
 
 extern const char *txp_outcome_name(TxpOutcome outcome);
 
-/* Is it one statement that can be a step? ERRORs otherwise. Nothing but its grammar is checked. */
-extern void txp_step_check(const char *step, const char *sql);
-
-/* ERRORs when SPI's code says that it was something else. */
-extern void txp_step_check_code(const char *step, int code);
-
 /* Makes the rows visible to SQL of the present SPI connection as the relation `batch`. */
 extern void txp_batch_register(TupleDesc desc, Tuplestorestate *store, uint32 count);
 
