@@ -36,9 +36,12 @@ BEGIN
        FROM txpipe.feed_status WHERE feed IN ('branches', 'sales_agents', 'sales_transactions') ORDER BY feed LIMIT 1;
     PERFORM txpipe.warehouse_functions();
     PERFORM txpipe.warehouse_dimension_logs();
-    PERFORM txpipe.warehouse_dimension_functions();
     PERFORM txpipe.warehouse_offer_periods();
     PERFORM txpipe.warehouse_winner_tables();
+    IF holder IS NULL THEN
+        PERFORM txpipe.warehouse_distribute();
+    END IF;
+    PERFORM txpipe.warehouse_dimension_functions();
     PERFORM txpipe.warehouse_winner_functions();
     PERFORM txpipe.warehouse_adopt();
     PERFORM txpipe.warehouse_rollups();

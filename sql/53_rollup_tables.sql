@@ -210,7 +210,11 @@ BEGIN
         is_new := true;
     END LOOP;
     PERFORM txpipe.warehouse_rollup_audit();
-    PERFORM txpipe.warehouse_rollup_triggers();
+    IF txpipe.warehouse_is_distributed() THEN
+        PERFORM txpipe.warehouse_sales_moved();
+    ELSE
+        PERFORM txpipe.warehouse_rollup_triggers();
+    END IF;
     IF is_new THEN
         PERFORM dwh.repair_rollups();
     END IF;

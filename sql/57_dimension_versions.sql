@@ -106,12 +106,14 @@ DECLARE
     template CONSTANT text := $sql$
         CREATE OR REPLACE FUNCTION dwh.{d}_version({d}_key integer, at timestamptz)
         RETURNS integer
-        LANGUAGE sql STABLE PARALLEL SAFE
+        LANGUAGE plpgsql STABLE PARALLEL SAFE
         SET search_path = pg_catalog, pg_temp
         AS $function$
-            SELECT coalesce((SELECT v.{d}_key FROM dwh.dim_{d} o JOIN dwh.dim_{d} v ON v.{d}_id = o.{d}_id
+        BEGIN
+            RETURN coalesce((SELECT v.{d}_key FROM dwh.dim_{d} o JOIN dwh.dim_{d} v ON v.{d}_id = o.{d}_id
                                  AND at >= v.valid_from AND at < v.valid_to
-                             WHERE o.{d}_key = {d}_version.{d}_key), {d}_key)
+                             WHERE o.{d}_key = {d}_version.{d}_key), {d}_key);
+        END
         $function$;
         COMMENT ON FUNCTION dwh.{d}_version(integer, timestamptz) IS
         'Key of the version of the same member of dwh.dim_{d} that is valid at a group time';
@@ -126,6 +128,9 @@ DECLARE
         #variable_conflict use_column
         DECLARE
             before dwh.dim_{d}[] := ARRAY(SELECT d FROM dwh.dim_{d} d WHERE d.{d}_id = ANY (ids) AND d.valid_to > at);
+            gone integer[];
+            kept dwh.dim_{d}[];
+            made dwh.dim_{d}[];
         BEGIN
             RETURN QUERY
             {near}, settled AS (
@@ -183,15 +188,29 @@ DECLARE
                      AND (d.delivered_at = at AND NOT c_new OR d.delivered_at = (n).delivered_at AND NOT n_new)
                 WHERE d.{d}_key NOT IN (SELECT v.key FROM version v WHERE v.key IS NOT NULL)
             )
-            MERGE INTO dwh.dim_{d} d USING placed v ON d.{d}_key = v.key
-            WHEN MATCHED AND v.is_gone THEN DELETE
-            WHEN MATCHED AND (d.is_inferred, d.valid_from, d.valid_to, d.delivered_at, {d.columns})
-                    IS DISTINCT FROM (v.is_inferred, v.valid_from, v.valid_to, v.delivered_at, {v.columns}) THEN
-                UPDATE SET ({columns}, valid_from, valid_to, delivered_at, is_inferred)
+            SELECT array_agg(v.key) FILTER (WHERE v.is_gone),
+                   array_agg(v.version) FILTER (WHERE v.key IS NOT NULL AND NOT v.is_gone),
+                   array_agg(v.version) FILTER (WHERE v.key IS NULL)
+            INTO gone, kept, made
+            FROM (SELECT v.key, v.is_gone, ROW (v.key, v.id, {v.columns}, v.valid_from, v.valid_to, v.delivered_at,
+                                                v.is_inferred)::dwh.dim_{d} AS version
+                  FROM placed v) v;
+
+            -- In this order no two periods overlap meanwhile. Not MERGE, which Citus has not for reference tables.
+            IF gone IS NOT NULL THEN
+                DELETE FROM dwh.dim_{d} d WHERE d.{d}_key = ANY (gone);
+            END IF;
+            IF kept IS NOT NULL THEN
+                UPDATE dwh.dim_{d} d SET ({columns}, valid_from, valid_to, delivered_at, is_inferred)
                     = ROW ({v.columns}, v.valid_from, v.valid_to, v.delivered_at, v.is_inferred)
-            WHEN NOT MATCHED THEN
-                INSERT ({d}_id, {columns}, valid_from, valid_to, delivered_at)
-                VALUES (v.id, {v.columns}, v.valid_from, v.valid_to, v.delivered_at);
+                FROM unnest(kept) v
+                WHERE d.{d}_key = v.{d}_key AND (d.is_inferred, d.valid_from, d.valid_to, d.delivered_at, {d.columns})
+                    IS DISTINCT FROM (v.is_inferred, v.valid_from, v.valid_to, v.delivered_at, {v.columns});
+            END IF;
+            IF made IS NOT NULL THEN
+                INSERT INTO dwh.dim_{d} ({d}_id, {columns}, valid_from, valid_to, delivered_at)
+                SELECT v.{d}_id, {v.columns}, v.valid_from, v.valid_to, v.delivered_at FROM unnest(made) v;
+            END IF;
 
             PERFORM dwh.follow_{d}(before, cause);
         END
@@ -214,6 +233,9 @@ DECLARE
             to_keys integer[];
             renamed integer[];
             days date[];
+            {if distributed}
+            went dwh.sale_conflict[];
+            {end}
         BEGIN
             SELECT array_agg(m.file_id), array_agg(m.from_key), array_agg(m.to_key),
                    array_agg(DISTINCT m.from_key) FILTER (WHERE m.is_shown)
@@ -234,6 +256,18 @@ DECLARE
                   WHERE isfinite(o.valid_from)
                     AND NOT EXISTS (SELECT FROM dwh.dim_{d} g WHERE g.{d}_key = o.{d}_key)) m;
             IF files IS NOT NULL THEN
+                {if distributed}
+                went := ARRAY(
+                    SELECT {r.row:r.content_hash}
+                    FROM (SELECT 0::bigint AS content_hash, f.* FROM dwh.fact_sales f
+                          JOIN unnest(files, from_keys) AS m (file_id, from_key)
+                               ON f.file_id = m.file_id AND f.{d}_key = m.from_key OFFSET 0) r);
+                PERFORM dwh.sales_moved(ARRAY(
+                    SELECT jsonb_populate_record(w, jsonb_build_object('{d}_key', m.to_key))
+                    FROM unnest(went) w
+                    JOIN unnest(files, from_keys, to_keys) AS m (file_id, from_key, to_key)
+                         ON w.file_id = m.file_id AND w.{d}_key = m.from_key), went);
+                {end}
                 WITH moved AS (
                     UPDATE dwh.fact_sales f SET {d}_key = m.to_key
                     FROM unnest(files, from_keys, to_keys) AS m (file_id, from_key, to_key)
@@ -280,7 +314,7 @@ DECLARE
     $sql$;
 BEGIN
     FOREACH dimension IN ARRAY ARRAY['branch', 'sales_agent'] LOOP
-        EXECUTE txpipe.dimension_sql(replace(template, '{near}', near), dimension);
+        EXECUTE txpipe.sale_sql(txpipe.dimension_sql(replace(template, '{near}', near), dimension));
     END LOOP;
 END
 $body$;

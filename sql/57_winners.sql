@@ -7,14 +7,17 @@
 
 -- Placeholders of SQL about whole sales, so that the list of columns is the tables': {columns}; {r.row:x.content_hash}
 -- the alias r, with that hash, as a row of dwh.sale_conflict; {d.row} the row f as the line m of the file s, with the
--- versions valid in its group.
+-- versions valid in its group; {r.columns} the columns of the alias r; {plan for all} the mode of
+-- plans that are made once. What stands from {if distributed} to {end} is for facts that
+-- Citus keeps, which have no triggers.
 CREATE FUNCTION txpipe.sale_sql(template text)
 RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 SET standard_conforming_strings = on
 AS $$
-    SELECT replace(replace(regexp_replace(template,
+    SELECT replace(replace(replace(replace(regexp_replace(regexp_replace(template, '\{if distributed\}(.*?)\{end\}',
+            CASE WHEN txpipe.warehouse_is_distributed() THEN '\1' ELSE '' END, 'g'),
         '\{r\.row:(\w+)\.content_hash\}', format('ROW (%s, \1.content_hash)::dwh.sale_conflict',
             string_agg(CASE attgenerated WHEN '' THEN 'r.' || attname ELSE 'NULL' END, ', ' ORDER BY attnum)), 'g'),
         '{d.row}', format('ROW (%s, f.content_hash)::dwh.sale_conflict', string_agg(
@@ -23,7 +26,9 @@ AS $$
                  WHEN attname IN ('branch_key', 'sales_agent_key')
                  THEN format('dwh.%s(f.%s, s.group_at)', replace(attname, '_key', '_version'), attname)
                  ELSE 'f.' || attname END, ', ' ORDER BY attnum))),
-        '{columns}', string_agg(attname, ', ' ORDER BY attnum) FILTER (WHERE attgenerated = ''))
+        '{columns}', string_agg(attname, ', ' ORDER BY attnum) FILTER (WHERE attgenerated = '')),
+        '{r.columns}', string_agg('r.' || attname, ', ' ORDER BY attnum) FILTER (WHERE attgenerated = '')),
+        '{plan for all}', txpipe.rollup_plan_mode())
     FROM pg_attribute
     -- Of dwh.fact_sales these are the warehouse's own columns; there may be others.
     WHERE attrelid = to_regclass('dwh.sale_conflict') AND attname <> 'content_hash' AND attnum > 0 AND NOT attisdropped
@@ -229,7 +234,7 @@ BEGIN
         to_conflict dwh.sale_conflict[];
     BEGIN
         IF cardinality(ids) <= 100 AND cardinality(lines) <= 100 THEN
-            SET LOCAL plan_cache_mode = force_generic_plan;
+            SET LOCAL plan_cache_mode = {plan for all};
             SET LOCAL enable_hashjoin = off;
             SET LOCAL enable_mergejoin = off;
         END IF;
@@ -283,12 +288,12 @@ BEGIN
 
         IF out_of_fact IS NOT NULL THEN
             WITH deleted AS (
-                DELETE FROM dwh.fact_sales r USING unnest(out_of_fact) m
+                DELETE FROM dwh.fact_sales r USING (SELECT m.* FROM unnest(out_of_fact) m OFFSET 0) m
                 WHERE r.transaction_date = m.transaction_date AND r.file_id = m.file_id AND r.line_no = m.line_no
-                RETURNING m.after, {r.row:m.content_hash} AS sale
+                RETURNING m.after, m.content_hash, {r.columns}
             )
             SELECT array_agg(d.sale), array_agg(d.sale) FILTER (WHERE d.after = 'superseded') INTO gone, to_conflict
-            FROM deleted d;
+            FROM (SELECT r.after, {r.row:r.content_hash} AS sale FROM deleted r) d;
         END IF;
         IF out_of_conflict IS NOT NULL THEN
             WITH deleted AS (
@@ -318,6 +323,9 @@ BEGIN
         IF to_fact IS NOT NULL THEN
             INSERT INTO dwh.fact_sales ({columns}) SELECT {columns} FROM unnest(to_fact) f;
         END IF;
+        {if distributed}
+        PERFORM dwh.sales_moved(to_fact, gone);
+        {end}
         IF to_conflict IS NOT NULL THEN
             INSERT INTO dwh.sale_conflict ({columns}, content_hash) SELECT {columns}, content_hash FROM unnest(to_conflict) f;
         END IF;
@@ -366,6 +374,7 @@ BEGIN
 
     -- Most sales are in one place only: they are deleted as they are found. The others are settled. A plan is kept for the
     -- session, and may have been made for empty tables: it must stay with the index.
+    EXECUTE txpipe.sale_sql($sql$
     CREATE OR REPLACE FUNCTION dwh.unload_sales(unloaded bigint)
     RETURNS TABLE (line_no bigint, outcome text, code text, message text, column_name text, file_id bigint)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -382,10 +391,11 @@ BEGIN
         LOOP
             next_line := first_line + lines_at_once;
             SELECT array_agg(p.transaction_id) INTO contested FROM (
-                SELECT f.transaction_id FROM dwh.fact_sales f
-                WHERE f.file_id = unloaded AND f.line_no >= first_line AND f.line_no < next_line
-                  -- Not EXISTS, which may read the whole table for each month, to hash it.
-                  AND coalesce((SELECT true FROM dwh.sale_duplicate d WHERE d.transaction_id = f.transaction_id LIMIT 1),
+                SELECT f.transaction_id
+                FROM (SELECT f.transaction_id FROM dwh.fact_sales f
+                      WHERE f.file_id = unloaded AND f.line_no >= first_line AND f.line_no < next_line OFFSET 0) f
+                -- Not EXISTS, which may read the whole table for each month, to hash it.
+                WHERE coalesce((SELECT true FROM dwh.sale_duplicate d WHERE d.transaction_id = f.transaction_id LIMIT 1),
                                (SELECT true FROM dwh.sale_conflict c WHERE c.transaction_id = f.transaction_id LIMIT 1), false)
                 UNION ALL SELECT d.transaction_id FROM dwh.sale_duplicate d
                 WHERE d.file_id = unloaded AND d.line_no >= first_line AND d.line_no < next_line
@@ -396,6 +406,12 @@ BEGIN
                 SELECT m.line_no, m.after, m.before, NULL::text, NULL::text, m.file_id
                 FROM dwh.settle_sales(contested, '{}', unloaded) m WHERE m.after IS NOT NULL;
             END IF;
+            {if distributed}
+            PERFORM dwh.sales_moved(NULL, ARRAY(
+                SELECT {r.row:r.content_hash}
+                FROM (SELECT 0::bigint AS content_hash, r.* FROM dwh.fact_sales r
+                      WHERE r.file_id = unloaded AND r.line_no >= first_line AND r.line_no < next_line OFFSET 0) r));
+            {end}
             WITH gone AS (
                 DELETE FROM dwh.fact_sales f
                 WHERE f.file_id = unloaded AND f.line_no >= first_line AND f.line_no < next_line
@@ -406,13 +422,14 @@ BEGIN
             SELECT array_agg(DISTINCT g.transaction_date) INTO days FROM gone g;
             PERFORM dwh.touch_days(days, unloaded);
             first_line := next_line;
-            EXIT WHEN NOT EXISTS (SELECT FROM dwh.fact_sales f WHERE f.file_id = unloaded AND f.line_no >= first_line)
-                AND NOT EXISTS (SELECT FROM dwh.sale_duplicate d WHERE d.file_id = unloaded AND d.line_no >= first_line)
-                AND NOT EXISTS (SELECT FROM dwh.sale_conflict c WHERE c.file_id = unloaded AND c.line_no >= first_line);
+            EXIT WHEN NOT EXISTS (SELECT f.line_no FROM dwh.fact_sales f WHERE f.file_id = unloaded AND f.line_no >= first_line)
+                AND NOT EXISTS (SELECT d.line_no FROM dwh.sale_duplicate d WHERE d.file_id = unloaded AND d.line_no >= first_line)
+                AND NOT EXISTS (SELECT c.line_no FROM dwh.sale_conflict c WHERE c.file_id = unloaded AND c.line_no >= first_line);
         END LOOP;
         DELETE FROM dwh.source_file s WHERE s.file_id = unloaded;
     END
-    $function$;
+    $function$
+    $sql$);
     COMMENT ON FUNCTION dwh.unload_sales(bigint) IS
     'Takes the sales of a file back: where another loaded file has one of them too, that one counts now. Returns the
     lines of other files that are something else now, in the shape a step has';

@@ -176,6 +176,39 @@ $body$;
 COMMENT ON FUNCTION txpipe.rollup_note(text, boolean, boolean) IS
 'Part of create_warehouse(): the statements that note the sales of a relation in dwh.rollup_delta, and fold when very many wait there';
 
+-- The body of a function that brings the rollups up to date with the sales of a relation.
+CREATE FUNCTION txpipe.rollup_moves(relation text, is_signed boolean, only_leave boolean, result text)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    -- Writers of many wait for each other here, at one row, instead of at the first sums they share, or in a deadlock.
+    SELECT format($function$
+    DECLARE
+        days date[];
+        moved bigint;
+        orphans text;
+    BEGIN
+        SELECT count(*) INTO moved FROM %1$s s;
+        IF moved > 0 THEN
+            SELECT array_agg(DISTINCT transaction_date) INTO days FROM %1$s s;
+            PERFORM dwh.note_months(days);
+        END IF;
+        IF moved BETWEEN 1 AND %4$s THEN
+            %3$s
+        ELSIF moved > 0 THEN
+            PERFORM FROM dwh.version FOR NO KEY UPDATE;
+            PERFORM dwh.fold_rollups(0, false);
+            %2$s
+            PERFORM dwh.audit_rollups(days);
+        END IF;
+        RETURN %5$s;
+    END $function$, relation, txpipe.rollup_merges(relation, is_signed), txpipe.rollup_note(relation, is_signed, only_leave),
+        txpipe.rollup_note_limit(), result)
+$body$;
+COMMENT ON FUNCTION txpipe.rollup_moves(text, boolean, boolean, text) IS
+'Part of create_warehouse(): the body of a function that adds the sales of a relation to the rollups, or takes them out';
+
 CREATE FUNCTION txpipe.warehouse_rollup_triggers()
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -195,36 +228,14 @@ BEGIN
         event.relation := replace(event.relation, '{others}',
             'WHERE (file_id <> ALL (ARRAY(SELECT file_id FROM dwh.source_file WHERE rollups_pending))) IS NOT FALSE');
         -- A plan is kept for the session, and may have been made for empty tables: it must stay with the index.
-        -- Writers of many wait for each other here, at one row, instead of at the first sums they share, or in a deadlock.
         EXECUTE format($sql$
             CREATE OR REPLACE FUNCTION dwh.%I() RETURNS trigger
             LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
             SET search_path = pg_catalog, pg_temp
             SET enable_seqscan = off SET enable_bitmapscan = off
             SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
-            AS %L$sql$, event.function, format($function$
-    DECLARE
-        days date[];
-        moved bigint;
-        orphans text;
-    BEGIN
-        SELECT count(*) INTO moved FROM %1$s s;
-        IF moved > 0 THEN
-            SELECT array_agg(DISTINCT transaction_date) INTO days FROM %1$s s;
-            PERFORM dwh.note_months(days);
-        END IF;
-        IF moved BETWEEN 1 AND %4$s THEN
-            %3$s
-        ELSIF moved > 0 THEN
-            PERFORM FROM dwh.version FOR NO KEY UPDATE;
-            PERFORM dwh.fold_rollups(0, false);
-            %2$s
-            PERFORM dwh.audit_rollups(days);
-        END IF;
-        RETURN NULL;
-    END $function$, event.relation, txpipe.rollup_merges(event.relation, event.is_signed),
-                txpipe.rollup_note(event.relation, event.is_signed, event.kind = 'delete'),
-                txpipe.rollup_note_limit()));
+            AS %L$sql$, event.function,
+            txpipe.rollup_moves(event.relation, event.is_signed, event.kind = 'delete', 'NULL'));
         EXECUTE format('COMMENT ON FUNCTION dwh.%I() IS %L', event.function, format(
             'Trigger of dwh.fact_sales: brings the rollups up to date after %s', upper(event.kind)));
         IF NOT EXISTS (SELECT FROM pg_trigger
@@ -281,9 +292,9 @@ BEGIN
             RETURN;
         END IF;
         -- Making a plan takes longer than noting few sales; one for many knows which files they are of.
-        SET LOCAL plan_cache_mode = force_generic_plan;
+        SET LOCAL plan_cache_mode = %5$s;
         SET LOCAL enable_seqscan = off;
-        SELECT count(*) INTO moved FROM (SELECT FROM dwh.fact_sales f WHERE f.file_id = ANY (loaded) LIMIT %3$s + 1) f;
+        SELECT count(*) INTO moved FROM (SELECT f.line_no FROM dwh.fact_sales f WHERE f.file_id = ANY (loaded) LIMIT %3$s + 1) f;
         IF moved BETWEEN 1 AND %3$s THEN
             PERFORM dwh.note_months(ARRAY(SELECT DISTINCT f.transaction_date FROM dwh.fact_sales f WHERE f.file_id = ANY (loaded)));
             %2$s
@@ -312,10 +323,11 @@ BEGIN
             END LOOP;
             PERFORM dwh.audit_rollups(days);
         END IF;
-    END $function$, txpipe.rollup_merges('(SELECT * FROM dwh.fact_sales WHERE file_id = ANY (loaded)'
-                                         ' AND transaction_date BETWEEN low AND high)', false, false),
-                    txpipe.rollup_note('(SELECT * FROM dwh.fact_sales WHERE file_id = ANY (loaded))', false),
-                    txpipe.rollup_note_limit(), txpipe.rollup_year_merges()));
+    END $function$, txpipe.rollup_over('SELECT * FROM dwh.fact_sales WHERE file_id = ANY (loaded)'
+                                       ' AND transaction_date BETWEEN low AND high', txpipe.rollup_merges('{rows}', false, false)),
+                    txpipe.rollup_over('SELECT * FROM dwh.fact_sales WHERE file_id = ANY (loaded)',
+                                       txpipe.rollup_note('{rows}', false)),
+                    txpipe.rollup_note_limit(), txpipe.rollup_year_merges(), txpipe.rollup_plan_mode()));
     COMMENT ON FUNCTION dwh.add_pending_rollups(bigint[]) IS
     'Adds the sales of these files to the rollups, once all of them are there; few are noted, and folded with what was noted
     before when that is very much. Returns no rows, in the shape a step has.';
@@ -495,14 +507,15 @@ $sql$ ||
         (SELECT string_agg(format($sql$
     %2$s
     rollup := %1$L;
-    GET DIAGNOSTICS rows_repaired = ROW_COUNT;
     RETURN NEXT;
     IF pause > '0' AND clock_timestamp() >= said_at + pause THEN
         RAISE NOTICE '%3$s of %4$s rollups, %% rows of %% repaired', rows_repaired, rollup;
         said_at := clock_timestamp();
-    END IF;$sql$, l.rollup, txpipe.rollup_merge(l.rollup, l.keys, txpipe.rollup_difference(l.rollup || '_base', l.keys, l.condition), $merge$
+    END IF;$sql$, l.rollup, txpipe.rollup_over(txpipe.rollup_difference(l.rollup || '_base', l.keys, l.condition),
+                                               txpipe.rollup_merge(l.rollup, l.keys, 'SELECT * FROM {rows} r', $merge$
     WHEN MATCHED AND d.sales IS NULL THEN DELETE
-    WHEN MATCHED THEN UPDATE SET sales = d.sales, units = d.units, gross_amount = d.gross_amount, total_paid = d.total_paid$merge$),
+    WHEN MATCHED THEN UPDATE SET sales = d.sales, units = d.units, gross_amount = d.gross_amount, total_paid = d.total_paid$merge$)
+        || E'\n    GET DIAGNOSTICS rows_repaired = ROW_COUNT;'),
                 l.number, l.total), E'\n' ORDER BY l.number)
          FROM (SELECT *, row_number() OVER () AS number, count(*) OVER () AS total FROM txpipe.list_rollups()) l)
         || E'\nEND');

@@ -218,6 +218,9 @@ BEGIN
         EXECUTE format('SELECT array_agg(t.customer_key) FROM dwh.dim_customer AS t WHERE t.customer_key > 0 AND %s', condition) INTO ids;
         SELECT array_agg(DISTINCT f.file_id) INTO more FROM dwh.fact_sales f WHERE f.customer_key = ANY (ids);
         files := files || more;
+        IF txpipe.warehouse_is_distributed() THEN
+            PERFORM dwh.note_months(ARRAY(SELECT DISTINCT f.transaction_date FROM dwh.fact_sales f WHERE f.customer_key = ANY (ids)));
+        END IF;
         UPDATE dwh.fact_sales SET street = NULL, postal_code = NULL
          WHERE customer_key = ANY (ids) AND num_nonnulls(street, postal_code) > 0;
         GET DIAGNOSTICS found = ROW_COUNT;

@@ -17,6 +17,7 @@ $$;
 -- Reports: the caller needs USAGE on dwh and SELECT on its tables.
 GRANT EXECUTE ON FUNCTION
     txpipe.require_warehouse(),
+    txpipe.warehouse_is_distributed(),
     txpipe.check_top_n(integer),
     txpipe.whole_periods(date, date),
     txpipe.unconfirmed_sales(text, date, date),

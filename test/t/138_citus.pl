@@ -1,38 +1,29 @@
-# Streams and feeds into tables that Citus keeps on other servers: one coordinator, two workers. What a table shall hold is
+# Streams and feeds into tables that Citus keeps on other servers, and the warehouse on them: one coordinator, two workers. What a table shall hold is
 # computed here. Where the server has no Citus it is skipped; test/citus says how to have it tested.
 use strict;
 use warnings;
 
+use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use TxpipeRetail qw(use_node use_database make_groups deliver run_hourly facts totals same_lines);
+use TxpipeCitus;
+use TxpipeRetail qw(use_node use_database make_groups deliver land_sales run_hourly facts totals same_lines);
 use TxpipeTest;
 
-my ($sharedir) = run_command([ 'pg_config', '--sharedir' ]);
-plan skip_all => 'the server has no Citus' unless -e "$sharedir/extension/citus.control";
+plan skip_all => 'the server has no Citus' unless has_citus();
 
-my $broker = start_broker('clicks:4', 'refused:1', 'known:1', 'last:2', 'spread:1');
+my $broker = start_broker('clicks:4', 'refused:1', 'known:1', 'last:2', 'spread:1', 'live:1');
 my %node;
 foreach my $name (qw(coordinator east west))
 {
-	$node{$name} = new_node($name, conf => <<'CONF');
-shared_preload_libraries = 'citus,txpipe'
-max_prepared_transactions = 50
-citus.enable_statistics_collection = off
-citus.node_conninfo = 'sslmode=disable'
-citus.shard_count = 8
-txpipe.settle_time = 0
-CONF
-	$node{$name}->append_conf('postgresql.conf', "citus.local_hostname = '" . $node{$name}->host . "'\n");
-	$node{$name}->start;
-	$node{$name}->safe_psql('postgres', 'CREATE EXTENSION citus');
+	$node{$name} = new_node($name, conf => "txpipe.settle_time = 0\n");
+	start_with_citus($node{$name}, 'txpipe');
 }
 my $node = $node{coordinator};
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
-sql(sprintf q{SELECT citus_set_coordinator_host('%s', %d)}, $node->host, $node->port);
-sql(sprintf q{SELECT citus_add_node('%s', %d)}, $node{$_}->host, $node{$_}->port) foreach qw(east west);
+share_out('postgres', @node{qw(coordinator east west)});
 diag(sql('SELECT citus_version()'));
 sql('CREATE EXTENSION txpipe');
 kafka_server($node, 'shop', $broker);
@@ -144,25 +135,39 @@ is(sql(q{SELECT count(*), count(DISTINCT "no") FROM clicks}), join('|', ($sent +
 sql(<<'SQL');
 CREATE TABLE spread (id int, batch bigint DEFAULT txid_current());
 SELECT create_distributed_table('spread', 'id');
-CREATE TABLE seen (at timestamptz, batch bigint, rows bigint);
-CREATE PROCEDURE watch(total bigint) LANGUAGE plpgsql AS $$
+CREATE TABLE seen (source text, at timestamptz, batch bigint, rows bigint);
+CREATE PROCEDURE watch(source text, part text, total bigint) LANGUAGE plpgsql AS $$
+DECLARE
+	rows bigint := 0;
 BEGIN
-	WHILE (SELECT count(*) FROM spread) < total LOOP
-		INSERT INTO seen SELECT clock_timestamp(), batch, count(*) FROM spread GROUP BY batch ORDER BY batch DESC LIMIT 3;
+	WHILE rows < total LOOP
+		EXECUTE format('INSERT INTO seen SELECT %1$L, clock_timestamp(), %2$I, count(*) FROM %1$s GROUP BY %2$I ORDER BY %2$I DESC LIMIT 3', source, part);
+		COMMIT;
+		EXECUTE format('SELECT count(*) FROM %s', source) INTO rows;
 		COMMIT;
 	END LOOP;
 END $$;
 SQL
+
+# Reads until all rows are there, and says of how many parts only some rows were seen, and how long.
+sub watch
+{
+	my ($source, $part, $total) = @_;
+
+	$node->safe_psql('postgres', "CALL watch('$source', '$part', $total)", timeout => 120);
+	sql("DROP TABLE IF EXISTS whole; CREATE TABLE whole AS SELECT $part AS batch, count(*) AS rows FROM $source GROUP BY 1");
+	diag("$source: batches, reads, batches seen in part, for ms at most: " . sql(<<"SQL"));
+SELECT count(*), (SELECT count(DISTINCT at) FROM seen WHERE source = '$source'), count(part), round(extract(epoch FROM max(whole - part)) * 1000, 1)
+FROM (SELECT min(at) FILTER (WHERE s.rows < w.rows) AS part, min(at) FILTER (WHERE s.rows = w.rows) AS whole
+      FROM whole w LEFT JOIN seen s ON s.batch = w.batch AND s.source = '$source' GROUP BY w.batch) b
+SQL
+	return;
+}
+
 produce_lines($broker, 'spread', 0, map { qq({"id": $_}) } 1 .. 30000);
 sql(q{SELECT txpipe.create_stream('spread', 'shop', 'spread', 'spread', options => '{"batch_rows": 300}')});
-$node->safe_psql('postgres', 'CALL watch(30000)', timeout => 60);
-sql('CREATE TABLE whole AS SELECT batch, count(*) AS rows FROM spread GROUP BY batch');
+watch('spread', 'batch', 30000);
 is(sql('SELECT sum(rows), count(*) >= 100 FROM whole'), '30000|t', 'what is idle is whole');
-diag('batches, reads, batches seen in part, for ms at most: ' . sql(<<'SQL'));
-SELECT count(*), (SELECT count(DISTINCT at) FROM seen), count(part), round(extract(epoch FROM max(whole - part)) * 1000, 1)
-FROM (SELECT min(at) FILTER (WHERE s.rows < w.rows) AS part, min(at) FILTER (WHERE s.rows = w.rows) AS whole
-      FROM whole w LEFT JOIN seen s USING (batch) GROUP BY batch) b
-SQL
 
 # --- files ---
 
@@ -177,19 +182,84 @@ append_to_file("$landing/counts.csv", join '', "shop,n,price\n", map { sprintf "
 sql('CALL txpipe.run_hourly()');
 is(sql('SELECT count(*), sum(n), sum(price) FROM counts'), '3000|4501500|4502250.00', 'a file is loaded into a distributed table');
 
-# --- the warehouse: its tables stay on the coordinator ---
+# --- the warehouse: dimensions on every server, facts shared out ---
 
 use_node($node);
 use_database('postgres', $node->basedir . '/dirs');
-$node->psql('postgres', 'SELECT txpipe.create_warehouse()');    # Citus warns of what it does not distribute
-my @groups = make_groups(3, '--rows', 500, '--seed', 138);
-deliver($groups[$_], 'group' . ($_ + 1)) foreach 0 .. $#groups;
+sql('SET client_min_messages = error; SELECT txpipe.create_warehouse()');    # Citus warns of what it does not share out
+is(sql(q{SELECT citus_table_type, string_agg(table_name::text, ' ' ORDER BY table_name::text) FROM citus_tables
+	WHERE table_name::text LIKE 'dwh.%' AND table_name::text !~ '_\d+$' GROUP BY 1 ORDER BY 1}), <<'TABLES' =~ s/\n\z//r, 'what is where');
+distributed|dwh.fact_sales
+reference|dwh.dim_branch dwh.dim_customer dwh.dim_date dwh.dim_location dwh.dim_offer dwh.dim_product dwh.dim_sales_agent
+TABLES
+
+sub is_sound
+{
+	my ($when, @groups) = @_;
+
+	same_lines(facts(), totals(@groups), "$when its reports are those of its files");
+	is(sql('SELECT string_agg(concat_ws($$: $$, item, detail), $$, $$) FROM txpipe.check_warehouse() WHERE NOT ok'), '', '... and it is sound');
+	return;
+}
+
+my @groups = make_groups(4, '--rows', 500, '--seed', 138, '--dirty', 10);
+foreach my $group (1, 3, 4, 2)
+{
+	deliver($groups[ $group - 1 ], "group$group");
+	run_hourly();
+}
+is_sound('loaded in another order', @groups);
+like(rows_by_worker('dwh.fact_sales'), qr/^[1-9]\d* [1-9]\d*$/, 'the facts are on both workers');
+is($node{east}->safe_psql('postgres', 'SELECT count(*) FROM dwh.dim_customer'), sql('SELECT count(*) FROM dwh.dim_customer'), 'the dimensions on each');
+like(sql('EXPLAIN SELECT p.product_category, sum(f.total_paid) FROM dwh.fact_sales f JOIN dwh.dim_product p USING (product_key) GROUP BY 1'),
+	qr/Task Count: 8(?!.*Distributed Subplan)/s, 'where they are joined');
+
+my $files = q{SELECT file_id FROM txpipe.file WHERE state LIKE 'loaded%' AND group_key LIKE 'group%' ORDER BY group_key, feed DESC};
+foreach my $file (split /\n/, sql($files))
+{
+	sql("SELECT txpipe.unload($file)");
+	sql("SELECT txpipe.reload($file)");
+}
+is_sound('with each file taken back and loaded again', @groups);
+my @gone;
+while (my ($file) = split /\n/, sql($files))
+{
+	sql("SELECT txpipe.unload($file)");
+	push @gone, $file;
+}
+is(sql('SELECT (SELECT count(*) FROM dwh.fact_sales), (SELECT count(*) FROM dwh.rollup_total), (SELECT count(*) FROM dwh.sale_key)'), '0|0|0',
+	'without its files it is empty');
+sql("SELECT txpipe.reload($_)") foreach @gone;
+is_sound('with all of them back', @groups);
+
+push @groups, make_groups(1, '--rows', 8000, '--seed', 138, '--first', 5);
+deliver($groups[4], 'group5');
 run_hourly();
-same_lines(facts(), totals(@groups), 'its reports are those of its files');
-is(sql('SELECT count(*) FROM txpipe.check_warehouse() WHERE NOT ok'), 0, 'and it is sound');
-is(sql('SELECT sum(c.n), count(DISTINCT p.product_category) > 1 FROM counts c JOIN dwh.dim_product p ON p.product_key = c.shop'),
-	sql('SELECT sum(n) FROM (SELECT * FROM counts OFFSET 0) c WHERE shop IN (SELECT product_key FROM (SELECT * FROM dwh.dim_product OFFSET 0) p)') . '|t',
-	'its dimensions join distributed tables');
+is_sound('with a file of many sales', @groups);
+sql('UPDATE dwh.rollup_total_base SET units = units + 1; DELETE FROM dwh.rollup_online_city_base; SELECT txpipe.repair_rollups()');
+is_sound('repaired', @groups);
+
+# How long readers see a part of a load. The reports read sums, which are whole at any time.
+my $before = sql('SELECT count(*) FROM dwh.fact_sales');
+my @many = make_groups(20, '--rows', 300, '--seed', 138, '--first', 10, '--dirty', 0);
+deliver($many[$_], 'group' . (10 + $_)) foreach 0 .. $#many;
+push @groups, @many;
+my ($wanted) = totals(@groups) =~ /^total\trows\t(\d+)$/m;
+my $run = IPC::Run::start([ 'psql', '-X', '-q', '-d', $node->connstr('postgres'), '-c', 'SET txpipe.groups_per_transaction = 1', '-c', 'CALL txpipe.run_hourly()' ]);
+watch('dwh.fact_sales', 'file_id', $wanted);
+$run->finish;
+is_sound('after loads that others looked at', @groups);
+
+# Sales that are streamed, and then in a file: three, of which it brings two and another one.
+my $money = q{SELECT source, count(*), sum(total_paid) FROM dwh.sales WHERE transaction_id LIKE 'live%' GROUP BY 1 ORDER BY 1};
+sql(q{SELECT txpipe.create_live_sales('shop', 'live')});
+produce_lines($broker, 'live', 0, map { sprintf '{"transaction_id": "live%d", "transaction_date": "2023-05-%02d", "customer_id": 7, "product_id": 3,'
+	  . ' "units": %1$d, "unit_price": "9.99", "sales_agent_id": 1, "branch_id": 1}', $_, $_ } 1 .. 3);
+wait_for_offset($node, 'live_sales', 3);
+is(sql($money), 'speed|3|59.9400', 'streamed sales are in the view');
+land_sales('group40', map { "2023-05-0$_,live$_,7,,,,1,1,3,,,,,,,,$_,9.99,no,," } 2 .. 4);
+run_hourly();
+is(sql($money), "batch|3|89.9100\nspeed|1|9.9900", 'those of a file take their place');
 
 $node->stop;
 $node{$_}->stop foreach qw(east west);

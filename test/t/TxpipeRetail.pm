@@ -11,14 +11,15 @@ use File::Path qw(make_path);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use TxpipeCitus;
 
 our @EXPORT = qw(retail_node use_node use_database fresh_database sql run_hourly deliver land make_groups facts totals same_lines land_sales);
 
 our $tree = $ENV{TXPIPE_TREE} // dirname(__FILE__) . '/../..';
-my ($node, $base);
+my ($node, $base, @workers);
 my $db = 'retail';
 
-# A running server; conf: further lines of postgresql.conf; install_path: of another installation.
+# A running server, with TXPIPE_CITUS and two workers on which its warehouses are shared out; conf: further lines of postgresql.conf; install_path: of another installation.
 sub retail_node
 {
 	my ($name, %opt) = @_;
@@ -35,6 +36,13 @@ txpipe.settle_time = 0
 timezone = 'UTC'
 CONF
 	$node->append_conf('postgresql.conf', $opt{conf}) if defined $opt{conf};
+	if ($ENV{TXPIPE_CITUS})
+	{
+		@workers = map { PostgreSQL::Test::Cluster->new("$name$_") } 1, 2;
+		$_->init(extra => [ '-E', 'UTF8', '--locale=C.UTF-8' ]) foreach @workers;
+		start_with_citus($_, 'txpipe') foreach $node, @workers;
+		return $node;
+	}
 	$node->start;
 	return $node;
 }
@@ -58,10 +66,15 @@ sub use_database
 sub fresh_database
 {
 	$db = shift // 'retail';
-	$node->safe_psql('postgres', "DROP DATABASE IF EXISTS $db");
-	$node->safe_psql('postgres', "CREATE DATABASE $db");
+	foreach my $server ($node, @workers)
+	{
+		$server->safe_psql('postgres', "DROP DATABASE IF EXISTS $db WITH (FORCE)");
+		$server->safe_psql('postgres', "CREATE DATABASE $db");
+	}
+	share_out($db, $node, @workers) if @workers;
 	sql('CREATE EXTENSION txpipe');
-	sql('SELECT txpipe.create_warehouse()');
+	# Citus warns of what it does not share out.
+	sql('SET client_min_messages = error; SELECT txpipe.create_warehouse()');
 	return;
 }
 
