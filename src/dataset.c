@@ -56,18 +56,20 @@ set_token(TxpDataset *dataset)
 }
 
 static TxpDataset *
-begin(const char *name, const char *suffix, bool alone)
+begin(const char *name, const char *suffix, const char *token, bool alone)
 {
 	TxpDataset *dataset = palloc0(sizeof(TxpDataset));
 
-	txp_outfile_prepare(name);
 	dataset->context = CurrentMemoryContext;
 	dataset->part_context =
 		AllocSetContextCreate(CurrentMemoryContext, "txpipe part", ALLOCSET_DEFAULT_SIZES);
 	dataset->name = pstrdup(name);
 	dataset->suffix = suffix;
 	dataset->base = "";
-	set_token(dataset);
+	if (token == NULL)
+		set_token(dataset);
+	else
+		strlcpy(dataset->token, token, sizeof(dataset->token));
 	dataset->is_begun = txp_stage_begin(&dataset->stage, name, dataset->token, alone);
 	return dataset->is_begun ? dataset : NULL;
 }
@@ -75,13 +77,22 @@ begin(const char *name, const char *suffix, bool alone)
 TxpDataset *
 txp_dataset_begin(const char *name, const char *suffix)
 {
-	return begin(name, suffix, false);
+	txp_outfile_prepare(name);
+	return begin(name, suffix, NULL, false);
 }
 
 TxpDataset *
 txp_dataset_begin_alone(const char *name, const char *suffix)
 {
-	return begin(name, suffix, true);
+	txp_outfile_prepare(name);
+	return begin(name, suffix, NULL, true);
+}
+
+TxpDataset *
+txp_dataset_begin_below(const char *path, const char *suffix, const char *token)
+{
+	txp_outfile_prepare_below(path);
+	return begin(path, suffix, token, true);
 }
 
 /* --- parts --- */

@@ -23,6 +23,11 @@ typedef struct TxpDataset TxpDataset;
 extern TxpDataset *txp_dataset_begin(const char *name, const char *suffix);
 /* The same for a set of data sets, one export at a time; NULL: another one is at work. */
 extern TxpDataset *txp_dataset_begin_alone(const char *name, const char *suffix);
+/*
+ * The same for one in a directory below. The token, of 16 hexadecimal digits, is in the names of parts: one for the same content makes
+ * an export that is repeated after a crash put the same files over those that are there.
+ */
+extern TxpDataset *txp_dataset_begin_below(const char *path, const char *suffix, const char *token);
 
 /* What follows is of this data set of the set. */
 extern void txp_dataset_enter(TxpDataset *dataset, const char *name);

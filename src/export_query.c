@@ -60,6 +60,25 @@ set(const char *name, const char *value)
 							 false);
 }
 
+void
+txp_export_settings(void)
+{
+	set("DateStyle", "ISO");
+	set("IntervalStyle", "postgres");
+	set("extra_float_digits", "1");
+	set("bytea_output", "hex");
+}
+
+void
+txp_export_check_isolation(void)
+{
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+						errmsg("data sets of one snapshot are exported in READ COMMITTED only"),
+						errdetail("An older snapshot may be from before the last export."),
+						errhint("Begin the transaction with ISOLATION LEVEL READ COMMITTED.")));
+}
+
 /* What the session has set must not change the bytes; whoever calls functions must not write through them. */
 void
 txp_export_run(SPIPlanPtr plan, DestReceiver *receiver)
@@ -71,10 +90,7 @@ txp_export_run(SPIPlanPtr plan, DestReceiver *receiver)
 
 	/* As a setting it cannot be undone from PostgreSQL 16 on; an error restores it with its (sub)transaction. */
 	XactReadOnly = true;
-	set("DateStyle", "ISO");
-	set("IntervalStyle", "postgres");
-	set("extra_float_digits", "1");
-	set("bytea_output", "hex");
+	txp_export_settings();
 	code = SPI_execute_plan_extended(plan, &options);
 	if (code < 0)
 		elog(ERROR, "SPI_execute_plan_extended returned %s", SPI_result_code_string(code));

@@ -16,6 +16,12 @@ extern SPIPlanPtr txp_export_prepare(const char *text);
 /* The columns of its rows. */
 extern TupleDesc txp_export_columns(SPIPlanPtr plan);
 
+/* Texts of values that say them exactly, until the caller's level of settings ends. */
+extern void txp_export_settings(void);
+
+/* ERRORs (25001) unless each statement has a snapshot of its own. */
+extern void txp_export_check_isolation(void);
+
 /* Gives its rows to the receiver, with settings that do not depend on the session's. */
 extern void txp_export_run(SPIPlanPtr plan, DestReceiver *receiver);
 

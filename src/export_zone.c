@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -335,16 +334,6 @@ new_manifest(const Zone *zone)
 
 /* --- the call --- */
 
-static void
-check_isolation(void)
-{
-	if (IsolationUsesXactSnapshot())
-		ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-						errmsg("data sets of one snapshot are exported in READ COMMITTED only"),
-						errdetail("An older snapshot may be from before the last export."),
-						errhint("Begin the transaction with ISOLATION LEVEL READ COMMITTED.")));
-}
-
 /* TRUNCATE, and whatever writes a table anew, would leave nothing in it for a snapshot from before. */
 static void
 lock_tables(ArrayType *tables)
@@ -414,7 +403,7 @@ txpipe_write_zone(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("tables must not be null")));
 	tables = PG_GETARG_ARRAYTYPE_P(2);
-	check_isolation();
+	txp_export_check_isolation();
 	initStringInfo(&zone.datasets);
 	SPI_connect();
 	MemoryContextSwitchTo(zone.context);

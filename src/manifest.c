@@ -63,22 +63,6 @@ txp_manifest_text(const char *dataset, const char *facts, const List *parts, int
 
 /* --- reading --- */
 
-/* Data sets may be in a directory of several. */
-static void
-check_path(const char *path)
-{
-	char *name = pstrdup(path);
-	char *slash;
-
-	while ((slash = strchr(name, '/')) != NULL)
-	{
-		*slash = '\0';
-		txp_outdir_check(name);
-		name = slash + 1;
-	}
-	txp_outdir_check(name);
-}
-
 static char *
 read_all(int fd, off_t size, const char *path)
 {
@@ -131,7 +115,7 @@ txp_manifest_read(const char *path)
 	struct stat st;
 	int fd;
 
-	check_path(path);
+	txp_outdir_check_path(path);
 	fd = txp_below_open(txp_export_directory, name, &st);
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return NULL;

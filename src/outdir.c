@@ -61,6 +61,21 @@ txp_outdir_check(const char *name)
 }
 
 void
+txp_outdir_check_path(const char *path)
+{
+	char *name = pstrdup(path);
+	char *slash;
+
+	while ((slash = strchr(name, '/')) != NULL)
+	{
+		*slash = '\0';
+		txp_outdir_check(name);
+		name = slash + 1;
+	}
+	txp_outdir_check(name);
+}
+
+void
 txp_outdir_fail(const char *doing, const char *name)
 {
 	ereport(ERROR, (errcode_for_file_access(),

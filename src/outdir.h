@@ -11,6 +11,8 @@
  * exist.
  */
 extern void txp_outdir_check(const char *name);
+/* The same of each component of a path. */
+extern void txp_outdir_check_path(const char *path);
 
 /* ERROR with errno: "could not DOING file NAME". */
 extern void txp_outdir_fail(const char *doing, const char *name);

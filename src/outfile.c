@@ -139,6 +139,13 @@ txp_outfile_prepare(const char *name)
 	txp_outdir_check(name);
 }
 
+void
+txp_outfile_prepare_below(const char *path)
+{
+	PreventCommandIfReadOnly("an export of txpipe");
+	txp_outdir_check_path(path);
+}
+
 TxpOutFile *
 txp_outfile_open(const char *name)
 {

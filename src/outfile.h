@@ -26,6 +26,7 @@ typedef struct TxpOutFacts
 extern TxpOutFile *txp_outfile_open(const char *name);
 /* The same in two steps, the second with a path below the directory that is the caller's own: what may not be ERRORs in the first. */
 extern void txp_outfile_prepare(const char *name);
+extern void txp_outfile_prepare_below(const char *path);
 extern TxpOutFile *txp_outfile_open_below(const char *path);
 /* Adds bytes; UTF-8 is what readers expect. */
 extern void txp_outfile_write(TxpOutFile *file, const char *bytes, size_t len);

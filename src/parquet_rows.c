@@ -145,8 +145,8 @@ end_part(TxpParquetRows *rows)
 
 /* --- the partition of a row --- */
 
-static void
-append_escaped(StringInfo text, const char *value)
+void
+txp_partition_put(StringInfo text, const char *value)
 {
 	for (; *value != '\0'; value++)
 	{
@@ -197,11 +197,11 @@ partition_of(TxpParquetRows *rows, const TupleTableSlot *slot)
 		if (i > 0)
 			appendStringInfoChar(&text, '/');
 		begin = text.len;
-		append_escaped(&text, column->column.name);
+		txp_partition_put(&text, column->column.name);
 		appendStringInfoChar(&text, '=');
-		append_escaped(&text, slot->tts_isnull[key]
-								  ? NULL_PARTITION
-								  : partition_value(column, slot->tts_values[key]));
+		txp_partition_put(&text, slot->tts_isnull[key]
+									 ? NULL_PARTITION
+									 : partition_value(column, slot->tts_values[key]));
 		if (text.len - begin > NAME_MAX)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("column \"%s\" has a text that is too long for the name of a "

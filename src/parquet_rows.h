@@ -6,6 +6,7 @@
 
 #include "postgres.h"
 #include "access/tupdesc.h"
+#include "lib/stringinfo.h"
 #include "tcop/dest.h"
 
 #include "dataset.h"
@@ -27,6 +28,9 @@ extern TxpParquetRows *txp_parquet_rows_new(TxpDataset *dataset, TxpNames partit
 											TxpNames sort_by);
 extern DestReceiver *txp_parquet_rows_receiver(TxpParquetRows *rows);
 extern void txp_parquet_rows_abandon(TxpParquetRows *rows);
+
+/* Appends a value as names of directories have it: column=value. */
+extern void txp_partition_put(StringInfo text, const char *value);
 
 /* What the manifest says of them: format, partition_by and columns, a JSON object without its braces. */
 extern char *txp_parquet_rows_facts(TupleDesc columns, TxpNames partition_by);

@@ -22,16 +22,6 @@ my $SOON = 30;
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
-sub set_clock
-{
-	my ($hours) = @_;
-
-	open my $fh, -e $clock ? '+<' : '>', $clock or die "$clock: $!";
-	syswrite $fh, pack 'q', $hours * 3600;
-	close $fh;
-	return;
-}
-
 sub send_some
 {
 	my ($what) = @_;
@@ -56,7 +46,7 @@ sub nothing_is_negative
 	return;
 }
 
-set_clock(0);
+set_clock($clock, 0);
 {
 	local $ENV{LD_PRELOAD} = $preload;
 	local $ENV{TXPIPE_CLOCK} = $clock;
@@ -106,7 +96,7 @@ for my $step (@steps)
 	my $peek = $node->background_psql('postgres', on_error_stop => 0);
 	$peek->query_until(qr/begun/, "\\echo begun\nSELECT count(*) FROM txpipe.peek('shop', 't', start_at => 'latest', timeout => '2 s');\n\\echo ended\n");
 
-	set_clock($hours);
+	set_clock($clock, 3600 * $hours);
 	my $now = sql(q{SELECT extract(epoch FROM clock_timestamp())});
 	cmp_ok(abs($now - time() - 3600 * $hours), '<', 60, "$what: the server's clock was set");
 	$peek->query_until(qr/ended/, "");

@@ -15,7 +15,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 our @EXPORT = qw(
-  new_node start_node preload_path install_with_preload start_broker stop_broker produce_file produce_lines topic_control
+  new_node start_node preload_path set_clock install_with_preload start_broker stop_broker produce_file produce_lines topic_control
   shortest wait_for wait_for_offset wait_until worker_pid child_pid checkpointer_pid error_of fails_with open_letters log_is_clean process_lives kafka_server secret_file own_process end_process
   need_fetched
   $CRON_CONF
@@ -126,6 +126,17 @@ sub install_with_preload
 	close $fh;
 	chmod 0755, $program;
 	return "$dir/server$path";
+}
+
+# Moves the time of day of processes that have test/preload/clock.c, and the file's name in TXPIPE_CLOCK, by so many seconds.
+sub set_clock
+{
+	my ($file, $seconds) = @_;
+
+	open my $fh, -e $file ? '+<' : '>', $file or die "$file: $!";
+	syswrite $fh, pack 'q', $seconds;
+	close $fh;
+	return;
 }
 
 # --- broker ---
