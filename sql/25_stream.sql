@@ -98,7 +98,8 @@ CREATE FUNCTION txpipe.drop_stream(stream text) RETURNS void
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'txpipe_drop_stream';
 COMMENT ON FUNCTION txpipe.drop_stream(text) IS
-    'Removes a stream with its offsets, dead letters, logs, steps, rules and alerts; the target table stays. 55P03 when a batch at work '
+    'Removes a stream with its offsets, dead letters, logs, steps, rules and alerts; the target table and the files of its archive stay, '
+    'and rows that wait for that stay until export_archive() has written them. 55P03 when a batch at work '
     'does not end within 10 s. For its owner';
 
 -- No SET clause: a procedure with one could not commit before it waits.

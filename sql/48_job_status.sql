@@ -3,7 +3,7 @@
 
 CREATE FUNCTION txpipe.known_jobs(OUT ordinal integer, OUT job text, OUT command text, OUT run_job text)
 RETURNS SETOF record
-LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 6
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 7
 SET search_path = pg_catalog, pg_temp
 AS $body$
     VALUES (1, 'ingest', 'CALL txpipe.run_hourly()', 'run_hourly'),
@@ -11,7 +11,8 @@ AS $body$
            (3, 'nightly', 'SELECT txpipe.take_nightly_report()', 'take_nightly_report'),
            (4, 'housekeeping', 'SELECT txpipe.housekeeping()', 'housekeeping'),
            (5, 'dashboard', 'SELECT txpipe.export_dashboard()', 'export_dashboard'),
-           (6, 'curated', 'SELECT txpipe.export_curated()', 'export_curated')
+           (6, 'curated', 'SELECT txpipe.export_curated()', 'export_curated'),
+           (7, 'archive', 'SELECT txpipe.export_archive()', 'export_archive')
 $body$;
 COMMENT ON FUNCTION txpipe.known_jobs() IS
 'Part of schedule() and the view job_status: the jobs of txpipe.schedule(), in the order of its arguments: what each runs, and the name of its runs in txpipe.run';

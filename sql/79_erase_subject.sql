@@ -7,7 +7,7 @@ CREATE FUNCTION txpipe.erase_kept(what text, ids bigint[], line_nos bigint[] DEF
     LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'txpipe_erase_kept';
 COMMENT ON FUNCTION txpipe.erase_kept(text, bigint[], bigint[]) IS
-    'Part of erase_subject(): erases dead letters, rejected records (ids are files, with line_nos), alerts, messages of the outbox, or '
+    'Part of erase_subject(): erases dead letters, rejected records (ids are files, with line_nos), alerts, messages of the outbox, rows of archives, or '
     'copies of files in the lake, of streams, feeds and routes that the caller owns. Result: how many';
 
 CREATE FUNCTION txpipe.erase_copies(subject jsonb, server text, rejected bigint[], rejected_lines bigint[])
@@ -113,6 +113,19 @@ AS $$
       FROM jsonb_each(subject) AS s
 $$;
 COMMENT ON FUNCTION txpipe.subject_condition(text[], jsonb, text[], text) IS 'Part of erase_subject(): which rows t with these columns are the person''s';
+
+-- As subject_condition() has it, of a row that is kept as texts.
+CREATE FUNCTION txpipe.is_of_subject(subject jsonb, columns text[], cells text[], encrypted text[], server text) RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN NOT bool_and(s.key = ANY (columns)) THEN false
+                ELSE bool_and(CASE WHEN s.key = ANY (encrypted) IS NOT TRUE THEN coalesce(s.cell IN (SELECT jsonb_array_elements_text(s.value)), false)
+                                   WHEN s.cell IS NULL THEN false
+                                   WHEN server IS NOT NULL THEN txpipe.decrypt(s.cell::bytea, server) IN (SELECT jsonb_array_elements_text(s.value)) END) END
+      FROM (SELECT e.key, e.value, cells[array_position(columns, e.key)] AS cell FROM jsonb_each(subject) AS e) s
+$$;
+COMMENT ON FUNCTION txpipe.is_of_subject(jsonb, text[], text[], text[], text) IS
+    'Part of erase_subject(): whether a row of an archive with these columns is the person''s; NULL: it is encrypted, and no server is given';
 
 CREATE FUNCTION txpipe.columns_of(place regclass) RETURNS text[]
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
@@ -250,6 +263,13 @@ BEGIN
     SELECT array_agg(o.outbox_id) INTO ids FROM txpipe.outbox o WHERE txpipe.mentions(person, o.key::text, o.value::text, o.headers::text);
     report := report || txpipe.erasure('outbox', 'deleted', txpipe.erase_kept('outbox', ids));
 
+    SELECT array_agg(r.archive_row_id) FILTER (WHERE r.his), count(*) FILTER (WHERE r.his IS NULL) INTO ids, unread
+      FROM (SELECT a.archive_row_id, txpipe.is_of_subject(person, a.columns, a.cells, a.encrypted, server) AS his FROM txpipe.archive_row a) r;
+    report := report || txpipe.erasure('archives', 'deleted', txpipe.erase_kept('archive rows', ids));
+    IF unread > 0 THEN
+        report := report || txpipe.erasure('archives', no_server, unread);
+    END IF;
+
     IF remove_copies THEN
         SELECT array_agg(f.file_id) INTO ids FROM txpipe.file f WHERE f.file_id = ANY (files) AND f.file_id = ANY (unread_files);
         report := report || txpipe.erasure('lake', 'copies removed', txpipe.erase_kept('copies', ids));
@@ -267,7 +287,7 @@ COMMENT ON PROCEDURE txpipe.erase_subject(jsonb, boolean, text, boolean, jsonb) 
     'Erases a person from what the calling role owns, in the present transaction. subject: columns and the values that say who it is, for example '
     '{"customer_id": 17, "email": ["a@x.org", "a@y.org"]}; a row is the person''s where each column has one of its values. Rows of targets of streams and '
     'feeds and of their windows are deleted, where the table has all of these columns; persons of dwh.dim_customer, the addresses of their sales, and rows of dwh.live_sales are '
-    'blanked, facts and sums stay; dead letters and messages of the outbox in which a value of each is a word are deleted, rejected records and alerts blanked. '
+    'blanked, facts and sums stay; rows that wait for the archive of a stream are deleted as those of its target; dead letters and messages of the outbox in which a value of each is a word are deleted, rejected records and alerts blanked. '
     'copies of files in the lake are written anew without the person''s records, whose lines stay empty, and the old ones go when the transaction commits. '
     'server: whose user mapping of the caller has the key to look into encrypted columns and records; without it they are reported as not searched. remove_copies: '
     'copies that were not searched, of files in which something was found, are removed as a whole. dry_run, the default: does '

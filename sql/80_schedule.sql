@@ -82,17 +82,18 @@ COMMENT ON FUNCTION txpipe.change_jobs(text[]) IS
 
 CREATE FUNCTION txpipe.schedule(ingest text DEFAULT '5 * * * *', b2b text DEFAULT '0 1 * * *', nightly text DEFAULT '30 1 * * *',
                                 housekeeping text DEFAULT '15 2 * * *', dashboard text DEFAULT '* * * * *',
-                                curated text DEFAULT NULL)
+                                curated text DEFAULT NULL, archive text DEFAULT NULL)
 RETURNS TABLE (job text, job_id bigint)
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $body$
-    SELECT c.job, c.job_id FROM txpipe.change_jobs(ARRAY[ingest, b2b, nightly, housekeeping, dashboard, curated]) c WHERE NOT c.removed
+    SELECT c.job, c.job_id FROM txpipe.change_jobs(ARRAY[ingest, b2b, nightly, housekeeping, dashboard, curated, archive]) c WHERE NOT c.removed
 $body$;
-COMMENT ON FUNCTION txpipe.schedule(text, text, text, text, text, text) IS
+COMMENT ON FUNCTION txpipe.schedule(text, text, text, text, text, text, text) IS
 'Installs or updates the pg_cron jobs of this database, run as the caller: ingest (CALL txpipe.run_hourly()), b2b (SELECT
 txpipe.export_b2b()), nightly (SELECT txpipe.take_nightly_report()), housekeeping (SELECT txpipe.housekeeping()), dashboard
-(SELECT txpipe.export_dashboard()) and, where it is given a schedule, curated (SELECT txpipe.export_curated()). Arguments are cron schedules in GMT; NULL leaves a job out and removes an installed one. Jobs of
+(SELECT txpipe.export_dashboard()) and, where they are given a schedule, curated (SELECT txpipe.export_curated()) and archive (SELECT
+txpipe.export_archive()). Arguments are cron schedules in GMT; NULL leaves a job out and removes an installed one. Jobs of
 other roles and databases are not touched. Where pg_cron lives in another database the jobs have this one''s name behind
 theirs, and ROLLBACK does not undo the call. Result: the jobs, and their numbers in cron.job. Errors: those of txpipe.ask_cron.
 The caller needs EXECUTE on it and on change_jobs, require_cron, cron_database, ask_cron and note_schedule.';
@@ -102,7 +103,7 @@ RETURNS SETOF text
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $body$
-    SELECT c.job FROM txpipe.change_jobs(ARRAY[NULL, NULL, NULL, NULL, NULL, NULL]::text[]) c WHERE c.removed
+    SELECT c.job FROM txpipe.change_jobs(ARRAY[NULL, NULL, NULL, NULL, NULL, NULL, NULL]::text[]) c WHERE c.removed
 $body$;
 COMMENT ON FUNCTION txpipe.unschedule() IS
 'Removes the pg_cron jobs that txpipe.schedule() installed as the caller in this database; returns their names. Errors: those of

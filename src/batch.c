@@ -128,7 +128,7 @@ txp_batch_insert(const TxpLink *link, const TxpBatch *batch, List **refusals)
 	if (fits && batch->nrows > 0)
 	{
 		txp_sink_check(target, link->plan);
-		if (link->steps != NIL)
+		if (link->reader != NULL)
 			stopped = txp_steps_write(link, target, batch, refusals);
 		else
 			write_plain(link, target, batch, refusals);

@@ -45,6 +45,14 @@ static Kind kinds[] = {
 		  "s") "AND a.alert_id = ANY ($2) AND $3 IS NULL",
 	  3,
 	  {OIDOID, INT8ARRAYOID, INT8ARRAYOID}}},
+	{"archive rows",
+	 {"DELETE FROM txpipe.archive_row_store r USING txpipe.archive_shape a LEFT JOIN txpipe.stream "
+	  "s "
+	  "USING (stream_id) WHERE r.shape_id = a.shape_id AND coalesce(s.owner_oid, a.owner_oid) = $1 "
+	  "AND coalesce(s.owner_name, a.owner_name) = (SELECT rolname FROM pg_roles WHERE oid = $1) "
+	  "AND r.archive_row_id = ANY ($2) AND $3 IS NULL",
+	  3,
+	  {OIDOID, INT8ARRAYOID, INT8ARRAYOID}}},
 	{"outbox",
 	 {"DELETE FROM txpipe.outbox_store o USING txpipe.outbox_route r WHERE o.route_id = r.route_id "
 	  "AND " OWNED("r") "AND o.outbox_id = ANY ($2) AND $3 IS NULL",
@@ -88,5 +96,6 @@ txpipe_erase_kept(PG_FUNCTION_ARGS)
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("nothing is kept as \"%s\"", what),
-			 errhint("It is dead letters, rejected records, alerts, outbox or copies.")));
+			 errhint("It is dead letters, rejected records, alerts, archive rows, outbox or "
+					 "copies.")));
 }

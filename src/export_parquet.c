@@ -28,6 +28,18 @@ names_argument(FunctionCallInfo fcinfo, int n, const char *argument)
 	return names;
 }
 
+/* Directories of data sets that are not replaced as a whole. */
+static void
+check_name(const char *name)
+{
+	if (strcmp(name, TXP_RAW) == 0 || strcmp(name, TXP_CURATED) == 0 ||
+		strncmp(name, TXP_CURATED "/", strlen(TXP_CURATED "/")) == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("data set \"%s\" is kept by %s()", name,
+							   strcmp(name, TXP_RAW) == 0 ? "export_archive" : "export_curated"),
+						errhint("Choose another name.")));
+}
+
 /* export_parquet(query text, dataset text, partition_by text[], sort_by text[]) RETURNS text: path of the manifest. */
 Datum
 txpipe_export_parquet(PG_FUNCTION_ARGS)
@@ -43,11 +55,7 @@ txpipe_export_parquet(PG_FUNCTION_ARGS)
 	const char *facts;
 	SPIPlanPtr plan;
 
-	if (strcmp(name, TXP_CURATED) == 0 ||
-		strncmp(name, TXP_CURATED "/", strlen(TXP_CURATED "/")) == 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("data set \"%s\" is kept by export_curated()", name),
-						errhint("Choose another name.")));
+	check_name(name);
 	SPI_connect();
 	plan = txp_export_prepare(query);
 	MemoryContextSwitchTo(context);

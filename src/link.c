@@ -17,11 +17,13 @@
 #include "sink.h"
 #include "step_plan.h"
 
-/* What no step looks at is neither decoded nor read for them. */
+/* What neither a step nor the archive looks at is neither decoded nor read for them. */
 static void
 plan_steps(TxpLink *link)
 {
 	link->needs = txp_steps_needs(link->steps, link->plan->desc);
+	if (link->archive != NULL)
+		link->needs = bms_join(link->needs, txp_archive_needs(link->archive));
 	txp_rowplan_leave_out(link->plan, link->needs);
 	link->reader = txp_rowreader_new_for(link->plan, link->needs);
 }
@@ -53,13 +55,17 @@ plan_rows(TxpLink *link)
 	txp_sink_check(target, link->plan);
 	if (link->steps != NIL)
 		txp_rowplan_add_for_steps(link->plan, stream->columns);
+	if (stream->archive)
+		txp_archive_add_columns(link->plan);
 	txp_rowplan_set_keys(
 		link->plan, &(TxpPlanKeys){stream->server, stream->server, stream->encrypt, stream->owner});
 	txp_rowplan_set_schemas(link->plan, stream->server, stream->owner, &stream->schemas);
 	link->upsert = txp_upsert_new(stream, target, link->plan);
 	link->target_desc = CreateTupleDescCopyConstr(RelationGetDescr(target));
 	table_close(target, AccessShareLock);
-	if (link->steps != NIL)
+	if (stream->archive)
+		link->archive = txp_archive_new(stream, link->plan);
+	if (link->steps != NIL || stream->archive)
 		plan_steps(link);
 	txp_rights_restore(&saved);
 }

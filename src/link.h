@@ -14,6 +14,7 @@
 #include "lib/stringinfo.h"
 #include "utils/uuid.h"
 
+#include "archive.h"
 #include "io_client.h"
 #include "rowplan.h"
 #include "rowreader.h"
@@ -38,8 +39,9 @@ typedef struct TxpLink
 	TxpRowPlan *plan;
 	TxpUpsert *upsert;     /* NULL in mode append */
 	List *steps;           /* of TxpStreamStep, in order */
-	Bitmapset *needs;      /* columns of the plan, from 0, that they look at */
-	TxpRowReader *reader;  /* of those; NULL: there are no steps */
+	TxpArchive *archive;   /* NULL: none is kept */
+	Bitmapset *needs;      /* columns of the plan, from 0, that steps and archive look at */
+	TxpRowReader *reader;  /* of those; NULL: there are neither */
 	TupleDesc target_desc; /* of the target when the plan was made */
 	char **topics;         /* by the numbers frames name them by, */
 	pg_uuid_t *topic_ids;  /* and their ids; all 0: not known */

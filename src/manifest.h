@@ -11,6 +11,7 @@
 #define TXP_MANIFEST "_manifest.json"
 
 #define TXP_CURATED "curated" /* the directory of export_curated() */
+#define TXP_RAW "raw"         /* that of export_archive() */
 
 typedef struct TxpPart
 {

@@ -1,5 +1,5 @@
 /*
- * step_run.c — a batch of a stream that has steps.
+ * step_run.c — a batch of a stream that has steps or an archive.
  *
  * The rows are read once into a tuplestore, which every step sees as the relation `batch`. The insert into the
  * target is COPY or the upsert, as without steps, of the columns that are the target's.
@@ -314,6 +314,8 @@ apply_rows(StepRun *run, uint32 first, uint32 count, bool single, const Bitmapse
 	PG_TRY();
 	{
 		run_all(run, first, count, skip);
+		if (run->link->archive != NULL)
+			txp_archive_rows(run->link->archive, run->store);
 	}
 	PG_CATCH();
 	{

@@ -87,6 +87,7 @@ txp_stream_apply_options(TxpStream *stream)
 	stream->on_lost_offset = txp_option_text(TXP_OPTION_STREAM, stream->options, "on_lost_offset");
 	stream->on_new_field = txp_option_text(TXP_OPTION_STREAM, stream->options, "on_new_field");
 	stream->track_fields = txp_option_bool(TXP_OPTION_STREAM, stream->options, "track_fields");
+	stream->archive = txp_option_bool(TXP_OPTION_STREAM, stream->options, "archive");
 	stream->schemas = schemas_of(stream);
 	stream->envelope = txp_option_text(TXP_OPTION_STREAM, stream->options, "envelope");
 	stream->rows = txp_option_text(TXP_OPTION_STREAM, stream->options, "rows");

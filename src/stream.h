@@ -46,6 +46,7 @@ typedef struct TxpStream
 	char *on_lost_offset; /* stop, earliest, latest */
 	char *on_new_field;   /* rest, column, stop */
 	bool track_fields;
+	bool archive;
 	char *envelope; /* none, debezium, cloudevents */
 	char *rows;     /* where they are in a message; empty: it is one */
 	TxpStreamSchemas schemas;

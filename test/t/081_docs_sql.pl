@@ -38,6 +38,8 @@ my @prepared = (
 	[ 'live.md', qr/hmac\(/ => 'CREATE EXTENSION pgcrypto' ],
 	[ 'operations.md', qr// => sub { kafka_server($main::node, 'shop', $main::broker, 'shop') } ],
 	[ 'parquet.md', qr// => sub { warehouse() } ],
+	[ 'parquet.md', qr/alter_stream\('orders'/ => sub { kafka_server($main::node, 'shop', $main::broker, 'shop');
+		$main::node->safe_psql('shop', q{CREATE TABLE orders (id bigint); SELECT txpipe.create_stream('orders', 'shop', 'orders', 'orders', paused => true)}) } ],
 	[ 'reports.md', qr// => sub { warehouse() } ],
 	[ 'scaling.md', qr// => sub { clicks() } ],
 	[ 'scaling.md', qr/release_partition/ => sub { wait_for_offset($main::node, 'clicks', 120, db => 'shop') } ],
