@@ -121,8 +121,8 @@ FUZZ_CC = $(FUZZ_CLANG) -std=c11 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer-no-link,
 	-fno-sanitize-recover=all -Wall -Wextra -Isrc -pthread
 FUZZ_DECODE = $(patsubst src/%.c,build/fuzz/%.o,$(sort $(wildcard src/decode/*.c)))
 # Of the child, for frames: fuzz_frame.c has channel.c, link.c and main.c in itself.
-FUZZ_IO = build/fuzz/fake_kafka.o build/fuzz/fake_registry.o $(patsubst %,build/fuzz/io/%.o,batch charset copying decode_request encode file kafka \
-	lake life pace places records request rewrite schema seal source stream unpack)
+FUZZ_IO = build/fuzz/fake_kafka.o build/fuzz/fake_registry.o build/fuzz/fake_http.o $(patsubst %,build/fuzz/io/%.o,batch charset copying decode_request encode file \
+	kafka lake life object pace places records request rewrite schema seal source store store_parts stream unpack)
 
 build/fuzz/%.o: src/%.c $(wildcard src/*/*.h)
 	@mkdir -p $(@D)

@@ -16,7 +16,7 @@
 
 #include <stdint.h>
 
-#define TXP_PROTOCOL_VERSION 17
+#define TXP_PROTOCOL_VERSION 18
 #define TXP_IO_SOCKET 3          /* the child's end of the socket pair */
 #define TXP_FRAME_MAX (1u << 29) /* a larger size is a broken stream */
 #define TXP_ABSENT 0xFFFFFFFFu
@@ -89,6 +89,12 @@ typedef enum TxpFrameType
 	 * ascending, that become empty lines, as many as they had; u8 compress (also where the copy is packed); opt keys,
 	 * which also read it. Verified, and named, as with FILE_COPY; the copy itself stays. Answer: FILE_REWRITTEN or ERROR. */
 	TXP_FILE_REWRITE = 15,
+	/* str endpoint, str bucket, str region, str key id, str secret key, opt certificates in PEM form, str name of the
+	 * object; str top directory, str path of the file below it; opt sha256 that the file must have. Answer: OBJECT_STORED, when
+	 * the store has said that it has this size and hash, or ERROR. */
+	TXP_OBJECT_PUT = 16,
+	/* The same up to the name of the object, which need not be there. Answer: OBJECT_DELETED or ERROR. */
+	TXP_OBJECT_DELETE = 17,
 
 	/* --- child to server --- */
 
@@ -152,7 +158,10 @@ typedef enum TxpFrameType
 	/* on channel 0: the process lives */
 	TXP_PONG = 48,
 	/* str name used; u8 made (0: it was there); i64 bytes as stored; bytes sha256 of the content, neither packed nor encrypted */
-	TXP_FILE_REWRITTEN = 49
+	TXP_FILE_REWRITTEN = 49,
+	/* i64 bytes, i64 time of the last change of the file's entry in Unix microseconds, bytes sha256 (32) */
+	TXP_OBJECT_STORED = 50,
+	TXP_OBJECT_DELETED = 51
 } TxpFrameType;
 
 typedef enum TxpDelivered

@@ -15,5 +15,7 @@ extern void txp_hash_main(TxpChannel *channel, TxpMail *opening);
 extern void txp_decode_main(TxpChannel *channel, TxpMail *opening);
 extern void txp_copy_main(TxpChannel *channel, TxpMail *opening);
 extern void txp_rewrite_main(TxpChannel *channel, TxpMail *opening);
+extern void txp_object_put_main(TxpChannel *channel, TxpMail *opening);
+extern void txp_object_delete_main(TxpChannel *channel, TxpMail *opening);
 
 #endif

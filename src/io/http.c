@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <unistd.h>
 
 #include "http.h"
 
@@ -16,6 +18,10 @@
 #define CONNECT_MS 5000L
 #define ANSWER_MS 10000L
 #define MAX_BODY (4 * 1024 * 1024)
+#define MAX_HEADER (64 * 1024)
+/* What is slower is no connection. */
+#define LEAST_BYTES_A_SECOND 100L
+#define SLOW_SECONDS 10L
 
 struct TxpHttp
 {
@@ -23,6 +29,9 @@ struct TxpHttp
 	CURL *easy;
 	struct curl_slist *lines; /* of a POST */
 	TxdBuf *body;
+	TxdBuf header; /* of the last answer */
+	const TxpHttpCall *call;
+	int64_t sent; /* of a body that comes from a file */
 	bool too_long;
 	char why[CURL_ERROR_SIZE];
 };
@@ -147,6 +156,7 @@ txp_http_free(TxpHttp *h)
 		curl.cleanup(h->easy);
 		curl.slist_free(h->lines);
 	}
+	txd_buf_free(&h->header);
 	free(h);
 }
 
@@ -160,20 +170,18 @@ set_method(TxpHttp *h, const char *post)
 	curl.setopt(h->easy, CURLOPT_HTTPHEADER, post != NULL ? h->lines : NULL);
 }
 
-long
-txp_http_ask(TxpHttp *h, const char *url, const char *post, TxdBuf *body)
+/* The answer's status, as txp_http_ask has it. */
+static long
+perform(TxpHttp *h, const char *url, TxdBuf *body)
 {
 	long status = 0;
 	CURLcode code;
 
-	if (h->easy == NULL)
-		return 0;
 	h->body = body;
 	h->body->len = 0;
 	h->why[0] = '\0';
 	h->too_long = false;
 	curl.setopt(h->easy, CURLOPT_URL, url);
-	set_method(h, post);
 	code = curl.perform(h->easy);
 	if (h->too_long)
 		return TXP_HTTP_TOO_LONG;
@@ -184,8 +192,150 @@ txp_http_ask(TxpHttp *h, const char *url, const char *post, TxdBuf *body)
 	return status;
 }
 
+long
+txp_http_ask(TxpHttp *h, const char *url, const char *post, TxdBuf *body)
+{
+	if (h->easy == NULL)
+		return 0;
+	set_method(h, post);
+	return perform(h, url, body);
+}
+
 const char *
 txp_http_why(const TxpHttp *h)
 {
 	return h->easy != NULL ? h->why : curl.why;
+}
+
+/* --- requests that are signed --- */
+
+static size_t
+take_header(char *data, size_t size, size_t n, void *arg)
+{
+	TxpHttp *h = arg;
+
+	/* One of several, as behind "100 Continue": the last one counts. */
+	if (size * n > 5 && strncmp(data, "HTTP/", 5) == 0)
+		h->header.len = 0;
+	if (h->header.len + size * n > MAX_HEADER)
+		return 0;
+	txd_buf_append(&h->header, data, size * n);
+	return size * n;
+}
+
+/* The file's next bytes: no more than were announced, and fewer, when it has become shorter, end the request. */
+static size_t
+give_body(char *to, size_t size, size_t n, void *arg)
+{
+	TxpHttp *h = arg;
+	int64_t left = h->call->len - h->sent;
+	size_t wanted = size * n < (size_t) left ? size * n : (size_t) left;
+	ssize_t got;
+
+	if (wanted == 0)
+		return 0;
+	got = pread(h->call->fd, to, wanted, (off_t) (h->call->offset + h->sent));
+	if (got <= 0)
+		return CURL_READFUNC_ABORT;
+	h->sent += got;
+	return (size_t) got;
+}
+
+/* For a connection that was lost before its answer began. */
+static int
+seek_body(void *arg, curl_off_t offset, int origin)
+{
+	TxpHttp *h = arg;
+
+	if (origin != SEEK_SET)
+		return CURL_SEEKFUNC_CANTSEEK;
+	h->sent = offset;
+	return CURL_SEEKFUNC_OK;
+}
+
+void
+txp_http_sign(TxpHttp *h, const char *how, const char *keys)
+{
+	if (h->easy == NULL)
+		return;
+	curl.setopt(h->easy, CURLOPT_AWS_SIGV4, how);
+	curl.setopt(h->easy, CURLOPT_USERPWD, keys);
+	curl.setopt(h->easy, CURLOPT_PATH_AS_IS, 1L);
+	curl.setopt(h->easy, CURLOPT_TIMEOUT_MS, 0L);
+	curl.setopt(h->easy, CURLOPT_LOW_SPEED_LIMIT, LEAST_BYTES_A_SECOND);
+	curl.setopt(h->easy, CURLOPT_LOW_SPEED_TIME, SLOW_SECONDS);
+	curl.setopt(h->easy, CURLOPT_HEADERFUNCTION, take_header);
+	curl.setopt(h->easy, CURLOPT_HEADERDATA, h);
+	curl.setopt(h->easy, CURLOPT_READFUNCTION, give_body);
+	curl.setopt(h->easy, CURLOPT_READDATA, h);
+	curl.setopt(h->easy, CURLOPT_SEEKFUNCTION, seek_body);
+	curl.setopt(h->easy, CURLOPT_SEEKDATA, h);
+}
+
+static void
+set_call(TxpHttp *h, const TxpHttpCall *call)
+{
+	bool is_head = strcmp(call->method, "HEAD") == 0;
+
+	curl.setopt(h->easy, CURLOPT_HTTPGET, 1L);
+	if (call->text != NULL)
+	{
+		curl.setopt(h->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) strlen(call->text));
+		curl.setopt(h->easy, CURLOPT_POSTFIELDS, call->text);
+	}
+	else if (call->fd >= 0)
+	{
+		curl.setopt(h->easy, CURLOPT_UPLOAD, 1L);
+		curl.setopt(h->easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t) call->len);
+	}
+	if (is_head)
+		curl.setopt(h->easy, CURLOPT_NOBODY, 1L);
+	curl.setopt(h->easy, CURLOPT_CUSTOMREQUEST, is_head ? NULL : call->method);
+}
+
+long
+txp_http_call(TxpHttp *h, const TxpHttpCall *call, TxdBuf *body)
+{
+	struct curl_slist *lines = NULL;
+	long status;
+
+	if (h->easy == NULL)
+		return 0;
+	for (const char *const *line = call->lines; *line != NULL; line++)
+		lines = curl.slist_append(lines, *line);
+	h->call = call;
+	h->sent = 0;
+	h->header.len = 0;
+	set_call(h, call);
+	curl.setopt(h->easy, CURLOPT_HTTPHEADER, lines);
+	status = perform(h, call->url, body);
+	curl.setopt(h->easy, CURLOPT_HTTPHEADER, NULL);
+	curl.slist_free(lines);
+	return status;
+}
+
+bool
+txp_http_header(const TxpHttp *h, const char *name, char *value, size_t size)
+{
+	const char *p = h->header.data;
+	const char *end = p + h->header.len;
+	size_t len = strlen(name);
+
+	while (h->header.len > 0 && p < end)
+	{
+		const char *stop = memchr(p, '\n', (size_t) (end - p));
+		const char *next = stop != NULL ? stop + 1 : end;
+
+		if ((size_t) (next - p) > len && p[len] == ':' && strncasecmp(p, name, len) == 0)
+		{
+			p += len + 1;
+			while (p < next && (*p == ' ' || *p == '\t'))
+				p++;
+			while (next > p && (next[-1] == '\n' || next[-1] == '\r' || next[-1] == ' '))
+				next--;
+			return (size_t) snprintf(value, size, "%.*s", (int) (next - p), p) < size;
+		}
+		p = next;
+	}
+	return false;
 }

@@ -1,8 +1,10 @@
 /*
- * http.h — GET and POST by HTTP and HTTPS, with libcurl.
+ * http.h — requests by HTTP and HTTPS, with libcurl.
  */
 #ifndef TXP_HTTP_H
 #define TXP_HTTP_H
+
+#include <stdbool.h>
 
 #include "../decode/buf.h"
 #include "channel.h"
@@ -21,5 +23,25 @@ extern void txp_http_free(TxpHttp *h);
 #define TXP_HTTP_TOO_LONG (-1L)
 extern long txp_http_ask(TxpHttp *h, const char *url, const char *post, TxdBuf *body);
 extern const char *txp_http_why(const TxpHttp *h);
+
+/* A request of any method, with a body from memory or from a file. */
+typedef struct TxpHttpCall
+{
+	const char *method;
+	const char *url;
+	const char *const *lines; /* of the header, ended by NULL */
+	const char *text;         /* the body; NULL: it is `len` bytes of the file, from `offset` on */
+	int fd;
+	int64_t offset;
+	int64_t len;
+} TxpHttpCall;
+
+/* Sign what is called with AWS' signature of version 4: "aws:amz:REGION:s3", "key id:secret key". */
+extern void txp_http_sign(TxpHttp *h, const char *how, const char *keys);
+
+/* As txp_http_ask, but waits as long as bytes come or go: ends when there are almost none for 10 s. */
+extern long txp_http_call(TxpHttp *h, const TxpHttpCall *call, TxdBuf *body);
+/* A line of the last answer's header by its name in lower case; false: there is none, or it is too long. */
+extern bool txp_http_header(const TxpHttp *h, const char *name, char *value, size_t size);
 
 #endif

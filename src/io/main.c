@@ -140,6 +140,10 @@ handler_of(uint32_t type)
 			return txp_copy_main;
 		case TXP_FILE_REWRITE:
 			return txp_rewrite_main;
+		case TXP_OBJECT_PUT:
+			return txp_object_put_main;
+		case TXP_OBJECT_DELETE:
+			return txp_object_delete_main;
 		default:
 			return NULL;
 	}

@@ -40,7 +40,7 @@ sub test_life
 	$c = start_child(version => 999);
 	is(hear($c), undef, 'another protocol version: it ends');
 	is(wait_exit($c) >> 8, 1, '... with status 1');
-	like($c->{logs}[0], qr/protocol version 17, the server 999/, '... and says why');
+	like($c->{logs}[0], qr/protocol version 18, the server 999/, '... and says why');
 
 	$c = start_child();
 	say_frame($c, 'PING', 0, 0, '');

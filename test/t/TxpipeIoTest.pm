@@ -28,7 +28,8 @@ my %TYPE = (
 	TOPICS => 7, PRODUCE => 8, FILE_HASH => 9, FILE_COPY => 10, FILE_OPEN => 11, DECODE => 12, PING => 14, PARTITIONS => 32,
 	BATCH => 33, BATCH_RAW => 34, CLOSED => 35, TOPIC_LIST => 36, PRODUCED => 37, FILE_HASHED => 38,
 	FILE_COPIED => 39, FILE_END => 40, ERROR => 41, LOG => 42, ENDS => 43, VERIFIED => 44,
-	LOST => 45, DECODED => 46, PRODUCED_ALL => 47, PONG => 48, FILE_REWRITE => 15, FILE_REWRITTEN => 49);
+	LOST => 45, DECODED => 46, PRODUCED_ALL => 47, PONG => 48, FILE_REWRITE => 15, FILE_REWRITTEN => 49,
+	OBJECT_PUT => 16, OBJECT_DELETE => 17, OBJECT_STORED => 50, OBJECT_DELETED => 51);
 my %NAME = reverse %TYPE;
 
 # --- the child ---
@@ -48,7 +49,7 @@ sub start_child
 	}
 	close $theirs;
 	my $c = { pid => $pid, sock => $ours, in => '', logs => [], mail => [] };
-	say_frame($c, 'HELLO', 0, 0, pack('L', $arg{version} // 17)) unless $arg{silent};
+	say_frame($c, 'HELLO', 0, 0, pack('L', $arg{version} // 18)) unless $arg{silent};
 	return $c;
 }
 
