@@ -12,8 +12,13 @@ typedef enum TxpOptionScope
 	TXP_OPTION_MAPPING,
 	TXP_OPTION_STREAM,
 	TXP_OPTION_FEED,
-	TXP_OPTION_MESSAGE /* that is sent */
+	TXP_OPTION_MESSAGE, /* that is sent */
+	TXP_OPTION_STORE,
+	TXP_OPTION_STORE_MAPPING
 } TxpOptionScope;
+
+/* Statements that set such options may hold secrets. */
+#define TXP_IS_MAPPING(scope) ((scope) == TXP_OPTION_MAPPING || (scope) == TXP_OPTION_STORE_MAPPING)
 
 typedef enum TxpOptionType
 {

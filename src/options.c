@@ -14,7 +14,8 @@
 
 static const char *const type_names[] = {"text",   "secret",   "integer", "boolean", "character",
 										 "choice", "interval", "file",    "file",    "object"};
-static const char *const scope_names[] = {"server", "user mapping", "stream", "feed", "message"};
+static const char *const scope_names[] = {
+	"server", "user mapping", "stream", "feed", "message", "object store", "object store mapping"};
 
 static const TxpOption *
 find_option(TxpOptionScope scope, const char *name)
@@ -132,9 +133,14 @@ why_not(const TxpOption *option, const char *value)
 static void
 refuse_unknown(TxpOptionScope scope, const char *name)
 {
-	bool of_mapping = scope == TXP_OPTION_SERVER && find_option(TXP_OPTION_MAPPING, name) != NULL;
-	bool of_server = scope == TXP_OPTION_MAPPING && find_option(TXP_OPTION_SERVER, name) != NULL;
-	bool connects = scope == TXP_OPTION_SERVER || scope == TXP_OPTION_MAPPING;
+	bool of_mapping =
+		(scope == TXP_OPTION_SERVER && find_option(TXP_OPTION_MAPPING, name) != NULL) ||
+		(scope == TXP_OPTION_STORE && find_option(TXP_OPTION_STORE_MAPPING, name) != NULL);
+	bool of_server =
+		(scope == TXP_OPTION_MAPPING && find_option(TXP_OPTION_SERVER, name) != NULL) ||
+		(scope == TXP_OPTION_STORE_MAPPING && find_option(TXP_OPTION_STORE, name) != NULL);
+	bool connects =
+		scope == TXP_OPTION_SERVER || scope == TXP_OPTION_STORE || TXP_IS_MAPPING(scope);
 
 	ereport(ERROR,
 			(errcode(connects ? ERRCODE_FDW_INVALID_OPTION_NAME : ERRCODE_INVALID_PARAMETER_VALUE),
@@ -150,7 +156,7 @@ const TxpOption *
 txp_option_check(TxpOptionScope scope, const char *name, const char *value)
 {
 	const TxpOption *option = find_option(scope, name);
-	bool hide = scope == TXP_OPTION_MAPPING;
+	bool hide = TXP_IS_MAPPING(scope);
 	const char *hint;
 
 	if (option == NULL)

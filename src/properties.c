@@ -49,8 +49,8 @@ property_of(const TxpOption *option)
 }
 
 /* The value given for a property, under whichever name, or NULL. */
-static const char *
-given(TxpOptionScope scope, List *defs, const char *property)
+const char *
+txp_option_given(TxpOptionScope scope, List *defs, const char *property)
 {
 	ListCell *lc;
 
@@ -66,8 +66,8 @@ given(TxpOptionScope scope, List *defs, const char *property)
 }
 
 /* Each option by itself, and that no two set the same property. */
-static void
-check_options(TxpOptionScope scope, List *defs)
+void
+txp_options_of_check(TxpOptionScope scope, List *defs)
 {
 	const char **names = palloc(sizeof(char *) * (list_length(defs) + 1));
 	ListCell *lc;
@@ -83,7 +83,7 @@ check_options(TxpOptionScope scope, List *defs)
 		{
 			if (strcmp(names[i], property) == 0)
 				ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-								errhidestmt(scope == TXP_OPTION_MAPPING),
+								errhidestmt(TXP_IS_MAPPING(scope)),
 								errmsg("option \"%s\" is given twice, once as \"%s\"",
 									   ((DefElem *) list_nth(defs, i))->defname, def->defname),
 								errhint("Keep one of them.")));
@@ -125,15 +125,15 @@ check_server(List *defs)
 {
 	const char *protocol;
 
-	check_options(TXP_OPTION_SERVER, defs);
-	if (given(TXP_OPTION_SERVER, defs, "bootstrap.servers") == NULL)
+	txp_options_of_check(TXP_OPTION_SERVER, defs);
+	if (txp_option_given(TXP_OPTION_SERVER, defs, "bootstrap.servers") == NULL)
 		ereport(ERROR, (errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 						errmsg("option \"bootstrap_servers\" is required"),
 						errhint("OPTIONS (bootstrap_servers 'host:port').")));
-	check_registry_url(given(TXP_OPTION_SERVER, defs, REGISTRY "url"));
-	protocol = given(TXP_OPTION_SERVER, defs, "security.protocol");
+	check_registry_url(txp_option_given(TXP_OPTION_SERVER, defs, REGISTRY "url"));
+	protocol = txp_option_given(TXP_OPTION_SERVER, defs, "security.protocol");
 	if (protocol && pg_strncasecmp(protocol, "sasl_", 5) == 0 &&
-		given(TXP_OPTION_SERVER, defs, "sasl.mechanisms") == NULL)
+		txp_option_given(TXP_OPTION_SERVER, defs, "sasl.mechanisms") == NULL)
 		ereport(ERROR, (errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 						errmsg("option \"sasl_mechanisms\" is required with security_protocol %s",
 							   protocol),
@@ -146,8 +146,8 @@ check_server(List *defs)
  * options that have a file among them. The validator is given all of them, not those that change: so a
  * role without the right cannot change another option of its mapping either, but it can drop the file.
  */
-static void
-check_may_name_files(TxpOptionScope scope, List *defs)
+void
+txp_options_check_files(TxpOptionScope scope, List *defs)
 {
 	ListCell *lc;
 
@@ -160,8 +160,7 @@ check_may_name_files(TxpOptionScope scope, List *defs)
 
 		if (TXP_TYPE_IS_FILE(option->type))
 			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errhidestmt(scope == TXP_OPTION_MAPPING),
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errhidestmt(TXP_IS_MAPPING(scope)),
 					 errmsg("permission denied to name a file of the server in option \"%s\"",
 							def->defname),
 					 errdetail("Options that have \"%s\" among them are written by members of "
@@ -181,13 +180,13 @@ txpipe_kafka_validator(PG_FUNCTION_ARGS)
 
 	if (catalog == UserMappingRelationId)
 	{
-		check_options(TXP_OPTION_MAPPING, defs);
-		check_may_name_files(TXP_OPTION_MAPPING, defs);
+		txp_options_of_check(TXP_OPTION_MAPPING, defs);
+		txp_options_check_files(TXP_OPTION_MAPPING, defs);
 	}
 	else if (catalog == ForeignServerRelationId)
 	{
 		check_server(defs);
-		check_may_name_files(TXP_OPTION_SERVER, defs);
+		txp_options_check_files(TXP_OPTION_SERVER, defs);
 	}
 	else if (defs != NIL)
 		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
@@ -198,30 +197,34 @@ txpipe_kafka_validator(PG_FUNCTION_ARGS)
 }
 
 Oid
-txp_server_by_name(const char *name)
+txp_server_of_wrapper(const char *name, const char *wrapper, const char *options)
 {
 	ForeignServer *server = GetForeignServerByName(name, true);
 
 	if (server == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("server \"%s\" does not exist", name),
-				 errhint("CREATE SERVER %s FOREIGN DATA WRAPPER " WRAPPER_NAME
-						 " OPTIONS (bootstrap_servers 'host:port').",
-						 quote_identifier(name))));
-	if (strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, WRAPPER_NAME) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("server \"%s\" is not one of the wrapper " WRAPPER_NAME, name),
-				 errhint("Name a server created with FOREIGN DATA WRAPPER " WRAPPER_NAME ".")));
+				 errhint("CREATE SERVER %s FOREIGN DATA WRAPPER %s OPTIONS (%s).",
+						 quote_identifier(name), wrapper, options)));
+	if (strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, wrapper) != 0)
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("server \"%s\" is not one of the wrapper %s", name, wrapper),
+						errhint("Name a server created with FOREIGN DATA WRAPPER %s.", wrapper)));
 	if (object_aclcheck(ForeignServerRelationId, server->serverid, GetUserId(), ACL_USAGE) !=
 		ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_SERVER, name);
 	return server->serverid;
 }
 
+Oid
+txp_server_by_name(const char *name)
+{
+	return txp_server_of_wrapper(name, WRAPPER_NAME, "bootstrap_servers 'host:port'");
+}
+
 /* The mapping of `user`, else of PUBLIC, else none. */
-static List *
-mapping_options(Oid server, Oid user)
+List *
+txp_mapping_options(Oid server, Oid user)
 {
 	HeapTuple tuple;
 	Datum datum;
@@ -298,7 +301,7 @@ take_key(TxpKey which, List **of_mapping)
 char *
 txp_mapping_key(TxpKey which, Oid server_id, Oid user)
 {
-	List *of_mapping = OidIsValid(server_id) ? mapping_options(server_id, user) : NIL;
+	List *of_mapping = OidIsValid(server_id) ? txp_mapping_options(server_id, user) : NIL;
 	DefElem *def = take_key(which, &of_mapping);
 	const TxpOption *option;
 
@@ -333,8 +336,8 @@ txp_mapping_lacks_key(TxpKey which, const char *column)
  * by PLAIN, and know the secret. A secret that was written into a mapping of his server is his own affair; a
  * file of the server's machine is not, so he must be one who may read those.
  */
-static void
-check_server_owner(const ForeignServer *server, List *of_mapping)
+void
+txp_server_check_owner(const ForeignServer *server, TxpOptionScope scope, List *of_mapping)
 {
 	ListCell *lc;
 
@@ -343,8 +346,7 @@ check_server_owner(const ForeignServer *server, List *of_mapping)
 	foreach (lc, of_mapping)
 	{
 		DefElem *def = lfirst(lc);
-		const TxpOption *option =
-			txp_option_check(TXP_OPTION_MAPPING, def->defname, defGetString(def));
+		const TxpOption *option = txp_option_check(scope, def->defname, defGetString(def));
 
 		if (option->type == TXP_TYPE_SECRET_FILE)
 			ereport(ERROR,
@@ -379,8 +381,8 @@ registry_options(TxpOptionScope scope, List *defs, bool wanted)
 }
 
 /* The value of one of these options, in clear; absent where it is not among them. */
-static void
-put_given(StringInfo buf, TxpOptionScope scope, List *defs, const char *property)
+void
+txp_option_put(StringInfo buf, TxpOptionScope scope, List *defs, const char *property)
 {
 	ListCell *lc;
 
@@ -402,19 +404,21 @@ put_given(StringInfo buf, TxpOptionScope scope, List *defs, const char *property
 bool
 txp_has_registry(Oid server_id)
 {
-	return given(TXP_OPTION_SERVER, GetForeignServer(server_id)->options, REGISTRY "url") != NULL;
+	return txp_option_given(TXP_OPTION_SERVER, GetForeignServer(server_id)->options,
+							REGISTRY "url") != NULL;
 }
 
 void
 txp_pack_registry(StringInfo buf, Oid server_id, Oid user)
 {
 	ForeignServer *server = GetForeignServer(server_id);
-	List *of_mapping = registry_options(TXP_OPTION_MAPPING, mapping_options(server_id, user), true);
+	List *of_mapping =
+		registry_options(TXP_OPTION_MAPPING, txp_mapping_options(server_id, user), true);
 
-	check_server_owner(server, of_mapping);
-	put_given(buf, TXP_OPTION_SERVER, server->options, REGISTRY "url");
-	put_given(buf, TXP_OPTION_MAPPING, of_mapping, REGISTRY "user.info");
-	put_given(buf, TXP_OPTION_SERVER, server->options, REGISTRY "ca.pem");
+	txp_server_check_owner(server, TXP_OPTION_MAPPING, of_mapping);
+	txp_option_put(buf, TXP_OPTION_SERVER, server->options, REGISTRY "url");
+	txp_option_put(buf, TXP_OPTION_MAPPING, of_mapping, REGISTRY "user.info");
+	txp_option_put(buf, TXP_OPTION_SERVER, server->options, REGISTRY "ca.pem");
 }
 
 /* Options are checked once more: a wrapper altered to have no validator would let anything through. */
@@ -423,14 +427,14 @@ txp_pack_properties(StringInfo buf, Oid server_id, Oid user)
 {
 	ForeignServer *server = GetForeignServer(server_id);
 	List *of_server = registry_options(TXP_OPTION_SERVER, server->options, false);
-	List *of_mapping = mapping_options(server_id, user);
+	List *of_mapping = txp_mapping_options(server_id, user);
 
 	check_server(server->options);
-	check_options(TXP_OPTION_MAPPING, of_mapping);
+	txp_options_of_check(TXP_OPTION_MAPPING, of_mapping);
 	(void) take_key(TXP_KEY_OF_PSEUDONYMS, &of_mapping);
 	(void) take_key(TXP_KEY_OF_ENCRYPTION, &of_mapping);
 	of_mapping = registry_options(TXP_OPTION_MAPPING, of_mapping, false);
-	check_server_owner(server, of_mapping);
+	txp_server_check_owner(server, TXP_OPTION_MAPPING, of_mapping);
 	txp_put_u32(buf, list_length(of_server) + list_length(of_mapping));
 	put_options(buf, TXP_OPTION_SERVER, of_server);
 	put_options(buf, TXP_OPTION_MAPPING, of_mapping);
