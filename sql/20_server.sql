@@ -20,9 +20,9 @@ COMMENT ON FUNCTION txpipe.list_options() IS 'Part of the view option: its rows'
 
 CREATE VIEW txpipe.option AS SELECT * FROM txpipe.list_options();
 GRANT SELECT ON txpipe.option TO PUBLIC;
-COMMENT ON VIEW txpipe.option IS 'Every option of servers, user mappings, streams and feeds';
+COMMENT ON VIEW txpipe.option IS 'Every option of servers, user mappings, streams, feeds and object stores';
 COMMENT ON COLUMN txpipe.option.name IS 'Name of the option';
-COMMENT ON COLUMN txpipe.option.applies_to IS 'server, user mapping, stream, feed, or message: one that is sent';
+COMMENT ON COLUMN txpipe.option.applies_to IS 'server, user mapping, stream, feed, message: one that is sent, object store, or object store mapping: of the wrapper txpipe_object';
 COMMENT ON COLUMN txpipe.option.type IS 'text, secret, integer, boolean, character, choice, or file: a path on the server''s machine';
 COMMENT ON COLUMN txpipe.option.default_value IS 'Value when it is not given; NULL: none';
 COMMENT ON COLUMN txpipe.option.unit IS 'Unit of a number; the words of a choice';

@@ -280,6 +280,24 @@ const TxpOption txp_options[] = {
 	{TXP_OPTION_MESSAGE, "register", TXP_TYPE_BOOLEAN, "false", 0, 0, NULL,
 	 "Whether avro_schema and key_avro_schema are registered under their subjects where they are "
 	 "not there"},
+
+	/* --- object stores --- */
+	{TXP_OPTION_STORE, "endpoint", TXP_TYPE_TEXT, NULL, 0, 0, NULL,
+	 "Address of the store: https://host or http://host:port; required"},
+	{TXP_OPTION_STORE, "url", TXP_TYPE_TEXT, NULL, 0, 0, NULL,
+	 "Where in the store the files go: s3://bucket or s3://bucket/prefix; required"},
+	{TXP_OPTION_STORE, "region", TXP_TYPE_TEXT, "us-east-1", 0, 0, NULL,
+	 "The store's region, which signatures name"},
+	{TXP_OPTION_STORE, "ssl_ca_pem", TXP_TYPE_TEXT, NULL, 0, 0, NULL,
+	 "Certificates of the authorities that are trusted, in PEM form; otherwise the system's"},
+	{TXP_OPTION_STORE, "ssl_ca_file", TXP_TYPE_FILE, NULL, 0, 0, NULL,
+	 "File on the server with what ssl_ca_pem takes", "ssl.ca.pem"},
+	{TXP_OPTION_STORE_MAPPING, "access_key_id", TXP_TYPE_TEXT, NULL, 0, 0, NULL,
+	 "Name of the key; it may read, write and delete objects in the bucket"},
+	{TXP_OPTION_STORE_MAPPING, "secret_access_key", TXP_TYPE_SECRET, NULL, 0, 0, NULL,
+	 "The key, which signs requests and is never sent"},
+	{TXP_OPTION_STORE_MAPPING, "secret_access_key_file", TXP_TYPE_SECRET_FILE, NULL, 0, 0, NULL,
+	 "File on the server with the key", "secret.access.key"},
 };
 
 const int txp_n_options = lengthof(txp_options);

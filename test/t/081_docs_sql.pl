@@ -18,6 +18,7 @@ use TxpipeTest;
 
 my @left_out = (
 	[ 'feeds.md', qr/FROM …/ => 'the end of a step, whose relation is the reader\'s' ],
+	[ 'objects.md', qr/CALL txpipe.mirror/ => 'an object store' ],
 	[ 'scaling.md', qr/'visits', 'shop'/ => 'a server with Citus' ],
 );
 
