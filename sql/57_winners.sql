@@ -68,6 +68,9 @@ BEGIN
         group_at timestamptz NOT NULL,
         rollups_pending boolean NOT NULL DEFAULT false
     );
+    -- Of files that are there already it is not known.
+    ALTER TABLE dwh.source_file ADD COLUMN IF NOT EXISTS first_date date NOT NULL DEFAULT '-infinity',
+                                ADD COLUMN IF NOT EXISTS last_date date NOT NULL DEFAULT 'infinity';
     CREATE INDEX IF NOT EXISTS source_file_at ON dwh.source_file (group_at);
     CREATE INDEX IF NOT EXISTS source_file_pending ON dwh.source_file (file_id) WHERE rollups_pending;
     COMMENT ON TABLE dwh.source_file IS 'Files that sales were loaded from, with their place in time';
@@ -75,6 +78,8 @@ BEGIN
     COMMENT ON COLUMN dwh.source_file.group_key IS 'Group it was delivered with';
     COMMENT ON COLUMN dwh.source_file.group_order IS 'Sort key of the group (dwh.group_order): the lowest (group, line) of repeated sales counts';
     COMMENT ON COLUMN dwh.source_file.rollups_pending IS 'Its sales are not in the rollups yet; true only within the transaction that loads it';
+    COMMENT ON COLUMN dwh.source_file.first_date IS 'All its sales are of this day or later';
+    COMMENT ON COLUMN dwh.source_file.last_date IS 'All its sales are of this day or earlier: only months between the two are searched for them';
     COMMENT ON COLUMN dwh.source_file.group_at IS 'Time of the group (dwh.group_time): its sales join the versions valid then';
 
     CREATE TABLE IF NOT EXISTS dwh.sale_duplicate (
@@ -197,6 +202,9 @@ BEGIN
     SET search_path = pg_catalog, pg_temp
     AS $function$
     BEGIN
+        UPDATE dwh.source_file s SET first_date = least(s.first_date, d.low), last_date = greatest(s.last_date, d.high)
+        FROM (SELECT min(day) AS low, max(day) AS high FROM unnest(days) AS day) d
+        WHERE s.file_id = cause AND (d.low < s.first_date OR d.high > s.last_date);
         UPDATE dwh.sales_day s SET version = s.version + 1, file_id = cause, changed_at = now()
         WHERE s.transaction_date = ANY (days) AND s.changed_at <> now();
         INSERT INTO dwh.sales_day AS s (transaction_date, version, file_id, changed_at)
@@ -207,8 +215,8 @@ BEGIN
     END
     $function$;
     COMMENT ON FUNCTION dwh.touch_days(date[], bigint) IS
-    'Counts in dwh.sales_day that the figures of these days change, once in a transaction. cause: the file that does
-    it. Returns no rows, in the shape a step of a feed has.';
+    'Counts in dwh.sales_day that the figures of these days change, once in a transaction, and notes in dwh.source_file that
+    the file has sales of them. cause: the file that does it. Returns no rows, in the shape a step of a feed has.';
 
     -- enable_seqscan: a batch may settle a few of many millions of sales; each is found by its place. Plans for few are kept
     -- and look into indexes: making them takes longer than they run. Plans for many know how many.
@@ -379,6 +387,7 @@ BEGIN
     RETURNS TABLE (line_no bigint, outcome text, code text, message text, column_name text, file_id bigint)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = auto
     SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
     AS $function$
     DECLARE
@@ -387,13 +396,22 @@ BEGIN
         next_line bigint;
         contested text[];
         days date[];
+        low date;
+        high date;
     BEGIN
+        SELECT coalesce(min(s.first_date), '-infinity'), coalesce(max(s.last_date), 'infinity') INTO low, high
+        FROM dwh.source_file s WHERE s.file_id = unloaded;
+        -- A DELETE opens all months that its plan has. A plan for two of them is made sooner than hundreds are opened.
+        IF high < low + 32 THEN
+            SET LOCAL plan_cache_mode = force_custom_plan;
+        END IF;
         LOOP
             next_line := first_line + lines_at_once;
             SELECT array_agg(p.transaction_id) INTO contested FROM (
                 SELECT f.transaction_id
                 FROM (SELECT f.transaction_id FROM dwh.fact_sales f
-                      WHERE f.file_id = unloaded AND f.line_no >= first_line AND f.line_no < next_line OFFSET 0) f
+                      WHERE f.file_id = unloaded AND f.line_no >= first_line AND f.line_no < next_line
+                        AND f.transaction_date BETWEEN low AND high OFFSET 0) f
                 -- Not EXISTS, which may read the whole table for each month, to hash it.
                 WHERE coalesce((SELECT true FROM dwh.sale_duplicate d WHERE d.transaction_id = f.transaction_id LIMIT 1),
                                (SELECT true FROM dwh.sale_conflict c WHERE c.transaction_id = f.transaction_id LIMIT 1), false)
@@ -410,11 +428,13 @@ BEGIN
             PERFORM dwh.sales_moved(NULL, ARRAY(
                 SELECT {r.row:r.content_hash}
                 FROM (SELECT 0::bigint AS content_hash, r.* FROM dwh.fact_sales r
-                      WHERE r.file_id = unloaded AND r.line_no >= first_line AND r.line_no < next_line OFFSET 0) r));
+                      WHERE r.file_id = unloaded AND r.line_no >= first_line AND r.line_no < next_line
+                        AND r.transaction_date BETWEEN low AND high OFFSET 0) r));
             {end}
             WITH gone AS (
                 DELETE FROM dwh.fact_sales f
                 WHERE f.file_id = unloaded AND f.line_no >= first_line AND f.line_no < next_line
+                  AND f.transaction_date BETWEEN low AND high
                 RETURNING f.transaction_id, f.transaction_date
             ), forgotten AS (
                 DELETE FROM dwh.sale_key k USING gone g WHERE k.transaction_id = g.transaction_id AND k.file_id = unloaded
@@ -422,7 +442,8 @@ BEGIN
             SELECT array_agg(DISTINCT g.transaction_date) INTO days FROM gone g;
             PERFORM dwh.touch_days(days, unloaded);
             first_line := next_line;
-            EXIT WHEN NOT EXISTS (SELECT f.line_no FROM dwh.fact_sales f WHERE f.file_id = unloaded AND f.line_no >= first_line)
+            EXIT WHEN NOT EXISTS (SELECT f.line_no FROM dwh.fact_sales f WHERE f.file_id = unloaded AND f.line_no >= first_line
+                                  AND f.transaction_date BETWEEN low AND high)
                 AND NOT EXISTS (SELECT d.line_no FROM dwh.sale_duplicate d WHERE d.file_id = unloaded AND d.line_no >= first_line)
                 AND NOT EXISTS (SELECT c.line_no FROM dwh.sale_conflict c WHERE c.file_id = unloaded AND c.line_no >= first_line);
         END LOOP;

@@ -98,8 +98,8 @@ BEGIN
                           AND b.transaction_date >= o.valid_from AND b.transaction_date < o.valid_to)
     $step$, '{offer_policy}', offer_policy), '{offer}', offer), 15);
     PERFORM txpipe.on_load('sales_transactions', 'file', $step$
-        INSERT INTO dwh.source_file (file_id, group_key, group_order, group_at, rollups_pending)
-        SELECT file_id, group_key, dwh.group_order(group_key), dwh.group_time(group_key), true
+        INSERT INTO dwh.source_file (file_id, group_key, group_order, group_at, rollups_pending, first_date, last_date)
+        SELECT file_id, group_key, dwh.group_order(group_key), dwh.group_time(group_key), true, 'infinity', '-infinity'
         FROM (SELECT file_id, group_key FROM batch LIMIT 1) b
         ON CONFLICT DO NOTHING
     $step$, 20);

@@ -193,6 +193,7 @@ AS $body$
         IF moved > 0 THEN
             SELECT array_agg(DISTINCT transaction_date) INTO days FROM %1$s s;
             PERFORM dwh.note_months(days);
+            %6$s
         END IF;
         IF moved BETWEEN 1 AND %4$s THEN
             %3$s
@@ -204,7 +205,11 @@ AS $body$
         END IF;
         RETURN %5$s;
     END $function$, relation, txpipe.rollup_merges(relation, is_signed), txpipe.rollup_note(relation, is_signed, only_leave),
-        txpipe.rollup_note_limit(), result)
+        txpipe.rollup_note_limit(), result,
+        CASE WHEN only_leave THEN '' ELSE format($widen$
+            UPDATE dwh.source_file f SET first_date = least(f.first_date, d.low), last_date = greatest(f.last_date, d.high)
+            FROM (SELECT s.file_id, min(s.transaction_date) AS low, max(s.transaction_date) AS high FROM %s s GROUP BY s.file_id) d
+            WHERE f.file_id = d.file_id AND (d.low < f.first_date OR d.high > f.last_date);$widen$, relation) END)
 $body$;
 COMMENT ON FUNCTION txpipe.rollup_moves(text, boolean, boolean, text) IS
 'Part of create_warehouse(): the body of a function that adds the sales of a relation to the rollups, or takes them out';
@@ -294,14 +299,17 @@ BEGIN
         -- Making a plan takes longer than noting few sales; one for many knows which files they are of.
         SET LOCAL plan_cache_mode = %5$s;
         SET LOCAL enable_seqscan = off;
-        SELECT count(*) INTO moved FROM (SELECT f.line_no FROM dwh.fact_sales f WHERE f.file_id = ANY (loaded) LIMIT %3$s + 1) f;
+        SELECT min(s.first_date), max(s.last_date) INTO low, high FROM dwh.source_file s WHERE s.file_id = ANY (loaded);
+        SELECT count(*) INTO moved FROM (SELECT f.line_no FROM dwh.fact_sales f WHERE f.file_id = ANY (loaded)
+                                         AND f.transaction_date BETWEEN low AND high LIMIT %3$s + 1) f;
         IF moved BETWEEN 1 AND %3$s THEN
-            PERFORM dwh.note_months(ARRAY(SELECT DISTINCT f.transaction_date FROM dwh.fact_sales f WHERE f.file_id = ANY (loaded)));
+            PERFORM dwh.note_months(ARRAY(SELECT DISTINCT f.transaction_date FROM dwh.fact_sales f
+                                          WHERE f.file_id = ANY (loaded) AND f.transaction_date BETWEEN low AND high));
             %2$s
         ELSIF moved > 0 THEN
             SELECT array_agg(d.transaction_date), sum(d.sales) INTO days, moved
             FROM (SELECT f.transaction_date, count(*) AS sales FROM dwh.fact_sales f
-                  WHERE f.file_id = ANY (loaded) GROUP BY f.transaction_date) d;
+                  WHERE f.file_id = ANY (loaded) AND f.transaction_date BETWEEN low AND high GROUP BY f.transaction_date) d;
             PERFORM dwh.note_months(days);
             SET LOCAL plan_cache_mode = force_custom_plan;
             SET LOCAL enable_seqscan = on;
@@ -325,7 +333,8 @@ BEGIN
         END IF;
     END $function$, txpipe.rollup_over('SELECT * FROM dwh.fact_sales WHERE file_id = ANY (loaded)'
                                        ' AND transaction_date BETWEEN low AND high', txpipe.rollup_merges('{rows}', false, false)),
-                    txpipe.rollup_over('SELECT * FROM dwh.fact_sales WHERE file_id = ANY (loaded)',
+                    txpipe.rollup_over('SELECT * FROM dwh.fact_sales WHERE file_id = ANY (loaded)'
+                                       ' AND transaction_date BETWEEN low AND high',
                                        txpipe.rollup_note('{rows}', false)),
                     txpipe.rollup_note_limit(), txpipe.rollup_year_merges(), txpipe.rollup_plan_mode()));
     COMMENT ON FUNCTION dwh.add_pending_rollups(bigint[]) IS

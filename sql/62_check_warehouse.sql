@@ -121,6 +121,14 @@ BEGIN
     detail := CASE WHEN wrong > 0 THEN format('%s rows of dwh.sale_duplicate and dwh.sale_conflict, e.g. %s', wrong, detail) END;
     RETURN NEXT;
 
+    item := 'sales are of the days that their file has';
+    SELECT count(*) INTO wrong FROM dwh.fact_sales f JOIN dwh.source_file s USING (file_id)
+    WHERE f.transaction_date NOT BETWEEN s.first_date AND s.last_date;
+    ok := wrong = 0;
+    detail := CASE WHEN wrong > 0 THEN format('%s sales, which unload() would not find; UPDATE dwh.source_file '
+                                              'SET first_date = ''-infinity'', last_date = ''infinity''', wrong) END;
+    RETURN NEXT;
+
     FOR dimension IN SELECT * FROM (VALUES
         ('dim_product', 'product_key', 'product_key'), ('dim_customer', 'customer_key', 'customer_key'),
         ('dim_sales_agent', 'sales_agent_key', 'sales_agent_key'), ('dim_branch', 'branch_key', 'branch_key'),

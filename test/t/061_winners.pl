@@ -365,6 +365,25 @@ if ($ENV{TXPIPE_CITUS})
 	exit;
 }
 
+# --- the months a file is searched in ---
+
+# Neither a repetition that counts later, nor what is changed by hand, is of the days that the file was loaded with.
+fresh_database();
+my @apart = map { { %{ a_sale("t00$_", 0) }, online => 0, agent => 1, branch => 1 } } 1 .. 3;
+land_group('group1', [ [ 1, '1,Town A,2011-02-03,A' ] ], [ [ 1, '1,Agent A,2018-05-13' ] ], $apart[1]);
+land_group('group2', [ [ 1, '1,Town A,2011-02-03,A' ] ], [ [ 1, '1,Agent A,2018-05-13' ] ], @apart);
+run_hourly();
+is(sql('SELECT string_agg(concat_ws($$ $$, first_date, last_date), $$, $$ ORDER BY file_id) FROM dwh.source_file'),
+	"$apart[1]{date} $apart[1]{date}, " . join(' ', sort map { $_->{date} } @apart[ 0, 2 ]), 'a file has the days of the sales it brought first');
+sql(q{SELECT txpipe.unload(file_id) FROM txpipe.file WHERE feed = 'sales_transactions' AND group_key = 'group1'});
+sql(q{SELECT dwh.create_months('{2022-02-01}')});
+sql(q{UPDATE dwh.fact_sales SET transaction_date = transaction_date - interval '1 year' WHERE transaction_id = 't001'});
+is(sql('SELECT count(*) FROM dwh.fact_sales'), 3, 'the repetition takes the place of a sale that is gone');
+is(sql(q{SELECT count(*) FROM dwh.fact_sales JOIN dwh.source_file USING (file_id) WHERE transaction_date BETWEEN first_date AND last_date}), 3,
+	'and its file has its day, and that of a sale that was given another');
+sql(q{SELECT txpipe.unload(file_id) FROM txpipe.file WHERE feed = 'sales_transactions' AND group_key = 'group2'});
+is(sql('SELECT (SELECT count(*) FROM dwh.fact_sales), (SELECT count(*) FROM dwh.sale_key)'), '0|0', 'all sales of the file are found');
+
 # --- warehouses that were there before ---
 
 # The tables of version 0.1.0, with what they held.

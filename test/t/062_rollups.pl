@@ -287,6 +287,8 @@ foreach my $fault (
 	   [qw(dim_product product_key product_key)], [qw(dim_location location_key location_key)],
 	   [qw(dim_offer offer_key offer_key)], [qw(dim_date date transaction_date)],
 	   [qw(sales_day transaction_date transaction_date)], [qw(source_file file_id file_id)]),
+	[ 'sales are of the days that their file has', "UPDATE dwh.source_file SET last_date = first_date - 1 WHERE file_id =
+	   (SELECT file_id FROM dwh.fact_sales WHERE transaction_id = $sale)" ],
 	[ 'what repeats a sale has its key, and its file', "INSERT INTO dwh.sale_duplicate (transaction_id, file_id, line_no)
 	   SELECT 'none', file_id, 1 FROM dwh.source_file LIMIT 1" ],
 	[ 'what repeats a sale has its key, and its file', "INSERT INTO dwh.sale_duplicate (transaction_id, file_id, line_no) SELECT $sale, -1, 1" ],
