@@ -34,7 +34,7 @@ COMMENT ON COLUMN txpipe.archive_hour.is_over IS 'Whether it is over: the next e
 
 CREATE VIEW txpipe.archive_row WITH (security_barrier) AS
     SELECT r.archive_row_id, a.stream, r.hour, r.kafka_topic, r.kafka_partition, r.kafka_offset, r.kafka_timestamp, r.kafka_row, r.kafka_tombstone,
-           a.columns, a.encrypted, r.cells
+           a.columns, a.types, a.encrypted, r.cells
       FROM txpipe.archive_shape a
       LEFT JOIN txpipe.stream s USING (stream_id)
       JOIN txpipe.archive_row_store r USING (shape_id)
@@ -51,6 +51,7 @@ COMMENT ON COLUMN txpipe.archive_row.kafka_timestamp IS 'Timestamp of the messag
 COMMENT ON COLUMN txpipe.archive_row.kafka_row IS 'Number of the row in its message, where it may have several; else NULL';
 COMMENT ON COLUMN txpipe.archive_row.kafka_tombstone IS 'Whether the message deletes, in mode upsert_delete; else NULL';
 COMMENT ON COLUMN txpipe.archive_row.columns IS 'Columns of the target that the stream filled';
+COMMENT ON COLUMN txpipe.archive_row.types IS 'Their types in the file';
 COMMENT ON COLUMN txpipe.archive_row.encrypted IS 'Those that the mapping encrypted; NULL: none';
 COMMENT ON COLUMN txpipe.archive_row.cells IS 'Their values as text';
 

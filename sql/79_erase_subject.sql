@@ -114,17 +114,24 @@ AS $$
 $$;
 COMMENT ON FUNCTION txpipe.subject_condition(text[], jsonb, text[], text) IS 'Part of erase_subject(): which rows t with these columns are the person''s';
 
--- As subject_condition() has it, of a row that is kept as texts.
-CREATE FUNCTION txpipe.is_of_subject(subject jsonb, columns text[], cells text[], encrypted text[], server text) RETURNS boolean
+-- As subject_condition() has it, of a row that is kept as texts: what a value is as text may depend on the session's settings.
+CREATE FUNCTION txpipe.is_of_subject(subject jsonb, columns text[], types text[], cells text[], encrypted text[], server text) RETURNS boolean
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE WHEN NOT bool_and(s.key = ANY (columns)) THEN false
-                ELSE bool_and(CASE WHEN s.key = ANY (encrypted) IS NOT TRUE THEN coalesce(s.cell IN (SELECT jsonb_array_elements_text(s.value)), false)
+                ELSE bool_and(CASE WHEN s.key = ANY (encrypted) IS NOT TRUE THEN coalesce(CASE s.type
+                                        WHEN 'timestamp with time zone' THEN s.cell::timestamptz::text
+                                        WHEN 'timestamp without time zone' THEN s.cell::timestamp::text
+                                        WHEN 'date' THEN s.cell::date::text
+                                        WHEN 'bytea' THEN s.cell::bytea::text
+                                        WHEN 'real' THEN s.cell::real::text
+                                        WHEN 'double precision' THEN s.cell::double precision::text
+                                        ELSE s.cell END IN (SELECT jsonb_array_elements_text(s.value)), false)
                                    WHEN s.cell IS NULL THEN false
                                    WHEN server IS NOT NULL THEN txpipe.decrypt(s.cell::bytea, server) IN (SELECT jsonb_array_elements_text(s.value)) END) END
-      FROM (SELECT e.key, e.value, cells[array_position(columns, e.key)] AS cell FROM jsonb_each(subject) AS e) s
+      FROM (SELECT e.key, e.value, cells[array_position(columns, e.key)] AS cell, types[array_position(columns, e.key)] AS type FROM jsonb_each(subject) AS e) s
 $$;
-COMMENT ON FUNCTION txpipe.is_of_subject(jsonb, text[], text[], text[], text) IS
+COMMENT ON FUNCTION txpipe.is_of_subject(jsonb, text[], text[], text[], text[], text) IS
     'Part of erase_subject(): whether a row of an archive with these columns is the person''s; NULL: it is encrypted, and no server is given';
 
 CREATE FUNCTION txpipe.columns_of(place regclass) RETURNS text[]
@@ -264,7 +271,7 @@ BEGIN
     report := report || txpipe.erasure('outbox', 'deleted', txpipe.erase_kept('outbox', ids));
 
     SELECT array_agg(r.archive_row_id) FILTER (WHERE r.his), count(*) FILTER (WHERE r.his IS NULL) INTO ids, unread
-      FROM (SELECT a.archive_row_id, txpipe.is_of_subject(person, a.columns, a.cells, a.encrypted, server) AS his FROM txpipe.archive_row a) r;
+      FROM (SELECT a.archive_row_id, txpipe.is_of_subject(person, a.columns, a.types, a.cells, a.encrypted, server) AS his FROM txpipe.archive_row a) r;
     report := report || txpipe.erasure('archives', 'deleted', txpipe.erase_kept('archive rows', ids));
     IF unread > 0 THEN
         report := report || txpipe.erasure('archives', no_server, unread);

@@ -1,16 +1,18 @@
 /*
  * archive.c — the rows of a stream with the option archive, kept in their batch's transaction until they are in a file.
  *
- * Values are kept as what their types' output functions say, which is exact: the table of them is one for all streams, and
- * nothing of a user's is called when a file is made of it.
+ * Values are kept as what a cast of PostgreSQL's own makes text of them, which is exact: the table of them is one for all streams,
+ * nothing of a user's is called when a file is made of it, and erase_subject() finds in it what it finds in the target.
  */
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
+#include "parser/parse_coerce.h"
 #include "pgtime.h"
 #include "storage/lock.h"
 #include "utils/array.h"
@@ -58,6 +60,13 @@ enum
 	NCOLUMNS
 };
 
+/* How values of a type become text. */
+typedef struct CellText
+{
+	FmgrInfo function;
+	bool is_cast; /* to text; else it is the type's output function */
+} CellText;
+
 struct TxpArchive
 {
 	const TxpStream *stream;
@@ -65,7 +74,7 @@ struct TxpArchive
 	int place[NPLACES]; /* columns of the plan; -1: it has none */
 	int ncells;
 	int *cells; /* columns of the plan */
-	FmgrInfo *output;
+	CellText *cells_to_text;
 	Datum *texts;
 	bool *nulls;
 	Datum columns; /* as in txpipe.archive_shape, as the next two */
@@ -161,6 +170,29 @@ is_place(const TxpArchive *archive, int column)
 	return false;
 }
 
+/* Some types have a cast of their own, as char(n), whose padding is not of the value. A user's casts may fail where output does not. */
+static void
+find_to_text(Oid type, CellText *how)
+{
+	Oid function;
+	bool is_varlena;
+
+	how->is_cast =
+		find_coercion_pathway(TEXTOID, type, COERCION_EXPLICIT, &function) == COERCION_PATH_FUNC &&
+		function < FirstNormalObjectId;
+	if (!how->is_cast)
+		getTypeOutputInfo(type, &function, &is_varlena);
+	fmgr_info(function, &how->function);
+}
+
+static Datum
+to_text(CellText *how, Datum value)
+{
+	if (how->is_cast)
+		return FunctionCall1(&how->function, value);
+	return CStringGetTextDatum(OutputFunctionCall(&how->function, value));
+}
+
 /* The target's columns that say no place. */
 static void
 find_cells(TxpArchive *archive)
@@ -173,17 +205,14 @@ find_cells(TxpArchive *archive)
 	int nencrypted = 0;
 
 	archive->cells = palloc(sizeof(int) * (n + 1));
-	archive->output = palloc(sizeof(FmgrInfo) * (n + 1));
+	archive->cells_to_text = palloc(sizeof(CellText) * (n + 1));
 	for (int i = 0; i < n; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(plan->desc, i);
-		Oid function;
-		bool is_varlena;
 
 		if (is_place(archive, i))
 			continue;
-		getTypeOutputInfo(attribute->atttypid, &function, &is_varlena);
-		fmgr_info(function, &archive->output[archive->ncells]);
+		find_to_text(attribute->atttypid, &archive->cells_to_text[archive->ncells]);
 		names[archive->ncells] = CStringGetTextDatum(plan->columns[i].name);
 		types[archive->ncells] =
 			CStringGetTextDatum(archived_type(attribute->atttypid, attribute->atttypmod));
@@ -322,8 +351,7 @@ keep_row(TxpArchive *archive, TupleTableSlot *slot, Tuplestorestate *kept)
 
 		archive->nulls[i] = slot->tts_isnull[column];
 		if (!archive->nulls[i])
-			archive->texts[i] = CStringGetTextDatum(
-				OutputFunctionCall(&archive->output[i], slot->tts_values[column]));
+			archive->texts[i] = to_text(&archive->cells_to_text[i], slot->tts_values[column]);
 	}
 	values[CELLS] = PointerGetDatum(
 		archive->ncells == 0 ? construct_empty_array(TEXTOID)

@@ -12,7 +12,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeTest;
 
-my $broker = start_broker('events:2', 'keyed:1', 'late:1', 'parts:1');
+my $broker = start_broker('events:2', 'keyed:1', 'late:1', 'parts:1', 'people:1');
 my $dir    = PostgreSQL::Test::Utils::tempdir();
 my ($stop, $clock) = ("$dir/stop", "$dir/clock");
 my $node = new_node('archive');
@@ -297,6 +297,17 @@ sql(q{GRANT EXECUTE ON ALL ROUTINES IN SCHEMA txpipe TO clerk});
 my $report = sql(q{SET ROLE clerk; CALL txpipe.erase_subject('{"id": 3}', dry_run => false)});
 like($report, qr/"count": 1, "place": "archives", "action": "deleted"/, 'a row that waits is erased');
 is(sql(q{SET ROLE clerk; SELECT string_agg(cells::text, ' ') FROM txpipe.archive_row}), '{4}', '... and no other');
+
+# Keys are found by what the target's column is as text, in the session's zone.
+sql(q{SET ROLE clerk; CREATE TABLE public.people (code char(10), ok boolean, at timestamptz, host inet); SELECT txpipe.create_stream('people', 'shop', 'people', 'people', options => '{"archive": true}')});
+send_lines('people', 0, map { sprintf '{"code": "%s", "ok": %s, "at": "2026-01-02T03:04:0%dZ", "host": "10.0.0.%d"}', @$_ } [ 'ann', 'false', 1, 1 ], [ 'bob', 'true', 1, 1 ], [ 'cid', 'false', 2, 1 ], [ 'dan', 'false', 1, 2 ], [ 'eve', 'false', 1, 1 ]);
+wait_for_offset($node, 'people', 5);
+foreach my $key ('{"code": "ann"}', '{"ok": true}', '{"at": "2026-01-02 12:04:02+09"}', '{"host": "10.0.0.2/32"}')
+{
+	$report = sql(qq{SET ROLE clerk; SET TimeZone = 'Asia/Tokyo'; CALL txpipe.erase_subject('$key', dry_run => false)});
+	like($report, qr/"count": 1, "place": "$_", "action": "deleted"/, "erased by $key: $_") foreach 'public.people', 'archives';
+}
+is(sql(q{SELECT string_agg(cells[1], ',') FROM txpipe.archive_row WHERE stream = 'people'}), 'eve', '... and no other');
 
 # --- another database with the same directory ---
 
