@@ -42,7 +42,7 @@ CREATE TABLE txpipe.archive_row_store (
     kafka_timestamp timestamptz,
     kafka_row integer,
     kafka_tombstone boolean,
-    cells text[] NOT NULL
+    cells text[]
 );
 CREATE INDEX archive_row_store_hour_idx ON txpipe.archive_row_store (shape_id, hour);
 SELECT pg_catalog.pg_extension_config_dump('txpipe.archive_row_store', '');
@@ -59,7 +59,7 @@ COMMENT ON COLUMN txpipe.archive_row_store.kafka_offset IS 'Offset of the messag
 COMMENT ON COLUMN txpipe.archive_row_store.kafka_timestamp IS 'Timestamp of the message';
 COMMENT ON COLUMN txpipe.archive_row_store.kafka_row IS 'Number of the row in its message, where it may have several; else NULL';
 COMMENT ON COLUMN txpipe.archive_row_store.kafka_tombstone IS 'Whether the message deletes, in mode upsert_delete; else NULL';
-COMMENT ON COLUMN txpipe.archive_row_store.cells IS 'The values as text, in the order of the shape''s columns';
+COMMENT ON COLUMN txpipe.archive_row_store.cells IS 'The values as text, in the order of the shape''s columns; NULL: erased, and to be written without';
 
 -- Streams may be dropped; what is known of files stays.
 CREATE TABLE txpipe.archive_file_store (

@@ -1,6 +1,6 @@
 -- 41_archive_status.sql: what of streams is in archives, and what is still to come; shown to the owners of the rows.
 
--- From one hour to the next by the index, however many rows there are.
+-- From one hour to the next by the index, however many rows there are. An hour to come is of a clock that was ahead: who still inserts in it has its lock.
 CREATE VIEW txpipe.archive_due WITH (security_barrier) AS
     WITH RECURSIVE due AS (
         SELECT a.shape_id, (SELECT min(r.hour) FROM txpipe.archive_row_store r WHERE r.shape_id = a.shape_id) AS hour
@@ -10,7 +10,7 @@ CREATE VIEW txpipe.archive_due WITH (security_barrier) AS
           FROM due d WHERE d.hour IS NOT NULL
     )
     SELECT DISTINCT a.stream_id, a.stream, coalesce(s.owner_oid, a.owner_oid) AS owner_oid, coalesce(s.owner_name, a.owner_name) AS owner_name,
-           d.hour, d.hour <= clock_timestamp() - interval '1 hour' AS is_over
+           d.hour, d.hour NOT BETWEEN clock_timestamp() - interval '1 hour' AND clock_timestamp() AS is_over
       FROM due d
       JOIN txpipe.archive_shape a USING (shape_id)
       LEFT JOIN txpipe.stream s USING (stream_id)
@@ -38,7 +38,7 @@ CREATE VIEW txpipe.archive_row WITH (security_barrier) AS
       FROM txpipe.archive_shape a
       LEFT JOIN txpipe.stream s USING (stream_id)
       JOIN txpipe.archive_row_store r USING (shape_id)
-     WHERE txpipe.is_owner(coalesce(s.owner_oid, a.owner_oid), coalesce(s.owner_name, a.owner_name));
+     WHERE r.cells IS NOT NULL AND txpipe.is_owner(coalesce(s.owner_oid, a.owner_oid), coalesce(s.owner_name, a.owner_name));
 GRANT SELECT ON txpipe.archive_row TO PUBLIC;
 COMMENT ON VIEW txpipe.archive_row IS 'Rows of your streams that are in no file of their archive yet';
 COMMENT ON COLUMN txpipe.archive_row.archive_row_id IS 'Number of the row';

@@ -316,7 +316,7 @@ AS $body$
         SELECT 'degraded', 'files that failed and are tried again', count(*) FROM txpipe.file_ledger l WHERE l.state = 'failed'
         UNION ALL
         SELECT 'degraded', 'hours of archives that wait to be written', count(*) FROM txpipe.archive_due d
-         WHERE d.hour < clock_timestamp() - interval '4 hours'
+         WHERE d.hour NOT BETWEEN clock_timestamp() - interval '4 hours' AND clock_timestamp()
         UNION ALL
         SELECT 'degraded', 'groups of files that are not complete', sum(g.incomplete) FROM txpipe.recent_missing_groups g
         UNION ALL

@@ -23,6 +23,7 @@
 #include "utils/queryenvironment.h"
 
 #include "archive.h"
+#include "compat.h"
 #include "export_query.h"
 #include "manifest.h"
 #include "parquet_rows.h"
@@ -277,8 +278,8 @@ txp_archive_needs(const TxpArchive *archive)
 
 /* --- hours --- */
 
-bool
-txp_archive_lock(const char *stream, TimestampTz hour, LOCKMODE mode, bool wait)
+static LOCKTAG
+tag_of(const char *stream, TimestampTz hour)
 {
 	Oid table = get_relname_relid("archive_row_store", get_namespace_oid("txpipe", false));
 	uint32 name = hash_bytes((const unsigned char *) stream, strlen(stream));
@@ -286,7 +287,23 @@ txp_archive_lock(const char *stream, TimestampTz hour, LOCKMODE mode, bool wait)
 
 	/* Which of 65,536 hours will do: then it is another only after seven years. */
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, table, name, (uint16) (hour / USECS_PER_HOUR));
+	return tag;
+}
+
+bool
+txp_archive_lock(const char *stream, TimestampTz hour, LOCKMODE mode, bool wait)
+{
+	LOCKTAG tag = tag_of(stream, hour);
+
 	return LockAcquire(&tag, mode, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+bool
+txp_archive_is_open(const char *stream, TimestampTz hour)
+{
+	LOCKTAG tag = tag_of(stream, hour);
+
+	return TXP_LOCK_HELD_BY_ME(&tag, ShareLock);
 }
 
 static TimestampTz

@@ -33,6 +33,9 @@ extern void txp_archive_rows(TxpArchive *archive, Tuplestorestate *batch);
 /* Locks an hour of the streams of that name until the transaction ends; false: it does not wait, and somebody has it. */
 extern bool txp_archive_lock(const char *stream, TimestampTz hour, LOCKMODE mode, bool wait);
 
+/* Has this transaction itself inserted in that hour? Its own lock would not keep it out. */
+extern bool txp_archive_is_open(const char *stream, TimestampTz hour);
+
 /* Where the files of an hour are, below the export directory. */
 extern char *txp_archive_directory(const char *stream, TimestampTz hour);
 

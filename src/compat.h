@@ -65,6 +65,13 @@ typedef JsonParseErrorType TxpJsonResult;
 #define TXP_MY_LXID (MyProc->vxid.lxid)
 #endif
 
+/* Whether this transaction has a lock, in that mode. */
+#if PG_VERSION_NUM < 170000
+#define TXP_LOCK_HELD_BY_ME(tag, mode) LockHeldByMe(tag, mode)
+#else
+#define TXP_LOCK_HELD_BY_ME(tag, mode) LockHeldByMe(tag, mode, false)
+#endif
+
 /* JSON_VALUE and its like have a node of their own. */
 #if PG_VERSION_NUM < 170000
 #define TXP_IS_JSON_EXPR(node) false

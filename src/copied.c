@@ -32,7 +32,7 @@ is_copy(void)
  * No event is written here: while a dump is being restored its events may be still to come, and a number drawn
  * now could be one of theirs.
  */
-void
+bool
 txp_copied_pause(void)
 {
 	static TxpStatement draw = {
@@ -53,9 +53,10 @@ txp_copied_pause(void)
 	Datum values[1] = {ObjectIdGetDatum(MyDatabaseId)};
 
 	if (!is_copy())
-		return;
+		return false;
 	(void) txp_spi_do(&draw, values, NULL);
 	(void) txp_spi_do(&pause, NULL, NULL);
+	return true;
 }
 
 void

@@ -10,10 +10,10 @@
 #define TXP_COPIED "copied"
 
 /*
- * Pauses all streams that belong to another installation, in the caller's transaction. To be called before
- * anything is served, created or resumed; costs one small query where there is nothing to do.
+ * Pauses all streams that belong to another installation, in the caller's transaction; true: it was noticed just now that this is
+ * a copy. To be called before anything is served, created, resumed or archived; costs one small query where there is nothing to do.
  */
-extern void txp_copied_pause(void);
+extern bool txp_copied_pause(void);
 
 /* Logs, when somebody takes up a stream that was paused as a copy, that it was. */
 extern void txp_copied_log(int32 stream_id);

@@ -38,6 +38,7 @@ struct TxpDataset
 	const char *base; /* of the parts to come */
 	List *bases;      /* directories of data sets that are entered */
 	List *parts;      /* of TxpPart */
+	List *spared;     /* names of files that are no content, and stay */
 	int numbered;     /* parts that have a name */
 	List *manifests;  /* of the data sets of a set, as TxpPart; what is staged is the text */
 	TxpOutFile *file; /* the part being written; NULL: none */
@@ -123,6 +124,15 @@ txp_dataset_keep_part(TxpDataset *dataset, const TxpPart *part)
 	kept->staged = NULL;
 	kept->base = dataset->base;
 	dataset->parts = lappend(dataset->parts, kept);
+	MemoryContextSwitchTo(old);
+}
+
+void
+txp_dataset_spare(TxpDataset *dataset, const char *file)
+{
+	MemoryContext old = MemoryContextSwitchTo(dataset->context);
+
+	dataset->spared = lappend(dataset->spared, pstrdup(file));
 	MemoryContextSwitchTo(old);
 }
 
@@ -261,7 +271,7 @@ move_manifest(TxpDataset *dataset, int stage)
 		txp_outdir_fail("move to its place", TXP_MANIFEST);
 }
 
-/* Which parts are removed: those of this export, or all that are not among its content. */
+/* Which parts are removed: those of this export, or all that are not among its content and not spared. */
 typedef struct Sweep
 {
 	const TxpDataset *dataset;
@@ -277,6 +287,8 @@ names_of_content(const TxpDataset *dataset)
 
 	foreach (cell, dataset->parts)
 		(void) hash_search(names, ((TxpPart *) lfirst(cell))->file, HASH_ENTER, NULL);
+	foreach (cell, dataset->spared)
+		(void) hash_search(names, lfirst(cell), HASH_ENTER, NULL);
 	return names;
 }
 

@@ -41,6 +41,8 @@ extern void txp_dataset_end_part(TxpDataset *dataset, int64 rows);
 extern const List *txp_dataset_parts(const TxpDataset *dataset);
 /* A part of an earlier export is content of this one, too. */
 extern void txp_dataset_keep_part(TxpDataset *dataset, const TxpPart *part);
+/* A file of an earlier export that is not there for the moment, but must not be removed. */
+extern void txp_dataset_spare(TxpDataset *dataset, const char *file);
 /* Removes the parts from number `first` on, which are of this export. */
 extern void txp_dataset_take_back(TxpDataset *dataset, int first);
 

@@ -46,9 +46,11 @@ static Kind kinds[] = {
 	  3,
 	  {OIDOID, INT8ARRAYOID, INT8ARRAYOID}}},
 	{"archive rows",
-	 {"DELETE FROM txpipe.archive_row_store r USING txpipe.archive_shape a LEFT JOIN txpipe.stream "
-	  "s "
-	  "USING (stream_id) WHERE r.shape_id = a.shape_id AND coalesce(s.owner_oid, a.owner_oid) = $1 "
+	 /* Its hour stays due: a call that was rolled back may have left a file with it. */
+	 {"UPDATE txpipe.archive_row_store r SET cells = NULL FROM txpipe.archive_shape a "
+	  "LEFT JOIN txpipe.stream s "
+	  "USING (stream_id) WHERE r.cells IS NOT NULL AND r.shape_id = a.shape_id AND "
+	  "coalesce(s.owner_oid, a.owner_oid) = $1 "
 	  "AND coalesce(s.owner_name, a.owner_name) = (SELECT rolname FROM pg_roles WHERE oid = $1) "
 	  "AND r.archive_row_id = ANY ($2) AND $3 IS NULL",
 	  3,

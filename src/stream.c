@@ -193,7 +193,7 @@ stream_for(const char *name, bool (*may)(Oid owner, const char *owner_name))
 {
 	TxpStream *stream;
 
-	txp_copied_pause();
+	(void) txp_copied_pause();
 	stream = txp_stream_load(name, 0);
 	if (stream == NULL)
 		ereport(ERROR,

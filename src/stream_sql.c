@@ -223,7 +223,7 @@ txpipe_create_stream(PG_FUNCTION_ARGS)
 	TxpStream *there;
 	TxpIo *io;
 
-	txp_copied_pause();
+	(void) txp_copied_pause();
 	there = txp_stream_load(stream->name, 0);
 	if (there != NULL)
 	{

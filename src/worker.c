@@ -113,7 +113,7 @@ read_runnable(List **streams)
 	{
 		MemoryContext old = MemoryContextSwitchTo(batch_context);
 
-		txp_copied_pause();
+		(void) txp_copied_pause();
 		*streams = txp_stream_runnable();
 		MemoryContextSwitchTo(old);
 	}

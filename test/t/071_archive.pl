@@ -128,6 +128,7 @@ is(sql(q{SELECT count(*) FROM txpipe.archive_hour}), 0, 'nothing of the open tra
 $session->query_safe(q{INSERT INTO late VALUES (0)});
 next_hour();
 is_deeply([ exported() ], [], 'hours later it still is open');
+is($session->query_safe('SELECT count(*) FROM txpipe.export_archive()'), 0, '... to itself, too');
 $session->query_safe('COMMIT');
 is(sql(q{SELECT concat_ws(' ', stream, is_over) FROM txpipe.archive_hour}), 'late t', 'then its hour is over');
 is(scalar exported(q('late')), 1, '... and written');
@@ -259,11 +260,11 @@ like(join(' ', map { $_->{name} } @{ manifest((sort glob "$raw/stream=events/*/*
 
 # --- what Parquet has no value for ---
 
-send_keyed(qq(9\t{"name": "late"}));
+send_keyed(qq(9\t{"name": "late"}), qq(8\t{"name": "early"}));
 next_hour() for 1 .. 4;
 like(sql('SELECT status, detail FROM txpipe.health()'), qr/^degraded\|.*1 hours of archives that wait to be written/, 'an hour that nobody writes is seen');
 sql(q{UPDATE txpipe.archive_shape SET columns = '{a,b,c,d,e}', types = '{date,timestamp with time zone,timestamp without time zone,"numeric(9,2)",text}' WHERE stream = 'keyed';
-	UPDATE txpipe.archive_row_store SET kafka_timestamp = '294276-12-31', cells = '{infinity,-infinity,294276-12-31,NaN,Infinity}'});
+	UPDATE txpipe.archive_row_store SET kafka_timestamp = CASE kafka_offset % 2 WHEN 0 THEN '294276-12-31' ELSE '-infinity' END::timestamptz, cells = '{infinity,-infinity,294276-12-31,NaN,Infinity}'});
 is(scalar exported(q('keyed')), 1, 'values that Parquet has not do not hold an hour up');
 
 # --- who may ---
@@ -309,19 +310,91 @@ foreach my $key ('{"code": "ann"}', '{"ok": true}', '{"at": "2026-01-02 12:04:02
 }
 is(sql(q{SELECT string_agg(cells[1], ',') FROM txpipe.archive_row WHERE stream = 'people'}), 'eve', '... and no other');
 
-# --- another database with the same directory ---
-
+# A call that is rolled back leaves its file to the next one, which must come, though nothing waits any more.
 next_hour();
-exported();
-my ($mine) = (sort glob "$raw/stream=par*/*/*")[-1];
-sql(q{UPDATE txpipe.installation SET token = gen_random_uuid()});
+sql(q{BEGIN; SELECT txpipe.export_archive('people'); ROLLBACK});
+like(found(), qr/stream=people/, 'a file of a call that was rolled back');
+sql(q{SET ROLE clerk; CALL txpipe.erase_subject('{"code": "eve"}', dry_run => false)});
+is(sql(q{SELECT count(*) FROM txpipe.archive_row WHERE stream = 'people'}), 0, '... whose only row is erased');
+is(scalar exported(q('people')), 1, '... is written anew');
+is(sql(q{SELECT sum(rows), string_agg(offsets::text, ' ') FROM txpipe.archive_file WHERE stream = 'people'}), '0|{}', '... without it');
+complete('an erasure after a call that was rolled back');
+is(sql(q{SELECT count(*) FROM txpipe.archive_hour WHERE stream = 'people'}), 0, '... and nothing is left to do');
+
+# --- rows that another owner's stream of the name has left ---
+
+sql(q{INSERT INTO txpipe.archive_shape (stream_id, stream, owner_oid, owner_name, columns, types, has_rows, has_tombstones)
+		SELECT -1, 'par/ts %é', oid, rolname, '{id}', '{bigint}', false, false FROM pg_roles WHERE rolname = 'stranger';
+	INSERT INTO txpipe.archive_row_store (shape_id, hour, kafka_topic, kafka_partition, kafka_offset, cells)
+		SELECT shape_id, '2026-01-01 00:00Z', 'old', 0, 0, '{1}' FROM txpipe.archive_shape WHERE stream_id = -1});
+is(sql(q{SET ROLE clerk; SELECT count(*) FROM txpipe.export_archive('par/ts %é')}), 1, 'rows that another has left under the name keep nobody out');
+is(sql(q{SET ROLE stranger; SELECT count(*) FROM txpipe.export_archive('par/ts %é')}), 1, '... and are his to write');
+
+# --- a clock that was ahead ---
+
 send_lines('parts', 0, '{"id": 5}');
 wait_for_offset($node, 'par/ts %é', 5);
+set_clock($clock, $ahead - 5 * 3600);
+is(sql(q{SELECT is_over FROM txpipe.archive_hour WHERE stream LIKE 'par%'}), 't', 'an hour to come is over');
+is(scalar exported(q('par/ts %é')), 1, '... and written');
+set_clock($clock, $ahead);
+
+# --- a file that is noted is not removed ---
+
+# So that rows come to the hour of files that are there.
+sub send_again
+{
+	my ($offset) = @_;
+
+	send_lines('parts', 0, qq({"id": $offset}));
+	wait_for_offset($node, 'par/ts %é', $offset);
+	sql(q{UPDATE txpipe.archive_row_store SET hour = (SELECT max(hour) FROM txpipe.archive_file WHERE stream LIKE 'par%')});
+	return;
+}
+
+sub waits { return sql(q{SELECT count(*) FROM pg_stat_activity WHERE query ~ 'export_archive' AND wait_event_type = 'Lock'}); }
+
+exported();
 next_hour();
+my $noted = sql(q{SELECT path FROM txpipe.archive_file WHERE stream LIKE 'par%' ORDER BY hour DESC LIMIT 1});
+my $part  = $node->basedir . "/dirs/export/$noted";
+my $mine  = $part =~ s{/[^/]*$}{}r;
+send_again(6);
+rename $part, "$dir/aside" or die $!;
+$session = $node->background_psql('postgres');
+$session->query_safe('BEGIN; LOCK TABLE txpipe.archive_file_store IN SHARE MODE');
+my $slow = begin('SELECT txpipe.export_archive()');
+wait_until('the files of before were looked at', sub { waits() });
+rename "$dir/aside", $part or die $!;
+$session->query_safe('COMMIT');
+$session->quit;
+$slow->finish;
+complete('a file that comes back');
+
+# --- a copy of the database with the same directory ---
+
+# As CREATE DATABASE ... TEMPLATE makes it, before the original wrote the file; no worker sees it.
+$report = sql(qq{BEGIN;
+	UPDATE txpipe.installation SET database = 0;
+	INSERT INTO txpipe.archive_row_store (shape_id, hour, kafka_topic, kafka_partition, kafka_offset, cells)
+		SELECT s.shape_id, f.hour, 'copied', 0, 0, '{7}' FROM txpipe.archive_file_store f JOIN txpipe.archive_shape s USING (stream_id) WHERE f.directory || '/' || f.file = '$noted';
+	DELETE FROM txpipe.archive_file_store WHERE directory || '/' || file = '$noted';
+	SELECT 'written: ' || count(*) FROM txpipe.export_archive(); ROLLBACK});
+is($report, 'written: 0', 'a copy writes nothing before it has a token of its own');
+complete('a copy');
+
+# --- another database with the same directory ---
+
+sql(q{WITH i AS (UPDATE txpipe.installation SET token = gen_random_uuid() RETURNING token) UPDATE txpipe.stream SET home = i.token FROM i});
+send_again(7);
 my $manifest = slurp_file("$mine/_manifest.json");
-sql(qq{UPDATE txpipe.archive_row_store SET hour = (SELECT max(hour) FROM txpipe.archive_file)});
 fails_with($node, 'SELECT txpipe.export_archive()', '55000', "not of this database's archive", 'what another database wrote');
-is(slurp_file("$mine/_manifest.json"), $manifest, '... is left as it is');
+send_lines('parts', 0, '{"id": 8}');
+wait_for_offset($node, 'par/ts %é', 8);
+next_hour();
+is(scalar exported(), 1, '... and keeps no other hour out');
+like(sql(q{SELECT state, message FROM txpipe.run WHERE job = 'export_archive' ORDER BY run_id DESC LIMIT 1}), qr/^failed\|1 rows in 1 hours written, 1 failed$/, '... as the run says');
+is(slurp_file("$mine/_manifest.json"), $manifest, '... and is left as it is');
 
 $node->stop;
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP:|\bXX\d{3}\b/, 'no internal error');
