@@ -250,26 +250,79 @@ sub set_up_history
 	return;
 }
 
-# Unload and reload of files of 1,500 sales among all others.
-sub measure_take_back
+# Milliseconds by call: the files of the small groups are taken back and loaded again, in a session that has done so before.
+sub take_back
 {
-	my @files = ask($sql, "SELECT file_id FROM txpipe.file WHERE feed = 'sales_transactions' AND rows_loaded = $small_rows ORDER BY file_id");
+	my ($session) = @_;
 	my %ms;
 
-	for my $file (@files)
+	for my $file (ask($session, "SELECT file_id FROM txpipe.file WHERE feed = 'sales_transactions' AND rows_loaded = $small_rows ORDER BY file_id"))
 	{
 		for my $call (qw(unload reload reload))
 		{
 			my $start = time();
-			ask($sql, "SELECT txpipe.$call($file)");
+			ask($session, "SELECT txpipe.$call($file)");
 			push @{ $ms{$call} }, 1000 * (time() - $start);
 		}
 	}
+	return map { $_ => [ splice @{ $ms{$_} }, $_ eq 'reload' ? 6 : 3 ] } keys %ms;
+}
+
+# Unload and reload of files of 1,500 sales among all others.
+sub measure_take_back
+{
+	my %ms = take_back($sql);
+
 	for my $call (qw(unload reload))
 	{
-		$b->{say}->(sprintf '%s of one of %d files of %d sales: p50 %.1f ms, p90 %.1f ms, most %.1f ms', $call, scalar @files, $small_rows,
+		$b->{say}->(sprintf '%s of one of %d files of %d sales: p50 %.1f ms, p90 %.1f ms, most %.1f ms', $call, scalar @{ $ms{unload} }, $small_rows,
 			map { $b->{figure}->("scale.$call.p$_", percentile($_, @{ $ms{$call} }), 'ms') } 50, 90, 100);
 	}
+	return;
+}
+
+# Bytes by table, per fact.
+sub measure_sizes
+{
+	my @table = ([ 'bytes per fact', 'table', 'indexes' ]);
+
+	for my $line (ask($sql, <<'SQL'))
+WITH facts AS (SELECT count(*) AS n FROM dwh.fact_sales), part AS (
+	SELECT CASE WHEN c.relispartition THEN 'facts' WHEN c.relname = 'sale_key' THEN 'keys' WHEN c.relname ~ '^rollup_' THEN 'rollups' ELSE 'others' END AS name,
+		   sum(pg_table_size(c.oid)) AS heap, sum(pg_indexes_size(c.oid)) AS idx
+	FROM pg_class c WHERE c.relnamespace = 'dwh'::regnamespace AND c.relkind = 'r' GROUP BY 1)
+SELECT name, round(heap / n, 1), round(idx / n, 1) FROM part, facts ORDER BY name
+SQL
+	{
+		my ($name, @bytes) = split ' ', $line;
+
+		$b->{figure}->("scale.bytes.$name", $bytes[0] + $bytes[1], 'bytes per fact');
+		push @table, [ $name, @bytes ];
+	}
+	my ($lake, $lines) = split ' ', ask($sql, q{SELECT sum(bytes), sum(rows_read) FROM txpipe.file});
+	my ($copies) = split ' ', `du -sb '@{[ ask($sql, 'SHOW txpipe.lake_directory') ]}'`;
+	$b->{say}->("\n" . table(@table) . sprintf "  a line of the files %.1f bytes, in the lake %.1f\n", $lake / $lines, $copies / $lines);
+	return;
+}
+
+# What months cost that have no sales: of a longer history, or of one that is partitioned for years to come.
+sub measure_months
+{
+	my @table = ([ 'months', map({ ("$_ p50 ms", 'p90') } qw(unload reload)), 'plan of a month ms', 'of all', 'memory of a session MB' ]);
+
+	for my $since (undef, '2002-01-01', '1972-01-01')
+	{
+		ask($sql, "SELECT count(dwh.create_months(ARRAY(SELECT m::date FROM generate_series('$since'::date, '2021-12-01', interval '1 month') m)))") if $since;
+		my ($months) = ask($sql, q{SELECT count(*) FROM pg_inherits WHERE inhparent = 'dwh.fact_sales'::regclass});
+		my $fresh = session($b->{node});
+		my %ms = take_back($fresh);
+		my @plan = map { my $condition = $_; median(map {
+					my $start = time(); ask($fresh, "EXPLAIN SELECT sum(total_paid) FROM dwh.fact_sales WHERE $condition"); 1000 * (time() - $start)
+				} 1 .. 20) } q{transaction_date BETWEEN '2022-03-01' AND '2022-03-28'}, 'file_id = 1';
+		my ($memory) = ask($fresh, 'SELECT sum(total_bytes) / 1e6 FROM pg_backend_memory_contexts');
+		push @table, [ $months, map { sprintf '%.1f', $_ } map({ my $call = $_; map { percentile($_, @{ $ms{$call} }) } 50, 90 } qw(unload reload)), @plan, $memory ];
+	}
+	$b->{say}->("\nWith more months\n\n" . table(@table));
 	return;
 }
 
@@ -316,12 +369,14 @@ sub measure_scale
 	$sql = $b->{sql};
 	set_up_history();
 	measure_history();
+	measure_sizes();
 	measure_small();
 	measure_take_back();
 	measure_ticks();
 	my $start = time();
 	my @faults = ask($sql, 'SELECT * FROM txpipe.check_warehouse() WHERE NOT ok');
 	$b->{say}->(sprintf "\ncheck_warehouse(): %d faults, %.0f s", scalar @faults, time() - $start);
+	measure_months();
 	return;
 }
 

@@ -161,6 +161,20 @@ keep_pace(rd_kafka_t *rk, const Options *o, int64_t n, double begin)
 		rd_kafka_poll(rk, left < 0.001 ? 1 : (int) (left * 1000));
 }
 
+/* A message has its time before it is sent: connecting is no part of its way. */
+static void
+await_topic(rd_kafka_t *rk, const char *name)
+{
+	rd_kafka_topic_t *topic = rd_kafka_topic_new(rk, name, NULL);
+	const struct rd_kafka_metadata *metadata;
+	rd_kafka_resp_err_t err = rd_kafka_metadata(rk, 0, topic, &metadata, TIMEOUT_MS);
+
+	if (err)
+		fail(name, rd_kafka_err2str(err));
+	rd_kafka_metadata_destroy(metadata);
+	rd_kafka_topic_destroy(topic);
+}
+
 static void
 produce(const Options *o)
 {
@@ -173,6 +187,7 @@ produce(const Options *o)
 	set(conf, "queue.buffering.max.messages", "200000");
 	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
 	rk = new_client(RD_KAFKA_PRODUCER, conf, o->servers);
+	await_topic(rk, o->topic);
 	begin = now_seconds();
 	for (int64_t n = 0; n < o->count; n++)
 	{
