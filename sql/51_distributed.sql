@@ -80,11 +80,11 @@ BEGIN
         SET enable_seqscan = off SET enable_bitmapscan = off
         SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
         AS %L$sql$, txpipe.rollup_moves($relation$(
-            SELECT s.sign, s.file_id, s.transaction_date, s.product_key, s.offer_key, s.discount_pct, s.location_key, s.sales_agent_key,
+            SELECT s.sign, s.transaction_date, s.product_key, s.offer_key, s.discount_pct, s.location_key, s.sales_agent_key,
                    s.branch_key, s.is_online, s.payment_method, s.units, s.units * s.unit_price AS gross_amount,
                    s.units * s.unit_price * (100 - s.discount_pct) * 0.01 AS total_paid
             FROM (SELECT 1 AS sign, c.* FROM unnest(came) c UNION ALL SELECT -1, w.* FROM unnest(went) w) s
-            WHERE file_id <> ALL (ARRAY(SELECT file_id FROM dwh.source_file WHERE rollups_pending)))$relation$, true, false, ''));
+            WHERE file_id <> ALL (ARRAY(SELECT file_id FROM dwh.source_file WHERE rollups_pending)))$relation$, 'unnest(came)', true, ''));
     COMMENT ON FUNCTION dwh.sales_moved(dwh.sale_conflict[], dwh.sale_conflict[]) IS
     'Brings the rollups up to date after these sales came to dwh.fact_sales, or went: what its triggers do where Citus does not keep it';
 END

@@ -108,6 +108,7 @@ DECLARE
         RETURNS integer
         LANGUAGE plpgsql STABLE PARALLEL SAFE
         SET search_path = pg_catalog, pg_temp
+        SET plan_cache_mode = {plan for all}
         AS $function$
         BEGIN
             RETURN coalesce((SELECT v.{d}_key FROM dwh.dim_{d} o JOIN dwh.dim_{d} v ON v.{d}_id = o.{d}_id
@@ -129,8 +130,9 @@ DECLARE
         DECLARE
             before dwh.dim_{d}[] := ARRAY(SELECT d FROM dwh.dim_{d} d WHERE d.{d}_id = ANY (ids) AND d.valid_to > at);
             gone integer[];
-            kept dwh.dim_{d}[];
-            made dwh.dim_{d}[];
+            -- By name: the table may have further columns.
+            kept jsonb;
+            made jsonb;
         BEGIN
             RETURN QUERY
             {near}, settled AS (
@@ -189,12 +191,12 @@ DECLARE
                 WHERE d.{d}_key NOT IN (SELECT v.key FROM version v WHERE v.key IS NOT NULL)
             )
             SELECT array_agg(v.key) FILTER (WHERE v.is_gone),
-                   array_agg(v.version) FILTER (WHERE v.key IS NOT NULL AND NOT v.is_gone),
-                   array_agg(v.version) FILTER (WHERE v.key IS NULL)
+                   jsonb_agg(v.version) FILTER (WHERE v.key IS NOT NULL AND NOT v.is_gone),
+                   jsonb_agg(v.version) FILTER (WHERE v.key IS NULL)
             INTO gone, kept, made
-            FROM (SELECT v.key, v.is_gone, ROW (v.key, v.id, {v.columns}, v.valid_from, v.valid_to, v.delivered_at,
-                                                v.is_inferred)::dwh.dim_{d} AS version
-                  FROM placed v) v;
+            FROM (SELECT p.key, p.is_gone, to_jsonb(r) AS version
+                  FROM placed p CROSS JOIN LATERAL (SELECT p.key AS {d}_key, p.id AS {d}_id, {p.columns}, p.valid_from, p.valid_to,
+                                                           p.delivered_at, p.is_inferred) r) v;
 
             -- In this order no two periods overlap meanwhile. Not MERGE, which Citus has not for reference tables.
             IF gone IS NOT NULL THEN
@@ -203,13 +205,13 @@ DECLARE
             IF kept IS NOT NULL THEN
                 UPDATE dwh.dim_{d} d SET ({columns}, valid_from, valid_to, delivered_at, is_inferred)
                     = ROW ({v.columns}, v.valid_from, v.valid_to, v.delivered_at, v.is_inferred)
-                FROM unnest(kept) v
+                FROM jsonb_populate_recordset(NULL::dwh.dim_{d}, kept) v
                 WHERE d.{d}_key = v.{d}_key AND (d.is_inferred, d.valid_from, d.valid_to, d.delivered_at, {d.columns})
                     IS DISTINCT FROM (v.is_inferred, v.valid_from, v.valid_to, v.delivered_at, {v.columns});
             END IF;
             IF made IS NOT NULL THEN
                 INSERT INTO dwh.dim_{d} ({d}_id, {columns}, valid_from, valid_to, delivered_at)
-                SELECT v.{d}_id, {v.columns}, v.valid_from, v.valid_to, v.delivered_at FROM unnest(made) v;
+                SELECT v.{d}_id, {v.columns}, v.valid_from, v.valid_to, v.delivered_at FROM jsonb_populate_recordset(NULL::dwh.dim_{d}, made) v;
             END IF;
 
             PERFORM dwh.follow_{d}(before, cause);

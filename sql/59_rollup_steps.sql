@@ -177,7 +177,7 @@ COMMENT ON FUNCTION txpipe.rollup_note(text, boolean, boolean) IS
 'Part of create_warehouse(): the statements that note the sales of a relation in dwh.rollup_delta, and fold when very many wait there';
 
 -- The body of a function that brings the rollups up to date with the sales of a relation.
-CREATE FUNCTION txpipe.rollup_moves(relation text, is_signed boolean, only_leave boolean, result text)
+CREATE FUNCTION txpipe.rollup_moves(relation text, came text, is_signed boolean, result text)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
@@ -189,11 +189,11 @@ AS $body$
         moved bigint;
         orphans text;
     BEGIN
+        %6$s
         SELECT count(*) INTO moved FROM %1$s s;
         IF moved > 0 THEN
             SELECT array_agg(DISTINCT transaction_date) INTO days FROM %1$s s;
             PERFORM dwh.note_months(days);
-            %6$s
         END IF;
         IF moved BETWEEN 1 AND %4$s THEN
             %3$s
@@ -204,15 +204,16 @@ AS $body$
             PERFORM dwh.audit_rollups(days);
         END IF;
         RETURN %5$s;
-    END $function$, relation, txpipe.rollup_merges(relation, is_signed), txpipe.rollup_note(relation, is_signed, only_leave),
+    END $function$, relation, txpipe.rollup_merges(relation, is_signed), txpipe.rollup_note(relation, is_signed, came IS NULL),
         txpipe.rollup_note_limit(), result,
-        CASE WHEN only_leave THEN '' ELSE format($widen$
-            UPDATE dwh.source_file f SET first_date = least(f.first_date, d.low), last_date = greatest(f.last_date, d.high)
-            FROM (SELECT s.file_id, min(s.transaction_date) AS low, max(s.transaction_date) AS high FROM %s s GROUP BY s.file_id) d
-            WHERE f.file_id = d.file_id AND (d.low < f.first_date OR d.high > f.last_date);$widen$, relation) END)
+        CASE WHEN came IS NULL THEN '' ELSE format($widen$
+        UPDATE dwh.source_file f SET first_date = least(f.first_date, d.low), last_date = greatest(f.last_date, d.high)
+        FROM (SELECT s.file_id, min(s.transaction_date) AS low, max(s.transaction_date) AS high FROM %s s GROUP BY s.file_id) d
+        WHERE f.file_id = d.file_id AND (d.low < f.first_date OR d.high > f.last_date);$widen$, came) END)
 $body$;
-COMMENT ON FUNCTION txpipe.rollup_moves(text, boolean, boolean, text) IS
-'Part of create_warehouse(): the body of a function that adds the sales of a relation to the rollups, or takes them out';
+COMMENT ON FUNCTION txpipe.rollup_moves(text, text, boolean, text) IS
+'Part of create_warehouse(): the body of a function that adds the sales of a relation to the rollups, or takes them out, and notes in
+dwh.source_file the days of those that came, which may be of files whose rollups are to come';
 
 CREATE FUNCTION txpipe.warehouse_rollup_triggers()
 RETURNS void
@@ -240,7 +241,7 @@ BEGIN
             SET enable_seqscan = off SET enable_bitmapscan = off
             SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
             AS %L$sql$, event.function,
-            txpipe.rollup_moves(event.relation, event.is_signed, event.kind = 'delete', 'NULL'));
+            txpipe.rollup_moves(event.relation, CASE WHEN event.kind <> 'delete' THEN 'new_sales' END, event.is_signed, 'NULL'));
         EXECUTE format('COMMENT ON FUNCTION dwh.%I() IS %L', event.function, format(
             'Trigger of dwh.fact_sales: brings the rollups up to date after %s', upper(event.kind)));
         IF NOT EXISTS (SELECT FROM pg_trigger
@@ -507,11 +508,18 @@ BEGIN
 DECLARE
     said_at timestamptz := clock_timestamp();
     pause interval := coalesce(nullif(current_setting('dwh.progress_interval', true), '')::interval, '10 s');
+    files bigint[];
+    lows date[];
+    highs date[];
 BEGIN
     LOCK TABLE dwh.fact_sales IN SHARE ROW EXCLUSIVE MODE;
     UPDATE dwh.source_file SET rollups_pending = false WHERE rollups_pending;
     PERFORM dwh.fold_rollups(0, false);
     PERFORM dwh.note_months(ARRAY(SELECT DISTINCT transaction_date FROM dwh.fact_sales));
+    SELECT array_agg(f.file_id), array_agg(f.low), array_agg(f.high) INTO files, lows, highs
+    FROM (SELECT file_id, min(transaction_date) AS low, max(transaction_date) AS high FROM dwh.fact_sales GROUP BY file_id) f;
+    UPDATE dwh.source_file s SET first_date = f.low, last_date = f.high FROM unnest(files, lows, highs) AS f (file_id, low, high)
+    WHERE s.file_id = f.file_id AND (s.first_date, s.last_date) <> (f.low, f.high);
 $sql$ ||
         (SELECT string_agg(format($sql$
     %2$s
@@ -529,7 +537,7 @@ $sql$ ||
          FROM (SELECT *, row_number() OVER () AS number, count(*) OVER () AS total FROM txpipe.list_rollups()) l)
         || E'\nEND');
     COMMENT ON FUNCTION dwh.repair_rollups() IS
-    'Makes the rollups what dwh.fact_sales adds up to, and says how many rows of each that changed; while it runs in a
+    'Makes the rollups what dwh.fact_sales adds up to, and the days of files in dwh.source_file those of their sales, and says how many rows of each rollup changed; while it runs in a
     NOTICE every 10 s (setting dwh.progress_interval; 0: never). Readers go on, loads wait.';
 END
 $body$;

@@ -384,6 +384,26 @@ is(sql(q{SELECT count(*) FROM dwh.fact_sales JOIN dwh.source_file USING (file_id
 sql(q{SELECT txpipe.unload(file_id) FROM txpipe.file WHERE feed = 'sales_transactions' AND group_key = 'group2'});
 is(sql('SELECT (SELECT count(*) FROM dwh.fact_sales), (SELECT count(*) FROM dwh.sale_key)'), '0|0', 'all sales of the file are found');
 
+# A file that is replaced leaves a sale to one that is still being loaded, in the same transaction.
+fresh_database();
+sql(q{SELECT txpipe.alter_feed('sales_transactions', options => '{"on_change": "replace"}')});
+sql(q{UPDATE dwh.setting SET value = 'last' WHERE name = 'conflicts'});
+my @town = ([ [ 1, '1,Town A,2011-02-03,A' ] ], [ [ 1, '1,Agent A,2018-05-13' ] ]);
+land_group('group5', @town, @apart[ 1, 2 ]);
+run_hourly();
+land_group('group3', @town, @apart[ 0, 1 ]);
+land_group('group5', @town, $apart[2]);
+run_hourly();
+is(sql("SELECT string_agg(transaction_id || ' ' || group_key, ', ' ORDER BY transaction_id) FROM dwh.fact_sales JOIN dwh.source_file USING (file_id)"),
+	't001 group3, t002 group3, t003 group5', 'a file that is replaced leaves its sale to one of the same run');
+is(sql('SELECT string_agg(item, $$, $$) FROM txpipe.check_warehouse() WHERE NOT ok'), '', 'and the warehouse is sound');
+sql(q{SELECT txpipe.unload(file_id) FROM txpipe.file WHERE feed = 'sales_transactions' AND group_key = 'group3'});
+is(sql('SELECT string_agg(transaction_id, $$ $$) FROM dwh.fact_sales'), 't003', 'and can be taken back');
+sql($_) foreach 'ALTER TABLE dwh.fact_sales DISABLE TRIGGER USER', 'UPDATE dwh.fact_sales SET transaction_date = transaction_date + 1',
+  'ALTER TABLE dwh.fact_sales ENABLE TRIGGER USER', 'SELECT txpipe.repair_rollups()',
+  q{SELECT txpipe.unload(file_id) FROM txpipe.file WHERE feed = 'sales_transactions' AND group_key = 'group5' AND state = 'loaded'};
+is(sql('SELECT count(*) FROM dwh.fact_sales'), '0', 'what was moved behind the triggers is found once the rollups are repaired');
+
 # --- warehouses that were there before ---
 
 # The tables of version 0.1.0, with what they held.
