@@ -1,4 +1,4 @@
-"""What others read of data sets of Parquet files, and of a lake: read.py WHAT ENGINE DATASET [QUERY]
+"""What others read of data sets of Parquet files, and of a lake: read.py WHAT ENGINE DATASET [QUERY [DAY]]
 
 read.py - reads such arguments as JSON, an array a line, and answers each with a JSON string a line: one Spark for all of them.
 
@@ -14,7 +14,8 @@ files    (pyarrow) rows of what is found without the manifest, by the directorie
 define   (spark) runs the statements of QUERY, in a catalog of Hive
 table    (spark) as rows, of the table DATASET that was defined
 sales    the reports of sales.py; DATASET is the directory of a lake (QUERY is lake or arrived) or of data sets (QUERY is curated,
-         or defined: the tables of that name)
+         or defined: the tables of that name); of curated, when DAY is given, also that day's sales in branches
+clock    seconds since 1970, without further arguments
 """
 
 import decimal
@@ -22,6 +23,7 @@ import json
 import os
 import struct
 import sys
+import time
 
 import sales
 from engines import TABLES, ask, datasets_in, duckdb_tables, files_of, spark_session, spark_tables
@@ -169,7 +171,9 @@ def table_rows(spark, table):
 
 ROWS = {"pyarrow": arrow_rows, "duckdb": duckdb_rows, "spark": spark_rows}
 
-def lines(what, engine, dataset, query=""):
+def lines(what, engine="", dataset="", query="", day=None):
+    if what == "clock":
+        return [str(time.time())]
     if what == "define":
         return [plain(row) for statement in query.split(";") for row in ask(spark_session(hive=True), statement)]
     if what in ("rows", "table"):
@@ -178,7 +182,7 @@ def lines(what, engine, dataset, query=""):
     if what == "query":
         return [plain(row) for row in ask(TABLES[engine](dataset, datasets_in(dataset)), query)]
     if what == "sales":
-        return sorted(plain(row) for row in sales.lines(engine, dataset, query))
+        return sorted(plain(row) for row in sales.lines(engine, dataset, query, day))
     return {"totals": totals, "groups": groups, "skipped": skipped, "files": found}[what](dataset, *[query] if query else [])
 
 

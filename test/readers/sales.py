@@ -6,6 +6,8 @@ arrived  only these, whatever is in the files
 curated  the data sets of Parquet fact_sales, dim_product, dim_offer, dim_location
 defined  (Spark) tables of these names
 
+Of curated also the sales in branches of one day, when a DAY is named; they need dim_sales_agent.
+
 A line is a fact, its parts separated by tabs, as test/retail_totals prints it. Nothing of the files is cleaned but what every delivery
 writes in its own way: true is True or yes, an unknown city is empty.
 """
@@ -47,6 +49,11 @@ REPORTS = [
        FROM sales WHERE discount_pct > 0 GROUP BY product_id, product_name, offer_code""",
     """SELECT 'city', rank() OVER (ORDER BY sum(paid)), city, state, count(*), sum(units), sum(paid)
        FROM sales WHERE is_online GROUP BY city, state"""]
+B2B = """
+SELECT 'b2b', CAST(transaction_date AS STRING), coalesce(name, '(unknown)'), product_name, sum(units)
+FROM fact_sales JOIN dim_product USING (product_key) JOIN dim_sales_agent USING (sales_agent_key)
+WHERE NOT is_online AND transaction_date = DATE '{day}' GROUP BY 2, 3, 4
+"""
 
 
 def lake_files(lake):
@@ -84,9 +91,9 @@ def spark_lake(lake, records_only=False):
 LAKES = {"duckdb": duckdb_lake, "spark": spark_lake}
 
 
-def by_sql(engine, directory, zone):
+def by_sql(engine, directory, zone, day):
     if zone == "curated":
-        tables = TABLES[engine](directory, DATASETS)
+        tables = TABLES[engine](directory, DATASETS + (["dim_sales_agent"] if day else []))
     elif zone == "defined":
         tables = spark_session()
     else:
@@ -94,7 +101,7 @@ def by_sql(engine, directory, zone):
         yield from ask(tables, ARRIVED)
     if zone != "arrived":
         ask(tables, "CREATE OR REPLACE TEMPORARY VIEW sales AS " + (FROM_LAKE if zone == "lake" else FROM_CURATED))
-        for report in REPORTS:
+        for report in REPORTS + ([B2B.format(day=day)] if day else []):
             yield from ask(tables, report)
 
 
@@ -212,5 +219,5 @@ def by_arrow(directory, zone):
         yield from arrow_reports(arrow_from_curated(directory))
 
 
-def lines(engine, directory, zone):
-    return by_arrow(directory, zone) if engine == "pyarrow" else by_sql(engine, directory, zone)
+def lines(engine, directory, zone, day=None):
+    return by_arrow(directory, zone) if engine == "pyarrow" else by_sql(engine, directory, zone, day)

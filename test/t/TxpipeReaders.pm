@@ -15,7 +15,7 @@ use Test::More;
 use TxpipeRetail qw(sql);
 use TxpipeTest qw(need_fetched);
 
-our @EXPORT = qw(need_reader has_reader read_parquet ask_spark export export_star reports_of make_table same_rows);
+our @EXPORT = qw(need_reader has_reader read_parquet ask_reader ask_spark export export_star reports_of make_table same_rows);
 
 my %home = (parquet => $ENV{TXPIPE_PARQUET} // '', spark => $ENV{TXPIPE_SPARK} // '');
 my $tree = $ENV{TXPIPE_TREE} // '.';
@@ -48,15 +48,17 @@ sub read_parquet
 	return $out;
 }
 
-# What it says with Spark, which starts once for all: each request is an array of WHAT, DATASET, QUERY.
-sub ask_spark
+# What one run of it says to several requests, each an array of its arguments.
+sub ask_reader
 {
 	my (@requests) = @_;
 	my $codec = JSON::PP->new->allow_nonref;
-	my $input = join '', map { my ($what, @more) = @$_; $codec->encode([ $what, 'spark', @more ]) . "\n" } @requests;
 
-	return map { encode_utf8($codec->decode($_)) } split /\n/, run_read($input, '-');
+	return map { encode_utf8($codec->decode($_)) } split /\n/, run_read(join('', map { $codec->encode($_) . "\n" } @requests), '-');
 }
+
+# With Spark, which starts once for all: each request is an array of WHAT, DATASET, QUERY.
+sub ask_spark { return ask_reader(map { my ($what, @more) = @$_; [ $what, 'spark', @more ] } @_); }
 
 # As a data set of this name; more: partition_by and sort_by, in SQL.
 sub export

@@ -13,13 +13,13 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use TxpipeCitus;
 
-our @EXPORT = qw(retail_node use_node use_database fresh_database sql run_hourly deliver land make_groups facts totals same_lines land_sales);
+our @EXPORT = qw(retail_node stop_retail use_node use_database fresh_database sql run_hourly deliver land make_groups lines_of facts totals same_lines land_sales);
 
 our $tree = $ENV{TXPIPE_TREE} // dirname(__FILE__) . '/../..';
 my ($node, $base, @workers);
 my $db = 'retail';
 
-# A running server, with TXPIPE_CITUS and two workers on which its warehouses are shared out; conf: further lines of postgresql.conf; install_path: of another installation.
+# A running server, with TXPIPE_CITUS and two workers on which its warehouses are shared out; conf: further lines of postgresql.conf, of theirs too; install_path: of another installation.
 sub retail_node
 {
 	my ($name, %opt) = @_;
@@ -39,12 +39,23 @@ CONF
 	if ($ENV{TXPIPE_CITUS})
 	{
 		@workers = map { PostgreSQL::Test::Cluster->new("$name$_") } 1, 2;
-		$_->init(extra => [ '-E', 'UTF8', '--locale=C.UTF-8' ]) foreach @workers;
+		foreach my $worker (@workers)
+		{
+			$worker->init(extra => [ '-E', 'UTF8', '--locale=C.UTF-8' ]);
+			$worker->append_conf('postgresql.conf', $opt{conf}) if defined $opt{conf};
+		}
 		start_with_citus($_, 'txpipe') foreach $node, @workers;
 		return $node;
 	}
 	$node->start;
 	return $node;
+}
+
+# With its workers.
+sub stop_retail
+{
+	$_->stop foreach $node, @workers;
+	return;
 }
 
 # Another server with the same directories: what follows is about it.
@@ -140,28 +151,36 @@ sub land_sales
 	return;
 }
 
+# The reports, and the totals that they add up to.
+our @reports = (
+	q{SELECT 'product', * FROM txpipe.top_products(top_n => NULL)},
+	q{SELECT 'offer', * FROM txpipe.top_offers(top_n => NULL)},
+	q{SELECT 'product_offer', * FROM txpipe.top_offers_by_product(top_n => NULL)},
+	q{SELECT 'city', * FROM txpipe.lowest_online_cities(top_n => NULL)},
+	q{SELECT 'total', 'rows', count(*) FROM dwh.fact_sales},
+	q{SELECT 'total', 'units', sum(units) FROM dwh.fact_sales},
+	q{SELECT 'total', 'gross', sum(gross_amount) FROM dwh.fact_sales},
+	q{SELECT 'total', 'paid', sum(total_paid) FROM dwh.fact_sales});
+
+# The lines of the answers of one session, their fields separated by tabs.
+sub lines_of
+{
+	return split /\n/, $node->safe_psql($db, join(";\n", @_), extra_params => [ '-F', "\t" ]);
+}
+
 # Everything the reports say, as test/retail_totals prints it.
 sub facts
 {
-	my @queries = (
-		q{SELECT 'product', * FROM txpipe.top_products(top_n => NULL)},
-		q{SELECT 'offer', * FROM txpipe.top_offers(top_n => NULL)},
-		q{SELECT 'product_offer', * FROM txpipe.top_offers_by_product(top_n => NULL)},
-		q{SELECT 'city', * FROM txpipe.lowest_online_cities(top_n => NULL)},
+	my @lines = lines_of(@reports,
 		q{SELECT 'b2b', d.transaction_date, l.* FROM dwh.sales_day d, txpipe.b2b_sales(d.transaction_date) l},
 		q{SELECT 'total', 'read', sum(rows_read) FROM txpipe.file WHERE feed = 'sales_transactions'},
 		q{SELECT 'total', 'duplicates', sum(rows_duplicate) FROM txpipe.file WHERE feed = 'sales_transactions'},
 		q{SELECT 'total', 'superseded', sum(rows_superseded) FROM txpipe.file WHERE feed = 'sales_transactions'},
-		q{SELECT 'total', 'rows', count(*) FROM dwh.fact_sales},
-		q{SELECT 'total', 'units', sum(units) FROM dwh.fact_sales},
-		q{SELECT 'total', 'gross', sum(gross_amount) FROM dwh.fact_sales},
-		q{SELECT 'total', 'paid', sum(total_paid) FROM dwh.fact_sales},
 		q{SELECT 'total', 'redemptions', count(*) FROM dwh.fact_sales WHERE discount_pct > 0},
 		q{SELECT 'total', 'persons', count(DISTINCT customer_key) FROM dwh.fact_sales},
 		q{SELECT 'rejected', CASE WHEN r.column_name = 'transaction_date' AND r.code IN ('bad_value', 'out_of_range')
 		                          THEN 'bad_date' ELSE r.code END, count(*)
 		  FROM txpipe.rejected_row r JOIN txpipe.file USING (file_id) WHERE feed = 'sales_transactions' GROUP BY 2});
-	my @lines = map { split /\n/, $node->safe_psql($db, $_, extra_params => [ '-F', "\t" ]) } @queries;
 	return join "\n", sort @lines;
 }
 
