@@ -136,7 +136,8 @@ keep_parts(Hour *hour)
 	}
 }
 
-static void
+/* Not inlined: GCC 14 takes its variables for some that the PG_TRY of its caller may clobber. */
+static pg_noinline void
 write_shape(Hour *hour, const char *query, bool has_rows)
 {
 	char *order[] = {"kafka_topic", "kafka_partition", "kafka_offset", "kafka_row"};
