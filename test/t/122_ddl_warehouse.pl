@@ -157,7 +157,8 @@ for my $case (
 
 	sql($ddl);
 	$run->{handle}->finish;
-	deliver_groups(1);
+	# One may repeat another, and then there is nothing to load.
+	deliver_groups(2);
 	$run = start_run();
 	$run->{handle}->finish;
 	like(sql(q{SELECT string_agg(DISTINCT reason, ' ') FROM txpipe.file WHERE state IN ('failed', 'poison')}), $reason, "$what: the files say why they are not loaded");
@@ -170,7 +171,7 @@ for my $case (
 my $run = load_begins('a constraint');
 sql('ALTER TABLE dwh.fact_sales ADD CONSTRAINT few CHECK (units < 3) NOT VALID');
 $run->{handle}->finish;
-deliver_groups(1);
+deliver_groups(2);
 run_hourly();
 is(sql(q{SELECT count(*) > 0, bool_and(message ~ '"few"') FROM txpipe.rejected_row WHERE code = '23514'}), 't|t', 'a constraint: sales that violate it are rejected, and say so');
 sql('ALTER TABLE dwh.fact_sales DROP CONSTRAINT few');
