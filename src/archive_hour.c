@@ -314,3 +314,17 @@ txp_archive_write_hour(const TxpArchiveDue *due, int64 *rows)
 		*rows += hour.rows;
 	return path;
 }
+
+void
+txp_archive_forget(int32 stream_id)
+{
+	static TxpStatement statement = {
+		"DELETE FROM txpipe.archive_shape a WHERE a.stream_id = $1 "
+		"AND NOT EXISTS (SELECT FROM txpipe.stream s WHERE s.stream_id = $1) "
+		"AND NOT EXISTS (SELECT FROM txpipe.archive_row_store r WHERE r.shape_id = a.shape_id)",
+		1,
+		{INT4OID}};
+	Datum values[1] = {Int32GetDatum(stream_id)};
+
+	(void) txp_spi_do(&statement, values, NULL);
+}

@@ -24,4 +24,7 @@ typedef struct TxpArchiveDue
  */
 extern char *txp_archive_write_hour(const TxpArchiveDue *due, int64 *rows);
 
+/* A stream that is gone needs no shapes but those of rows that wait. */
+extern void txp_archive_forget(int32 stream_id);
+
 #endif

@@ -50,10 +50,23 @@ txp_copied_pause(void)
 		"FROM txpipe.installation i WHERE s.home <> i.token",
 		0,
 		{0}};
+	static TxpStatement shapes = {
+		"UPDATE txpipe.archive_shape a SET owner_oid = r.oid FROM pg_roles r "
+		"WHERE r.rolname = a.owner_name AND r.oid <> a.owner_oid",
+		0,
+		{0}};
+	static TxpStatement files = {
+		"UPDATE txpipe.archive_file_store f SET owner_oid = r.oid FROM pg_roles r "
+		"WHERE r.rolname = f.owner_name AND r.oid <> f.owner_oid",
+		0,
+		{0}};
 	Datum values[1] = {ObjectIdGetDatum(MyDatabaseId)};
 
 	if (!is_copy())
 		return false;
+	/* Of streams that were dropped, too. */
+	(void) txp_spi_do(&shapes, NULL, NULL);
+	(void) txp_spi_do(&files, NULL, NULL);
 	(void) txp_spi_do(&draw, values, NULL);
 	(void) txp_spi_do(&pause, NULL, NULL);
 	return true;

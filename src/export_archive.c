@@ -161,6 +161,7 @@ export_due(const TxpArchiveDue *due, Run *run)
 		run->left++;
 		return NULL;
 	}
+	txp_archive_forget(due->stream_id);
 	run->hours++;
 	run->rows += attempt.rows;
 	return attempt.path;

@@ -18,6 +18,7 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
+#include "archive_hour.h"
 #include "args.h"
 #include "copied.h"
 #include "event.h"
@@ -298,6 +299,7 @@ txpipe_drop_stream(PG_FUNCTION_ARGS)
 	(void) txp_spi_do(&statement, values, NULL);
 	(void) txp_spi_do(&letters, values, NULL);
 	(void) txp_spi_do(&deleted, values, NULL);
+	txp_archive_forget(stream->id);
 	PG_RETURN_VOID();
 }
 

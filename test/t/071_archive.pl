@@ -256,6 +256,9 @@ sql(q{SELECT txpipe.drop_stream('events')});
 next_hour();
 is(scalar exported(), 1, 'what waited is written when the stream is gone');
 complete('dropped', 'events');
+is(sql(q{SELECT count(*) FROM txpipe.archive_shape WHERE stream = 'events'}), 0, '... its shapes go with its rows');
+sql(q{SELECT txpipe.drop_stream('late')});
+is(sql(q{SELECT count(*) FROM txpipe.archive_shape WHERE stream = 'late'}), 0, '... or with the stream, where no row waits');
 like(join(' ', map { $_->{name} } @{ manifest((sort glob "$raw/stream=events/*/*")[-1])->{columns} }), qr/ more$/, '... with the column that came');
 
 # --- what Parquet has no value for ---
@@ -376,11 +379,14 @@ complete('a file that comes back');
 # As CREATE DATABASE ... TEMPLATE makes it, before the original wrote the file; no worker sees it.
 $report = sql(qq{BEGIN;
 	UPDATE txpipe.installation SET database = 0;
+	UPDATE txpipe.archive_shape SET owner_oid = 0;
+	UPDATE txpipe.archive_file_store SET owner_oid = 0;
 	INSERT INTO txpipe.archive_row_store (shape_id, hour, kafka_topic, kafka_partition, kafka_offset, cells)
 		SELECT s.shape_id, f.hour, 'copied', 0, 0, '{7}' FROM txpipe.archive_file_store f JOIN txpipe.archive_shape s USING (stream_id) WHERE f.directory || '/' || f.file = '$noted';
 	DELETE FROM txpipe.archive_file_store WHERE directory || '/' || file = '$noted';
-	SELECT 'written: ' || count(*) FROM txpipe.export_archive(); ROLLBACK});
-is($report, 'written: 0', 'a copy writes nothing before it has a token of its own');
+	SELECT 'written: ' || count(*) FROM txpipe.export_archive();
+	SELECT count(*) FROM (SELECT owner_oid FROM txpipe.archive_shape UNION ALL SELECT owner_oid FROM txpipe.archive_file_store) o WHERE owner_oid = 0; ROLLBACK});
+is($report, "written: 0\n0", 'a copy writes nothing before it has a token of its own, and knows owners by their names');
 complete('a copy');
 
 # --- another database with the same directory ---
