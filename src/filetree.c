@@ -18,17 +18,28 @@
 #include "io/below.h"
 #include "unixtime.h"
 
-/* True: it is a directory, else a file or what is none. */
+/* Whoever takes a name for gone removes things: every other reason why it cannot be seen is an ERROR. */
+static void
+check_gone(const char *directory, const char *name)
+{
+	if (errno != ENOENT && errno != ENOTDIR)
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not stat \"%s/%s\": %m", directory, name)));
+}
+
+/* Of what is there; false: it is gone. */
 static bool
-is_directory(DIR *dir, const char *name, bool *is_file)
+look_at(DIR *dir, const char *path, const char *name, bool *is_directory)
 {
 	struct stat st;
 
-	*is_file = false;
 	if (fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+	{
+		check_gone(path, name);
 		return false;
-	*is_file = S_ISREG(st.st_mode);
-	return S_ISDIR(st.st_mode);
+	}
+	*is_directory = S_ISDIR(st.st_mode);
+	return true;
 }
 
 static void
@@ -37,7 +48,7 @@ list_names(const char *top, const char *below, List **paths)
 	char *path = below[0] != '\0' ? psprintf("%s/%s", top, below) : pstrdup(top);
 	DIR *dir = AllocateDir(path);
 	struct dirent *entry;
-	bool is_file;
+	bool is_directory;
 
 	check_stack_depth();
 	/* An empty one may go meanwhile. */
@@ -58,9 +69,11 @@ list_names(const char *top, const char *below, List **paths)
 			continue;
 		}
 		name = below[0] != '\0' ? psprintf("%s/%s", below, entry->d_name) : pstrdup(entry->d_name);
-		if (is_directory(dir, entry->d_name, &is_file))
+		if (!look_at(dir, path, entry->d_name, &is_directory))
+			continue;
+		if (is_directory)
 			list_names(top, name, paths);
-		else if (is_file)
+		else
 			*paths = lappend(*paths, name);
 	}
 	FreeDir(dir);
@@ -81,8 +94,12 @@ txp_filetree_list(const char *top)
 
 		CHECK_FOR_INTERRUPTS();
 		file->path = lfirst(lc);
-		if (txp_below_stat(top, file->path, &st) != 0 || !S_ISREG(st.st_mode))
+		if (txp_below_stat(top, file->path, &st) != 0)
+		{
+			check_gone(top, file->path);
 			continue;
+		}
+		file->is_file = S_ISREG(st.st_mode);
 		file->bytes = st.st_size;
 		file->changed_at = (int64) st.st_ctim.tv_sec * USECS_PER_SEC + st.st_ctim.tv_nsec / 1000 -
 						   1000 * TXP_UNIX_EPOCH_MS;

@@ -11,14 +11,15 @@
 
 typedef struct TxpTreeFile
 {
-	char *path; /* below the directory */
+	char *path;   /* below the directory */
+	bool is_file; /* else a link or device, which is not looked into */
 	int64 bytes;
 	TimestampTz changed_at; /* of its entry in the directory, which nobody can set back */
 } TxpTreeFile;
 
 /*
- * Regular files without a dot before their names, or before that of a directory of theirs: those are being written. Sizes and times are
- * read when all names have been: what has replaced a name that is missing is seen. ERRORs when a directory cannot be read; names that are not
+ * Files without a dot before their names, or before that of a directory of theirs: those are being written. Sizes and times are
+ * read when all names have been: what has replaced a name that is missing is seen. ERRORs when a directory cannot be read, or what is in it cannot be looked at; names that are not
  * valid in the database's encoding get a WARNING.
  */
 extern List *txp_filetree_list(const char *top);

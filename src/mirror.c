@@ -35,6 +35,7 @@ typedef struct Mirror
 {
 	const char *directory; /* export or lake */
 	const char *top;
+	bool remove_many; /* also where that looks like an accident */
 	TxpObjects *objects;
 	MemoryContext lasting; /* of the call */
 	MemoryContext context; /* of one object */
@@ -61,28 +62,38 @@ static void
 note_files(const Mirror *m, List *files)
 {
 	static TxpStatement statement = {
-		"SELECT txpipe.mirror_note($1, $2, $3, $4, $5)",
-		5,
-		{TEXTOID, TEXTOID, TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID}};
-	int n = list_length(files);
-	Datum *paths = palloc(sizeof(Datum) * (n + 1));
-	Datum *bytes = palloc(sizeof(Datum) * (n + 1));
-	Datum *changed_at = palloc(sizeof(Datum) * (n + 1));
-	Datum values[5];
+		"SELECT txpipe.mirror_note($1, $2, $3, $4, $5, $6, $7)",
+		7,
+		{TEXTOID, TEXTOID, TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, BOOLOID}};
+	int n = 0;
+	int n_others = 0;
+	int length = list_length(files);
+	Datum *paths = palloc(sizeof(Datum) * (length + 1));
+	Datum *bytes = palloc(sizeof(Datum) * (length + 1));
+	Datum *changed_at = palloc(sizeof(Datum) * (length + 1));
+	Datum *others = palloc(sizeof(Datum) * (length + 1));
+	Datum values[7];
 
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < length; i++)
 	{
 		const TxpTreeFile *file = list_nth(files, i);
 
-		paths[i] = text_datum(file->path);
-		bytes[i] = Int64GetDatum(file->bytes);
-		changed_at[i] = TimestampTzGetDatum(file->changed_at);
+		if (!file->is_file)
+		{
+			others[n_others++] = text_datum(file->path);
+			continue;
+		}
+		paths[n] = text_datum(file->path);
+		bytes[n] = Int64GetDatum(file->bytes);
+		changed_at[n++] = TimestampTzGetDatum(file->changed_at);
 	}
 	values[0] = text_datum(m->objects->location);
 	values[1] = text_datum(m->directory);
 	values[2] = txp_spi_array(TEXTOID, paths, NULL, n);
 	values[3] = txp_spi_array(INT8OID, bytes, NULL, n);
 	values[4] = txp_spi_array(TIMESTAMPTZOID, changed_at, NULL, n);
+	values[5] = txp_spi_array(TEXTOID, others, NULL, n_others);
+	values[6] = BoolGetDatum(m->remove_many);
 	(void) txp_spi_run(&statement, values, NULL);
 	SPI_commit();
 }
@@ -114,6 +125,20 @@ find_work(const Mirror *m, const char *kind)
 
 	SPI_commit();
 	return work;
+}
+
+/* From here on the store may have the object, whatever becomes of this call. */
+static void
+note_sending(const Mirror *m, const char *path)
+{
+	static TxpStatement statement = {"UPDATE txpipe.mirror_ledger SET is_sent = true "
+									 "WHERE location = $1 AND path = $2 AND NOT is_sent",
+									 2,
+									 {TEXTOID, TEXTOID}};
+	Datum values[] = {text_datum(m->objects->location), text_datum(path)};
+
+	(void) txp_spi_run(&statement, values, NULL);
+	SPI_commit();
 }
 
 static void
@@ -215,6 +240,7 @@ store_object(Mirror *m, const char *path, const uint8 *sha256)
 	TxpObject object;
 	TxpIoError error;
 
+	note_sending(m, path);
 	if (!txp_object_put(m->objects, m->top, path, sha256, &object, &error))
 	{
 		/* It was removed or replaced meanwhile, as exports do: that is for the next call. */
@@ -408,7 +434,8 @@ txpipe_mirror(PG_FUNCTION_ARGS)
 	char *server = txp_arg_text(fcinfo, 0, "server");
 	MemoryContext context;
 	MemoryContext old;
-	Mirror m = {.directory = txp_arg_text(fcinfo, 1, "directory")};
+	Mirror m = {.directory = txp_arg_text(fcinfo, 1, "directory"),
+				.remove_many = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2)};
 	LOCKTAG tag;
 
 	check_call(fcinfo);

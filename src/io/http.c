@@ -22,6 +22,8 @@
 /* What is slower is no connection. */
 #define LEAST_BYTES_A_SECOND 100L
 #define SLOW_SECONDS 10L
+/* For a store that puts thousands of parts together. */
+#define LONG_ANSWER_MS 600000L
 
 struct TxpHttp
 {
@@ -106,11 +108,13 @@ look_whether_ended(void *arg, curl_off_t down_total, curl_off_t down, curl_off_t
 	return txp_channel_ended(h->channel);
 }
 
-static void
+/* False: whom to trust, or what not to do, could not be set. */
+static bool
 set_up(TxpHttp *h, const char *user_info, const char *ca_pem)
 {
 	curl.setopt(h->easy, CURLOPT_NOSIGNAL, 1L);
-	curl.setopt(h->easy, CURLOPT_PROTOCOLS_STR, "http,https");
+	if (curl.setopt(h->easy, CURLOPT_PROTOCOLS_STR, "http,https") != CURLE_OK)
+		return false;
 	curl.setopt(h->easy, CURLOPT_PROXY, "");
 	curl.setopt(h->easy, CURLOPT_USERAGENT, "txpipe");
 	curl.setopt(h->easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
@@ -131,8 +135,9 @@ set_up(TxpHttp *h, const char *user_info, const char *ca_pem)
 	{
 		struct curl_blob ca = {(void *) ca_pem, strlen(ca_pem), CURL_BLOB_COPY};
 
-		curl.setopt(h->easy, CURLOPT_CAINFO_BLOB, &ca);
+		return curl.setopt(h->easy, CURLOPT_CAINFO_BLOB, &ca) == CURLE_OK;
 	}
+	return true;
 }
 
 TxpHttp *
@@ -143,8 +148,13 @@ txp_http_new(TxpChannel *channel, const char *user_info, const char *ca_pem)
 
 	pthread_once(&once, load);
 	*h = (TxpHttp){.channel = channel};
-	if (curl.there && (h->easy = curl.init()) != NULL)
-		set_up(h, user_info, ca_pem);
+	if (curl.there && (h->easy = curl.init()) != NULL && !set_up(h, user_info, ca_pem))
+	{
+		curl.cleanup(h->easy);
+		curl.slist_free(h->lines);
+		h->easy = NULL;
+		snprintf(h->why, sizeof(h->why), LIBRARY " does not take its settings");
+	}
 	return h;
 }
 
@@ -204,7 +214,7 @@ txp_http_ask(TxpHttp *h, const char *url, const char *post, TxdBuf *body)
 const char *
 txp_http_why(const TxpHttp *h)
 {
-	return h->easy != NULL ? h->why : curl.why;
+	return h->easy != NULL || h->why[0] != '\0' ? h->why : curl.why;
 }
 
 /* --- requests that are signed --- */
@@ -253,23 +263,24 @@ seek_body(void *arg, curl_off_t offset, int origin)
 	return CURL_SEEKFUNC_OK;
 }
 
-void
+bool
 txp_http_sign(TxpHttp *h, const char *how, const char *keys)
 {
 	if (h->easy == NULL)
-		return;
-	curl.setopt(h->easy, CURLOPT_AWS_SIGV4, how);
+		return true;
+	/* Without it the library would send the secret. */
+	if (curl.setopt(h->easy, CURLOPT_AWS_SIGV4, how) != CURLE_OK)
+		return false;
 	curl.setopt(h->easy, CURLOPT_USERPWD, keys);
 	curl.setopt(h->easy, CURLOPT_PATH_AS_IS, 1L);
-	curl.setopt(h->easy, CURLOPT_TIMEOUT_MS, 0L);
 	curl.setopt(h->easy, CURLOPT_LOW_SPEED_LIMIT, LEAST_BYTES_A_SECOND);
-	curl.setopt(h->easy, CURLOPT_LOW_SPEED_TIME, SLOW_SECONDS);
 	curl.setopt(h->easy, CURLOPT_HEADERFUNCTION, take_header);
 	curl.setopt(h->easy, CURLOPT_HEADERDATA, h);
 	curl.setopt(h->easy, CURLOPT_READFUNCTION, give_body);
 	curl.setopt(h->easy, CURLOPT_READDATA, h);
 	curl.setopt(h->easy, CURLOPT_SEEKFUNCTION, seek_body);
 	curl.setopt(h->easy, CURLOPT_SEEKDATA, h);
+	return true;
 }
 
 static void
@@ -277,6 +288,8 @@ set_call(TxpHttp *h, const TxpHttpCall *call)
 {
 	bool is_head = strcmp(call->method, "HEAD") == 0;
 
+	curl.setopt(h->easy, CURLOPT_TIMEOUT_MS, call->is_slow ? LONG_ANSWER_MS : 0L);
+	curl.setopt(h->easy, CURLOPT_LOW_SPEED_TIME, call->is_slow ? 0L : SLOW_SECONDS);
 	curl.setopt(h->easy, CURLOPT_HTTPGET, 1L);
 	if (call->text != NULL)
 	{

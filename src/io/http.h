@@ -34,10 +34,11 @@ typedef struct TxpHttpCall
 	int fd;
 	int64_t offset;
 	int64_t len;
+	bool is_slow; /* the answer may take minutes */
 } TxpHttpCall;
 
-/* Sign what is called with AWS' signature of version 4: "aws:amz:REGION:s3", "key id:secret key". */
-extern void txp_http_sign(TxpHttp *h, const char *how, const char *keys);
+/* Sign what is called with AWS' signature of version 4: "aws:amz:REGION:s3", "key id:secret key". False: the library cannot. */
+extern bool txp_http_sign(TxpHttp *h, const char *how, const char *keys);
 
 /* As txp_http_ask, but waits as long as bytes come or go: ends when there are almost none for 10 s. */
 extern long txp_http_call(TxpHttp *h, const TxpHttpCall *call, TxdBuf *body);

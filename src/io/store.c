@@ -55,24 +55,32 @@ escaped(const char *before, const char *text)
 	return buf.data;
 }
 
-/* Whose channel has its ERROR, or not yet. */
+/* NULL after an ERROR. */
 static TxpStore *
 open_store(TxpChannel *channel, char *const part[7])
 {
 	TxpStore *s = txd_alloc(sizeof(*s));
 	char how[200];
 	char keys[500];
+	bool fits;
+	bool is_signed;
 
 	*s = (TxpStore){.channel = channel, .key = strdup(part[6])};
 	s->base = escaped(part[0], part[1]);
 	s->path = escaped("", part[6]);
 	s->http = txp_http_new(channel, NULL, part[5]);
-	if (s->key != NULL &&
-		(size_t) snprintf(how, sizeof(how), "aws:amz:%s:s3", part[2]) < sizeof(how) &&
-		(size_t) snprintf(keys, sizeof(keys), "%s:%s", part[3], part[4]) < sizeof(keys))
-		txp_http_sign(s->http, how, keys);
+	fits = (size_t) snprintf(how, sizeof(how), "aws:amz:%s:s3", part[2]) < sizeof(how) &&
+		   (size_t) snprintf(keys, sizeof(keys), "%s:%s", part[3], part[4]) < sizeof(keys);
+	is_signed = s->key != NULL && fits && txp_http_sign(s->http, how, keys);
 	explicit_bzero(keys, sizeof(keys));
-	return s;
+	if (is_signed)
+		return s;
+	txp_error(channel,
+			  (TxpError){.fatal = true, .answer = true, .sqlstate = fits ? "58000" : "22023"},
+			  fits ? "the HTTP library cannot sign requests"
+				   : "the region or the key of an object store is too long");
+	txp_store_close(s);
+	return NULL;
 }
 
 TxpStore *
@@ -190,10 +198,23 @@ txp_store_fail(TxpStore *s, const char *sqlstate, const char *hint, const char *
 			  "could not %s object \"%s\"", doing, s->key);
 }
 
+/* Another object may fare better. Who is no store has no word for it; HEAD has no room for one. */
+static bool
+is_of_object(const TxpStore *s, const char *method, long status)
+{
+	if (s->code[0] == '\0' && strcmp(method, "HEAD") != 0)
+		return false;
+	return (status == 400 && strcmp(s->code, "AuthorizationHeaderMalformed") != 0) ||
+		   status == NOT_FOUND || status == 405 || status == 409 ||
+		   (status >= 411 && status <= 416);
+}
+
 /* For an answer that would be the same another time. */
 static void
-fail_refused(TxpStore *s, const char *doing, long status)
+fail_refused(TxpStore *s, const TxpStoreCall *call, long status)
 {
+	const char *doing = call->doing;
+
 	if (strcmp(s->code, "RequestTimeTooSkewed") == 0)
 		txp_store_fail(s, "28000", "Set the clock of the database server's machine.", doing,
 					   s->why);
@@ -205,6 +226,9 @@ fail_refused(TxpStore *s, const char *doing, long status)
 	else if (strcmp(s->code, "NoSuchBucket") == 0)
 		txp_store_fail(s, "42704", "Check the bucket in the option url of the server.", doing,
 					   s->why);
+	else if (is_of_object(s, call->method, status))
+		txp_store_fail(s, "58030", "The store refuses this object; the others are not concerned.",
+					   doing, s->why);
 	else
 		txp_store_fail(s, "08P01", "Check the options endpoint, url and region of the server.",
 					   doing, s->why);
@@ -250,7 +274,8 @@ try_once(TxpStore *s, const TxpStoreCall *call, const char *url, const char *hex
 						.text = call->text,
 						.fd = call->fd,
 						.offset = call->offset,
-						.len = call->len};
+						.len = call->len,
+						.is_slow = call->is_slow};
 	long status;
 
 	snprintf(hash, sizeof(hash), "x-amz-content-sha256: %s", hex);
@@ -291,7 +316,7 @@ ask(TxpStore *s, const TxpStoreCall *call, const char *url, const char *hex)
 			return true;
 		if (!may_pass(status))
 		{
-			fail_refused(s, call->doing, status);
+			fail_refused(s, call, status);
 			return false;
 		}
 	}

@@ -33,6 +33,7 @@ typedef struct TxpStoreCall
 	int fd;
 	int64_t offset;
 	int64_t len;
+	bool is_slow;       /* the store works long before it answers */
 	bool may_be_absent; /* then that it is absent is an answer */
 } TxpStoreCall;
 

@@ -86,7 +86,8 @@ complete(TxpStore *s, const char *upload, TxdBuf *list)
 										  .doing = "complete",
 										  .query = query,
 										  .line = "Content-Type: application/xml",
-										  .text = list->data});
+										  .text = list->data,
+										  .is_slow = true});
 	free(query);
 	if (ok && !txp_store_element(s, "ETag", etag, sizeof(etag)))
 	{
@@ -137,7 +138,7 @@ txp_store_put_parts(TxpStore *s, int fd, int64_t len, const char *line)
 					  &list);
 	if (ok)
 		ok = complete(s, upload, &list);
-	else if (begun && !txp_channel_ended(s->channel))
+	if (!ok && begun && !txp_channel_ended(s->channel))
 		give_up(s, upload);
 	txd_buf_free(&list);
 	return ok;

@@ -298,12 +298,57 @@ rmdir "$base/export" or die $!;
 rename "$base/export.away", "$base/export" or die $!;
 same('shop/exports', 'export', 'nothing was removed');
 
+# --- what looks gone and is not ---
+
+chmod 0640, "$base/export/numbers" or die $!;
+refuses(q('shop'), '42501', 'could not stat', 'a directory whose files cannot be looked at');
+chmod 0750, "$base/export/numbers" or die $!;
+rename "$base/export/numbers", "$base/away" or die $!;
+symlink "$base/away", "$base/export/numbers" or die $!;
+refuses(q('shop'), '55000', 'is a link', 'a link in the place of a directory');
+unlink "$base/export/numbers" or die $!;
+rename "$base/away", "$base/export/numbers" or die $!;
+rename "$base/export/curated", "$base/away" or die $!;
+refuses(q('shop'), '55000', 'lacks \d+ of the \d+', 'most files are not there');
+rename "$base/away", "$base/export/curated" or die $!;
+like(mirror('shop'), qr/, 0 removed/, 'none of that removed an object');
+same('shop/exports', 'export', 'the bucket has what the directory has');
+rename "$base/export/curated", "$base/away" or die $!;
+sql("CALL txpipe.mirror('shop', remove_many => true)");
+same('shop/exports', 'export', 'when asked it removes them');
+rename "$base/away", "$base/export/curated" or die $!;
+mirror('shop');
+
+# --- one object that the store refuses; names that were never sent ---
+
+append_to_file(object_path($store, 'shop/exports/blocked'), 'not ours');
+mkdir "$base/export/blocked" or die $!;
+append_to_file("$base/export/$_", $_) foreach qw(blocked/one two);
+refuses(q('shop'), '58030', 'Parent', 'an object that the store refuses');
+ok(objects($store, 'shop/exports')->{two}, '... and the one behind it is stored');
+unlink object_path($store, 'shop/exports/blocked');
+unlink "$base/export/blocked/one", "$base/export/two";
+rmdir "$base/export/blocked" or die $!;
+sql(q{INSERT INTO txpipe.mirror_ledger (location, directory, path, bytes, changed_at) SELECT l.location, 'export', 'foreign', 1, now() FROM txpipe.mirror_ledger l WHERE l.path = 'large.csv' AND l.location LIKE '%/shop/exports/'});
+append_to_file(object_path($store, 'shop/exports/foreign'), 'not ours');
+like(mirror('shop'), qr/: 0 objects stored/, 'a name that was never sent is forgotten');
+ok(-e object_path($store, 'shop/exports/foreign'), '... and its object stays');
+unlink object_path($store, 'shop/exports/foreign');
+same('shop/exports', 'export', 'the bucket has what the directory has');
+
+# --- many files ---
+
+sql(q{INSERT INTO txpipe.mirror_ledger (location, directory, path, bytes, changed_at, state)
+  SELECT 'many/', 'export', format('d%s/%s', g / 100, CASE g % 100 WHEN 0 THEN '_manifest.json' ELSE g::text END), 1, now(), 'deleting' FROM generate_series(0, 5999) g});
+is(sql(q{SET statement_timeout = '6s'; SELECT count(*) FROM txpipe.mirror_work('many/', 'gone index')}), 60, 'six thousand names: manifests in time');
+is(sql(q{SET statement_timeout = '6s'; SELECT count(*) FROM txpipe.mirror_work('many/', 'gone file')}), 0, '... and files, which they hold');
+
 # --- rights ---
 
 fails_with($node, "BEGIN; CALL txpipe.mirror('shop'); COMMIT", '25001', 'transaction block', 'in a transaction block');
 sql('CREATE ROLE clerk; GRANT USAGE ON SCHEMA txpipe TO clerk');
 fails_with($node, "SET ROLE clerk; CALL txpipe.mirror('shop')", '42501', 'permission denied for procedure', 'without EXECUTE');
-sql('GRANT EXECUTE ON PROCEDURE txpipe.mirror(text, text) TO clerk');
+sql('GRANT EXECUTE ON PROCEDURE txpipe.mirror(text, text, boolean) TO clerk');
 fails_with($node, "SET ROLE clerk; CALL txpipe.mirror('shop')", '42501', 'permission denied for foreign server', 'without USAGE on the server');
 is(sql('SET ROLE clerk; SELECT count(*) FROM txpipe.mirrored_file'), 0, '... and without sight of its files');
 sql('GRANT USAGE ON FOREIGN SERVER shop TO clerk');
@@ -323,5 +368,5 @@ foreach my $case (
 }
 fails_with($node, q{CREATE SERVER wrong FOREIGN DATA WRAPPER txpipe_object OPTIONS (endpoint 'http://x', url 's3://abc', secret_access_key 'x')}, 'HV00D', 'secret_access_key', 'a secret in a server');
 
-log_is_clean($node, qr/object|mirror|cannot be|directory|permission denied|invalid value|unknown server option|could not read|terminating connection|there is no key|the location has/);
+log_is_clean($node, qr/object|mirror|could not stat|lacks|is a link|cannot be|directory|permission denied|invalid value|unknown server option|could not read|terminating connection|there is no key|the location has/);
 done_testing();
