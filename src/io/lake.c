@@ -17,20 +17,6 @@ broken_frame(TxpChannel *channel)
 			  "the frame of a file request is broken");
 }
 
-/* Reads a whole file for its hash; false after an ERROR, or when the channel has ended. */
-static bool
-hash_stored(TxpSource *s, unsigned char sha256[TXP_SHA256])
-{
-	while (txp_source_read(s))
-	{
-		if (txp_channel_ended(s->channel))
-			return false;
-	}
-	if (s->at_end)
-		txp_source_hash(s, sha256);
-	return s->at_end;
-}
-
 void
 txp_hash_main(TxpChannel *channel, TxpMail *opening)
 {
@@ -47,7 +33,7 @@ txp_hash_main(TxpChannel *channel, TxpMail *opening)
 		return;
 	}
 	s = txp_source_open(channel, true, top, path);
-	if (s != NULL && hash_stored(s, sha256))
+	if (s != NULL && txp_source_hash_all(s, sha256))
 	{
 		txp_put_i64(&frame, s->bytes);
 		txp_put_i64(&frame,

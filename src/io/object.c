@@ -20,19 +20,6 @@ broken_frame(TxpChannel *channel)
 }
 
 static bool
-hash_source(TxpSource *s, unsigned char sha256[TXP_SHA256])
-{
-	while (txp_source_read(s))
-	{
-		if (txp_channel_ended(s->channel))
-			return false;
-	}
-	if (s->at_end)
-		txp_source_hash(s, sha256);
-	return s->at_end;
-}
-
-static bool
 is_expected(TxpChannel *channel, const TxpSource *source, TxpSpan expected,
 			const unsigned char sha256[TXP_SHA256])
 {
@@ -85,7 +72,8 @@ put(TxpStore *store, TxpSource *source, TxpSpan expected)
 	char line[40 + 2 * TXP_SHA256];
 	TxdBuf frame = {0};
 
-	if (!hash_source(source, sha256) || !is_expected(store->channel, source, expected, sha256))
+	if (!txp_source_hash_all(source, sha256) ||
+		!is_expected(store->channel, source, expected, sha256))
 		return;
 	txp_store_hex(sha256, hex);
 	snprintf(line, sizeof(line), "x-amz-meta-sha256: %s", hex);

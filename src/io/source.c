@@ -355,3 +355,16 @@ txp_source_content_hash(TxpSource *s, unsigned char sha256[TXP_SHA256])
 {
 	EVP_DigestFinal_ex(s->content_hash, sha256, NULL);
 }
+
+bool
+txp_source_hash_all(TxpSource *s, unsigned char sha256[TXP_SHA256])
+{
+	while (txp_source_read(s))
+	{
+		if (txp_channel_ended(s->channel))
+			return false;
+	}
+	if (s->at_end)
+		txp_source_hash(s, sha256);
+	return s->at_end;
+}

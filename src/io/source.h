@@ -64,6 +64,8 @@ extern bool txp_source_content(TxpSource *s, TxdBuf *to);
 
 /* SHA-256 of all that was read, decrypted; once. */
 extern void txp_source_hash(TxpSource *s, unsigned char sha256[TXP_SHA256]);
+/* Reads all of it for that; false after an ERROR, or when the channel has ended. */
+extern bool txp_source_hash_all(TxpSource *s, unsigned char sha256[TXP_SHA256]);
 /* SHA-256 of the content of a packed file, unpacked; once. */
 extern void txp_source_content_hash(TxpSource *s, unsigned char sha256[TXP_SHA256]);
 
