@@ -299,9 +299,9 @@ SQL
 		$b->{figure}->("scale.bytes.$name", $bytes[0] + $bytes[1], 'bytes per fact');
 		push @table, [ $name, @bytes ];
 	}
-	my ($lake, $lines) = split ' ', ask($sql, q{SELECT sum(bytes), sum(rows_read) FROM txpipe.file});
+	my ($bytes, $lines) = split ' ', ask($sql, q{SELECT sum(bytes), sum(rows_read) FROM txpipe.file});
 	my ($copies) = split ' ', `du -sb '@{[ ask($sql, 'SHOW txpipe.lake_directory') ]}'`;
-	$b->{say}->("\n" . table(@table) . sprintf "  a line of the files %.1f bytes, in the lake %.1f\n", $lake / $lines, $copies / $lines);
+	$b->{say}->("\n" . table(@table) . sprintf "  a line of the files %.1f bytes, in the lake %.1f\n", $bytes / $lines, $copies / $lines);
 	return;
 }
 

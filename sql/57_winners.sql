@@ -202,6 +202,7 @@ BEGIN
     SET search_path = pg_catalog, pg_temp
     AS $function$
     BEGIN
+        -- Triggers of the facts have done so already, but tables of Citus have none.
         UPDATE dwh.source_file s SET first_date = least(s.first_date, d.low), last_date = greatest(s.last_date, d.high)
         FROM (SELECT min(day) AS low, max(day) AS high FROM unnest(days) AS day) d
         WHERE s.file_id = cause AND (d.low < s.first_date OR d.high > s.last_date);

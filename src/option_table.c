@@ -189,9 +189,8 @@ const TxpOption txp_options[] = {
 	{TXP_OPTION_STREAM, "on_new_field", TXP_TYPE_CHOICE, "rest", 0, 0, "rest column stop",
 	 "A field no message had before: is left to $rest, gets a column, or pauses the stream"},
 	{TXP_OPTION_STREAM, "archive", TXP_TYPE_BOOLEAN, "false", 0, 0, NULL,
-	 "Whether rows are kept for the files of an archive, too, which export_archive() writes hour "
-	 "by "
-	 "hour"},
+	 "Whether rows are kept for the files of an archive, too, which export_archive() "
+	 "writes hour by hour"},
 	{TXP_OPTION_STREAM, "track_fields", TXP_TYPE_BOOLEAN, "true", 0, 0, NULL,
 	 "Keep in stream_field which fields messages have"},
 	{TXP_OPTION_STREAM, "rows_per_second", TXP_TYPE_INTEGER, "0", 0, 1000000000, "rows",
